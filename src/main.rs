@@ -1,0 +1,2 @@
+//! The `latecall` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The one seam between std and loom.
