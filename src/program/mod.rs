@@ -9,6 +9,7 @@
 //! * [`text`]: the form for people, one op a line; parsing and printing; errors with line and column.
 //! * [`generate`]: programs from raw choices (bytes of a fuzzer, tuples of proptest), always valid, only with the verbs
 //!   that a subject offers.
+//! * [`valid`]: which programs are programs, for those built in code.
 //! * [`shrink`]: from a program that fails to the smallest one that still does.
 //!
 //! What a program is *not*: it holds no schedule. Orders are forced by `hold`, `reach`, `open` and `stall`, which are ops
@@ -18,9 +19,11 @@ pub mod generate;
 pub mod op;
 pub mod shrink;
 pub mod text;
+pub mod valid;
 
 pub use op::{CallbackId, Expect, GateId, Hostile, Op, Site, Step, Verb, VerbSet};
 pub use text::ParseError;
+pub use valid::validate;
 
 /// Most callbacks in one program: identifiers must fit the ledger's event.
 pub const MAX_CALLBACKS: usize = 64;
