@@ -1,1 +1,76 @@
-fn main() {}
+//! Builds the C library (`native/`) for the harness: once linked into this crate, once as a shared object that the tests
+//! and the gate load at run time. Without the `harness` feature there is nothing to build and nothing to depend on.
+
+#[cfg(not(feature = "harness"))]
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+}
+
+#[cfg(feature = "harness")]
+fn main() {
+    use std::{env, path::PathBuf};
+
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=native/include");
+    println!("cargo::rerun-if-changed=native/src");
+
+    let target = (env::var("CARGO_CFG_TARGET_OS").unwrap(), env::var("CARGO_CFG_TARGET_ARCH").unwrap());
+    if (target.0.as_str(), target.1.as_str()) != ("linux", "x86_64") {
+        println!(
+            "cargo::error=latecall's harness runs on Linux x86-64 and this target is {}-{}: the monitor that tells a \
+             blocked thread from a slow one reads /proc, and the C library is built with pthreads and ELF visibility. \
+             The registry alone builds here: use default-features = false.",
+            target.0, target.1
+        );
+        return;
+    }
+
+    let mut sources: Vec<PathBuf> = std::fs::read_dir("native/src")
+        .expect("native/src is part of the package")
+        .map(|entry| entry.expect("native/src can be listed").path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "c"))
+        .collect();
+    sources.sort();
+
+    // -fexceptions: a panic that leaves a callback must be able to pass the library's frames (and run its cleanups)
+    // instead of ending the process, so that an engine can report it.
+    let configure = |build: &mut cc::Build| {
+        build
+            .std("c11")
+            .include("native/include")
+            .flag("-fexceptions")
+            .flag("-fvisibility=hidden")
+            .flag("-pthread")
+            .warnings(true)
+            .extra_warnings(true)
+            .warnings_into_errors(true);
+    };
+
+    let mut linked = cc::Build::new();
+    configure(&mut linked);
+    linked.files(&sources).compile("emitter");
+
+    let out = PathBuf::from(env::var("OUT_DIR").unwrap());
+    shared_object(&sources, &out.join("libemitter.so"), &[], configure);
+    // What a loader must refuse: built against another version of the header.
+    shared_object(&sources, &out.join("libemitter-older.so"), &["-DEMITTER_ABI_VERSION=0u"], configure);
+    println!("cargo::rustc-env=LATECALL_EMITTER_DIR={}", out.display());
+}
+
+/// `cc` makes archives only, so the shared object is made by calling the compiler it found.
+#[cfg(feature = "harness")]
+fn shared_object(
+    sources: &[std::path::PathBuf],
+    object: &std::path::Path,
+    flags: &[&str],
+    configure: impl Fn(&mut cc::Build),
+) {
+    let mut build = cc::Build::new();
+    configure(&mut build);
+    build.pic(true);
+    let mut command = build.get_compiler().to_command();
+    // -Bsymbolic: the object calls its own functions even where the executable holds the linked twin.
+    command.args(flags).args(["-shared", "-Wl,-Bsymbolic", "-o"]).arg(object).args(sources);
+    let status = command.status().unwrap_or_else(|error| panic!("cannot run the C compiler: {command:?}: {error}"));
+    assert!(status.success(), "the C compiler failed ({status}): {command:?}");
+}

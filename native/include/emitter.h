@@ -28,7 +28,9 @@ extern "C" {
 #define EMITTER_API __attribute__((visibility("default")))
 
 /* Raised whenever a declaration in this header changes meaning or layout. */
+#ifndef EMITTER_ABI_VERSION
 #define EMITTER_ABI_VERSION 1u
+#endif
 
 /* The version the object was built with: compare with EMITTER_ABI_VERSION after loading it. */
 EMITTER_API uint32_t emitter_abi_version(void);

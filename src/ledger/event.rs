@@ -1,0 +1,339 @@
+//! What happened: one event each, small enough to be written without a lock and without an allocation.
+//!
+//! An event is two machine words in a fixed log ([`super::log`]); [`Event`] is their readable form. Its place in the log
+//! is its time: a thread takes the place with one relaxed `fetch_add` at the moment it reports, so the order of two events
+//! is the order in which they were reported, and reporting makes no thread wait for another and publishes nothing.
+
+use crate::program::{CallbackId, GateId};
+
+/// A thread of a run, in reports `main`, `t1`…, `lib1`….
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ThreadNo(pub u8);
+
+impl ThreadNo {
+    /// The thread that runs `before` and `after`.
+    pub const MAIN: ThreadNo = ThreadNo(0);
+    /// First number of threads that the harness did not start.
+    pub(crate) const FIRST_FOREIGN: u8 = 100;
+
+    /// Its name in reports.
+    pub fn name(self) -> String {
+        match self.0 {
+            0 => "main".to_owned(),
+            n if n < Self::FIRST_FOREIGN => format!("t{n}"),
+            n => format!("lib{}", n - Self::FIRST_FOREIGN + 1),
+        }
+    }
+}
+
+/// Where a step stands in its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId {
+    /// The section.
+    pub section: Section,
+    /// Its number in the section, 0 is the first.
+    pub index: u16,
+}
+
+/// A section of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// `before`
+    Before,
+    /// `thread`, 0 is the first.
+    Thread(u8),
+    /// `after`
+    After,
+    /// The body of a callback.
+    Body(CallbackId),
+}
+
+/// What an op answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done and there is nothing to say.
+    Done,
+    /// The library answered with a value: what the callback returned, or 0 when nothing was called.
+    Value(i64),
+    /// Revoked; no call was in flight.
+    Removed,
+    /// Revoked; so many calls were in flight.
+    InFlight(u32),
+    /// Somebody else had revoked it before.
+    AlreadyRevoked,
+    /// Revoked; no call is in flight any more.
+    Quiescent,
+    /// Revoked; frames of this thread are still in it.
+    Deferred,
+    /// Not done: the library or the registry refused.
+    Refused,
+    /// Not done: there was nothing to do it to (not registered yet, or gone with the session).
+    Skipped,
+}
+
+/// Why a binding turned a call away without running user code, other than that it was late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turned {
+    /// Another call of an `exclusive` callback was running.
+    Busy,
+    /// The callback is `confined` to another thread.
+    WrongThread,
+}
+
+/// One event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// Who reported it.
+    pub thread: ThreadNo,
+    /// What it reported.
+    pub kind: EventKind,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// An op starts. `cookie` names the firing, for ops that ask for calls; 0 otherwise.
+    OpBegin {
+        /// Which.
+        step: StepId,
+        /// The firing.
+        cookie: u32,
+    },
+    /// The innermost op that this thread has begun ends.
+    OpEnd {
+        /// Its answer.
+        answer: Answer,
+    },
+    /// The library has taken a callback.
+    Registered {
+        /// Which.
+        callback: CallbackId,
+    },
+    /// The library or the registry has refused a callback.
+    Refused {
+        /// Which.
+        callback: CallbackId,
+    },
+    /// User code of a callback starts.
+    Enter {
+        /// Which.
+        callback: CallbackId,
+        /// The firing that asked for the call; 0 when nobody did, or when the binding does not carry cookies.
+        cookie: u32,
+        /// The library says itself that it passed another subscription's user data.
+        misdirected: bool,
+    },
+    /// User code of a callback returns.
+    Leave {
+        /// Which.
+        callback: CallbackId,
+        /// What it returns.
+        value: i64,
+    },
+    /// User code of a callback unwinds.
+    Unwind {
+        /// Which.
+        callback: CallbackId,
+    },
+    /// A callback's closure is dropped: what it stands for is freed.
+    Dropped {
+        /// Which.
+        callback: CallbackId,
+    },
+    /// A call came late and was defused: the binding noticed, and ran no user code.
+    Late {
+        /// The firing; 0 when nobody asked.
+        cookie: u32,
+    },
+    /// A call was turned away for another reason.
+    TurnedAway {
+        /// The callback it was for.
+        callback: CallbackId,
+        /// The firing.
+        cookie: u32,
+        /// Why.
+        why: Turned,
+    },
+    /// A panic of a callback came out of the library.
+    UnwindEscaped,
+    /// A block that a binding keeps beside its callback ([`super::Probe`]) is freed.
+    BlockFreed {
+        /// The callback it belongs to.
+        callback: CallbackId,
+    },
+    /// Such a block is used.
+    BlockUsed {
+        /// The callback it belongs to.
+        callback: CallbackId,
+    },
+    /// A thread is held at a gate.
+    Held {
+        /// Which.
+        gate: GateId,
+    },
+    /// It goes on.
+    LetGo {
+        /// Which.
+        gate: GateId,
+        /// Nobody opened the gate: nothing else in the program could move, so the order it asks for is impossible here.
+        gave_up: bool,
+    },
+    /// The session is closed: nothing is registered, and the library has been shut down.
+    Closed,
+}
+
+// The packed form: word 0 is kind | flags << 8 | thread << 16 | small << 24 | cookie << 32; word 1 is the payload.
+
+impl Event {
+    pub(super) fn pack(self) -> [u64; 2] {
+        let word = |kind: u8, flags: u8, small: u8, cookie: u32, payload: u64| {
+            let head = u64::from(kind)
+                | u64::from(flags) << 8
+                | u64::from(self.thread.0) << 16
+                | u64::from(small) << 24
+                | u64::from(cookie) << 32;
+            [head, payload]
+        };
+        match self.kind {
+            EventKind::OpBegin { step, cookie } => {
+                let (section, number) = match step.section {
+                    Section::Before => (0, 0),
+                    Section::Thread(n) => (1, n),
+                    Section::After => (2, 0),
+                    Section::Body(callback) => (3, callback.0),
+                };
+                word(1, section, number, cookie, u64::from(step.index))
+            }
+            EventKind::OpEnd { answer } => {
+                let (tag, value) = match answer {
+                    Answer::Done => (0, 0),
+                    Answer::Value(v) => (1, v),
+                    Answer::Removed => (2, 0),
+                    Answer::InFlight(n) => (3, i64::from(n)),
+                    Answer::AlreadyRevoked => (4, 0),
+                    Answer::Quiescent => (5, 0),
+                    Answer::Deferred => (6, 0),
+                    Answer::Refused => (7, 0),
+                    Answer::Skipped => (8, 0),
+                };
+                word(2, tag, 0, 0, value as u64)
+            }
+            EventKind::Registered { callback } => word(3, 0, callback.0, 0, 0),
+            EventKind::Refused { callback } => word(4, 0, callback.0, 0, 0),
+            EventKind::Enter { callback, cookie, misdirected } => word(5, u8::from(misdirected), callback.0, cookie, 0),
+            EventKind::Leave { callback, value } => word(6, 0, callback.0, 0, value as u64),
+            EventKind::Unwind { callback } => word(7, 0, callback.0, 0, 0),
+            EventKind::Dropped { callback } => word(8, 0, callback.0, 0, 0),
+            EventKind::Late { cookie } => word(9, 0, 0, cookie, 0),
+            EventKind::TurnedAway { callback, cookie, why } => {
+                word(10, u8::from(why == Turned::WrongThread), callback.0, cookie, 0)
+            }
+            EventKind::UnwindEscaped => word(11, 0, 0, 0, 0),
+            EventKind::BlockFreed { callback } => word(12, 0, callback.0, 0, 0),
+            EventKind::BlockUsed { callback } => word(13, 0, callback.0, 0, 0),
+            EventKind::Held { gate } => word(14, 0, gate.0, 0, 0),
+            EventKind::LetGo { gate, gave_up } => word(15, u8::from(gave_up), gate.0, 0, 0),
+            EventKind::Closed => word(16, 0, 0, 0, 0),
+        }
+    }
+
+    /// `None` for words that no [`Event::pack`] made: a place that was taken and not filled yet.
+    pub(super) fn unpack([head, payload]: [u64; 2]) -> Option<Self> {
+        let flags = (head >> 8) as u8;
+        let small = (head >> 24) as u8;
+        let cookie = (head >> 32) as u32;
+        let callback = CallbackId(small);
+        let kind = match head as u8 {
+            1 => {
+                let section = match flags {
+                    0 => Section::Before,
+                    1 => Section::Thread(small),
+                    2 => Section::After,
+                    _ => Section::Body(callback),
+                };
+                EventKind::OpBegin { step: StepId { section, index: payload as u16 }, cookie }
+            }
+            2 => EventKind::OpEnd {
+                answer: match flags {
+                    0 => Answer::Done,
+                    1 => Answer::Value(payload as i64),
+                    2 => Answer::Removed,
+                    3 => Answer::InFlight(payload as u32),
+                    4 => Answer::AlreadyRevoked,
+                    5 => Answer::Quiescent,
+                    6 => Answer::Deferred,
+                    7 => Answer::Refused,
+                    _ => Answer::Skipped,
+                },
+            },
+            3 => EventKind::Registered { callback },
+            4 => EventKind::Refused { callback },
+            5 => EventKind::Enter { callback, cookie, misdirected: flags != 0 },
+            6 => EventKind::Leave { callback, value: payload as i64 },
+            7 => EventKind::Unwind { callback },
+            8 => EventKind::Dropped { callback },
+            9 => EventKind::Late { cookie },
+            10 => {
+                let why = if flags != 0 { Turned::WrongThread } else { Turned::Busy };
+                EventKind::TurnedAway { callback, cookie, why }
+            }
+            11 => EventKind::UnwindEscaped,
+            12 => EventKind::BlockFreed { callback },
+            13 => EventKind::BlockUsed { callback },
+            14 => EventKind::Held { gate: GateId(small) },
+            15 => EventKind::LetGo { gate: GateId(small), gave_up: flags != 0 },
+            16 => EventKind::Closed,
+            _ => return None,
+        };
+        Some(Event { thread: ThreadNo((head >> 16) as u8), kind })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_survives_packing() {
+        let callback = CallbackId(63);
+        let step = |section| StepId { section, index: 999 };
+        let answers = [
+            Answer::Done,
+            Answer::Value(i64::MIN),
+            Answer::Removed,
+            Answer::InFlight(u32::MAX),
+            Answer::AlreadyRevoked,
+            Answer::Quiescent,
+            Answer::Deferred,
+            Answer::Refused,
+            Answer::Skipped,
+        ];
+        let mut kinds: Vec<EventKind> = answers.map(|answer| EventKind::OpEnd { answer }).into();
+        for section in [Section::Before, Section::Thread(7), Section::After, Section::Body(callback)] {
+            kinds.push(EventKind::OpBegin { step: step(section), cookie: u32::MAX });
+        }
+        kinds.extend([
+            EventKind::Registered { callback },
+            EventKind::Refused { callback },
+            EventKind::Enter { callback, cookie: 7, misdirected: true },
+            EventKind::Enter { callback, cookie: 7, misdirected: false },
+            EventKind::Leave { callback, value: -1 },
+            EventKind::Unwind { callback },
+            EventKind::Dropped { callback },
+            EventKind::Late { cookie: 9 },
+            EventKind::TurnedAway { callback, cookie: 1, why: Turned::Busy },
+            EventKind::TurnedAway { callback, cookie: 1, why: Turned::WrongThread },
+            EventKind::UnwindEscaped,
+            EventKind::BlockFreed { callback },
+            EventKind::BlockUsed { callback },
+            EventKind::Held { gate: GateId(31) },
+            EventKind::LetGo { gate: GateId(31), gave_up: true },
+            EventKind::Closed,
+        ]);
+        for kind in kinds {
+            let event = Event { thread: ThreadNo(199), kind };
+            assert_eq!(Event::unpack(event.pack()), Some(event));
+        }
+        assert_eq!(Event::unpack([0, 0]), None, "an unfilled place is no event");
+    }
+}

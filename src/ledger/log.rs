@@ -1,0 +1,243 @@
+//! Where events are written: a fixed log per run, found by number, without locks.
+//!
+//! Ledgers are pooled and never freed. A [`RunId`] holds a ledger's number and which tenant of it the run is, so that an
+//! id which outlives its run (in a witness that C still calls, in a handle that a thread reads from freed memory) is
+//! recognised as old instead of being followed.
+//!
+//! Pairs with: `engine::run`, which opens a ledger for each run and closes it; `witness`, which writes.
+
+use super::event::{Event, EventKind, ThreadNo};
+use crate::engine::run::Run;
+use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex};
+use std::cell::Cell;
+use std::ptr;
+
+/// Most events of one run; a run that reports more is judged on nothing and says so.
+pub(crate) const MAX_EVENTS: usize = 1 << 15;
+/// Most ledgers at a time. Each is held by a run, or by a hung run for ever.
+const MAX_LEDGERS: usize = 1 << 12;
+
+/// Names a run: its ledger, and which tenant of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RunId {
+    ledger: u16,
+    tenant: u32,
+}
+
+impl RunId {
+    /// As an integer that C can carry as a pointer; never 0, never an address.
+    pub(crate) fn to_bits(self) -> u64 {
+        1 << 48 | u64::from(self.tenant) << 16 | u64::from(self.ledger)
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        (bits >> 48 == 1).then_some(RunId { ledger: bits as u16, tenant: (bits >> 16) as u32 })
+    }
+}
+
+/// A run's events, and the run that they are about.
+#[derive(Debug)]
+pub struct Ledger {
+    number: u16,
+    /// Which tenant has it; odd while a run does. Written by `open` and `close`; read by `find`.
+    tenant: AtomicU32,
+    /// The run, for witnesses that want to run their body. Null between runs.
+    run: AtomicPtr<Run>,
+    /// How many threads, found inside `run`, are using the pointer: `close` waits for them.
+    readers: AtomicUsize,
+    /// The next free place; may grow past the end.
+    cursor: AtomicUsize,
+    foreign_threads: AtomicU8,
+    places: Box<[[AtomicU64; 2]]>,
+}
+
+static LEDGERS: [AtomicPtr<Ledger>; MAX_LEDGERS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LEDGERS];
+static FREE: Mutex<Pool> = Mutex::new(Pool { made: 0, free: Vec::new() });
+/// Events that named a run which is over. A count, because nobody is left to be told.
+static STRAY: AtomicUsize = AtomicUsize::new(0);
+
+struct Pool {
+    made: usize,
+    free: Vec<&'static Ledger>,
+}
+
+thread_local! {
+    /// The run that this thread works for, and its number there. Constant and without destructor, so that it can be read
+    /// from the destructors of other thread-locals and after them.
+    static HERE: Cell<Option<(RunId, ThreadNo)>> = const { Cell::new(None) };
+}
+
+/// The run that this thread works for.
+pub(crate) fn here() -> Option<(RunId, ThreadNo)> {
+    HERE.get()
+}
+
+/// Makes this thread work for a run under this number.
+pub(crate) fn enter_run(run: RunId, thread: ThreadNo) {
+    HERE.set(Some((run, thread)));
+}
+
+/// Makes this thread work for no run.
+pub(crate) fn leave_run() {
+    HERE.set(None);
+}
+
+/// How many events have named a run that was over.
+pub fn stray_events() -> usize {
+    STRAY.load(Ordering::Relaxed) // a statistic: orders nothing
+}
+
+impl Ledger {
+    /// A ledger for a run: a free one, or a new one.
+    ///
+    /// # Panics
+    ///
+    /// When 4096 runs are open or hung in this process.
+    pub(crate) fn open() -> &'static Ledger {
+        let mut pool = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let ledger = pool.free.pop().unwrap_or_else(|| {
+            let number = pool.made;
+            assert!(number < MAX_LEDGERS, "{MAX_LEDGERS} runs are open or hung in this process");
+            pool.made += 1;
+            let places = std::iter::repeat_with(|| [AtomicU64::new(0), AtomicU64::new(0)]).take(MAX_EVENTS).collect();
+            let ledger: &'static Ledger = Box::leak(Box::new(Ledger {
+                number: number as u16,
+                tenant: AtomicU32::new(0),
+                run: AtomicPtr::new(ptr::null_mut()),
+                readers: AtomicUsize::new(0),
+                cursor: AtomicUsize::new(0),
+                foreign_threads: AtomicU8::new(0),
+                places,
+            }));
+            // Release: pairs with the Acquire in `find`, which follows the pointer.
+            LEDGERS[number].store(ptr::from_ref(ledger).cast_mut(), Ordering::Release);
+            ledger
+        });
+        drop(pool);
+        let used = ledger.cursor.load(Ordering::Relaxed).min(MAX_EVENTS); // nobody else has it now
+        for place in &ledger.places[..used] {
+            place[0].store(0, Ordering::Relaxed); // as above
+        }
+        ledger.cursor.store(0, Ordering::Relaxed); // as above
+        ledger.foreign_threads.store(0, Ordering::Relaxed); // as above
+        // Release: pairs with the Acquire in `find`: who sees the new tenant sees an empty log.
+        ledger.tenant.fetch_add(1, Ordering::Release);
+        ledger
+    }
+
+    /// Names the present tenant.
+    pub(crate) fn id(&self) -> RunId {
+        RunId { ledger: self.number, tenant: self.tenant.load(Ordering::Relaxed) } // only the owner changes it
+    }
+
+    /// The ledger of a run, if the run is not over.
+    pub(crate) fn find(run: RunId) -> Option<&'static Ledger> {
+        // Acquire: pairs with the Release in `open`.
+        let ledger = LEDGERS.get(run.ledger as usize)?.load(Ordering::Acquire);
+        // SAFETY: null, or made from a `&'static Ledger` by `open`.
+        let ledger = unsafe { ledger.as_ref() }?;
+        // Acquire: pairs with the Release in `open`.
+        if ledger.tenant.load(Ordering::Acquire) == run.tenant {
+            Some(ledger)
+        } else {
+            STRAY.fetch_add(1, Ordering::Relaxed); // a statistic: orders nothing
+            None
+        }
+    }
+
+    /// Says which run this is, so that witnesses can run their bodies.
+    pub(crate) fn attach(&self, run: &Arc<Run>) {
+        // SeqCst: pairs with the reads in `with_run`.
+        self.run.store(Arc::as_ptr(run).cast_mut(), Ordering::SeqCst);
+    }
+
+    /// Runs `f` with the run, unless it is over.
+    pub(crate) fn with_run<T>(&self, id: RunId, f: impl FnOnce(&Run) -> T) -> Option<T> {
+        struct Reading<'a>(&'a AtomicUsize);
+        impl Drop for Reading<'_> {
+            fn drop(&mut self) {
+                // Release: pairs with the SeqCst (Acquire) read in `detach`: what was read is read before it is freed.
+                self.0.fetch_sub(1, Ordering::Release);
+            }
+        }
+        // SeqCst: a flag-and-count pair with `detach`: either `detach` sees this reader, or this reads null there.
+        self.readers.fetch_add(1, Ordering::SeqCst);
+        let _reading = Reading(&self.readers);
+        let run = self.run.load(Ordering::SeqCst); // as above
+        if self.tenant.load(Ordering::Acquire) != id.tenant {
+            return None; // Acquire: pairs with `close`
+        }
+        // SAFETY: non-null means attached, and `detach`, which its owner calls before it lets go of the `Arc`, waits for
+        // readers that came before it.
+        unsafe { run.as_ref() }.map(f)
+    }
+
+    /// The run is about to go away: waits until no witness is inside it. Answers whether that came true within `patience`
+    /// spins; a caller whose answer is no must keep the run alive for ever.
+    pub(crate) fn detach(&self, patience: usize) -> bool {
+        self.run.store(ptr::null_mut(), Ordering::SeqCst); // pairs with `with_run`
+        for _ in 0..patience {
+            if self.readers.load(Ordering::SeqCst) == 0 {
+                return true; // pairs with `with_run`
+            }
+            crate::sync::thread::yield_now();
+        }
+        false
+    }
+
+    /// The run is over: ids of it are old from now on, and the ledger may be had by another.
+    pub(crate) fn close(&'static self) {
+        self.tenant.fetch_add(1, Ordering::Release); // pairs with the Acquire in `find`
+        FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).free.push(self);
+    }
+
+    /// Writes an event down. Any thread; never blocks, never allocates.
+    pub(crate) fn report(&self, thread: ThreadNo, kind: EventKind) {
+        // Relaxed: the place is the event's time and nothing else; a stronger order would make the ledger synchronise the
+        // threads that it watches, and hide their races.
+        let place = self.cursor.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.places.get(place) {
+            let [head, payload] = Event { thread, kind }.pack();
+            place[1].store(payload, Ordering::Relaxed); // read after the threads were joined, or with the head
+            place[0].store(head, Ordering::Release); // pairs with the Acquire in `events`
+        }
+    }
+
+    /// Writes an event of this thread down, whose number it finds out.
+    pub(crate) fn report_here(&self, id: RunId, kind: EventKind) {
+        let thread = self.thread_no(id);
+        self.report(thread, kind);
+    }
+
+    /// This thread's number in the run; a thread that the harness did not start gets one.
+    pub(crate) fn thread_no(&self, id: RunId) -> ThreadNo {
+        match here() {
+            Some((run, thread)) if run == id => thread,
+            _ => {
+                // Relaxed: only distinct numbers are wanted.
+                let n = self.foreign_threads.fetch_add(1, Ordering::Relaxed);
+                let thread = ThreadNo(ThreadNo::FIRST_FOREIGN.saturating_add(n));
+                enter_run(id, thread);
+                thread
+            }
+        }
+    }
+
+    /// How many events there are: grows whenever anything happens.
+    pub(crate) fn progress(&self) -> usize {
+        self.cursor.load(Ordering::Relaxed) // a guess at whether others move: orders nothing
+    }
+
+    /// The events so far, in order; `None` when there were too many to keep.
+    pub(crate) fn events(&self) -> Option<Vec<Event>> {
+        let n = self.cursor.load(Ordering::Relaxed); // places beyond it are of the future
+        let filled = self.places.get(..n)?.iter();
+        // Acquire: pairs with the Release in `report`.
+        Some(
+            filled
+                .filter_map(|p| Event::unpack([p[0].load(Ordering::Acquire), p[1].load(Ordering::Relaxed)]))
+                .collect(),
+        )
+    }
+}
