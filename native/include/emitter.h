@@ -65,7 +65,7 @@ typedef enum emitter_mode {
    * calling thread, wherever on its stack. (libevent's event_del.) */
   EMITTER_MODE_WAITS = 1,
   /* Not after the last call that was in flight when emitter_unsubscribe returned, and nothing tells when that is:
-   * unsubscribe returns at once. (timer_delete, event_del_noblock.) */
+   * unsubscribe returns at once, and a destroy notify waits for emitter_close. (timer_delete, event_del_noblock.) */
   EMITTER_MODE_RETURNS = 2,
   /* Not after the destroy notify, which comes once, after the last call, on the thread that dropped the last reference:
    * the unsubscriber's or a caller's. (g_source_destroy.) */
