@@ -14,7 +14,7 @@ use crate::ledger::{
 };
 use crate::program::{Args, CallbackId, GateId, Hostile, Kind, Op, Program, Site, Step};
 use crate::subject::{OpenError, Session, Subject};
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, thread};
 use std::any::Any;
 use std::cell::Cell;
@@ -319,6 +319,7 @@ impl Run {
     /// What each thread of the program does first and last.
     fn on_thread(&self, no: ThreadNo, started: monitor::Started, f: impl FnOnce()) {
         log::enter_run(self.id, no);
+        self.watched.running(no);
         if let Some(scope) = self.quarantine.get() {
             scope.enter();
         }
@@ -370,7 +371,11 @@ impl Run {
         DEPTH.set(depth);
         let answer = match result {
             Ok(answer) => answer,
-            Err(panic) if panic.is::<BodyPanic>() && depth > 0 && !fires => resume_unwind(panic),
+            Err(panic) if step.op == Op::Panic => {
+                self.ledger.report(thread, EventKind::OpEnd { answer: Answer::Done });
+                resume_unwind(panic)
+            }
+            // The panic of a callback's body has come all the way back to the op that asked for the call.
             Err(panic) if panic.is::<BodyPanic>() => {
                 self.ledger.report(thread, EventKind::UnwindEscaped);
                 Answer::Refused

@@ -34,6 +34,8 @@ struct Frame {
     thread: ThreadNo,
     at: usize,
     cookie: u32,
+    /// Its thread has begun, inside it, to wait for the same callback: others that wait from inside need not wait for it.
+    deferring: bool,
 }
 
 /// What is known of a callback.
@@ -179,6 +181,9 @@ impl<'a> Judge<'a> {
             Op::Revoke(id) | Op::RevokeAndWait(id) | Op::Release(id) | Op::Unsubscribe(id) | Op::Replace(id, _) => {
                 let known = &mut self.known[id.0 as usize];
                 known.ending.get_or_insert(at);
+                if matches!(op, Op::RevokeAndWait(_) | Op::Release(_)) {
+                    known.frames.iter_mut().filter(|f| f.thread == thread).for_each(|f| f.deferring = true);
+                }
                 open.frames = known.frames.clone();
                 if let Op::Replace(_, successor) = op {
                     known.successors.push(*successor);
@@ -199,7 +204,9 @@ impl<'a> Judge<'a> {
             Op::Fire(id, _) | Op::Send(id, _) | Op::Invoke(id, _) | Op::Enumerate(id, _) => {
                 self.fired(at, &open, *id, &op, answer);
             }
-            Op::Post(..) if open.deliverable && answer == Answer::Done => self.posted.push(open.cookie),
+            Op::Post(..) if open.deliverable && answer == Answer::Done && !self.contract.once => {
+                self.posted.push(open.cookie);
+            }
             Op::Barrier if answer == Answer::Done => self.barrier(at, open.at),
             Op::Revoke(id) => match answer {
                 // A call that was in flight may not have reported yet that it entered: as many as were counted and had
@@ -231,7 +238,9 @@ impl<'a> Judge<'a> {
         } else if known.ending.is_some() || self.closing.is_some() {
             return; // it may have come too late: no promise was made
         }
-        if !open.deliverable || firing.turned_away || answer == Answer::Refused {
+        // Of two firings of a one-shot only one is delivered, whichever the library took first.
+        let spent = self.contract.once && self.firings.values().any(|f| f.target == id && f.at != firing.at && f.entered > 0);
+        if !open.deliverable || firing.turned_away || spent || !matches!(answer, Answer::Value(_)) {
             return;
         }
         match op {
@@ -287,16 +296,9 @@ impl<'a> Judge<'a> {
         let frames = self.known[id.0 as usize].frames.clone();
         let still = match answer {
             Answer::Quiescent => frames.first().copied(),
-            // Frames of this thread may stay. So may frames of threads that wait for the same callback from inside it:
-            // two that waited for each other would wait for ever.
-            Answer::Deferred => {
-                let waits = |t: &ThreadNo| {
-                    self.open.get(t).into_iter().flatten().any(|open| {
-                        matches!(self.step(open.step).map(|s| &s.op), Some(Op::RevokeAndWait(x) | Op::Release(x)) if *x == id)
-                    })
-                };
-                frames.iter().copied().find(|f| f.thread != thread && !waits(&f.thread))
-            }
+            // Frames of this thread may stay. So may those of threads that waited for the same callback from inside it: two
+            // that waited for each other would wait for ever.
+            Answer::Deferred => frames.iter().copied().find(|f| f.thread != thread && !f.deferring),
             _ => None,
         };
         if let Some(frame) = still {
@@ -327,7 +329,7 @@ impl<'a> Judge<'a> {
         if let Some((target, fired)) = target
             && target != id
             && !misdirected
-            && !self.known[target.0 as usize].successors.contains(&id)
+            && !self.succeeds(target, id)
         {
             let ran = named(self.program, id);
             self.violated(ViolationKind::Aliased, Some(target), vec![fired, at], |name| {
@@ -351,7 +353,7 @@ impl<'a> Judge<'a> {
                 None => after_revoke = Some(*revoked),
             }
         }
-        known.frames.push(Frame { thread, at, cookie });
+        known.frames.push(Frame { thread, at, cookie, deferring: false });
 
         if let Some(dropped) = dropped {
             self.violated(ViolationKind::LateCall, Some(id), vec![dropped, at], |name| {
@@ -458,6 +460,12 @@ impl<'a> Judge<'a> {
         let name = callback.map_or_else(|| "?".to_owned(), |id| named(self.program, id));
         let violation = Violation { kind, callback: callback.map(|_| name.clone()), text: text(&name), proof };
         self.verdict.violations.push(violation);
+    }
+
+    /// Whether an op began to put `id` in the place of `target`, or of what was put there.
+    fn succeeds(&self, target: CallbackId, id: CallbackId) -> bool {
+        // A callback is registered once, so there is no circle.
+        self.known[target.0 as usize].successors.iter().any(|next| *next == id || self.succeeds(*next, id))
     }
 
     fn step(&self, id: StepId) -> Option<&'a Step> {

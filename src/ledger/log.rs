@@ -8,7 +8,7 @@
 
 use super::event::{Event, EventKind, ThreadNo};
 use crate::engine::run::Run;
-use crate::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use std::cell::Cell;
 use std::ptr;

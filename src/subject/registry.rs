@@ -1,0 +1,101 @@
+//! The keeper that production code would use: [`crate::registry::Registry`], as a `static`.
+
+use super::keeper::{Closure, Delivery, Keeper, Kept, Key, NoRoom, careful};
+use crate::emitter::Event;
+use crate::engine::run;
+use crate::ledger::{Answer, Witness};
+use crate::program::Site;
+use crate::registry::{Handle, Quiescence, Registration, Registry, Revoked, StallSite};
+use crate::sync::{Arc, Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// One registry for all runs of the process, as a binding would have it.
+static CALLBACKS: Registry<Closure> = Registry::new().with_name("emitter callbacks").with_stall_hook(stalled);
+
+/// Keeps callbacks in the registry.
+#[derive(Debug, Default)]
+pub struct RegistryKeeper {
+    once: bool,
+    guards: Mutex<HashMap<Key, Arc<Registration<'static, Closure>>>>,
+}
+
+impl RegistryKeeper {
+    /// For a library that promises one call per subscription, or any number.
+    pub fn new(once: bool) -> Self {
+        RegistryKeeper { once, guards: Mutex::default() }
+    }
+
+    fn guards(&self) -> MutexGuard<'_, HashMap<Key, Arc<Registration<'static, Closure>>>> {
+        self.guards.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn guard(&self, key: Key) -> Option<Arc<Registration<'static, Closure>>> {
+        self.guards().get(&key).cloned()
+    }
+}
+
+impl Keeper for RegistryKeeper {
+    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
+        let registration = CALLBACKS.try_register(careful(witness, self.once)).map_err(|_| NoRoom)?;
+        let handle = registration.handle();
+        self.guards().insert(handle.bits(), Arc::new(registration));
+        Ok(Kept { key: handle.bits(), callback: called, user_data: handle.as_ptr(), destroy: Some(destroyed) })
+    }
+
+    fn revoke(&self, key: Key) -> Answer {
+        match self.guard(key).map(|guard| guard.revoke()) {
+            Some(Revoked::Removed) => Answer::Removed,
+            Some(Revoked::InFlight(n)) => Answer::InFlight(n),
+            Some(Revoked::AlreadyRevoked) => Answer::AlreadyRevoked,
+            None => Answer::Skipped,
+        }
+    }
+
+    fn revoke_and_wait(&self, key: Key) -> Answer {
+        match self.guard(key).map(|guard| guard.revoke_and_wait()) {
+            Some(Quiescence::Quiescent) => Answer::Quiescent,
+            Some(Quiescence::DeferredToOuterFrame) => Answer::Deferred,
+            None => Answer::Skipped,
+        }
+    }
+
+    fn forget(&self, key: Key) {
+        std::mem::forget(self.guards().remove(&key));
+    }
+}
+
+/// The trampoline: the one function that the library is ever given.
+unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) -> isize {
+    // SAFETY: the library's event is valid until this returns.
+    let delivery = unsafe { Delivery::of(event) };
+    // A panic may not pass C: it ends here, and the library is told 0.
+    let call = |f: &Closure| catch_unwind(AssertUnwindSafe(|| f(&delivery))).unwrap_or(0);
+    match CALLBACKS.call(user_data, call) {
+        Ok(value) => value as isize,
+        Err(_late) => {
+            delivery.late();
+            0
+        }
+    }
+}
+
+/// The destroy notify: the library says that it will not call again. Whatever it does afterwards is late.
+unsafe extern "C-unwind" fn destroyed(user_data: *mut c_void) {
+    // A second notify, or one for a handle whose owner was first, finds it revoked: that is no error here.
+    let _ = CALLBACKS.revoke(Handle::from_ptr(user_data));
+}
+
+fn stalled(site: StallSite) {
+    run::pass(match site {
+        StallSite::BeforeAcquire => Site::BeforeAcquire,
+        StallSite::AfterAcquire => Site::AfterAcquire,
+        StallSite::BeforeRelease => Site::BeforeRelease,
+        StallSite::AfterRelease => Site::AfterRelease,
+        StallSite::Revoked => Site::Revoked,
+        StallSite::TombstoneWritten => Site::TombstoneWritten,
+        StallSite::SlotListed => Site::SlotListed,
+        _ => return,
+    });
+}
