@@ -10,11 +10,13 @@
 //! * [`generate`]: programs from raw choices (bytes of a fuzzer, tuples of proptest), always valid, only with the verbs
 //!   that a subject offers.
 //! * [`valid`]: which programs are programs, for those built in code.
+//! * [`canonical`]: their tidy form.
 //! * [`shrink`]: from a program that fails to the smallest one that still does.
 //!
 //! What a program is *not*: it holds no schedule. Orders are forced by `hold`, `reach`, `open` and `stall`, which are ops
 //! like others, so that a forced order reads the same in every engine.
 
+pub mod canonical;
 pub mod generate;
 pub mod op;
 pub mod shrink;

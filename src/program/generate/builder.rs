@@ -1,0 +1,382 @@
+//! A program while it is being decoded: where steps go, who is registered where, and how much room is left. What may stand
+//! in bodies is in `bodies`; ops that come in patterns are in `patterns`.
+
+use super::{Offer, Record};
+use crate::program::canonical::tidy;
+use crate::program::op::Args;
+use crate::program::{Callback, CallbackId, Hostile, Kind, Op, Program, Step, Verb};
+
+/// Where a step goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Before,
+    Thread(usize),
+    After,
+    Body(usize),
+}
+
+/// A callback while it is being decoded.
+pub(super) struct Draft {
+    pub(super) callback: Callback,
+    /// Where it is registered, once it is.
+    pub(super) registered: Option<Place>,
+    /// Its first call is held at a gate that a thread opens: it must not be called in `before`.
+    pub(super) held: bool,
+    /// It is called in `before`.
+    pub(super) called_before: bool,
+    /// Its body calls something.
+    pub(super) calls: bool,
+    /// Its body waits for something.
+    pub(super) waits: bool,
+    /// A body waits for it, or calls it in a scope: its own body must not wait.
+    pub(super) awaited: bool,
+}
+
+/// A program while it is being decoded.
+pub(super) struct Builder<'a> {
+    pub(super) offer: &'a Offer,
+    pub(super) threads: Vec<Vec<Step>>,
+    pub(super) drafts: Vec<Draft>,
+    /// How many of the drafts records can name; the others were added to reuse a slot.
+    named: usize,
+    /// Registrations that no record asked for, at the start of `before`.
+    implied: Vec<Step>,
+    before: Vec<Step>,
+    after: Vec<Step>,
+    pub(super) gates: u8,
+    /// Steps so far.
+    steps: usize,
+    hostile: Vec<Hostile>,
+    /// Implied registrations are one table.
+    table: bool,
+    /// How many body steps call.
+    pub(super) body_calls: usize,
+    /// How many body steps wait.
+    pub(super) body_waits: usize,
+    /// Bodies may wait more than once: nothing may be posted, so that frames stay on one thread.
+    pub(super) waits_often: bool,
+    /// Something is posted.
+    pub(super) posted: bool,
+}
+
+/// The ops of sections, with how often each is chosen.
+const SECTION_OPS: &[(Verb, u32)] = &[
+    (Verb::Fire, 10),
+    (Verb::Send, 4),
+    (Verb::Post, 4),
+    (Verb::Revoke, 5),
+    (Verb::RevokeAndWait, 5),
+    (Verb::Release, 3),
+    (Verb::Unsubscribe, 3),
+    (Verb::Forget, 2),
+    (Verb::Register, 4),
+    (Verb::Invoke, 4),
+    (Verb::Enumerate, 4),
+    (Verb::Replace, 4),
+    (Verb::Barrier, 3),
+    (Verb::Churn, 2),
+    (Verb::Exclusive, 2),
+    (Verb::Confined, 2),
+    (Verb::Hold, 2),
+    (Verb::Stall, 3),
+    (Verb::Shutdown, 1),
+];
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(header: Record, offer: &'a Offer) -> Self {
+        let [threads, callbacks, shape, hostile] = header;
+        let named = match callbacks % 8 {
+            0 => 1,
+            1..=3 => 2,
+            4 | 5 => 3,
+            6 => 4,
+            _ => 1 + callbacks as usize / 8,
+        };
+        let threads = match threads % 3 {
+            0 => 0,
+            _ => match threads / 3 % 8 {
+                0..=3 => 2,
+                4 | 5 => 3,
+                6 => 1,
+                _ => 1 + threads as usize / 24,
+            },
+        };
+        let mut switches = Vec::new();
+        if let Some(last) = offer.hostile.len().checked_sub(1) {
+            if hostile >= 144 {
+                switches.push(offer.hostile[(hostile as usize - 144) % (last + 1)]);
+            }
+            if shape >= 224 {
+                switches.push(offer.hostile[shape as usize % (last + 1)]);
+            }
+        }
+        switches.sort_unstable();
+        switches.dedup();
+        let mut builder = Builder {
+            offer,
+            threads: vec![Vec::new(); threads.min(offer.threads())],
+            drafts: Vec::new(),
+            named: named.min(offer.callbacks()),
+            implied: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            gates: 0,
+            steps: 0,
+            hostile: switches,
+            table: shape & 1 != 0,
+            body_calls: 0,
+            body_waits: 0,
+            waits_often: false,
+            posted: false,
+        };
+        for i in 0..builder.named {
+            builder.draft(if shape >> (1 + i % 4) & 1 == 0 { Kind::Sum } else { Kind::Counting });
+        }
+        builder
+    }
+
+    fn draft(&mut self, kind: Kind) -> usize {
+        let callback = Callback { name: String::new(), kind, exclusive: false, confined: false, body: Vec::new() };
+        self.drafts.push(Draft {
+            callback,
+            registered: None,
+            held: false,
+            called_before: false,
+            calls: false,
+            waits: false,
+            awaited: false,
+        });
+        self.drafts.len() - 1
+    }
+
+    /// Adds what one record says. A record that has no room, or asks for what cannot be, adds nothing.
+    pub(super) fn record(&mut self, record: Record) {
+        let [what, place, target, how] = record;
+        if self.named == 0 {
+            return;
+        }
+        let target = match target {
+            192.. if self.drafts.len() > self.named => self.drafts.len() - 1,
+            _ => target as usize % self.named,
+        };
+        let thread = place as usize / 16;
+        let place = match place % 16 {
+            0 | 1 => Place::Before,
+            2 | 3 => Place::After,
+            4..=6 => return self.body_record(what, target, how),
+            _ if self.threads.is_empty() => Place::Before,
+            _ => Place::Thread(thread % self.threads.len()),
+        };
+        let Some(verb) = self.choose(SECTION_OPS, what) else { return };
+        match verb {
+            Verb::Register | Verb::Invoke | Verb::Enumerate => self.register(verb, place, target, how),
+            Verb::Replace => self.replace(place, target),
+            Verb::Hold => self.hold_pattern(thread, target, how),
+            Verb::Stall => self.stall_pattern(thread, target, how),
+            Verb::Exclusive => self.make_exclusive(target),
+            Verb::Confined => self.drafts[target].callback.confined = true,
+            Verb::Barrier => self.push(place, Op::Barrier),
+            Verb::Shutdown => self.push(Place::After, Op::Shutdown),
+            Verb::Churn => self.push(place, Op::Churn(1 + u32::from(how % 16))),
+            Verb::Fire | Verb::Send | Verb::Post => self.call(verb, place, target, how),
+            _ => self.revoke(verb, place, target, how),
+        }
+    }
+
+    /// The verb that this byte chooses among those offered.
+    pub(super) fn choose(&self, ops: &[(Verb, u32)], byte: u8) -> Option<Verb> {
+        let offered = || ops.iter().filter(|(verb, _)| self.offer.has(*verb));
+        let total: u32 = offered().map(|(_, weight)| weight).sum();
+        let mut at = u32::from(byte) * total / 256;
+        for (verb, weight) in offered() {
+            if at < *weight {
+                return Some(*verb);
+            }
+            at -= weight;
+        }
+        None
+    }
+
+    pub(super) fn room(&self, steps: usize) -> bool {
+        self.steps + steps <= self.offer.steps()
+    }
+
+    pub(super) fn is_on(&self, hostile: Hostile) -> bool {
+        self.hostile.contains(&hostile)
+    }
+
+    /// Appends a step, when there is room and its verb is offered.
+    pub(super) fn push(&mut self, place: Place, op: impl Into<Step>) {
+        let step = op.into();
+        if !self.room(1) || !self.offer.has(step.op.verb()) {
+            return;
+        }
+        self.steps += 1;
+        match place {
+            Place::Before => self.before.push(step),
+            Place::Thread(i) => self.threads[i].push(step),
+            Place::After => self.after.push(step),
+            Place::Body(i) => self.drafts[i].callback.body.push(step),
+        }
+    }
+
+    /// Puts a step first in a body.
+    pub(super) fn push_front(&mut self, body: usize, step: Step) {
+        self.push(Place::Body(body), step);
+        self.drafts[body].callback.body.rotate_right(1);
+    }
+
+    /// Makes sure that a callback is registered, at the start when nobody said where. False when there is no room for it
+    /// and for the step that wants it.
+    pub(super) fn ensure_registered(&mut self, target: usize) -> bool {
+        if self.drafts[target].registered.is_some() {
+            return self.room(1);
+        }
+        if !self.room(2) {
+            return false;
+        }
+        let id = CallbackId(target as u8);
+        if self.offer.has(Verb::Register) {
+            self.implied.push(Op::Register(vec![id]).into());
+        } else if self.offer.has(Verb::Invoke) {
+            self.implied.push(Op::Invoke(id, None).into());
+        } else if self.offer.has(Verb::Enumerate) {
+            self.implied.push(Op::Enumerate(id, 2).into());
+        } else {
+            return true;
+        }
+        self.steps += 1;
+        self.drafts[target].registered = Some(Place::Before);
+        self.drafts[target].called_before |= !self.offer.has(Verb::Register);
+        true
+    }
+
+    /// The place nearest to the one wanted at which a callback is already registered; `race` allows it not to be.
+    fn after_registration(&self, target: usize, wanted: Place, race: bool) -> Place {
+        let place = match (self.drafts[target].registered, wanted) {
+            (None | Some(Place::Before), _) => wanted,
+            (Some(registered), _) if registered == wanted => wanted,
+            (Some(_), Place::Body(_) | Place::After) => wanted,
+            (Some(_), Place::Thread(_)) if race => wanted,
+            (Some(Place::Thread(thread)), Place::Thread(_)) => Place::Thread(thread),
+            (Some(_), _) => Place::After,
+        };
+        if place == Place::Before && self.drafts[target].held { Place::After } else { place }
+    }
+
+    /// A callback that is not registered yet: this one, the next of those that records can name, or a new one.
+    pub(super) fn fresh(&mut self, target: usize) -> Option<usize> {
+        let order = (target..self.named).chain(0..target.min(self.named));
+        let unregistered = order.chain(self.named..self.drafts.len()).find(|i| self.drafts[*i].registered.is_none());
+        match unregistered {
+            None if self.drafts.len() < self.offer.callbacks() => Some(self.draft(Kind::Sum)),
+            found => found,
+        }
+    }
+
+    fn register(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
+        let Some(first) = self.fresh(target).filter(|_| self.room(1)) else {
+            return self.call(Verb::Fire, place, target, how);
+        };
+        self.drafts[first].registered = Some(place);
+        let id = CallbackId(first as u8);
+        let op = match verb {
+            Verb::Invoke => Op::Invoke(id, arguments(how)),
+            Verb::Enumerate => Op::Enumerate(id, 1 + u32::from(how % 5)),
+            _ => {
+                let mut ids = vec![id];
+                if how & 12 == 12
+                    && let Some(second) = self.fresh(target)
+                {
+                    self.drafts[second].registered = Some(place);
+                    ids.push(CallbackId(second as u8));
+                }
+                Op::Register(ids)
+            }
+        };
+        self.drafts[first].called_before |= place == Place::Before && verb != Verb::Register;
+        self.push(place, op);
+    }
+
+    fn replace(&mut self, place: Place, target: usize) {
+        if self.drafts.len() < 2 && self.offer.callbacks() < 2 || !self.room(2) || !self.ensure_registered(target) {
+            return;
+        }
+        let place = self.after_registration(target, place, false);
+        if let Some(new) = self.fresh(target) {
+            self.drafts[new].registered = Some(place);
+            self.push(place, Op::Replace(CallbackId(target as u8), CallbackId(new as u8)));
+        }
+    }
+
+    pub(super) fn call(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
+        let verb = if verb == Verb::Post && self.waits_often { Verb::Fire } else { verb };
+        if !self.offer.has(verb) || !self.ensure_registered(target) {
+            return;
+        }
+        let place = self.after_registration(target, place, how >= 224);
+        let (id, args) = (CallbackId(target as u8), arguments(how));
+        self.drafts[target].called_before |= place == Place::Before;
+        self.posted |= verb == Verb::Post;
+        let op = match verb {
+            Verb::Send => Op::Send(id, args),
+            Verb::Post => Op::Post(id, args),
+            _ => Op::Fire(id, args),
+        };
+        self.push(place, op);
+    }
+
+    pub(super) fn revoke(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
+        if !self.ensure_registered(target) {
+            return;
+        }
+        let place = self.after_registration(target, place, how >= 224);
+        self.push(place, revoking(verb, CallbackId(target as u8)));
+        if how & 1 != 0
+            && self.offer.has(Verb::Register)
+            && self.room(1)
+            && let Some(new) = self.fresh(target)
+        {
+            self.drafts[new].registered = Some(place);
+            self.push(place, Op::Register(vec![CallbackId(new as u8)]));
+        }
+        if how & 2 != 0 {
+            self.push(Place::After, Op::Fire(CallbackId(target as u8), None));
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Program {
+        let mut program = Program { hostile: self.hostile, ..Program::default() };
+        if self.table {
+            // `register a`, `register b` become `register a b`; other implied ops stay as they are.
+            let ids: Vec<CallbackId> = self.implied.iter().flat_map(|step| step.op.registers()).collect();
+            if !ids.is_empty() && self.offer.has(Verb::Register) {
+                self.implied = vec![Op::Register(ids).into()];
+            }
+        }
+        program.before = self.implied;
+        program.before.extend(self.before);
+        self.threads.retain(|thread| !thread.is_empty());
+        program.threads = self.threads;
+        program.after = self.after;
+        program.callbacks = self.drafts.into_iter().map(|draft| draft.callback).collect();
+        program.gates = (0..self.gates).map(|_| String::new()).collect();
+        tidy(&program)
+    }
+}
+
+/// The op with this verb, of those that end a registration.
+pub(super) fn revoking(verb: Verb, id: CallbackId) -> Op {
+    match verb {
+        Verb::RevokeAndWait => Op::RevokeAndWait(id),
+        Verb::Release => Op::Release(id),
+        Verb::Unsubscribe => Op::Unsubscribe(id),
+        Verb::Forget => Op::Forget(id),
+        _ => Op::Revoke(id),
+    }
+}
+
+/// None for a quarter of the choices, zero among them.
+fn arguments(how: u8) -> Option<Args> {
+    (how % 4 != 0).then(|| Args { a: i64::from(how / 4), b: i64::from(how % 4) })
+}
