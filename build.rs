@@ -1,1 +1,2 @@
+//! Builds what the harness links; nothing for the registry alone.
 fn main() {}
