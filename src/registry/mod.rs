@@ -1,1 +1,352 @@
-//! The registry.
+//! What production code uses: callbacks that a C library may keep for ever, and call when it likes.
+//!
+//! A [`Registry`] owns closures. C gets a [`Handle`], an integer, as its `void *user_data`. One static trampoline per
+//! C signature asks the registry for the closure behind it:
+//!
+//! ```
+//! use latecall::registry::Registry;
+//! use std::ffi::c_void;
+//!
+//! static EVENTS: Registry<dyn Fn(u64) + Send + Sync> = Registry::new();
+//!
+//! extern "C" fn on_event(event: u64, user_data: *mut c_void) {
+//!     if let Err(late) = EVENTS.call(user_data, |f| f(event)) {
+//!         eprintln!("{late}"); // who registered and revoked it, and where
+//!     }
+//! }
+//!
+//! let registration = EVENTS.builder().label("my events").register(Box::new(|event| println!("{event}")));
+//! let user_data = registration.handle().as_ptr();
+//! on_event(1, user_data); // runs the closure
+//! drop(registration); // waits for running calls, then drops the closure
+//! on_event(2, user_data); // late: reported, and nothing else happens
+//! ```
+//!
+//! # The contract
+//!
+//! 1. A closure runs only between its registration and the moment it is revoked; a call that began before that moment
+//!    finishes, and the closure is not dropped under it.
+//! 2. Any value may be passed as `user_data`, at any time. Nothing is read through it, and no handle ever comes to name
+//!    another callback than the one it was issued for: generations do not wrap, and a slot whose generations are used
+//!    up is retired (S85, S86).
+//! 3. [`revoke`](Registration::revoke) never waits. [`revoke_and_wait`](Registration::revoke_and_wait), and dropping a
+//!    [`Registration`], wait for calls of that callback on other threads, and for nothing else. Its answer says
+//!    whether the closure has been dropped.
+//! 4. Every closure is dropped exactly once, by one thread, with no lock held: by the last call to leave, or by who
+//!    revoked it if none was running, or with the registry. It may register, revoke, call, or ask for its own
+//!    quiescence while it is dropped (S14, S46).
+//! 5. No lock is held while a closure, a destructor or a hook runs, and a call takes no lock unless its callback is
+//!    being revoked at that moment.
+//! 6. Slots stay where they are as long as the registry lives. A registry whose handles were given to C has to live as
+//!    long as C may call: make it a `static`.
+//!
+//! # How the parts fit
+//!
+//! `handle` packs the integer and `ids` tells registries apart. `slot` is the protocol: one word with generation, state
+//! and in-flight count. `table` keeps slots at fixed addresses. `books` is what is written under the one lock: vacant
+//! slots, who registered and revoked what, tombstones, waiters. `register`, `call` and `revoke` are the verbs on top of
+//! these; `frame` knows which callbacks this thread is inside. `error` and `report` explain refusals. `stall` lets
+//! tests force an order.
+//!
+//! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
+//! where `models` explores them. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
+//! see each of them.
+
+mod books;
+mod call;
+mod error;
+mod frame;
+mod handle;
+mod ids;
+mod register;
+mod registration;
+mod report;
+mod revoke;
+mod slot;
+mod stall;
+mod stats;
+mod table;
+mod thread;
+
+pub use error::{Exhausted, LateCall, Reason, Rejected, Shortage};
+pub use handle::Handle;
+pub use register::Builder;
+pub use registration::Registration;
+pub use report::{Deed, LateReport};
+pub use revoke::{Quiescence, Revoked};
+#[doc(hidden)]
+pub use stall::StallSite;
+pub use stats::{LateCounts, Stats};
+pub use thread::ThreadTag;
+
+use super::sync;
+use books::Books;
+use error::Refused;
+use handle::Layout;
+use slot::Word;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use sync::{AtomicU32, Condvar, Counter, Mutex, Ordering, const_fn, lock};
+use table::Table;
+
+/// Owns callbacks of one type and finds them by [`Handle`]. See the [module](self) for the contract.
+///
+/// `F` is usually a `dyn Fn` type. To be shared between threads, as a `static` must be, it has to be `Send + Sync`: any
+/// thread may run it, several at a time, and any may be the last to use it and drop it.
+///
+/// Dropping a registry needs exclusive access, so nothing is running; it drops the closures that remain. Handles that
+/// it issued mean nothing to any other registry, also one created later.
+pub struct Registry<F: ?Sized> {
+    core: Core,
+    table: Table<F>,
+}
+
+/// What does not depend on the type of the callbacks.
+struct Core {
+    options: Options,
+    callback_type: fn() -> &'static str,
+    /// 0 until the first registration.
+    id: AtomicU32,
+    first_generation: AtomicU32,
+    books: Mutex<Books>,
+    /// Told when a wait may be over; goes with `books`.
+    served: Condvar,
+    late_calls: [Counter; Reason::COUNT],
+    swallowed_panics: Counter,
+}
+
+#[derive(Clone, Copy)]
+struct Options {
+    name: Option<&'static str>,
+    late_hook: Option<fn(&LateCall<'_>)>,
+    stall_hook: Option<fn(StallSite)>,
+    tombstones: usize,
+    capacity_limit: usize,
+    generation_bits: u32,
+    in_flight_limit: u32,
+}
+
+impl<F: ?Sized> Registry<F> {
+    const_fn! {
+        /// An empty registry: 1000 tombstones, as many slots, generations and running calls as a handle and a count can
+        /// express, no hook, no name. Allocates nothing.
+        ///
+        /// ```
+        /// use latecall::registry::Registry;
+        /// static R: Registry<dyn Fn(u64) + Send + Sync> = Registry::new();
+        /// ```
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                core: Core {
+                    options: Options {
+                        name: None,
+                        late_hook: None,
+                        stall_hook: None,
+                        tombstones: 1000,
+                        capacity_limit: usize::MAX,
+                        generation_bits: Layout::HERE.generation_bits,
+                        in_flight_limit: u32::MAX,
+                    },
+                    callback_type: std::any::type_name::<F>,
+                    id: AtomicU32::new(0),
+                    first_generation: AtomicU32::new(1),
+                    books: Mutex::new(Books::new()),
+                    served: Condvar::new(),
+                    late_calls: [const { Counter::new(0) }; Reason::COUNT],
+                    swallowed_panics: Counter::new(0),
+                },
+                table: Table::new(),
+            }
+        }
+    }
+
+    /// Names the registry in reports.
+    #[must_use]
+    pub const fn with_name(mut self, name: &'static str) -> Self {
+        self.core.options.name = Some(name);
+        self
+    }
+
+    /// A function to be told of every late call, on the thread that made it, with no lock held. It may use the registry,
+    /// and must not panic if C is to be returned to.
+    ///
+    /// ```
+    /// use latecall::registry::{LateCall, Registry};
+    /// fn log(late: &LateCall<'_>) {
+    ///     eprintln!("{late}");
+    /// }
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_hook(log);
+    /// assert!(R.call(std::ptr::null_mut(), |f| f()).is_err());
+    /// ```
+    #[must_use]
+    pub const fn with_late_hook(mut self, hook: fn(&LateCall<'_>)) -> Self {
+        self.core.options.late_hook = Some(hook);
+        self
+    }
+
+    /// How many tombstones to keep: ended registrations whose slots rest, and whose label and places late-call reports
+    /// can still give (S84). 0 or more; the default is 1000. Older ones are flushed first, and sooner if slots run out.
+    /// That a late call is *detected* does not depend on this: generations see to it.
+    #[must_use]
+    pub const fn with_tombstones(mut self, count: usize) -> Self {
+        self.core.options.tombstones = count;
+        self
+    }
+
+    /// How many slots there may be, at least 1: the number of callbacks registered at a time. More than an index can
+    /// name (2^24; 2^14 on 32-bit targets) is the same as no limit.
+    ///
+    /// # Panics
+    /// If `slots` is 0; in a `static`, that is a compile error.
+    #[must_use]
+    pub const fn with_capacity_limit(mut self, slots: usize) -> Self {
+        assert!(slots > 0, "a registry needs at least one slot");
+        self.core.options.capacity_limit = slots;
+        self
+    }
+
+    /// How many bits of generation to use: a slot has 2^`bits` − 1 tenants and then retires (S86). Fewer than the
+    /// default (28; 12 on 32-bit targets) make sense in tests and models only.
+    ///
+    /// # Panics
+    /// If `bits` is 0 or more than the default; in a `static`, that is a compile error.
+    #[must_use]
+    pub const fn with_generation_bits(mut self, bits: u32) -> Self {
+        assert!(bits > 0 && bits <= Layout::HERE.generation_bits, "bits of generation: 1 up to the default");
+        self.core.options.generation_bits = bits;
+        self
+    }
+
+    /// How many calls may be inside one callback at a time; one more is refused with [`Reason::Exhausted`] (S87).
+    /// 1 up to `u32::MAX`, the default.
+    ///
+    /// # Panics
+    /// If `calls` is 0; in a `static`, that is a compile error.
+    #[must_use]
+    pub const fn with_in_flight_limit(mut self, calls: u32) -> Self {
+        assert!(calls > 0, "a callback that nobody may call");
+        self.core.options.in_flight_limit = calls;
+        self
+    }
+
+    /// A function to be called at each [`StallSite`], with no lock held; for tests, which park threads there.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_stall_hook(mut self, hook: fn(StallSite)) -> Self {
+        self.core.options.stall_hook = Some(hook);
+        self
+    }
+
+    /// The counters as they are now. Those of registrations and tombstones are of one moment; late calls are counted
+    /// beside them. Takes the registry's lock for a moment; any thread may ask.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.register(Box::new(|| ()));
+    /// assert_eq!((R.stats().live, R.stats().registered), (1, 1));
+    /// drop(registration);
+    /// assert_eq!((R.stats().live, R.stats().tombstones), (0, 1));
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let core = &self.core;
+        let mut stats = Stats::default();
+        {
+            let books = lock(&core.books);
+            stats.registered = books.registered;
+            stats.revoked = books.revoked;
+            stats.closures_dropped = books.dropped;
+            stats.slots_retired = books.retired.into();
+            stats.slots_used = books.used.into();
+            stats.tombstones = books.tombstones.len() as u64;
+            stats.tombstones_flushed = books.flushed;
+        }
+        stats.live = stats.registered - stats.revoked;
+        stats.revoking = stats.revoked - stats.closures_dropped;
+        // Relaxed: statistics.
+        stats.swallowed_panics = core.swallowed_panics.load(Ordering::Relaxed);
+        for (count, counter) in stats.late.0.iter_mut().zip(&core.late_calls) {
+            // Relaxed: statistics.
+            *count = counter.load(Ordering::Relaxed);
+        }
+        stats
+    }
+}
+
+impl Core {
+    #[inline(always)]
+    fn stall(&self, site: StallSite) {
+        if let Some(hook) = self.options.stall_hook {
+            hook(site);
+        }
+    }
+
+    #[inline]
+    fn id(&self) -> u32 {
+        // Acquire pairs with the Release in `obtain`: whoever sees the id sees its first generation.
+        self.id.load(Ordering::Acquire)
+    }
+
+    /// The last generation a slot may have.
+    fn last_generation(&self) -> u32 {
+        // Relaxed: asked under the lock under which it was written.
+        let first = self.first_generation.load(Ordering::Relaxed);
+        let generations = (1_u32 << self.options.generation_bits) - 1;
+        (first + (generations - 1)).min(Layout::HERE.max_generation())
+    }
+
+    #[cold]
+    fn refused(&self, handle: Handle, word: Word) -> Refused {
+        // Relaxed: ordered by the Acquire load of the id that `resolve` has made.
+        let first = self.first_generation.load(Ordering::Relaxed);
+        Refused { reason: word.refusal(handle.generation(), first), current_generation: word.generation() }
+    }
+}
+
+impl<F: ?Sized> Default for Registry<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Registry<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("name", &self.core.options.name)
+            .field("callback_type", &(self.core.callback_type)())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: ?Sized> Drop for Registry<F> {
+    fn drop(&mut self) {
+        let used = lock(&self.core.books).used;
+        let mut next_generation = 1;
+        let mut first_panic = None;
+        for index in 0..used {
+            let Some(slot) = self.table.get(index) else { continue };
+            let word = slot.word();
+            let vacant = word.state() == slot::State::Vacant;
+            next_generation = next_generation.max(word.generation() + u32::from(!vacant));
+            // SAFETY: (1) the registry is borrowed exclusively.
+            let callback = unsafe { slot.take() };
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(callback))) {
+                if first_panic.is_none() && !std::thread::panicking() {
+                    first_panic = Some(panic);
+                } else {
+                    // One panic is all that can go on from here; the payload of another could panic when dropped.
+                    std::mem::forget(panic);
+                }
+            }
+        }
+        if self.core.id() != 0 {
+            ids::give_back(self.core.id(), next_generation);
+        }
+        if let Some(panic) = first_panic {
+            resume_unwind(panic);
+        }
+    }
+}

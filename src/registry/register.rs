@@ -1,0 +1,192 @@
+//! The way in for Rust: a closure becomes a registration.
+
+use super::Registry;
+use super::books::{Books, Life, Trace};
+use super::error::{Exhausted, Shortage};
+use super::handle::{Handle, Layout};
+use super::registration::Registration;
+use super::slot::Slot;
+use super::sync::{Ordering, lock};
+use super::{ids, table};
+use std::borrow::Cow;
+use std::fmt;
+use std::panic::Location;
+
+impl<F: ?Sized> Registry<F> {
+    /// Takes `callback` in and returns its owner; calls with its handle succeed from here on.
+    ///
+    /// The place of this call is what late-call reports give as "registered". Any thread may register, also from inside
+    /// a callback or a closure's destructor (S14, S44). Registering the same closure twice gives two registrations that
+    /// know nothing of each other (S09).
+    ///
+    /// # Panics
+    /// When the registry is exhausted; `callback` is dropped by the unwind. Use
+    /// [`try_register`](Registry::try_register) where that can happen.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.register(Box::new(|| println!("called")));
+    /// # drop(registration);
+    /// ```
+    #[track_caller]
+    #[must_use = "dropping a Registration revokes its callback at once"]
+    pub fn register(&self, callback: Box<F>) -> Registration<'_, F> {
+        self.builder().register(callback)
+    }
+
+    /// As [`register`](Registry::register), with failure as a value.
+    ///
+    /// # Errors
+    /// [`Exhausted`], which gives the closure back: every slot is in use (S89), as many registries are in use as ids can
+    /// tell apart, or memory could not be had (S48). Nothing has been half-registered, and other registrations are not
+    /// affected.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// static ONE: Registry<dyn Fn() -> u8 + Send + Sync> = Registry::new().with_capacity_limit(1);
+    /// let first = ONE.try_register(Box::new(|| 1)).expect("there is one slot");
+    /// let error = ONE.try_register(Box::new(|| 2)).expect_err("there is only one");
+    /// assert_eq!(error.into_callback()(), 2);
+    /// drop(first);
+    /// assert!(ONE.try_register(Box::new(|| 3)).is_ok());
+    /// ```
+    #[track_caller]
+    pub fn try_register(&self, callback: Box<F>) -> Result<Registration<'_, F>, Exhausted<F>> {
+        self.builder().try_register(callback)
+    }
+
+    /// A registration with more to say than its closure, such as a label.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.builder().label("progress bar").register(Box::new(|| ()));
+    /// let user_data = registration.handle().as_ptr();
+    /// drop(registration);
+    /// let late = R.call(user_data, |f| f()).unwrap_err();
+    /// assert!(late.to_string().contains("late call of `progress bar`"));
+    /// ```
+    pub fn builder(&self) -> Builder<'_, F> {
+        Builder { registry: self, label: None }
+    }
+
+    fn admit(
+        &self,
+        callback: Box<F>,
+        label: Option<Cow<'static, str>>,
+        at: &'static Location<'static>,
+    ) -> Result<Registration<'_, F>, Exhausted<F>> {
+        let registered = Trace::now(Some(at));
+        let mut books = lock(&self.core.books);
+        let (index, slot) = match self.obtain(&mut books) {
+            Ok(obtained) => obtained,
+            Err(shortage) => {
+                drop(books);
+                return Err(Exhausted { callback, shortage });
+            }
+        };
+        let generation = match slot.word().generation() {
+            // Relaxed: written under the lock, which is held.
+            0 => self.core.first_generation.load(Ordering::Relaxed),
+            next => next,
+        };
+        books.begin(index, Life { generation, label, registered, revoked: None });
+        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock.
+        unsafe { slot.publish(generation, callback) };
+        drop(books);
+        Ok(Registration::new(self, Handle::pack(index, generation, self.core.id())))
+    }
+
+    /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
+    /// oldest tombstone, which is flushed before its time.
+    fn obtain(&self, books: &mut Books) -> Result<(u32, &Slot<F>), Shortage> {
+        if self.core.id() == 0 {
+            let id = ids::take().ok_or(Shortage::RegistryIds)?;
+            // Relaxed: read under the lock, or after an Acquire load of the id.
+            self.core.first_generation.store(id.first_generation, Ordering::Relaxed);
+            // Release pairs with the Acquire of `Core::id`: whoever sees the id sees its first generation.
+            self.core.id.store(id.number, Ordering::Release);
+        }
+        loop {
+            if let Some(index) = books.vacant.pop_front() {
+                let slot = self.table.get(index);
+                return Ok((index, slot.unwrap_or_else(|| unreachable!("a listed slot exists"))));
+            }
+            if (books.used as usize) < self.capacity() {
+                let index = books.used;
+                books.reserve_slot(self.core.options.tombstones).map_err(|_| Shortage::Memory)?;
+                let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
+                books.used += 1;
+                return Ok((index, slot));
+            }
+            if !self.flush_oldest(books) {
+                return Err(Shortage::Slots);
+            }
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        self.core.options.capacity_limit.min(Layout::HERE.max_index() as usize + 1).min(table::MOST)
+    }
+
+    /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
+    pub(super) fn flush_oldest(&self, books: &mut Books) -> bool {
+        let Some(tombstone) = books.tombstones.pop_front() else { return false };
+        books.flushed += 1;
+        let (index, generation) = (tombstone.index, tombstone.life.generation);
+        let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
+        if generation >= self.core.last_generation() {
+            slot.retire(generation);
+            books.retired += 1;
+        } else {
+            slot.vacate(generation + 1);
+            books.vacant.push_back(index);
+        }
+        true
+    }
+}
+
+/// A registration being described; see [`Registry::builder`].
+#[must_use = "a builder registers nothing until it is given a closure"]
+pub struct Builder<'r, F: ?Sized> {
+    registry: &'r Registry<F>,
+    label: Option<Cow<'static, str>>,
+}
+
+impl<'r, F: ?Sized> Builder<'r, F> {
+    /// Names the registration in reports.
+    pub fn label(self, label: impl Into<Cow<'static, str>>) -> Self {
+        Self { label: Some(label.into()), ..self }
+    }
+
+    /// As [`Registry::register`].
+    ///
+    /// # Panics
+    /// When the registry is exhausted.
+    #[track_caller]
+    #[must_use = "dropping a Registration revokes its callback at once"]
+    pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
+        let at = Location::caller();
+        let name = self.registry.core.options.name.unwrap_or("(unnamed)");
+        match self.registry.admit(callback, self.label, at) {
+            Ok(registration) => registration,
+            Err(exhausted) => panic!("registry {name} is exhausted: {}", exhausted.shortage),
+        }
+    }
+
+    /// As [`Registry::try_register`].
+    ///
+    /// # Errors
+    /// [`Exhausted`], with the closure.
+    #[track_caller]
+    pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<F>> {
+        self.registry.admit(callback, self.label, Location::caller())
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Builder<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("label", &self.label).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! The owner's guard: while it lives, calls with its handle run the closure.
+
+use super::Registry;
+use super::handle::Handle;
+use super::revoke::{Quiescence, Revoked};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+
+/// The owner of one registered callback. Dropping it is [`revoke_and_wait`](Registration::revoke_and_wait).
+///
+/// It borrows its registry, so it cannot outlive it. It may be sent to another thread and dropped there, or from inside
+/// its own callback, in which case the closure is dropped when the outermost call returns (S37). Forgetting it
+/// (`std::mem::forget`) is safe and the same as [`leak`](Registration::leak) without the handle.
+///
+/// ```
+/// use latecall::registry::{Reason, Registry};
+/// static R: Registry<dyn Fn(u64) -> u64 + Send + Sync> = Registry::new();
+///
+/// let registration = R.register(Box::new(|x| x + 1));
+/// let user_data = registration.handle().as_ptr(); // give this to C
+/// assert_eq!(R.call(user_data, |f| f(1)).unwrap(), 2);
+/// drop(registration);
+/// assert_eq!(R.call(user_data, |f| f(1)).unwrap_err().reason(), Reason::Stale);
+/// ```
+#[must_use = "dropping a Registration revokes its callback at once"]
+pub struct Registration<'r, F: ?Sized> {
+    registry: &'r Registry<F>,
+    handle: Handle,
+}
+
+impl<'r, F: ?Sized> Registration<'r, F> {
+    pub(super) fn new(registry: &'r Registry<F>, handle: Handle) -> Self {
+        Self { registry, handle }
+    }
+
+    /// What to give to C. Valid for ever as a value; it stops naming a closure when the registration ends.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The registry that holds the closure.
+    #[must_use]
+    pub fn registry(&self) -> &'r Registry<F> {
+        self.registry
+    }
+
+    /// Revokes: no call that starts after this will run the closure. Never waits for a call; see
+    /// [`Registry::revoke`], also for panics.
+    ///
+    /// ```
+    /// use latecall::registry::{Registry, Revoked};
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.register(Box::new(|| ()));
+    /// assert_eq!(registration.revoke(), Revoked::Removed);
+    /// assert_eq!(registration.revoke(), Revoked::AlreadyRevoked);
+    /// ```
+    #[track_caller]
+    pub fn revoke(&self) -> Revoked {
+        self.registry.revoke_at(self.handle, Some(Location::caller())).unwrap_or(Revoked::AlreadyRevoked)
+    }
+
+    /// Revokes and returns when no other thread is inside the callback; see [`Registry::revoke_and_wait`], also for
+    /// panics and for what is waited for. May be repeated, and by several threads: all return after the last call has
+    /// (S26).
+    ///
+    /// ```
+    /// use latecall::registry::{Quiescence, Registry};
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.register(Box::new(|| ()));
+    /// assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
+    /// ```
+    #[track_caller]
+    pub fn revoke_and_wait(&self) -> Quiescence {
+        self.wait_at(Some(Location::caller()))
+    }
+
+    fn wait_at(&self, at: Option<&'static Location<'static>>) -> Quiescence {
+        // The handle was issued, so the only way to be rejected is that the slot has been vacated since.
+        self.registry.revoke_and_wait_at(self.handle, at).unwrap_or(Quiescence::Quiescent)
+    }
+
+    /// Makes the callback permanent: it lives as long as the registry, or until it is revoked by handle.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// static R: Registry<dyn Fn() -> u8 + Send + Sync> = Registry::new();
+    /// let for_ever = R.register(Box::new(|| 7)).leak();
+    /// assert_eq!(R.call(for_ever.as_ptr(), |f| f()).unwrap(), 7);
+    /// ```
+    #[must_use = "the handle is all that is left of the registration"]
+    pub fn leak(self) -> Handle {
+        ManuallyDrop::new(self).handle
+    }
+}
+
+impl<F: ?Sized> Drop for Registration<'_, F> {
+    fn drop(&mut self) {
+        let _ = self.wait_at(None);
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Registration<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registration").field(&self.handle).finish()
+    }
+}

@@ -1,0 +1,192 @@
+//! The report of a late call: what a person needs to find who kept the pointer, and who let go too early.
+
+use super::Core;
+use super::books::{Life, Trace};
+use super::error::{Reason, Refused};
+use super::handle::Handle;
+use super::sync::lock;
+use super::thread::ThreadTag;
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// Something done to a registration before the late call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deed {
+    at: Option<&'static Location<'static>>,
+    thread: ThreadTag,
+    ago: Duration,
+}
+
+impl Deed {
+    /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: the language does not say
+    /// where that happened.
+    #[must_use]
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.at
+    }
+
+    /// Which thread did it.
+    #[must_use]
+    pub fn thread(&self) -> ThreadTag {
+        self.thread
+    }
+
+    /// How long before the report.
+    #[must_use]
+    pub fn ago(&self) -> Duration {
+        self.ago
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) => write!(f, "{at}")?,
+            None => f.write_str("by dropping the Registration")?,
+        }
+        write!(f, ", {}, {:.1?} ago", self.thread, self.ago)
+    }
+}
+
+/// Everything known about a late call. Owned, `Send`, and an [`Error`](std::error::Error) like the
+/// [`LateCall`](super::LateCall) it was made from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LateReport {
+    reason: Reason,
+    handle: Handle,
+    registry: Option<&'static str>,
+    callback_type: &'static str,
+    label: Option<String>,
+    registered: Option<Deed>,
+    revoked: Option<Deed>,
+    current_generation: Option<u32>,
+    caller: ThreadTag,
+    flushed: bool,
+}
+
+impl LateReport {
+    /// Why the call was refused.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The handle the caller came with; its generation is the stale one.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// The registry's name, if it was given one.
+    #[must_use]
+    pub fn registry(&self) -> Option<&'static str> {
+        self.registry
+    }
+
+    /// The type of the registry's callbacks.
+    #[must_use]
+    pub fn callback_type(&self) -> &'static str {
+        self.callback_type
+    }
+
+    /// The registration's label, if it had one and its tombstone is still there.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// Where, by whom and how long ago it was registered; `None` if that is not, or no longer, known.
+    #[must_use]
+    pub fn registered(&self) -> Option<Deed> {
+        self.registered
+    }
+
+    /// Where, by whom and how long ago it was revoked; `None` if that is not, or no longer, known.
+    #[must_use]
+    pub fn revoked(&self) -> Option<Deed> {
+        self.revoked
+    }
+
+    /// The generation the slot was at when the call came; `None` if the handle names no slot.
+    #[must_use]
+    pub fn current_generation(&self) -> Option<u32> {
+        self.current_generation
+    }
+
+    /// The thread that called.
+    #[must_use]
+    pub fn caller(&self) -> ThreadTag {
+        self.caller
+    }
+
+    /// Whether the tombstone has been flushed, so that label, places and threads are no longer known. That the handle
+    /// is stale is exact all the same: its generation says so (S84, S91).
+    #[must_use]
+    pub fn tombstone_flushed(&self) -> bool {
+        self.flushed
+    }
+}
+
+/// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
+pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
+    let past = matches!(refused.reason, Reason::Stale | Reason::Revoking | Reason::Exhausted);
+    let life: Option<Life> = match past {
+        true => lock(&core.books).find(handle.index(), handle.generation()).cloned(),
+        false => None,
+    };
+    let now = Instant::now();
+    let deed =
+        |t: &Trace| Deed { at: t.at, thread: t.thread, ago: now.checked_duration_since(t.when).unwrap_or_default() };
+    LateReport {
+        reason: refused.reason,
+        handle,
+        registry: core.options.name,
+        callback_type: (core.callback_type)(),
+        flushed: past && life.is_none(),
+        registered: life.as_ref().map(|life| deed(&life.registered)),
+        revoked: life.as_ref().and_then(|life| life.revoked.as_ref()).map(deed),
+        label: life.and_then(|life| life.label).map(String::from),
+        current_generation: refused.current(),
+        caller: ThreadTag::current(),
+    }
+}
+
+impl fmt::Display for LateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("late call")?;
+        if let Some(label) = &self.label {
+            write!(f, " of `{label}`")?;
+        }
+        writeln!(f, ": {}", self.reason)?;
+        write!(f, "  callback    {}", self.callback_type)?;
+        if let Some(registry) = self.registry {
+            write!(f, ", in registry `{registry}`")?;
+        }
+        writeln!(f)?;
+        if self.handle.is_null() {
+            writeln!(f, "  handle      NULL")?;
+        } else {
+            let (index, generation, id) = (self.handle.index(), self.handle.generation(), self.handle.registry_id());
+            write!(f, "  handle      slot {index}, generation {generation}, registry {id}")?;
+            match self.current_generation {
+                Some(current) if current != generation => writeln!(f, "; the slot is at generation {current}")?,
+                Some(_) => writeln!(f, "; the slot is still at that generation")?,
+                None => writeln!(f)?,
+            }
+        }
+        if let Some(registered) = &self.registered {
+            writeln!(f, "  registered  {registered}")?;
+        }
+        if let Some(revoked) = &self.revoked {
+            writeln!(f, "  revoked     {revoked}")?;
+        }
+        if self.flushed {
+            writeln!(f, "  history     its tombstone has been flushed: label and places are no longer known")?;
+        }
+        write!(f, "  called by   {}", self.caller)
+    }
+}
+
+impl std::error::Error for LateReport {}

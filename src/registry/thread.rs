@@ -1,0 +1,86 @@
+//! Who a thread is, for reports: a number that is never reused, and a name where the system has one.
+//!
+//! Nothing is decided by these. They work on threads that Rust did not make and while a thread is being torn down,
+//! where `std::thread::current()` may not: the name comes from the system, and the tag needs no destructor.
+
+use super::sync::{Counter, Ordering, local};
+use std::cell::Cell;
+use std::fmt;
+
+/// A thread, as reports name it.
+///
+/// The number is this process's own: 1 for the first thread that used a registry, and never given out twice. The name
+/// is what the system calls the thread (on Linux: at most 15 bytes, as it was when the thread first used a registry);
+/// elsewhere it is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ThreadTag {
+    number: u64,
+    name: [u8; 16],
+}
+
+impl ThreadTag {
+    /// The calling thread's tag. Any thread may ask, at any time of its life.
+    #[must_use]
+    pub fn current() -> Self {
+        local! {
+            static TAG: Cell<Option<ThreadTag>> = Cell::new(None);
+        }
+        TAG.with(|tag| {
+            tag.get().unwrap_or_else(|| {
+                static LAST: Counter = Counter::new(0);
+                // Relaxed: the number only has to differ from every other.
+                let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+                let fresh = Self { number, name: system_name() };
+                tag.set(Some(fresh));
+                fresh
+            })
+        })
+    }
+
+    /// The number: 1 or more, never reused in this process.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The name, if the system had one that is valid UTF-8.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        let end = self.name.iter().position(|&byte| byte == 0).unwrap_or(self.name.len());
+        std::str::from_utf8(&self.name[..end]).ok().filter(|name| !name.is_empty())
+    }
+}
+
+impl fmt::Display for ThreadTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thread {}", self.number)?;
+        match self.name() {
+            Some(name) => write!(f, " \"{name}\""),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for ThreadTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+fn system_name() -> [u8; 16] {
+    use std::ffi::c_int;
+    unsafe extern "C" {
+        fn prctl(option: c_int, ...) -> c_int;
+    }
+    const PR_GET_NAME: c_int = 16;
+    let mut name = [0_u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes, the terminator included, to its one argument, which is that large.
+    let status = unsafe { prctl(PR_GET_NAME, name.as_mut_ptr()) };
+    if status == 0 { name } else { [0; 16] }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+fn system_name() -> [u8; 16] {
+    [0; 16]
+}
