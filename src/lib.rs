@@ -7,7 +7,24 @@
     )
 )]
 
-#[cfg(feature = "harness")]
-pub(crate) mod loomed;
 pub mod registry;
 mod sync;
+
+#[cfg(feature = "harness")]
+pub mod emitter;
+#[cfg(feature = "harness")]
+pub mod engine;
+#[cfg(feature = "harness")]
+pub mod flawed;
+#[cfg(feature = "harness")]
+pub mod ledger;
+#[cfg(feature = "harness")]
+pub(crate) mod loomed;
+#[cfg(feature = "harness")]
+pub mod program;
+#[cfg(feature = "harness")]
+pub mod subject;
+
+#[cfg(all(test, feature = "harness"))]
+#[global_allocator]
+static ALLOCATOR: ledger::Quarantine = ledger::Quarantine::new();

@@ -17,7 +17,7 @@
 
 pub mod event;
 pub mod judge;
-mod log;
+pub(crate) mod log;
 pub mod quarantine;
 pub mod violation;
 pub mod witness;

@@ -23,7 +23,7 @@ pub mod shrink;
 pub mod text;
 pub mod valid;
 
-pub use op::{CallbackId, Expect, GateId, Hostile, Op, Site, Step, Verb, VerbSet};
+pub use op::{Args, CallbackId, Expect, GateId, Hostile, Op, Site, Step, Verb, VerbSet};
 pub use text::ParseError;
 pub use valid::validate;
 

@@ -1,5 +1,8 @@
 //! A sound keeper of the plainest kind: a locked map of counted entries. Slow, and easy to see through: a second opinion
 //! on the registry, since both must answer every program alike.
+//!
+//! [`Entry`] is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
+//! around it.
 
 use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
 use crate::emitter::Event;
@@ -9,7 +12,8 @@ use crate::sync::thread::{ThreadId, current};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 static MAPS: Directory<Map> = Directory::new();
 
@@ -21,28 +25,21 @@ pub struct LockedKeeper {
     map: Arc<Map>,
 }
 
+/// Entries by user data, which counts up and is never given out twice; 0 is none.
 #[derive(Debug, Default)]
-struct Map {
-    /// Entries by user data, which counts up and is never given out twice. 0 is none.
-    entries: Mutex<(usize, HashMap<usize, Arc<Entry>>)>,
-}
+pub(crate) struct Map(Mutex<(usize, HashMap<usize, Arc<Entry>>)>);
 
-/// A callback and who is in it.
-struct Entry {
+/// A callback, and who is in it.
+pub(crate) struct Entry {
     state: Mutex<State>,
-    left: Condvar,
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Entry")
-    }
+    /// Somebody has left, or waits from inside, or the closure is gone.
+    changed: Condvar,
 }
 
 struct State {
     closure: Option<Arc<Closure>>,
     revoked: bool,
-    /// One for each call in flight. std never gives a thread id out twice.
+    /// One for each call in flight. std never gives a thread id out twice (S58).
     inside: Vec<ThreadId>,
     /// Threads that have waited from inside: nobody who waits from inside waits for them.
     excused: Vec<ThreadId>,
@@ -50,16 +47,16 @@ struct State {
     dropping: Option<ThreadId>,
 }
 
+/// The call came after the entry was revoked.
+#[derive(Debug)]
+pub(crate) struct Late;
+
 impl LockedKeeper {
     /// A map for a run.
     pub fn new(run: u64, once: bool) -> Self {
         let map = Arc::new(Map::default());
         MAPS.insert(run, &map);
         LockedKeeper { run, once, map }
-    }
-
-    fn entry(&self, key: Key) -> Option<Arc<Entry>> {
-        self.map.lock().1.get(&key).cloned()
     }
 }
 
@@ -69,39 +66,101 @@ impl Drop for LockedKeeper {
     }
 }
 
+impl Keeper for LockedKeeper {
+    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
+        let key = self.map.insert(careful(witness, self.once));
+        Ok(Kept { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
+    }
+
+    fn revoke(&self, key: Key) -> Answer {
+        self.map.get(key).map_or(Answer::Skipped, |entry| entry.revoke())
+    }
+
+    fn revoke_and_wait(&self, key: Key) -> Answer {
+        self.map.get(key).map_or(Answer::Skipped, |entry| entry.revoke_and_wait())
+    }
+
+    fn forget(&self, key: Key) {
+        std::mem::forget(self.map.get(key));
+    }
+}
+
+unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) -> isize {
+    // SAFETY: the library's event is valid until this returns.
+    let delivery = unsafe { Delivery::of(event) };
+    delivery.pass(Site::BeforeAcquire);
+    let entry = MAPS.get(delivery.run()).and_then(|map| map.get(user_data.addr()));
+    match entry.ok_or(Late).and_then(|entry| entry.call(&delivery)) {
+        // A panic may not pass C: it ends here, and the library is told 0.
+        Ok(result) => result.unwrap_or(0) as isize,
+        Err(Late) => {
+            delivery.late();
+            0
+        }
+    }
+}
+
 impl Map {
+    pub(crate) fn insert(&self, closure: Box<Closure>) -> Key {
+        let mut map = self.lock();
+        map.0 += 1;
+        let key = map.0;
+        map.1.insert(key, Arc::new(Entry::new(closure)));
+        key
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<Arc<Entry>> {
+        self.lock().1.get(&key).cloned()
+    }
+
     fn lock(&self) -> MutexGuard<'_, (usize, HashMap<usize, Arc<Entry>>)> {
-        self.entries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Entry {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(crate) fn new(closure: Box<Closure>) -> Self {
+        let state = State {
+            closure: Some(Arc::from(closure)),
+            revoked: false,
+            inside: Vec::new(),
+            excused: Vec::new(),
+            dropping: None,
+        };
+        Entry { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Revoked and empty: drops the closure, with no lock held.
-    fn settle(&self, mut state: MutexGuard<'_, State>) {
-        if state.revoked
-            && state.inside.is_empty()
-            && let Some(closure) = state.closure.take()
-        {
-            state.dropping = Some(current().id());
-            drop(state);
-            // A destructor that panics must not leave the waiters waiting.
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));
-            self.lock().dropping = None;
-            self.left.notify_all();
-            if let Err(panic) = dropped {
-                std::panic::resume_unwind(panic);
+    /// Runs the closure, unless revoked. A panic of it is handed back.
+    pub(crate) fn call(&self, delivery: &Delivery) -> Result<Result<i64, Panic>, Late> {
+        let me = current().id();
+        let closure = {
+            let mut state = self.lock();
+            if state.revoked {
+                return Err(Late);
             }
-        } else {
-            drop(state);
-            self.left.notify_all();
+            let closure = state.closure.clone().ok_or(Late)?;
+            state.inside.push(me);
+            closure
+        };
+        delivery.pass(Site::AfterAcquire);
+        let result = catch_unwind(AssertUnwindSafe(|| closure(delivery)));
+        delivery.pass(Site::BeforeRelease);
+        // The entry's own reference is the last one from here on: `settle` drops the closure.
+        drop(closure);
+        let mut state = self.lock();
+        if let Some(at) = state.inside.iter().rposition(|t| *t == me) {
+            state.inside.remove(at);
         }
+        if !state.inside.contains(&me) {
+            state.excused.retain(|t| *t != me);
+        }
+        self.settle(state);
+        delivery.pass(Site::AfterRelease);
+        Ok(result)
     }
 
-    fn revoke(&self) -> Answer {
+    /// No call starts from now on.
+    pub(crate) fn revoke(&self) -> Answer {
         let mut state = self.lock();
         let answer = match (state.revoked, state.inside.len()) {
             (true, _) => Answer::AlreadyRevoked,
@@ -113,7 +172,8 @@ impl Entry {
         answer
     }
 
-    fn revoke_and_wait(&self) -> Answer {
+    /// No call starts from now on, and none is running on another thread when this returns.
+    pub(crate) fn revoke_and_wait(&self) -> Answer {
         let me = current().id();
         self.revoke();
         let mut state = self.lock();
@@ -123,86 +183,58 @@ impl Entry {
         }
         if inside {
             state.excused.push(me);
-            self.left.notify_all();
+            self.changed.notify_all();
         }
-        loop {
-            let done = if inside {
+        self.wait(state, |state| {
+            if inside {
                 state.inside.iter().all(|t| state.excused.contains(t))
             } else {
                 state.inside.is_empty() && state.closure.is_none() && state.dropping.is_none()
-            };
-            if done {
-                break;
             }
-            state = self.left.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
-        }
+        });
         if inside { Answer::Deferred } else { Answer::Quiescent }
     }
-}
 
-impl Keeper for LockedKeeper {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        let state = State {
-            closure: Some(Arc::from(careful(witness, self.once))),
-            revoked: false,
-            inside: Vec::new(),
-            excused: Vec::new(),
-            dropping: None,
-        };
-        let mut entries = self.map.lock();
-        entries.0 += 1;
-        let key = entries.0;
-        entries.1.insert(key, Arc::new(Entry { state: Mutex::new(state), left: Condvar::new() }));
-        Ok(Kept { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
+    /// Waits until nobody is inside, this thread included.
+    pub(crate) fn wait_until_empty(&self) {
+        self.wait(self.lock(), |state| state.inside.is_empty() && state.dropping.is_none());
     }
 
-    fn revoke(&self, key: Key) -> Answer {
-        self.entry(key).map_or(Answer::Skipped, |entry| entry.revoke())
-    }
-
-    fn revoke_and_wait(&self, key: Key) -> Answer {
-        self.entry(key).map_or(Answer::Skipped, |entry| entry.revoke_and_wait())
-    }
-
-    fn forget(&self, key: Key) {
-        std::mem::forget(self.entry(key));
-    }
-}
-
-unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) -> isize {
-    // SAFETY: the library's event is valid until this returns.
-    let delivery = unsafe { Delivery::of(event) };
-    delivery.pass(Site::BeforeAcquire);
-    let entry = MAPS.get(delivery.run()).and_then(|map| map.lock().1.get(&user_data.addr()).cloned());
-    let Some(entry) = entry else {
-        delivery.late();
-        return 0;
-    };
-    let mut state = entry.lock();
-    let closure = match &state.closure {
-        Some(closure) if !state.revoked => Arc::clone(closure),
-        _ => {
-            drop(state);
-            delivery.late();
-            return 0;
+    fn wait(&self, mut state: MutexGuard<'_, State>, done: impl Fn(&State) -> bool) {
+        while !done(&state) {
+            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
-    };
-    let me = current().id();
-    state.inside.push(me);
-    drop(state);
-    delivery.pass(Site::AfterAcquire);
-    let value = catch_unwind(AssertUnwindSafe(|| closure(&delivery))).unwrap_or(0);
-    delivery.pass(Site::BeforeRelease);
-    // The entry's own reference is the last one from here on: `settle` drops the closure.
-    drop(closure);
-    let mut state = entry.lock();
-    if let Some(at) = state.inside.iter().rposition(|t| *t == me) {
-        state.inside.remove(at);
     }
-    if !state.inside.contains(&me) {
-        state.excused.retain(|t| *t != me);
+
+    /// Drops the closure if it is revoked and nobody is inside, with no lock held; tells the waiters.
+    fn settle(&self, mut state: MutexGuard<'_, State>) {
+        if !state.revoked || !state.inside.is_empty() || state.closure.is_none() {
+            drop(state);
+            self.changed.notify_all();
+            return;
+        }
+        let closure = state.closure.take();
+        state.dropping = Some(current().id());
+        drop(state);
+        // A destructor that panics must not leave the waiters waiting.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));
+        self.lock().dropping = None;
+        self.changed.notify_all();
+        if let Err(panic) = dropped {
+            resume_unwind(panic);
+        }
     }
-    entry.settle(state);
-    delivery.pass(Site::AfterRelease);
-    value as isize
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entry")
+    }
+}
+
+/// What a panicking closure left.
+pub(crate) type Panic = Box<dyn std::any::Any + Send>;

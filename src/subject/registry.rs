@@ -96,6 +96,5 @@ fn stalled(site: StallSite) {
         StallSite::Revoked => Site::Revoked,
         StallSite::TombstoneWritten => Site::TombstoneWritten,
         StallSite::SlotListed => Site::SlotListed,
-        _ => return,
     });
 }

@@ -1,0 +1,303 @@
+//! Keepers with one known defect each: what the engines must convict.
+//!
+//! Each is a pattern that real crates have shipped, over the same binding as the sound ones, so that nothing but the
+//! defect differs. [`FLAWS`] lists them: for each the library's mode that brings the defect out, what it must be convicted
+//! of, by which engines, and a program that convicts it.
+//!
+//! How the parts fit: [`boxes`] give the library a pointer to memory of their own; [`tables`] give it a number that they
+//! look up; [`counts`] count who is inside, wrongly; [`waiter`] frees what its waker uses. All break the soundness contract of [`Keeper`] on purpose: run them
+//! under the quarantine only.
+
+pub mod boxes;
+pub mod counts;
+pub mod tables;
+pub mod waiter;
+
+use crate::emitter::{Api, Mode};
+use crate::ledger::ViolationKind;
+use crate::program::{Hostile, Site, Verb};
+use crate::subject::binding::{EmitterSubject, MakeKeeper};
+#[cfg(doc)]
+use crate::subject::keeper::Keeper;
+
+/// A defect.
+#[derive(Debug)]
+pub struct Flaw {
+    /// `flawed/…`.
+    pub name: &'static str,
+    /// What is wrong, in a line.
+    pub defect: &'static str,
+    /// Where it was shipped.
+    pub seen_in: &'static str,
+    /// The mode of the library that brings it out.
+    pub mode: Mode,
+    /// What it must be convicted of: any of these.
+    pub convicted_of: &'static [ViolationKind],
+    /// The engines that must convict it, by name.
+    pub convicted_by: &'static [&'static str],
+    /// A program that convicts it, as text.
+    pub program: &'static str,
+    /// Ops that would bring out something else than the defect.
+    without: &'static [Verb],
+    /// Switches of the library that the defect needs.
+    hostile: &'static [Hostile],
+    sites: &'static [Site],
+    keeper: MakeKeeper,
+    /// It kills the process: run it in a child only.
+    pub crashes: bool,
+}
+
+impl Flaw {
+    /// The subject.
+    pub fn subject(&self, api: &'static Api) -> EmitterSubject {
+        EmitterSubject::new(self.name, self.mode, api, self.keeper)
+            .without(self.without)
+            .withstands(self.hostile)
+            .with_sites(self.sites)
+    }
+}
+
+const ALL: &[&str] = &["replay", "property", "stress"];
+
+/// Every defect.
+pub static FLAWS: &[Flaw] = &[
+    Flaw {
+        name: "flawed/raw-box",
+        defect: "the box is freed when unsubscribe has returned, and unsubscribe does not wait",
+        seen_in: "hand-written bindings of timer_delete and event_del_noblock; speech-sdk-rs issue 37",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::FreedInFlight, ViolationKind::LateCall],
+        convicted_by: ALL,
+        program: include_str!("programs/raw-box.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire],
+        keeper: |_, _| Box::new(boxes::RawBox::default()),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/freed-by-both",
+        defect: "the owner frees at unsubscribe, and the destroy notify frees too",
+        seen_in: "SQLite's xDestroy on a failed create_function (four projects); go-gst",
+        mode: Mode::Deferred,
+        convicted_of: &[ViolationKind::DoubleDrop],
+        convicted_by: ALL,
+        program: include_str!("programs/freed-by-both.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire],
+        keeper: |_, _| Box::new(boxes::FreedByBoth::default()),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/freed-by-self",
+        defect: "a callback that revokes itself frees the closure that is running",
+        seen_in: "libpulse-binding issue 56; native-windows-gui PR 256; rusqlite PR 1899",
+        mode: Mode::Waits,
+        convicted_of: &[ViolationKind::FreedInFlight],
+        convicted_by: ALL,
+        program: include_str!("programs/freed-by-self.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release, Verb::Revoke],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire],
+        keeper: |_, _| Box::new(boxes::RawBox::default()),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/leak-on-refusal",
+        defect: "a registration that the library refuses never frees its closure",
+        seen_in: "rusqlite PR 839 (create_collation); sqlx",
+        mode: Mode::Deferred,
+        convicted_of: &[ViolationKind::Leak],
+        convicted_by: &["replay"],
+        program: include_str!("programs/leak-on-refusal.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire],
+        keeper: |_, _| Box::new(boxes::LeakOnRefusal),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/fn-mut-shared",
+        defect: "an FnMut is called through a shared pointer: two calls get `&mut` to it at once",
+        seen_in: "rlua issue 49; nvim-oxi issue 28; glow's debug callback",
+        mode: Mode::Waits,
+        convicted_of: &[ViolationKind::ConcurrentFnMut],
+        convicted_by: ALL,
+        program: include_str!("programs/fn-mut-shared.latecall"),
+        without: &[Verb::Confined, Verb::Panic],
+        hostile: &[],
+        sites: &[],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::SharedFnMut)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/any-thread",
+        defect: "a closure that is not `Send` runs on whatever thread the library likes",
+        seen_in: "paho-mqtt; rusb's Hotplug; ndk's ForeignLooper",
+        mode: Mode::Waits,
+        convicted_of: &[ViolationKind::WrongThread],
+        convicted_by: ALL,
+        program: include_str!("programs/any-thread.latecall"),
+        without: &[Verb::Exclusive, Verb::Panic],
+        hostile: &[],
+        sites: &[],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::AnyThread)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/panic-passes",
+        defect: "a panic of the callback is let into C",
+        seen_in: "sdl2's audio callbacks; libpulse-binding; heed's comparator",
+        mode: Mode::Waits,
+        convicted_of: &[ViolationKind::UnwindEscaped],
+        convicted_by: ALL,
+        program: include_str!("programs/panic-passes.latecall"),
+        // On a library's own thread a panic that nobody catches ends the process.
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Send, Verb::Post, Verb::Barrier],
+        hostile: &[],
+        sites: &[],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::PanicPasses)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/rejects-all",
+        defect: "every call is turned away as late",
+        seen_in: "no crate: soundness that delivers nothing must not pass",
+        mode: Mode::Waits,
+        convicted_of: &[ViolationKind::LostCall],
+        convicted_by: ALL,
+        program: include_str!("programs/rejects-all.latecall"),
+        without: &[],
+        hostile: &[],
+        sites: &[],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::RejectsAll)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/check-then-call",
+        defect: "the entry is checked under a lock, and called after the lock was let go",
+        seen_in: "wayland-backend issue 884; libusb's hotplug list",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::FreedInFlight, ViolationKind::LateCall],
+        convicted_by: ALL,
+        program: include_str!("programs/check-then-call.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire, Site::AfterAcquire],
+        keeper: |env, _| Box::new(tables::Table::new(env, tables::Defect::CheckThenCall)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/no-generation",
+        defect: "a slot is reused and its number is all that the library holds",
+        seen_in: "perry-ffi's and dioxus's free lists; c2pa-rs PR 2559; mssql-rs issue 422",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::Aliased],
+        convicted_by: ALL,
+        program: include_str!("programs/no-generation.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[Hostile::Late],
+        sites: &[],
+        keeper: |env, _| Box::new(tables::Table::new(env, tables::Defect::NoGeneration)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/generation-wraps",
+        defect: "a generation of two bits starts again at 0: every fourth tenant of a slot has the same handle",
+        seen_in: "slot maps that wrap (slotmap after 2^31, ffi-support after 2^15), made small",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::Aliased],
+        convicted_by: &["replay", "property"],
+        program: include_str!("programs/generation-wraps.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[Hostile::Late],
+        sites: &[],
+        keeper: |env, _| Box::new(tables::Table::new(env, tables::Defect::GenerationWraps)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/no-wait",
+        defect: "revoke_and_wait drops its own reference and waits for nobody",
+        seen_in: "hiroz issue 287; zenoh-c issue 986",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::RunningAfterQuiescence],
+        convicted_by: ALL,
+        program: include_str!("programs/no-wait.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire, Site::AfterAcquire],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::NoWait)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/still-listed",
+        defect: "revoke_and_wait waits for running calls, and leaves the entry where the next call finds it",
+        seen_in: "efsw issue 112 and other watchers that stop the thread and keep the list",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::StartedAfterQuiescence, ViolationKind::LateCall],
+        convicted_by: ALL,
+        program: include_str!("programs/still-listed.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[Hostile::Late],
+        sites: &[Site::BeforeAcquire, Site::AfterAcquire],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::StillListed)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/waits-for-itself",
+        defect: "revoke_and_wait counts the calling thread's own frame, and waits for it",
+        seen_in: "nng issue 508; any single count without the stack of the caller",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::Deadlock],
+        convicted_by: &["replay", "property"],
+        program: include_str!("programs/waits-for-itself.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire, Site::AfterAcquire],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::WaitsForItself)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/one-thread-id",
+        defect: "the last thread to enter is remembered as the one inside, so an outer frame of this thread is waited for",
+        seen_in: "folly's and .NET's single executing-thread id, where calls nest",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::Deadlock],
+        convicted_by: &["replay"],
+        program: include_str!("programs/one-thread-id.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire, Site::AfterAcquire],
+        keeper: |env, _| Box::new(counts::Counted::new(env, counts::Defect::OneThreadId)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/waiter-frees-lock",
+        defect: "the waiter that is woken frees the lock and the condition that the waker is still using",
+        seen_in: "counting scopes that notify after the last decrement; the mutex-destroy race",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::FreedInFlight],
+        convicted_by: ALL,
+        program: include_str!("programs/waiter-frees-lock.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget],
+        hostile: &[],
+        sites: &[Site::BeforeAcquire, Site::AfterAcquire, Site::BeforeRelease, Site::AfterRelease],
+        keeper: |env, _| Box::new(waiter::WaiterFrees::new(env)),
+        crashes: false,
+    },
+    Flaw {
+        name: "flawed/unmapped",
+        defect: "what the user data points at is unmapped at unsubscribe, and a late call jumps there",
+        seen_in: "libffi-rs issue 26 (Closure::code_ptr)",
+        mode: Mode::Returns,
+        convicted_of: &[ViolationKind::Crashed],
+        convicted_by: ALL,
+        program: include_str!("programs/unmapped.latecall"),
+        without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget],
+        hostile: &[Hostile::Late],
+        sites: &[Site::BeforeAcquire],
+        keeper: |_, _| Box::new(boxes::Unmapped::default()),
+        crashes: true,
+    },
+];

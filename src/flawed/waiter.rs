@@ -1,0 +1,125 @@
+//! A keeper whose waiter frees the lock that its waker is still using.
+//!
+//! Leaving is: count down, then tell the waiter, through the block's own lock and condition. A waiter that comes in
+//! between sees a count of 0, returns, and frees the block.
+
+use crate::emitter::Event;
+use crate::engine::run::Env;
+use crate::ledger::{Answer, Probe, Witness};
+use crate::program::Site;
+use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
+use crate::subject::locked::Panic;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+static ALL: Directory<Inner> = Directory::new();
+
+/// The keeper.
+#[derive(Debug)]
+pub struct WaiterFrees {
+    run: u64,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Addresses of blocks, by handle, which counts up.
+    blocks: Mutex<(usize, HashMap<Key, usize>)>,
+}
+
+struct Block {
+    closure: Box<Closure>,
+    inside: Mutex<usize>,
+    idle: Condvar,
+    probe: Probe,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, (usize, HashMap<Key, usize>)> {
+        self.blocks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl WaiterFrees {
+    /// A keeper for a run.
+    pub fn new(env: &Env) -> Self {
+        let run = env.to_bits();
+        let inner = Arc::new(Inner::default());
+        ALL.insert(run, &inner);
+        WaiterFrees { run, inner }
+    }
+}
+
+impl Drop for WaiterFrees {
+    fn drop(&mut self) {
+        ALL.remove(self.run);
+        let keys: Vec<Key> = self.inner.lock().1.keys().copied().collect();
+        for key in keys {
+            self.revoke_and_wait(key);
+        }
+    }
+}
+
+impl Keeper for WaiterFrees {
+    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
+        let probe = witness.probe();
+        let block = Block { closure: careful(witness, false), inside: Mutex::new(0), idle: Condvar::new(), probe };
+        let mut blocks = self.inner.lock();
+        blocks.0 += 1;
+        let key = blocks.0;
+        blocks.1.insert(key, Box::into_raw(Box::new(block)).expose_provenance());
+        Ok(Kept { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
+    }
+
+    /// Cannot be told without waiting: this keeper only has the one verb.
+    fn revoke(&self, key: Key) -> Answer {
+        self.revoke_and_wait(key)
+    }
+
+    fn revoke_and_wait(&self, key: Key) -> Answer {
+        let Some(address) = self.inner.lock().1.remove(&key) else { return Answer::AlreadyRevoked };
+        // SAFETY: from `Box::into_raw` in `keep`; taken out of the map, so only this and calls that were let in use it.
+        let block = unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Block>(address)) };
+        let mut inside = block.inside.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        while *inside > 0 {
+            inside = block.idle.wait(inside).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        drop(inside);
+        // The defect: the last to leave may not have told `idle` yet.
+        drop(block);
+        Answer::Quiescent
+    }
+
+    fn forget(&self, key: Key) {
+        self.inner.lock().1.remove(&key);
+    }
+}
+
+unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) -> isize {
+    // SAFETY: the library's event is valid until this returns.
+    let delivery = unsafe { Delivery::of(event) };
+    delivery.pass(Site::BeforeAcquire);
+    let entered = ALL.get(delivery.run()).and_then(|inner| {
+        let blocks = inner.lock();
+        let address = *blocks.1.get(&user_data.addr())?;
+        let block = std::ptr::with_exposed_provenance::<Block>(address);
+        // SAFETY: listed, so alive; counted in while the map's lock keeps it listed.
+        let block = unsafe { &*block };
+        *block.inside.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
+        Some(block)
+    });
+    let Some(block) = entered else {
+        delivery.late();
+        return 0;
+    };
+    delivery.pass(Site::AfterAcquire);
+    let result: Result<i64, Panic> = catch_unwind(AssertUnwindSafe(|| (block.closure)(&delivery)));
+    delivery.pass(Site::BeforeRelease);
+    *block.inside.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) -= 1;
+    delivery.pass(Site::AfterRelease);
+    block.probe.used();
+    block.idle.notify_all();
+    result.unwrap_or(0) as isize
+}

@@ -1,0 +1,70 @@
+//! Every bundled subject by name: the sound ones, and the ones in `flawed`.
+
+use super::binding::EmitterSubject;
+use super::locked::LockedKeeper;
+use super::registry::RegistryKeeper;
+use crate::emitter::{Api, Mode};
+use crate::flawed::{FLAWS, Flaw};
+use crate::program::{Hostile, Site};
+
+/// A bundled subject.
+#[derive(Debug)]
+pub struct Bundled {
+    /// What it is.
+    pub subject: EmitterSubject,
+    /// Its defect; `None`: it is sound, as far as anybody knows.
+    pub flaw: Option<&'static Flaw>,
+}
+
+/// The switches that a sound subject withstands. Not among them: firing from `atexit`, which is for programs of their own
+/// (it never ends within a run), and is allowed on top by [`every`].
+const WITHSTOOD: &[Hostile] = &[
+    Hostile::Late,
+    Hostile::Twice,
+    Hostile::Concurrent,
+    Hostile::NotifyEarly,
+    Hostile::NotifyTwice,
+    Hostile::NotifyNever,
+    Hostile::NotifyBeforeDrain,
+    Hostile::FireOnClose,
+    Hostile::FireTlsDestructor,
+    Hostile::FireAtexit,
+    Hostile::WrongUserData,
+];
+
+const REGISTRY_SITES: &[Site] = &[
+    Site::BeforeAcquire,
+    Site::AfterAcquire,
+    Site::BeforeRelease,
+    Site::AfterRelease,
+    Site::Revoked,
+    Site::TombstoneWritten,
+    Site::SlotListed,
+];
+
+const LOCKED_SITES: &[Site] = &[Site::BeforeAcquire, Site::AfterAcquire, Site::BeforeRelease, Site::AfterRelease];
+
+/// Every bundled subject: `registry/MODE` and `locked/MODE` over the library that `api` names, then the flawed ones.
+pub fn every(api: &'static Api) -> Vec<Bundled> {
+    let mut all = Vec::new();
+    for mode in Mode::ALL {
+        let subject = EmitterSubject::new(format!("registry/{}", mode.name()), mode, api, |_, mode| {
+            Box::new(RegistryKeeper::new(mode == Mode::Once))
+        });
+        all.push(Bundled { subject: subject.withstands(WITHSTOOD).with_sites(REGISTRY_SITES), flaw: None });
+    }
+    for mode in Mode::ALL {
+        let subject = EmitterSubject::new(format!("locked/{}", mode.name()), mode, api, |env, mode| {
+            Box::new(LockedKeeper::new(env.to_bits(), mode == Mode::Once))
+        });
+        all.push(Bundled { subject: subject.withstands(WITHSTOOD).with_sites(LOCKED_SITES), flaw: None });
+    }
+    all.extend(FLAWS.iter().map(|flaw| Bundled { subject: flaw.subject(api), flaw: Some(flaw) }));
+    all
+}
+
+/// The bundled subject with this name.
+pub fn find(name: &str, api: &'static Api) -> Option<Bundled> {
+    use super::Subject;
+    every(api).into_iter().find(|it| it.subject.name() == name)
+}
