@@ -3,18 +3,105 @@
 //! How the parts fit:
 //!
 //! * [`run`]: one program, once, with real threads; `gates` and `monitor` are its parts. Every engine here goes through it.
-//! * [`replay`]: the programs that somebody wrote or kept, each until it has been seen to be clean or not.
-//! * [`property`]: generated programs, shrunk and kept when they fail.
-//! * [`stress`]: programs of two and more threads, many times, disturbed at the stall sites.
-//! * [`report`]: what an engine found.
+//! * [`replay`]: the programs that somebody wrote or kept.
+//! * [`property`]: generated programs, shrunk when they fail.
+//! * [`stress`]: generated programs of two and more threads, many times, disturbed at the stall sites.
+//! * [`report`]: what an engine found; [`timeline`]: a run's events as lines.
 //!
 //! Not here: which subjects and engines make a gate, and what is printed (`gate`, `report`).
 
 mod gates;
 mod monitor;
+pub mod property;
+pub mod replay;
+pub mod report;
 pub mod run;
+pub mod stress;
+pub mod timeline;
 
 use crate::ledger::{Verdict, Violation, ViolationKind};
+use crate::program::generate;
+use crate::program::shrink::{self, Budget};
+use crate::program::{Hostile, Program, Verb, VerbSet};
+use crate::subject::Subject;
+use report::{Finding, Report};
+use run::{Options, Outcome, RunError, execute};
+use std::time::Duration;
+
+/// Runs programs on a subject.
+pub trait Engine {
+    /// Its name in tables and on the command line.
+    fn name(&self) -> &'static str;
+
+    /// Runs, reports. Never panics and never hangs; what kept it from a verdict is in [`Report::error`]. `watch` is told how
+    /// it goes, many times a second.
+    fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report;
+}
+
+/// The names of the engines, in the order of the gate.
+pub const ENGINES: [&str; 3] = ["replay", "property", "stress"];
+
+/// What to generate for a subject: everything it offers but what never ends within a run.
+fn range(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -> generate::Offer {
+    let offer = subject.offer();
+    let (max_threads, max_callbacks, max_steps) = size;
+    generate::Offer {
+        verbs: offer.verbs.minus(VerbSet::of(without)),
+        hostile: offer.hostile.into_iter().filter(|h| *h != Hostile::FireAtexit).collect(),
+        sites: offer.sites,
+        max_threads,
+        max_callbacks,
+        max_steps,
+    }
+}
+
+/// Makes a failing program small. `attempts`: how often a candidate is run before it counts as not failing.
+fn minimise(
+    subject: &dyn Subject,
+    program: Program,
+    outcome: Outcome,
+    kind: ViolationKind,
+    attempts: impl Fn(usize) -> Option<Options>,
+    max_tries: usize,
+) -> (Program, Outcome) {
+    let mut smallest = (program.clone(), outcome);
+    let mut fails = |candidate: &Program| {
+        for attempt in 0.. {
+            let Some(mut options) = attempts(attempt) else { return false };
+            // A deadlock was found with patience; making its program small may be less patient.
+            options.deadlock_after = Duration::from_millis(60);
+            match execute(candidate, subject, &options) {
+                Ok(outcome) if outcome.verdict.has(kind) => {
+                    smallest = (candidate.clone(), outcome);
+                    return true;
+                }
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    };
+    let budget = Budget { max_tries: if kind == ViolationKind::Deadlock { max_tries.min(60) } else { max_tries } };
+    let small = shrink::minimise(&program, &mut fails, budget);
+    // The last candidate that failed is the smallest but for its names: see it fail under them too.
+    if small != smallest.0 {
+        fails(&small);
+    }
+    smallest
+}
+
+/// Puts a failing run into the report.
+fn found(report: &mut Report, program: &Program, outcome: &Outcome, kind: ViolationKind) {
+    report.finding = Finding::of(&report.subject, program, outcome, Some(kind));
+}
+
+/// What a run that has no verdict means for a report: not offered is a fact about the program, the rest are errors.
+fn no_verdict(report: &mut Report, error: &RunError) {
+    match error {
+        RunError::NotOffered(_) => report.not_offered += 1,
+        error => report.error = Some(error.to_string()),
+    }
+}
 
 /// Callbacks that `churn` made are not in the program; that each of them was freed is checked here.
 fn churned(verdict: &mut Verdict, (made, dropped): (u32, u32), end: usize) {

@@ -1,0 +1,116 @@
+//! The property engine: programs that proptest generates, shrunk to a minimal one when they fail.
+//!
+//! A program's orders are forced by its own gates and otherwise as they come, so it finds what an order of ops, or one
+//! forced race, brings out. Bounded by the number of cases; what it says about a clean subject holds for those.
+
+use super::report::Report;
+use super::run::{Options, execute};
+use super::{Engine, found, minimise, no_verdict, range};
+use crate::ledger::ViolationKind;
+use crate::program::{Program, generate};
+use crate::subject::Subject;
+use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+/// Generates programs and runs each once.
+#[derive(Debug, Clone)]
+pub struct Property {
+    /// How many programs.
+    pub cases: u32,
+    /// Where the generator starts: the same seed makes the same programs.
+    pub seed: u64,
+    /// A file that seeds of failures are kept in, and run from first; `None`: none are kept.
+    pub seeds: Option<PathBuf>,
+}
+
+impl Default for Property {
+    fn default() -> Self {
+        Property { cases: 600, seed: 1, seeds: None }
+    }
+}
+
+/// Threads, callbacks and steps of the largest programs.
+const SIZE: (usize, usize, usize) = (2, 3, 12);
+
+impl Engine for Property {
+    fn name(&self) -> &'static str {
+        "property"
+    }
+
+    fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report {
+        let mut report = Report::new(subject.name(), self.name());
+        report.bounded_by = format!("{} generated programs, seed {}", self.cases, self.seed);
+        let strategy = generate::strategy(range(subject, &[], SIZE));
+        let persistence = self.seeds.clone().map(|path| {
+            // proptest wants a path of the program's, for as long as the program.
+            let path: &'static str = Box::leak(path.display().to_string().into_boxed_str());
+            Box::new(FileFailurePersistence::Direct(path)) as Box<_>
+        });
+        let config = Config {
+            cases: self.cases,
+            failure_persistence: persistence,
+            max_shrink_iters: 400,
+            ..Config::default()
+        };
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+
+        // proptest calls through a shared closure: what it learns goes through a cell.
+        let learned = RefCell::new((&mut report, watch, None::<ViolationKind>));
+        let result = runner.run(&strategy, |program: Program| {
+            let (report, watch, first) = &mut *learned.borrow_mut();
+            let mut options = Options::default();
+            if first.is_some() {
+                options.deadlock_after = std::time::Duration::from_millis(60); // shrinking: see `minimise`
+            }
+            match execute(&program, subject, &options) {
+                Ok(outcome) => {
+                    if first.is_none() {
+                        report.programs += 1;
+                        report.count(&outcome);
+                        watch(report);
+                    }
+                    let kind = first.or(outcome.verdict.violations.first().map(|v| v.kind));
+                    match kind {
+                        Some(kind) if outcome.verdict.has(kind) => {
+                            *first = Some(kind);
+                            Err(TestCaseError::fail(kind.name()))
+                        }
+                        _ => Ok(()),
+                    }
+                }
+                Err(error) => {
+                    no_verdict(report, &error);
+                    // A program without a verdict neither fails nor passes; an error is kept and ends the search below.
+                    Ok(())
+                }
+            }
+        });
+        let (report_ref, _, first) = learned.into_inner();
+        if report_ref.error.is_some() {
+            return report;
+        }
+        if let (Err(TestError::Fail(_, program)), Some(kind)) = (result, first) {
+            // See the shrunk program fail once more, then make it smaller than proptest's own shrinking can.
+            let failing = (0..50).find_map(|_| {
+                let outcome = execute(&program, subject, &Options::default()).ok()?;
+                outcome.verdict.has(kind).then_some(outcome)
+            });
+            match failing {
+                Some(outcome) => {
+                    let few = |attempt| (attempt < 3).then(Options::default);
+                    let (program, outcome) = minimise(subject, program, outcome, kind, few, 1500);
+                    found(&mut report, &program, &outcome, kind);
+                }
+                None => {
+                    report.error = Some(format!(
+                        "a generated program was convicted of {kind}, and its shrunk form did not fail again in 50 runs; it was:\n{program}"
+                    ));
+                }
+            }
+        }
+        report
+    }
+}

@@ -1,0 +1,128 @@
+//! The stress engine: generated programs of two and more threads, each many times, disturbed.
+//!
+//! At each stall site and between ops a thread sometimes lets another go first ([`Options::disturb`]), so that windows of a
+//! few instructions are hit often. It finds races that nobody thought of forcing. Bounded by time: a race that it did not
+//! find may be there.
+
+use super::report::Report;
+use super::run::{Options, execute};
+use super::{Engine, found, minimise, no_verdict, range};
+use crate::program::{Program, Verb, generate};
+use crate::subject::Subject;
+use std::time::{Duration, Instant};
+
+/// Runs multi-threaded programs for a time.
+#[derive(Debug, Clone)]
+pub struct Stress {
+    /// For how long.
+    pub time: Duration,
+    /// Where the generator starts: the same seed makes the same programs and the same disturbances.
+    pub seed: u64,
+    /// How often each program is run.
+    pub repeat: u32,
+}
+
+impl Default for Stress {
+    fn default() -> Self {
+        Stress { time: Duration::from_millis(900), seed: 1, repeat: 12 }
+    }
+}
+
+/// Threads, callbacks and steps of the largest programs.
+const SIZE: (usize, usize, usize) = (3, 3, 10);
+
+impl Engine for Stress {
+    fn name(&self) -> &'static str {
+        "stress"
+    }
+
+    fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report {
+        let mut report = Report::new(subject.name(), self.name());
+        report.bounded_by = format!("{} ms of generated programs, seed {}", self.time.as_millis(), self.seed);
+        // Gates are for forcing an order: here it is found.
+        let range = range(subject, &[Verb::Hold, Verb::Open, Verb::Reach, Verb::Stall, Verb::Churn], SIZE);
+        let began = Instant::now();
+        let mut random = SplitMix(self.seed);
+        while began.elapsed() < self.time {
+            let program = generate::decode(&records(&mut random), &range);
+            if program.threads.len() < 2 {
+                continue;
+            }
+            for n in 0..self.repeat {
+                let options = Options { disturb: Some(random.next()), ..Options::default() };
+                match execute(&program, subject, &options) {
+                    Ok(outcome) => {
+                        report.programs += u64::from(n == 0);
+                        report.count(&outcome);
+                        watch(&report);
+                        if let Some(violation) = outcome.verdict.violations.first() {
+                            let kind = violation.kind;
+                            let seed = random.next();
+                            let attempts = |attempt: usize| {
+                                let disturb = Some(SplitMix(seed ^ attempt as u64).next());
+                                (attempt < 40).then(|| Options { disturb, ..Options::default() })
+                            };
+                            let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
+                            found(&mut report, &program, &outcome, kind);
+                            return report;
+                        }
+                    }
+                    Err(error) => {
+                        no_verdict(&mut report, &error);
+                        if report.error.is_some() {
+                            return report;
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        report
+    }
+}
+
+fn records(random: &mut SplitMix) -> Vec<generate::Record> {
+    let n = 3 + random.next() as usize % 8;
+    (0..n).map(|_| (random.next() as u32).to_le_bytes()).collect()
+}
+
+/// SplitMix64: the same programs for the same seed, whatever a library's generator becomes.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// The program of a report, for those who want to run it again.
+impl Stress {
+    /// A run of one program under this engine's disturbances, `repeat` times, until a rule is broken.
+    pub fn check_program(&self, program: &Program, subject: &dyn Subject) -> Report {
+        let mut report = Report::new(subject.name(), self.name());
+        let mut random = SplitMix(self.seed);
+        report.bounded_by = format!("{} runs of one program, seed {}", self.repeat, self.seed);
+        for n in 0..self.repeat {
+            let options = Options { disturb: Some(random.next()), ..Options::default() };
+            match execute(program, subject, &options) {
+                Ok(outcome) => {
+                    report.programs += u64::from(n == 0);
+                    report.count(&outcome);
+                    if let Some(violation) = outcome.verdict.violations.first() {
+                        found(&mut report, program, &outcome, violation.kind);
+                        return report;
+                    }
+                }
+                Err(error) => {
+                    no_verdict(&mut report, &error);
+                    return report;
+                }
+            }
+        }
+        report
+    }
+}

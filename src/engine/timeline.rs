@@ -1,0 +1,59 @@
+//! A run's events as lines for people: who, what, in the words of the program.
+
+use crate::ledger::judge::{describe, step};
+use crate::ledger::{Event, EventKind, ThreadNo, Turned};
+use crate::program::Program;
+use std::collections::BTreeMap;
+
+/// One line an event: `t1    enter a`. Nested events are indented under the op or callback they happen in.
+pub fn lines(program: &Program, events: &[Event]) -> Vec<String> {
+    let mut depth: BTreeMap<ThreadNo, usize> = BTreeMap::new();
+    let mut ops: BTreeMap<ThreadNo, Vec<String>> = BTreeMap::new();
+    let name = |callback: crate::program::CallbackId| match program.callbacks.get(callback.0 as usize) {
+        Some(callback) => callback.name.clone(),
+        None => "a churned callback".to_owned(),
+    };
+    let mut out = Vec::new();
+    for event in events {
+        let depth = depth.entry(event.thread).or_default();
+        let ops = ops.entry(event.thread).or_default();
+        let (text, before, after) = match event.kind {
+            EventKind::OpBegin { step: id, .. } => {
+                let text = step(program, id).map_or_else(|| "?".to_owned(), |step| program.step_text(step));
+                ops.push(text.clone());
+                (text, 0, 1)
+            }
+            EventKind::OpEnd { answer } => {
+                let op = ops.pop().unwrap_or_default();
+                (format!("{} answers {}", op.split(" = ").next().unwrap_or_default(), describe(answer)), -1, 0)
+            }
+            EventKind::Registered { callback } => (format!("the library has taken {}", name(callback)), 0, 0),
+            EventKind::Refused { callback } => (format!("{} is refused", name(callback)), 0, 0),
+            EventKind::Enter { callback, .. } => (format!("enters {}", name(callback)), 0, 1),
+            EventKind::Leave { callback, value } => (format!("leaves {}, returning {value}", name(callback)), -1, 0),
+            EventKind::Unwind { callback } => (format!("unwinds out of {}", name(callback)), -1, 0),
+            EventKind::Dropped { callback } => (format!("frees {}", name(callback)), 0, 0),
+            EventKind::Late { .. } => ("a late call is defused".to_owned(), 0, 0),
+            EventKind::TurnedAway { callback, why, .. } => {
+                let why = match why {
+                    Turned::Busy => "another call of it is running",
+                    Turned::WrongThread => "it is confined to another thread",
+                };
+                (format!("a call of {} is turned away: {why}", name(callback)), 0, 0)
+            }
+            EventKind::UnwindEscaped => ("a panic comes out of the library".to_owned(), 0, 0),
+            EventKind::BlockFreed { callback } => (format!("frees the block beside {}", name(callback)), 0, 0),
+            EventKind::BlockUsed { callback } => (format!("uses the block beside {}", name(callback)), 0, 0),
+            EventKind::Held { gate } => (format!("is held at {}", program.gate_name(gate)), 0, 0),
+            EventKind::LetGo { gate, gave_up: false } => (format!("passes {}", program.gate_name(gate)), 0, 0),
+            EventKind::LetGo { gate, gave_up: true } => {
+                (format!("gives up at {}: nothing else can move", program.gate_name(gate)), 0, 0)
+            }
+            EventKind::Closed => ("the session is closed".to_owned(), 0, 0),
+        };
+        *depth = depth.saturating_add_signed(before);
+        out.push(format!("{:<5} {}{text}", event.thread.name(), "  ".repeat(*depth)));
+        *depth = depth.saturating_add_signed(after);
+    }
+    out
+}
