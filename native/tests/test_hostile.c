@@ -155,6 +155,36 @@ static void concurrent_calls_may_all_unsubscribe_and_nest(void) {
   }
 }
 
+static void wait_or_unsubscribe(probe *self, const emitter_event *event) {
+  if (!pthread_equal(pthread_self(), self->destroyer)) {
+    emitter_unsubscribe(event->source, event->subscription);
+    return;
+  }
+  stage_await_passed((stage *)event->owner, EMITTER_STALL_UNSUBSCRIBED, 1);
+  yield_a_while();
+}
+
+/* A library thread waits for the firing thread's call; that call ends, and the firing thread waits for the library thread:
+ * counting out has to wake the one before the other sleeps. */
+static void concurrent_calls_may_wait_for_the_firing_thread(void) {
+  probe p;
+  stage s;
+  probe_init(&p);
+  stage_init(&s, -1);
+  p.then = wait_or_unsubscribe;
+  p.destroyer = pthread_self();
+  emitter_config config = config_of(EMITTER_MODE_WAITS);
+  config.hostile = EMITTER_HOSTILE_CONCURRENT;
+  config.owner = &s;
+  config.stall = stall;
+  config.stall_data = &s;
+  emitter *e = open_with(&config);
+  subscribe_probe(e, &p);
+  CHECK(emitter_fire(e, p.id, 0, 0, 0, NULL), ==, EMITTER_OK);
+  CHECK(p.destroyed, ==, 1);
+  close_ok(e);
+}
+
 static void fire_once_more(probe *self, const emitter_event *event) {
   if (event->a == 1) emitter_fire(self->e, self->id, 0, 0, 0, NULL);
   if (event->a == 0) emitter_unsubscribe(self->e, self->id);
@@ -421,6 +451,7 @@ const test hostile_tests[] = {TEST(late_calls_what_was_unsubscribed),
                               TEST(twice_calls_twice),
                               TEST(concurrent_calls_on_three_threads_at_once),
                               TEST(concurrent_calls_may_all_unsubscribe_and_nest),
+                              TEST(concurrent_calls_may_wait_for_the_firing_thread),
                               TEST(concurrent_calls_may_unsubscribe_an_outer_frame),
                               TEST(notify_early_runs_while_a_call_is_inside),
                               TEST(notify_twice_and_never_do),
