@@ -42,7 +42,7 @@ int tick(void) {
 }
 
 void yield_a_while(void) {
-  for (int i = 0; i < 200; i++) sched_yield();
+  for (int i = 0; i < 1000; i++) sched_yield();
 }
 
 void gate_init(gate *g) {
@@ -182,6 +182,9 @@ static void *do_it(void *argument) {
   job *j = (job *)argument;
   intptr_t result = 0;
   emitter_status status = EMITTER_BAD_ARGUMENT;
+  pthread_mutex_lock(&shared);
+  j->began = true;
+  pthread_mutex_unlock(&shared);
   switch (j->what) {
   case DO_FIRE: status = emitter_fire(j->e, j->id, 7, 243, 257, &result); break;
   case DO_SEND: status = emitter_send(j->e, j->id, 7, 243, 257, &result); break;
@@ -216,11 +219,19 @@ emitter_status job_join(job *j) {
   return j->status;
 }
 
-bool job_ended(job *j) {
+bool job_waits(job *j) {
+  bool began = false, ended = false;
+  while (!began) {
+    yield_a_while();
+    pthread_mutex_lock(&shared);
+    began = j->began;
+    pthread_mutex_unlock(&shared);
+  }
+  yield_a_while();
   pthread_mutex_lock(&shared);
-  bool ended = j->ended_at != 0;
+  ended = j->ended_at != 0;
   pthread_mutex_unlock(&shared);
-  return ended;
+  return !ended;
 }
 
 static void hangs(int signal) {

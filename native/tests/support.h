@@ -118,11 +118,12 @@ typedef struct job {
   probe *p; /* for DO_REPLACE */
   emitter_status status;
   intptr_t result;
+  bool began;
   int ended_at; /* 0: not yet */
 } job;
 void job_start(job *j, deed what, emitter *e, emitter_id id);
 emitter_status job_join(job *j);
-bool job_ended(job *j);
+bool job_waits(job *j); /* it runs, and has had time to end, and has not */
 
 #ifdef __cplusplus
 }

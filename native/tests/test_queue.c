@@ -89,8 +89,7 @@ static void a_barrier_waits_for_the_oldest_although_a_later_one_is_through(void)
   CHECK(emitter_post(e, id, 2, 0, 0), ==, EMITTER_OK);
   stage_await_passed(&s, EMITTER_STALL_AFTER_COUNT, 1);
   job_start(&barrier, DO_BARRIER, e, 0);
-  yield_a_while();
-  CHECK(job_ended(&barrier), ==, false);
+  CHECK(job_waits(&barrier), ==, true);
   gate_open(&s.parked);
   CHECK(job_join(&barrier), ==, EMITTER_OK);
   CHECK(calls_of(&p), ==, 2);
@@ -143,8 +142,7 @@ static void a_queued_barrier_waits_for_fires_of_what_was_unsubscribed(void) {
   gate_await(&in, 1);
   CHECK(emitter_unsubscribe(e, p.id), ==, EMITTER_IN_FLIGHT);
   job_start(&barrier, DO_BARRIER, e, 0);
-  yield_a_while();
-  CHECK(job_ended(&barrier), ==, false);
+  CHECK(job_waits(&barrier), ==, true);
   gate_open(&s.parked);
   CHECK(job_join(&barrier), ==, EMITTER_OK);
   CHECK(barrier.ended_at, >, p.destroyed_at);
@@ -152,6 +150,31 @@ static void a_queued_barrier_waits_for_fires_of_what_was_unsubscribed(void) {
   job_join(&caller);
   gate_open(&in);
   job_join(&other);
+  close_ok(e);
+}
+
+static void unsubscribe_from_the_callback(probe *self, const emitter_event *event) {
+  self->status = emitter_unsubscribe(event->source, event->subscription);
+}
+
+/* By then the library has forgotten the subscription; user_data is still being destroyed. */
+static void a_queued_barrier_waits_for_the_destroy_notify(void) {
+  probe p;
+  stage s;
+  job caller, barrier;
+  probe_init(&p);
+  p.then = unsubscribe_from_the_callback;
+  emitter *e = open_queue(EMITTER_MODE_QUEUED, 1, &s, EMITTER_STALL_BEFORE_NOTIFY);
+  emitter_id id = subscribe_probe(e, &p);
+  job_start(&caller, DO_FIRE, e, id);
+  gate_await(&s.parked, 1);
+  job_start(&barrier, DO_BARRIER, e, 0);
+  CHECK(job_waits(&barrier), ==, true);
+  gate_open(&s.parked);
+  CHECK(job_join(&barrier), ==, EMITTER_OK);
+  CHECK(barrier.ended_at, >, p.destroyed_at);
+  CHECK(destroyed_of(&p), ==, 1);
+  job_join(&caller);
   close_ok(e);
 }
 
@@ -199,10 +222,6 @@ static void deliveries_of_what_is_gone_are_dropped(void) {
     close_ok(e);
     CHECK(p.destroyed, ==, 1);
   }
-}
-
-static void unsubscribe_from_the_callback(probe *self, const emitter_event *event) {
-  self->status = emitter_unsubscribe(event->source, event->subscription);
 }
 
 static void a_delivery_may_unsubscribe_itself(void) {
@@ -271,6 +290,55 @@ static void closing_drains_the_queue(void) {
   }
 }
 
+/* Nothing is inside but the delivery that a library thread has just taken, and what waits behind it. */
+static void closing_notifies_after_pending_deliveries(void) {
+  for (uint32_t mode = EMITTER_MODE_WAITS; mode <= EMITTER_MODE_TABLE; mode++) {
+    about("mode", mode);
+    bool queued = mode == EMITTER_MODE_QUEUED;
+    probe p;
+    stage s;
+    job closer;
+    probe_init(&p);
+    emitter *e = open_queue(mode, 1, &s, EMITTER_STALL_POPPED);
+    emitter_id id = subscribe_probe(e, &p);
+    for (int i = 0; i < 3; i++) CHECK(emitter_post(e, id, 0, 0, 0), ==, EMITTER_OK);
+    gate_await(&s.parked, 1);
+    job_start(&closer, DO_CLOSE, e, 0);
+    while (emitter_post(e, UINT64_MAX, 0, 0, 0) != EMITTER_CLOSING) yield_a_while();
+    yield_a_while();
+    CHECK(destroyed_of(&p), ==, 0);
+    gate_open(&s.parked);
+    CHECK(job_join(&closer), ==, EMITTER_OK);
+    CHECK(p.calls, ==, queued ? 3 : 0);
+    CHECK(p.destroyed, ==, 1);
+    CHECK(p.destroyed_at, >, p.ended_at);
+  }
+}
+
+/* A send is a delivery like any other: taken before closing began, it is made in QUEUED and dropped elsewhere. */
+static void a_send_that_closing_overtakes_is_answered(void) {
+  for (uint32_t mode = EMITTER_MODE_WAITS; mode <= EMITTER_MODE_TABLE; mode++) {
+    about("mode", mode);
+    bool queued = mode == EMITTER_MODE_QUEUED;
+    probe p;
+    stage s;
+    job sender, closer;
+    probe_init(&p);
+    emitter *e = open_queue(mode, 1, &s, EMITTER_STALL_POPPED);
+    emitter_id id = subscribe_probe(e, &p);
+    job_start(&sender, DO_SEND, e, id);
+    gate_await(&s.parked, 1);
+    job_start(&closer, DO_CLOSE, e, 0);
+    while (emitter_post(e, UINT64_MAX, 0, 0, 0) != EMITTER_CLOSING) yield_a_while();
+    gate_open(&s.parked);
+    CHECK(job_join(&sender), ==, queued ? EMITTER_OK : EMITTER_CLOSING);
+    CHECK(sender.result, ==, queued ? 500 : 0);
+    CHECK(job_join(&closer), ==, EMITTER_OK);
+    CHECK(p.calls, ==, queued);
+    CHECK(p.destroyed, ==, 1);
+  }
+}
+
 /* S54 */
 static void every_library_thread_starts_and_ends_once(void) {
   static const uint32_t workers[] = {0, 1, 8};
@@ -294,8 +362,7 @@ static void a_library_thread_may_be_parked_where_it_starts_and_ends(void) {
     if (i == 0) gate_await(&s.parked, 1);
     job_start(&closer, DO_CLOSE, e, 0);
     if (i == 1) gate_await(&s.parked, 1);
-    yield_a_while();
-    CHECK(job_ended(&closer), ==, false);
+    CHECK(job_waits(&closer), ==, true);
     gate_open(&s.parked);
     CHECK(job_join(&closer), ==, EMITTER_OK);
   }
@@ -325,10 +392,13 @@ const test queue_tests[] = {TEST(a_send_runs_on_a_library_thread_and_brings_the_
                             TEST(a_barrier_waits_for_the_oldest_although_a_later_one_is_through),
                             TEST(queued_deliveries_outlive_unsubscribe),
                             TEST(a_queued_barrier_waits_for_fires_of_what_was_unsubscribed),
+                            TEST(a_queued_barrier_waits_for_the_destroy_notify),
                             TEST(two_threads_inside_may_both_wait_at_a_barrier),
                             TEST(deliveries_of_what_is_gone_are_dropped),
                             TEST(a_delivery_may_unsubscribe_itself),
                             TEST(closing_drains_the_queue),
+                            TEST(closing_notifies_after_pending_deliveries),
+                            TEST(a_send_that_closing_overtakes_is_answered),
                             TEST(every_library_thread_starts_and_ends_once),
                             TEST(a_library_thread_may_be_parked_where_it_starts_and_ends),
                             TEST(many_senders_each_get_their_own_result),

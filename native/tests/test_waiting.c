@@ -35,8 +35,7 @@ static void unsubscribing_a_running_call_waits_or_says_in_flight(void) {
     job_start(&unsubscriber, DO_UNSUBSCRIBE, e, id);
     stage_await_passed(&s, EMITTER_STALL_UNSUBSCRIBED, 1);
     if (waits(mode)) {
-      yield_a_while();
-      CHECK(job_ended(&unsubscriber), ==, false);
+      CHECK(job_waits(&unsubscriber), ==, true);
     } else {
       CHECK(job_join(&unsubscriber), ==, EMITTER_IN_FLIGHT); /* while the call is still inside */
     }
@@ -105,9 +104,8 @@ static void of_two_unsubscribers_one_finds_it_and_both_wait(void) {
   job_start(&u[0], DO_UNSUBSCRIBE, e, id);
   stage_await_passed(&s, EMITTER_STALL_UNSUBSCRIBED, 1);
   job_start(&u[1], DO_UNSUBSCRIBE, e, id);
-  yield_a_while();
-  CHECK(job_ended(&u[0]), ==, false);
-  CHECK(job_ended(&u[1]), ==, false);
+  CHECK(job_waits(&u[0]), ==, true);
+  CHECK(job_waits(&u[1]), ==, true);
   gate_open(&in);
   CHECK(job_join(&u[0]), ==, EMITTER_OK);
   CHECK(job_join(&u[1]), ==, EMITTER_NOT_FOUND);
@@ -149,6 +147,48 @@ static void two_threads_inside_may_both_unsubscribe(void) {
   close_ok(e);
 }
 
+static void unsubscribe_self_and_meet(probe *self, const emitter_event *event) {
+  stage *s = (stage *)event->owner;
+  if (event->cookie == 1) {
+    stage_await_passed(s, EMITTER_STALL_UNSUBSCRIBED, 1);
+    yield_a_while(); /* the other one sleeps by now */
+  } else {
+    gate_await(self->stop, 2);
+  }
+  unsubscribe_self(self, event);
+  pthread_mutex_lock(&shared);
+  self->stop->arrived++;
+  pthread_cond_broadcast(&self->stop->changed);
+  while (self->stop->arrived < 4) pthread_cond_wait(&self->stop->changed, &shared);
+  pthread_mutex_unlock(&shared);
+}
+
+/* Nor does one of them have to leave first: both unsubscribe, both go on, and they meet inside. */
+static void two_threads_inside_may_both_unsubscribe_and_meet(void) {
+  probe p;
+  stage s;
+  gate in;
+  job other;
+  probe_init(&p);
+  stage_init(&s, -1);
+  gate_init(&in);
+  gate_open(&in); /* only counts */
+  p.stop = &in;
+  p.then = unsubscribe_self_and_meet;
+  emitter_config config = config_of(EMITTER_MODE_WAITS);
+  config.stall = stall;
+  config.stall_data = &s;
+  config.owner = &s;
+  emitter *e = open_with(&config);
+  emitter_id id = subscribe_probe(e, &p);
+  job_start(&other, DO_FIRE, e, id);
+  gate_await(&in, 1);
+  CHECK(emitter_fire(e, id, 1, 0, 0, NULL), ==, EMITTER_OK);
+  CHECK(job_join(&other), ==, EMITTER_OK);
+  CHECK(p.destroyed, ==, 1);
+  close_ok(e);
+}
+
 /* One more outside: it waits for both of them, although they do not wait for it or for each other. */
 static void an_unsubscriber_outside_waits_for_those_inside(void) {
   probe p;
@@ -165,8 +205,7 @@ static void an_unsubscriber_outside_waits_for_those_inside(void) {
   gate_await(&in, 2);
   job_start(&outside, DO_UNSUBSCRIBE, e, id);
   stage_await_passed(&s, EMITTER_STALL_UNSUBSCRIBED, 1);
-  yield_a_while();
-  CHECK(job_ended(&outside), ==, false);
+  CHECK(job_waits(&outside), ==, true);
   gate_open(&in);
   for (int i = 0; i < 2; i++) CHECK(job_join(&callers[i]), ==, EMITTER_OK);
   CHECK(job_join(&outside), ==, EMITTER_OK);
@@ -310,8 +349,7 @@ static void before_call_and_after_call_unsubscribe_waits(void) {
     CHECK(emitter_in_flight(e), ==, 1);
     job_start(&unsubscriber, DO_UNSUBSCRIBE, e, id);
     stage_await_passed(&s, EMITTER_STALL_UNSUBSCRIBED, 1);
-    yield_a_while();
-    CHECK(job_ended(&unsubscriber), ==, false);
+    CHECK(job_waits(&unsubscriber), ==, true);
     gate_open(&s.parked);
     CHECK(job_join(&unsubscriber), ==, EMITTER_OK);
     CHECK(unsubscriber.ended_at, >, p.ended_at);
@@ -432,8 +470,7 @@ static void unsubscribing_what_is_being_destroyed_waits_for_that(void) {
   job_start(&caller, DO_FIRE, e, id);
   gate_await(&s.parked, 1);
   job_start(&unsubscriber, DO_UNSUBSCRIBE, e, id);
-  yield_a_while();
-  CHECK(job_ended(&unsubscriber), ==, false);
+  CHECK(job_waits(&unsubscriber), ==, true);
   gate_open(&s.parked);
   CHECK(job_join(&unsubscriber), ==, EMITTER_NOT_FOUND);
   CHECK(p.destroyed, ==, 1);
@@ -536,8 +573,7 @@ static void closing_waits_for_whoever_is_inside_and_refuses_the_rest(void) {
     CHECK(emitter_invoke(e, record, &p, 0, 0, 0, NULL), ==, EMITTER_CLOSING);
     CHECK(emitter_enumerate(e, record, &p, 0, 1, 0, NULL, NULL), ==, EMITTER_CLOSING);
     CHECK(emitter_close(e), ==, EMITTER_CLOSING);
-    yield_a_while();
-    CHECK(job_ended(&closer), ==, false);
+    CHECK(job_waits(&closer), ==, true);
     CHECK(destroyed_of(&p), ==, 0);
     gate_open(&s.parked);
     CHECK(job_join(&closer), ==, EMITTER_OK);
@@ -580,6 +616,7 @@ const test waiting_tests[] = {TEST(unsubscribing_a_running_call_waits_or_says_in
                               TEST(nowait_never_waits),
                               TEST(of_two_unsubscribers_one_finds_it_and_both_wait),
                               TEST(two_threads_inside_may_both_unsubscribe),
+                              TEST(two_threads_inside_may_both_unsubscribe_and_meet),
                               TEST(an_unsubscriber_outside_waits_for_those_inside),
                               TEST(unsubscribing_waits_for_its_own_calls_only),
                               TEST(unsubscribing_waits_for_all_of_many_calls),
