@@ -3,6 +3,7 @@
 use super::Registry;
 use super::books::{Books, Life, Trace};
 use super::error::{Exhausted, Shortage};
+use super::flaw::Flaw;
 use super::handle::{Handle, Layout};
 use super::registration::Registration;
 use super::slot::Slot;
@@ -140,7 +141,7 @@ impl<F: ?Sized> Registry<F> {
             slot.retire(generation);
             books.retired += 1;
         } else {
-            slot.vacate(generation + 1);
+            slot.vacate(generation + u32::from(!self.core.flawed(Flaw::KeepGeneration)));
             books.vacant.push_back(index);
         }
         true
