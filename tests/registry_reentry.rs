@@ -10,6 +10,7 @@ use std::thread;
 use support::grave;
 
 type Callbacks = Registry<dyn Fn() + Send + Sync>;
+type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
 
 fn leaked() -> &'static Callbacks {
     Box::leak(Box::new(Callbacks::new()))
@@ -53,7 +54,7 @@ fn a_callback_that_revokes_itself_goes_on_using_what_it_owns() {
 #[test]
 fn a_callback_may_drop_its_own_registration() {
     let registry = leaked();
-    let owner: Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>> = Arc::default();
+    let owner: Owner = Arc::default();
     let registration = {
         let owner = Arc::clone(&owner);
         registry.register(Box::new(move || drop(owner.lock().unwrap().take())))
@@ -293,7 +294,7 @@ fn a_destructor_may_use_every_verb() {
 #[test]
 fn a_closure_may_own_its_own_registration() {
     let registry = leaked();
-    let slot: Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>> = Arc::default();
+    let slot: Owner = Arc::default();
     let (grave, watch) = grave();
     let registration = {
         let slot = Arc::clone(&slot);

@@ -2,7 +2,7 @@
 //!
 //! No lock is taken, whatever the outcome, unless the callback is being revoked at that moment.
 
-use super::error::{LateCall, Reason, Refused};
+use super::error::{LateCall, OnItsThread, Reason, Refused};
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
@@ -11,7 +11,6 @@ use super::stall::StallSite;
 use super::sync::{Ordering, lock};
 use super::{Core, Registry};
 use std::ffi::c_void;
-use std::marker::PhantomData;
 
 impl<F: ?Sized> Registry<F> {
     /// Runs `run` on the closure that `user_data` stands for, or says why not.
@@ -132,7 +131,7 @@ impl Core {
     fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        let late = LateCall { core: self, handle, refused, not_send: PhantomData };
+        let late = LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) };
         if let Some(hook) = self.options.late_hook {
             hook(&late);
         }

@@ -31,7 +31,6 @@ impl<F: ?Sized> Registry<F> {
     /// # drop(registration);
     /// ```
     #[track_caller]
-    #[must_use = "dropping a Registration revokes its callback at once"]
     pub fn register(&self, callback: Box<F>) -> Registration<'_, F> {
         self.builder().register(callback)
     }
@@ -166,7 +165,6 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// # Panics
     /// When the registry is exhausted.
     #[track_caller]
-    #[must_use = "dropping a Registration revokes its callback at once"]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();
         let name = self.registry.core.options.name.unwrap_or("(unnamed)");
