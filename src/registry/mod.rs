@@ -49,7 +49,7 @@
 //! tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
-//! where `models` explores them. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
+//! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
 //! see each of them.
 
 mod books;
