@@ -378,5 +378,5 @@ pub(super) fn revoking(verb: Verb, id: CallbackId) -> Op {
 
 /// None for a quarter of the choices, zero among them.
 fn arguments(how: u8) -> Option<Args> {
-    (how % 4 != 0).then(|| Args { a: i64::from(how / 4), b: i64::from(how % 4) })
+    (!how.is_multiple_of(4)).then(|| Args { a: i64::from(how / 4), b: i64::from(how % 4) })
 }
