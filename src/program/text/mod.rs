@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod nearest;
 mod parse;
 mod print;
+mod values;
 mod words;
 
 use super::Program;
