@@ -73,6 +73,9 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
             // A finding that was already reported stands: the subject has done its worst.
             if report.finding.is_none() {
                 report.finding = crashed(executable, check, ask, signal, announced(&ended.announced));
+                // The run that it died of was one, and came after the last that it told of.
+                report.programs += u64::from(report.finding.is_some());
+                report.runs += u64::from(report.finding.is_some());
             }
             if report.finding.is_none() {
                 let signal = signal_name(signal);
