@@ -108,6 +108,11 @@ impl Env {
     pub fn to_bits(&self) -> u64 {
         self.run.to_bits()
     }
+
+    /// The program that is about to run; `None` once the run is over.
+    pub(crate) fn program(&self) -> Option<Program> {
+        Ledger::find(self.run)?.with_run(self.run, |run| run.program.clone())
+    }
 }
 
 /// A thread of the program or the library is at `site`: it may be held there. Call it wherever a test should be able to

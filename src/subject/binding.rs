@@ -58,6 +58,11 @@ impl EmitterSubject {
         EmitterSubject { name: name.into(), mode, api, keeper, offer }
     }
 
+    /// The library's mode.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// It makes promises under these switches too.
     #[must_use]
     pub fn withstands(mut self, hostile: &[Hostile]) -> Self {
