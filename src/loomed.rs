@@ -10,3 +10,7 @@ pub(crate) use crate::sync::loom_side as sync;
 
 #[path = "registry/mod.rs"]
 pub(crate) mod registry;
+
+#[cfg(test)]
+#[path = "registry/models.rs"]
+mod models;

@@ -15,6 +15,9 @@
 #![allow(dead_code, reason = "the seam offers one set of names; not every build needs all of them")]
 #![allow(unused_imports, reason = "the seam offers one set of names; not every build needs all of them")]
 
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!("latecall needs 64-bit atomics: a slot's generation, state and count change in one step");
+
 pub(crate) use std_side::*;
 
 mod std_side {

@@ -17,8 +17,7 @@ void emi_unlink(struct frame *here) {
   if (here->state != FRAME_VISITS) emi_release(here); /* what unwound past its own release */
   *here->link = here->next;
   if (here->next != NULL) here->next->link = here->link;
-  /* Who used no subscription is awaited by nobody but emitter_close. */
-  if (here->subscription != 0 || e->closing) emi_wake(e);
+  if (e->closing) emi_wake(e); /* nobody else waits for frames that use nothing */
 }
 
 void emi_enter(struct frame *here, emitter *e) {
@@ -53,6 +52,7 @@ void emi_release(struct frame *here) {
   emi_part(here, &own);
   emi_part(here, &lent);
   here->state = FRAME_VISITS;
+  emi_wake(e);
 }
 
 void emi_stall(struct frame *here, emitter_stall site, emitter_id subscription) {

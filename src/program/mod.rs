@@ -11,6 +11,7 @@
 //!   that a subject offers.
 //! * [`valid`]: which programs are programs, for those built in code.
 //! * [`canonical`]: their tidy form.
+//! * [`seeds`]: the programs that come with the crate.
 //! * [`shrink`]: from a program that fails to the smallest one that still does.
 //!
 //! What a program is *not*: it holds no schedule. Orders are forced by `hold`, `reach`, `open` and `stall`, which are ops
@@ -19,6 +20,7 @@
 pub mod canonical;
 pub mod generate;
 pub mod op;
+pub mod seeds;
 pub mod shrink;
 pub mod text;
 pub mod valid;

@@ -34,8 +34,8 @@ pub fn answers(verb: Verb) -> &'static [&'static str] {
         Verb::Fire | Verb::Send | Verb::Invoke => &["value", "late", "refused"],
         Verb::Enumerate => &["value", "refused"],
         Verb::Revoke => &["removed", "in_flight(N)", "already_revoked", "refused"],
-        Verb::RevokeAndWait => &["quiescent", "deferred", "already_revoked", "refused"],
-        Verb::Register | Verb::Replace => &["refused"],
+        Verb::RevokeAndWait | Verb::Release => &["quiescent", "deferred", "already_revoked", "refused"],
+        Verb::Register | Verb::Replace | Verb::Shutdown => &["refused"],
         _ => &[],
     }
 }

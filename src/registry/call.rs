@@ -2,7 +2,8 @@
 //!
 //! No lock is taken, whatever the outcome, unless the callback is being revoked at that moment.
 
-use super::error::{LateCall, Reason, Refused};
+use super::error::{LateCall, OnItsThread, Reason, Refused};
+use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
 use super::slot::{Left, Slot};
@@ -10,7 +11,6 @@ use super::stall::StallSite;
 use super::sync::{Ordering, lock};
 use super::{Core, Registry};
 use std::ffi::c_void;
-use std::marker::PhantomData;
 
 impl<F: ?Sized> Registry<F> {
     /// Runs `run` on the closure that `user_data` stands for, or says why not.
@@ -80,7 +80,12 @@ impl<F: ?Sized> Registry<F> {
     #[inline]
     fn enter(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
         let slot = self.resolve(handle)?;
-        match slot.enter(handle.generation(), self.core.options.in_flight_limit) {
+        let entered = if self.core.flawed(Flaw::CheckThenEnter) {
+            slot.check_then_enter(handle.generation())
+        } else {
+            slot.enter(handle.generation(), self.core.options.in_flight_limit)
+        };
+        match entered {
             Ok(()) => Ok(slot),
             Err(word) => Err(self.core.refused(handle, word)),
         }
@@ -98,9 +103,11 @@ impl<F: ?Sized> Drop for Inside<'_, F> {
     fn drop(&mut self) {
         let core = &self.registry.core;
         core.stall(StallSite::BeforeRelease);
+        // AcqRel: see `leave` for what it pairs with; Relaxed is the flaw.
+        let order = if core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
         // SAFETY: (1) one `Inside` is made per successful `enter` and dropped once; the closure is used only while it
         // is borrowed from a slot that this value keeps entered.
-        let left = unsafe { self.slot.leave() };
+        let left = unsafe { self.slot.leave(order) };
         core.stall(StallSite::AfterRelease);
         match left {
             Left::Live => {}
@@ -124,7 +131,7 @@ impl Core {
     fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        let late = LateCall { core: self, handle, refused, not_send: PhantomData };
+        let late = LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) };
         if let Some(hook) = self.options.late_hook {
             hook(&late);
         }

@@ -4,7 +4,6 @@ use super::handle::Handle;
 use super::report::LateReport;
 use super::{Core, report};
 use std::fmt;
-use std::marker::PhantomData;
 
 /// Why a registry refused a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,8 +174,12 @@ pub struct LateCall<'r> {
     pub(super) core: &'r Core,
     pub(super) handle: Handle,
     pub(super) refused: Refused,
-    pub(super) not_send: PhantomData<*const ()>,
+    pub(super) _on_its_thread: OnItsThread,
 }
+
+/// Nothing, and not `Send`.
+#[derive(Clone, Copy)]
+pub(super) struct OnItsThread(pub(super) [*const (); 0]);
 
 impl LateCall<'_> {
     /// The handle the caller came with.

@@ -57,7 +57,10 @@ impl Layout {
     }
 }
 
-const _: () = assert!(cfg!(target_pointer_width = "64") || cfg!(target_pointer_width = "32"), "pointer width");
+const _: () = assert!(
+    cfg!(target_pointer_width = "64") || cfg!(target_pointer_width = "32"),
+    "a handle is laid out for 64-bit and 32-bit pointers"
+);
 const _: () = assert!(
     Layout::HERE.index_bits + Layout::HERE.generation_bits + Layout::HERE.id_bits == usize::BITS,
     "a handle fills a pointer exactly"

@@ -49,12 +49,13 @@
 //! tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
-//! where `models` explores them. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
+//! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
 //! see each of them.
 
 mod books;
 mod call;
 mod error;
+mod flaw;
 mod frame;
 mod handle;
 mod ids;
@@ -73,7 +74,7 @@ pub use handle::Handle;
 pub use register::Builder;
 pub use registration::Registration;
 pub use report::{Deed, LateReport};
-pub use revoke::{Quiescence, Revoked};
+pub use revoke::{Quiescence, Revoked, Standing};
 #[doc(hidden)]
 pub use stall::StallSite;
 pub use stats::{LateCounts, Stats};
@@ -82,6 +83,7 @@ pub use thread::ThreadTag;
 use super::sync;
 use books::Books;
 use error::Refused;
+pub(crate) use flaw::Flaw;
 use handle::Layout;
 use slot::Word;
 use std::fmt;
@@ -124,6 +126,8 @@ struct Options {
     capacity_limit: usize,
     generation_bits: u32,
     in_flight_limit: u32,
+    #[cfg(test)]
+    flaw: Option<Flaw>,
 }
 
 impl<F: ?Sized> Registry<F> {
@@ -147,6 +151,8 @@ impl<F: ?Sized> Registry<F> {
                         capacity_limit: usize::MAX,
                         generation_bits: Layout::HERE.generation_bits,
                         in_flight_limit: u32::MAX,
+                        #[cfg(test)]
+                        flaw: None,
                     },
                     callback_type: std::any::type_name::<F>,
                     id: AtomicU32::new(0),
@@ -238,6 +244,14 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
+    /// A registry that does not keep a rule, for the models.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "used in the copy over loom")]
+    pub(crate) const fn with_flaw(mut self, flaw: Flaw) -> Self {
+        self.core.options.flaw = Some(flaw);
+        self
+    }
+
     /// The counters as they are now. Those of registrations and tombstones are of one moment; late calls are counted
     /// beside them. Takes the registry's lock for a moment; any thread may ask.
     ///
@@ -280,6 +294,19 @@ impl Core {
     fn stall(&self, site: StallSite) {
         if let Some(hook) = self.options.stall_hook {
             hook(site);
+        }
+    }
+
+    /// Whether this registry was made with that flaw: never, outside this crate's own tests.
+    #[inline(always)]
+    #[cfg_attr(not(test), allow(clippy::unused_self, reason = "asked of the registry in tests"))]
+    fn flawed(&self, flaw: Flaw) -> bool {
+        #[cfg(test)]
+        return self.options.flaw == Some(flaw);
+        #[cfg(not(test))]
+        {
+            let _ = flaw;
+            false
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Registry;
 use super::books::{Books, Life, Trace};
 use super::error::{Exhausted, Shortage};
+use super::flaw::Flaw;
 use super::handle::{Handle, Layout};
 use super::registration::Registration;
 use super::slot::Slot;
@@ -30,7 +31,6 @@ impl<F: ?Sized> Registry<F> {
     /// # drop(registration);
     /// ```
     #[track_caller]
-    #[must_use = "dropping a Registration revokes its callback at once"]
     pub fn register(&self, callback: Box<F>) -> Registration<'_, F> {
         self.builder().register(callback)
     }
@@ -140,7 +140,7 @@ impl<F: ?Sized> Registry<F> {
             slot.retire(generation);
             books.retired += 1;
         } else {
-            slot.vacate(generation + 1);
+            slot.vacate(generation + u32::from(!self.core.flawed(Flaw::KeepGeneration)));
             books.vacant.push_back(index);
         }
         true
@@ -165,7 +165,6 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// # Panics
     /// When the registry is exhausted.
     #[track_caller]
-    #[must_use = "dropping a Registration revokes its callback at once"]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();
         let name = self.registry.core.options.name.unwrap_or("(unnamed)");

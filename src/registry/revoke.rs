@@ -3,6 +3,7 @@
 use super::Registry;
 use super::books::Trace;
 use super::error::Rejected;
+use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
 use super::slot::{Closed, Slot, State, Word};
@@ -39,7 +40,48 @@ pub enum Quiescence {
     DeferredToOuterFrame,
 }
 
+/// How a registration stands; see [`Registry::standing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Calls are let in; that many are inside.
+    Live(u32),
+    /// Revoked; that many calls are inside (0: the last has left and the closure is being dropped).
+    Revoking(u32),
+    /// Revoked, and the closure has been dropped.
+    Revoked,
+}
+
 impl<F: ?Sized> Registry<F> {
+    /// How the registration that `handle` names stood a moment ago (S10). Takes no lock; any thread may ask. With other
+    /// threads about, the answer may be out of date when it arrives: it is for tests, assertions and reports.
+    ///
+    /// # Errors
+    /// [`Rejected`] as for [`revoke`](Registry::revoke).
+    ///
+    /// ```
+    /// use latecall::registry::{Handle, Registry, Standing};
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.register(Box::new(|| ()));
+    /// let handle = Handle::from_ptr(registration.handle().as_ptr());
+    /// assert_eq!(R.standing(handle), Ok(Standing::Live(0)));
+    /// drop(registration);
+    /// assert_eq!(R.standing(handle), Ok(Standing::Revoked));
+    /// ```
+    pub fn standing(&self, handle: Handle) -> Result<Standing, Rejected> {
+        let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
+        let word = slot.word();
+        match word.state() {
+            _ if word.generation() != handle.generation() => {
+                Err(Rejected { handle, refused: self.core.refused(handle, word) })
+            }
+            State::Live => Ok(Standing::Live(word.count())),
+            State::Revoking | State::Quiescent => Ok(Standing::Revoking(word.count())),
+            State::Tombstoned => Ok(Standing::Revoked),
+            State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
+        }
+    }
+
     /// Revokes by handle: no call that starts after this will run the closure. Never waits for a call.
     ///
     /// For the owner, [`Registration::revoke`](super::Registration::revoke) is the same without the error. Any thread
@@ -119,6 +161,10 @@ impl<F: ?Sized> Registry<F> {
             }
             Closed::Busy(calls) => {
                 self.core.stall(StallSite::Revoked);
+                if self.core.flawed(Flaw::FreeWhileRunning) {
+                    // SAFETY: none; that is the flaw, and a model stops here before the memory is gone.
+                    drop(unsafe { slot.take() });
+                }
                 Ok(Revoked::InFlight(calls))
             }
             Closed::Not(word) if already(word, handle) => Ok(Revoked::AlreadyRevoked),
@@ -153,12 +199,14 @@ impl<F: ?Sized> Registry<F> {
             return Quiescence::Quiescent;
         }
         if own.calls == 0 {
-            while !gone(slot.word(), generation) {
+            let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.state() == State::Quiescent;
+            while !gone(slot.word(), generation) && !early(slot.word()) {
                 books = wait(&self.core.served, books);
             }
             return Quiescence::Quiescent;
         }
-        let ticket = books.wait_inside(index, own.calls);
+        let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
+        let ticket = books.wait_inside(index, excused);
         if books.release_inside(index, slot.word().count()) {
             self.core.served.notify_all();
         }
@@ -183,7 +231,9 @@ impl<F: ?Sized> Registry<F> {
             let mut books = lock(&self.core.books);
             books.bury(handle.index());
             slot.bury(handle.generation());
-            self.core.served.notify_all();
+            if !self.core.flawed(Flaw::ForgetToServe) {
+                self.core.served.notify_all();
+            }
         }
         self.core.stall(StallSite::TombstoneWritten);
         let mut listed = false;

@@ -70,6 +70,8 @@ impl Word {
         let current = self.generation();
         if current == 0 {
             Reason::OutOfRange
+        } else if generation == 0 {
+            Reason::Unissued
         } else if generation < first_generation {
             Reason::WrongRegistry
         } else if generation < current {
@@ -151,6 +153,18 @@ impl<F: ?Sized> Slot<F> {
         }
     }
 
+    /// [`Flaw::CheckThenEnter`](super::flaw::Flaw): `enter` by someone who has not read the first line of this file.
+    #[cold]
+    pub(super) fn check_then_enter(&self, generation: u32) -> Result<(), Word> {
+        let now = self.word();
+        if now.generation() != generation || now.state() != State::Live {
+            return Err(now);
+        }
+        // AcqRel pairs with everything; the order is not what is wrong here.
+        self.word.fetch_add(Word::ONE, Ordering::AcqRel);
+        Ok(())
+    }
+
     /// Runs `run` on the closure.
     ///
     /// # Safety
@@ -169,11 +183,11 @@ impl<F: ?Sized> Slot<F> {
         })
     }
 
-    /// Counts the caller out.
+    /// Counts the caller out. `order` is AcqRel, except where a model takes that away.
     ///
     /// # Safety
     /// 1. The caller has entered this slot, has not left it since, and no longer uses the closure.
-    pub(super) unsafe fn leave(&self) -> Left {
+    pub(super) unsafe fn leave(&self, order: Ordering) -> Left {
         // Relaxed: only a guess for the compare-exchange, which checks it.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -186,7 +200,7 @@ impl<F: ?Sized> Slot<F> {
             // closure's destructor, and before a waiter returns. Acquire pairs with the Release here of earlier leavers:
             // the last one sees what they all did before it drops what they used.
             // Relaxed (failure): a guess again.
-            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(word, next, order, Ordering::Relaxed) {
                 Ok(_) if last => return Left::Last,
                 Ok(_) if now.state() == State::Revoking => return Left::Others,
                 Ok(_) => return Left::Live,

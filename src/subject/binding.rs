@@ -262,8 +262,15 @@ impl Session for EmitterSession {
 
     fn revoke(&self, callback: CallbackId) -> Answer {
         self.with(callback, |it| {
-            self.emitter.unsubscribe_nowait(it.id);
-            self.keeper.revoke(it.key)
+            if self.keeper.relies_on_library() {
+                self.emitter.unsubscribe_nowait(it.id);
+                self.keeper.revoke(it.key)
+            } else {
+                // The keeper first: the library's destroy notify revokes too, and who comes first gets the answer.
+                let answer = self.keeper.revoke(it.key);
+                self.emitter.unsubscribe_nowait(it.id);
+                answer
+            }
         })
     }
 

@@ -1,0 +1,175 @@
+//! Threads that are not like others: foreign, being torn down, or wearing a dead thread's id. S54, S57, S58.
+#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
+#![cfg(unix)]
+
+mod support;
+
+use latecall::registry::{Handle, Quiescence, Reason, Registry, ThreadTag};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use support::meeting;
+
+#[cfg(target_os = "linux")]
+type PthreadKey = u32;
+#[cfg(not(target_os = "linux"))]
+type PthreadKey = std::ffi::c_ulong;
+
+unsafe extern "C" {
+    fn pthread_self() -> usize;
+    fn pthread_create(
+        thread: *mut usize,
+        attributes: *const c_void,
+        start: extern "C" fn(*mut c_void) -> *mut c_void,
+        argument: *mut c_void,
+    ) -> i32;
+    fn pthread_join(thread: usize, result: *mut *mut c_void) -> i32;
+    fn pthread_key_create(key: *mut PthreadKey, destructor: Option<extern "C" fn(*mut c_void)>) -> i32;
+    fn pthread_setspecific(key: PthreadKey, value: *const c_void) -> i32;
+}
+
+type Callbacks = Registry<dyn Fn() + Send + Sync>;
+
+/// What a thread does when it is nearly gone: calls that succeed, calls that are late and reported, and every verb.
+fn use_everything(registry: &Callbacks, live: Handle, stale: Handle) {
+    registry.call(live.as_ptr(), |f| f()).unwrap();
+    let late = registry.call(stale.as_ptr(), |f| f()).unwrap_err();
+    assert_eq!(late.reason(), Reason::Stale);
+    assert!(late.to_string().contains("called by   thread"));
+    let own = registry.register(Box::new(|| ()));
+    assert_eq!(
+        registry.call(own.handle().as_ptr(), |_| own.revoke_and_wait()).unwrap(),
+        Quiescence::DeferredToOuterFrame
+    );
+}
+
+/// S57: from the destructor of a Rust thread-local, and from one of a C thread-specific value, which runs later still, when
+/// std itself has taken its leave of the thread. An abort or a panic here would fail the test.
+#[test]
+fn calls_work_while_the_thread_is_being_torn_down() {
+    static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    static LIVE: AtomicUsize = AtomicUsize::new(0);
+    static STALE: AtomicUsize = AtomicUsize::new(0);
+    static RAN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+
+    fn last_words(of: &'static str) {
+        use_everything(&REGISTRY, Handle::from_bits(LIVE.load(SeqCst)), Handle::from_bits(STALE.load(SeqCst)));
+        RAN.lock().unwrap().push(of);
+    }
+    struct AtTheEnd;
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            last_words("rust");
+        }
+    }
+    extern "C" fn at_the_very_end(_: *mut c_void) {
+        last_words("c");
+    }
+    thread_local! {
+        static GUARD: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
+    }
+
+    let live = REGISTRY.register(Box::new(|| {
+        CALLS.fetch_add(1, SeqCst);
+    }));
+    LIVE.store(live.handle().bits(), SeqCst);
+    STALE.store(REGISTRY.register(Box::new(|| panic!("ran"))).handle().bits(), SeqCst);
+    let mut key = 0;
+    // SAFETY: `key` is written before the call returns; the destructor is a static function.
+    assert_eq!(unsafe { pthread_key_create(&raw mut key, Some(at_the_very_end)) }, 0);
+    // Once where the thread has used the registry before, once where its first use is in the destructor.
+    for used_before in [true, false] {
+        let thread = thread::Builder::new().spawn(move || {
+            if used_before {
+                drop(REGISTRY.register(Box::new(|| ())));
+            }
+            GUARD.with(|guard| *guard.borrow_mut() = Some(AtTheEnd));
+            // SAFETY: the key was made above; the value is not dereferenced by anybody.
+            assert_eq!(unsafe { pthread_setspecific(key, ptr::without_provenance(1)) }, 0);
+        });
+        // Returns when the thread is gone, C's destructors included.
+        thread.unwrap().join().unwrap();
+    }
+    let mut ran = RAN.lock().unwrap().clone();
+    ran.sort_unstable();
+    assert_eq!(ran, ["c", "c", "rust", "rust"]);
+    assert_eq!(CALLS.load(SeqCst), 4);
+    assert_eq!(REGISTRY.stats().revoking, 0);
+}
+
+/// S54: a thread that Rust did not make calls, and exits; and another.
+#[test]
+fn a_thread_made_by_c_may_call_and_go() {
+    static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    extern "C" fn start(user_data: *mut c_void) -> *mut c_void {
+        match REGISTRY.call(user_data, |f| f()) {
+            Ok(()) => ptr::null_mut(),
+            Err(_) => ptr::without_provenance_mut(1),
+        }
+    }
+    let registration = REGISTRY.register(Box::new(|| {
+        CALLS.fetch_add(1, SeqCst);
+    }));
+    for round in 1..=20 {
+        let (mut id, mut result) = (0, ptr::null_mut());
+        // SAFETY: `start` has the type that is asked for, and takes any value.
+        let made = unsafe { pthread_create(&raw mut id, ptr::null(), start, registration.handle().as_ptr()) };
+        assert_eq!(made, 0);
+        // SAFETY: the thread exists and is joined once.
+        assert_eq!(unsafe { pthread_join(id, &raw mut result) }, 0);
+        assert!(result.is_null());
+        assert_eq!(CALLS.load(SeqCst), round);
+    }
+    assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
+}
+
+/// S58: the system gives a dead thread's id to a new one. The new one is not taken for the dead one, which was inside the
+/// callback once: it waits for who is inside now.
+#[test]
+fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
+    let registry = Callbacks::new();
+    let (visitor, host) = meeting();
+    let visitors = Mutex::new(Vec::from([visitor]));
+    let registration = registry.register(Box::new(move || {
+        let visitor = visitors.lock().unwrap().pop();
+        if let Some(visitor) = visitor {
+            visitor.stop_here();
+        }
+    }));
+    let handle = registration.handle();
+    thread::scope(|scope| {
+        // One call is parked inside for the whole test.
+        scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
+        host.wait_for_visitor();
+        let mut ids = HashSet::new();
+        let mut tags = HashSet::new();
+        // Threads that each are inside once, and die, until one has an id that a dead one had.
+        let reused = (0..1000).find(|_| {
+            let (id, tag) = scope
+                .spawn(|| {
+                    registry.call(handle.as_ptr(), |f| f()).unwrap();
+                    // SAFETY: always is.
+                    (unsafe { pthread_self() }, ThreadTag::current())
+                })
+                .join()
+                .unwrap();
+            assert!(tags.insert(tag.number()), "a tag is never reused");
+            !ids.insert(id)
+        });
+        assert!(reused.is_some(), "the system did not reuse an id in 1000 threads; nothing was tested");
+        // This one most likely has it, too; whichever it has, it must wait.
+        let revoker = scope.spawn(|| registration.revoke_and_wait());
+        while registry.call(handle.as_ptr(), |_| ()).is_ok() {
+            thread::yield_now();
+        }
+        assert_eq!(registry.stats().revoking, 1, "still waiting for the call that is inside");
+        host.let_go();
+        assert_eq!(revoker.join().unwrap(), Quiescence::Quiescent);
+    });
+}
