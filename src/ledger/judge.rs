@@ -263,9 +263,10 @@ impl<'a> Judge<'a> {
                     format!("`{name}` was registered and not revoked, was fired, and did not run")
                 });
             }
-            // It ran once, returned, and the library was told something else.
+            // It ran once, returned, and the library was told something else; unless a library that fires twice was told by a
+            // second call, which came late.
             _ => {
-                if let (1, Some(value), Answer::Value(told)) = (firing.entered, firing.value, answer)
+                if let (1, None, Some(value), Answer::Value(told)) = (firing.entered, firing.late, firing.value, answer)
                     && value != told
                 {
                     self.violated(ViolationKind::LostCall, Some(id), vec![open.at, at], |name| {
