@@ -8,8 +8,8 @@ use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, car
 use crate::emitter::Event;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::sync::thread::{ThreadId, current};
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
@@ -39,12 +39,28 @@ pub(crate) struct Entry {
 struct State {
     closure: Option<Arc<Closure>>,
     revoked: bool,
-    /// One for each call in flight. std never gives a thread id out twice (S58).
-    inside: Vec<ThreadId>,
+    /// One for each call in flight.
+    inside: Vec<Thread>,
     /// Threads that have waited from inside: nobody who waits from inside waits for them.
-    excused: Vec<ThreadId>,
+    excused: Vec<Thread>,
     /// The closure is being dropped, by this thread.
-    dropping: Option<ThreadId>,
+    dropping: Option<Thread>,
+}
+
+/// A thread, by a number that is never given out twice (S58). Not std's: that cannot be asked for while a thread's locals are
+/// being destroyed, and some libraries call then.
+pub(crate) type Thread = u64;
+
+/// The calling thread.
+pub(crate) fn this_thread() -> Thread {
+    thread_local! {
+        static ME: Cell<Thread> = const { Cell::new(0) };
+    }
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if ME.get() == 0 {
+        ME.set(LAST.fetch_add(1, Ordering::Relaxed) + 1); // only distinct numbers are wanted
+    }
+    ME.get()
 }
 
 /// The call came after the entry was revoked.
@@ -132,7 +148,7 @@ impl Entry {
 
     /// Runs the closure, unless revoked. A panic of it is handed back.
     pub(crate) fn call(&self, delivery: &Delivery) -> Result<Result<i64, Panic>, Late> {
-        let me = current().id();
+        let me = this_thread();
         let closure = {
             let mut state = self.lock();
             if state.revoked {
@@ -174,7 +190,7 @@ impl Entry {
 
     /// No call starts from now on, and none is running on another thread when this returns.
     pub(crate) fn revoke_and_wait(&self) -> Answer {
-        let me = current().id();
+        let me = this_thread();
         self.revoke();
         let mut state = self.lock();
         let inside = state.inside.contains(&me);
@@ -214,7 +230,7 @@ impl Entry {
             return;
         }
         let closure = state.closure.take();
-        state.dropping = Some(current().id());
+        state.dropping = Some(this_thread());
         drop(state);
         // A destructor that panics must not leave the waiters waiting.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));
