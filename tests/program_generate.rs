@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use latecall::program::generate::{Offer, Record, decode, decode_bytes, strategy};
 use latecall::program::{Hostile, Op, Program, Site, Step, Verb, VerbSet, validate};
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 /// The same programs in every run, and no file of failures in the tree.
 fn runner(cases: u32) -> TestRunner {
@@ -84,11 +84,96 @@ fn all_that_is_offered_comes_up() {
 }
 
 #[test]
-#[ignore = "prints programs to look at"]
-fn show() {
-    for offer in [Offer::everything(), scoped()] {
-        for program in sample(&offer, 40) {
-            println!("-----\n{program}");
+fn programs_lean_towards_the_hazard() {
+    let programs = sample(&retaining(), 4000);
+    let share = |count: usize| count * 100 / programs.len();
+    let alone = programs.iter().filter(|program| program.threads.is_empty()).count();
+    assert!((30..=40).contains(&share(alone)), "{}% run on one thread", share(alone));
+    let ends = |op: &Op| {
+        let verbs = [Verb::Revoke, Verb::RevokeAndWait, Verb::Release, Verb::Unsubscribe, Verb::Replace];
+        verbs.contains(&op.verb())
+    };
+    let calls = |op: &Op| [Verb::Fire, Verb::Send, Verb::Post].contains(&op.verb());
+    // One thread calls what another revokes.
+    let races = |program: &&Program| {
+        let threads = || program.threads.iter().enumerate();
+        let of = |thread: &Vec<Step>, wanted: &dyn Fn(&Op) -> bool| {
+            let wanted =
+                thread.iter().filter(|step| wanted(&step.op)).filter_map(|step| step.op.callbacks().first().copied());
+            wanted.collect::<BTreeSet<_>>()
+        };
+        threads()
+            .any(|(i, thread)| threads().any(|(j, other)| i != j && !of(thread, &calls).is_disjoint(&of(other, &ends))))
+    };
+    let races = programs.iter().filter(races).count();
+    assert!(share(races) >= 25, "{}% race a call against a revocation", share(races));
+    // The dead is called afterwards, and by then its slot may be another's.
+    let late = |program: &&Program| {
+        let mut dead = BTreeSet::new();
+        let mut sections = program.before.iter().chain(program.threads.iter().flatten()).chain(&program.after);
+        sections.any(|step| {
+            let first = step.op.callbacks().first().copied();
+            if ends(&step.op) {
+                dead.extend(first);
+            }
+            calls(&step.op) && first.is_some_and(|first| dead.contains(&first))
+        })
+    };
+    let late = programs.iter().filter(late).count();
+    assert!(share(late) >= 40, "{}% call late", share(late));
+}
+
+#[test]
+fn any_bytes_decode_to_a_valid_program() {
+    let bytes = proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..400);
+    let property = runner(2000).run(&bytes, |bytes| {
+        for offer in offers() {
+            let program = decode_bytes(&bytes, &offer);
+            validate(&program).map_err(TestCaseError::fail)?;
+            let whole: Vec<Record> = bytes.chunks_exact(4).map(|record| record.try_into().unwrap()).collect();
+            if bytes.len() % 4 == 0 {
+                proptest::prop_assert_eq!(&program, &decode(&whole, &offer));
+            }
+        }
+        Ok(())
+    });
+    property.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn extreme_choices_and_offers_decode() {
+    let nothing = Offer { verbs: VerbSet::EMPTY, hostile: vec![], sites: vec![], ..Offer::everything() };
+    let large = Offer { max_threads: 100, max_callbacks: 1000, max_steps: 1_000_000, ..Offer::everything() };
+    let none = Offer { max_threads: 0, max_callbacks: 0, max_steps: 0, ..Offer::everything() };
+    let two = Offer { max_callbacks: 1, max_steps: 2, ..Offer::everything() };
+    for offer in [nothing, large, none, two, Offer::everything()] {
+        for header in [[0; 4], [255; 4], [94, 7, 1, 0], [94, 255, 255, 255]] {
+            for byte in 0..=255 {
+                let raw: Vec<Record> = std::iter::once(header)
+                    .chain((0..2000_u32).map(|i| [byte ^ i as u8, (i >> 3) as u8, byte.wrapping_mul(i as u8), i as u8]))
+                    .take(if byte % 64 == 0 { 2001 } else { 40 })
+                    .collect();
+                let program = decode(&raw, &offer);
+                assert_eq!(validate(&program), Ok(()), "{program}");
+                assert!(program.len() <= offer.max_steps);
+            }
         }
     }
+    assert_eq!(decode(&[], &Offer::everything()), Program::default());
+    assert_eq!(decode_bytes(&[], &Offer::everything()), Program::default());
+    assert_eq!(decode(&[[94, 255, 255, 255]], &small()), Program::default());
+}
+
+#[test]
+fn a_failing_property_shrinks_to_the_ops_it_is_about() {
+    let harmless = |program: Program| {
+        let mut ops = program.threads.iter().flatten().map(|step| &step.op);
+        let released = ops.clone().any(|op| matches!(op, Op::Release(_)));
+        let posted = ops.any(|op| matches!(op, Op::Post(..)));
+        if released && posted { Err(TestCaseError::fail("found")) } else { Ok(()) }
+    };
+    let failure = runner(2000).run(&strategy(retaining()), harmless).unwrap_err();
+    let TestError::Fail(_, program) = failure else { panic!("{failure}") };
+    // The two it is about, and what registers the callback.
+    assert!(program.len() <= 3, "{program}");
 }

@@ -111,7 +111,17 @@ after
             && program.hostile.contains(&latecall::program::Hostile::Late)
     };
     assert!(fails(&program));
-    insta::assert_snapshot!(minimise(&program, &mut fails, PLENTY), @"");
+    insta::assert_snapshot!(minimise(&program, &mut fails, PLENTY), @r"
+    hostile late
+    callback a
+      nth 2 hold g
+    thread
+      send a
+    thread
+      revoke a
+    after
+      churn 3
+    ");
 }
 
 #[test]
@@ -174,6 +184,12 @@ before
         program.callbacks.first().is_some_and(|callback| callback.body.len() == 4)
     };
     let found = minimise(&Program::parse(text).unwrap(), &mut fails, PLENTY);
-    insta::assert_snapshot!(found, @"");
+    insta::assert_snapshot!(found, @r"
+    callback a
+      nth 1 fire a
+      nth 1 revoke_and_wait a
+      nth 1 post a
+      revoke a
+    ");
     assert!(seen > 0);
 }

@@ -2,7 +2,7 @@
 
 use latecall::program::{
     Callback, CallbackId, Expect, GateId, Hostile, Kind, MAX_CALLBACKS, MAX_GATES, MAX_STEPS, MAX_THREADS, Op, Program,
-    Site, Step, op::Args, validate,
+    Site, Step, Verb, op::Args, valid::answers, validate,
 };
 
 const EXAMPLE: &str = "\
@@ -215,7 +215,7 @@ line 3, column 3: expected an op, `thread` or `after`, found `=`
 }
 
 #[test]
-fn names_are_refused_with_place_and_reason() {
+fn names_that_are_none_are_refused_with_place_and_reason() {
     let said = errors(&[
         "callback\n",
         "callback A\n",
@@ -285,7 +285,7 @@ line 1, column 8: expected a subject's name (`a` to `z`, `0` to `9`, `_/.-`), fo
 }
 
 #[test]
-fn attributes_are_refused_with_place_and_reason() {
+fn unknown_and_repeated_attributes_are_refused_with_place_and_reason() {
     let said = errors(&["callback a exclusiv\n", "callback a sum counting\n", "callback a confined confined\n"]);
     insta::assert_snapshot!(said, @r#"
 line 1, column 12: expected a kind or an attribute: `sum`, `counting`, `exclusive` or `confined`, found `exclusiv`
@@ -304,7 +304,7 @@ line 1, column 21: expected at most one kind, and each attribute once, found `co
 }
 
 #[test]
-fn headers_are_refused_with_place_and_reason() {
+fn bad_headers_are_refused_with_place_and_reason() {
     let said = errors(&[
         "hostile lat\n",
         "hostile\n",
@@ -365,7 +365,7 @@ line 2, column 1: expected an op, `thread` or `after`, found `hostile`
 }
 
 #[test]
-fn sections_are_refused_with_place_and_reason() {
+fn sections_out_of_order_are_refused_with_place_and_reason() {
     let said = errors(&[
         "before\nbefore\n",
         "after\nbefore\n",
@@ -407,7 +407,7 @@ line 1, column 8: expected the end of the line, found `1`
 }
 
 #[test]
-fn registering_are_refused_with_place_and_reason() {
+fn registering_twice_is_refused_with_place_and_reason() {
     let said = errors(&[
         "callback a\nbefore\n  register a\nthread\n  register a\n",
         "callback a\nbefore\n  register a a\n",
@@ -454,7 +454,7 @@ line 3, column 11: expected a callback's name, found the end of the line
 }
 
 #[test]
-fn bodies_are_refused_with_place_and_reason() {
+fn body_ops_outside_bodies_and_bad_nths_are_refused_with_place_and_reason() {
     let said = errors(&[
         "before\n  panic\n",
         "thread\n  return 0\n",
@@ -506,7 +506,7 @@ line 2, column 9: expected an op, found `revoek`
 }
 
 #[test]
-fn numbers_are_refused_with_place_and_reason() {
+fn numbers_out_of_range_are_refused_with_place_and_reason() {
     let said = errors(&[
         "before\n  churn 0\n",
         "before\n  churn 10000001\n",
@@ -565,7 +565,7 @@ line 2, column 9: expected the value to return, a whole number of 64 bits, found
 }
 
 #[test]
-fn answers_are_refused_with_place_and_reason() {
+fn impossible_answers_are_refused_with_place_and_reason() {
     let said = errors(&[
         "callback a\nbefore\n  fire a = removed\n",
         "callback a\nbefore\n  fire a = lte\n",
@@ -652,7 +652,7 @@ line 2, column 11: expected the end of the line, found `now`
 }
 
 #[test]
-fn sites_are_refused_with_place_and_reason() {
+fn unknown_sites_are_refused_with_place_and_reason() {
     let said = errors(&[
         "before\n  stall here g\n",
         "before\n  stall befor_load g\n",
@@ -707,4 +707,216 @@ line 3, column 3: expected an op, `thread` or `after`, found `héhé`
 3 |   héhé
   |   ^
 "#);
+}
+
+/// Texts at a limit, and one past it.
+#[test]
+fn limits_are_kept() {
+    let lines = |n: usize, line: &dyn Fn(usize) -> String| (0..n).map(line).collect::<String>();
+    let callbacks = |n| lines(n, &|i| format!("callback c{i}\n"));
+    let threads = |n| lines(n, &|_| "thread\n".to_owned());
+    let gates = |n| format!("after\n{}", lines(n, &|i| format!("  open g{i}\n")));
+    let steps = |n| format!("thread\n{}", lines(n, &|_| "  barrier\n".to_owned()));
+    for (at_limit, past) in [
+        (callbacks(MAX_CALLBACKS), callbacks(MAX_CALLBACKS + 1)),
+        (threads(MAX_THREADS), threads(MAX_THREADS + 1)),
+        (gates(MAX_GATES), gates(MAX_GATES + 1)),
+        (steps(MAX_STEPS), steps(MAX_STEPS + 1)),
+    ] {
+        let program = Program::parse(&at_limit).unwrap();
+        assert_eq!(validate(&program), Ok(()));
+        assert_eq!(program.to_string(), at_limit);
+        let error = Program::parse(&past).unwrap_err();
+        assert!(error.expected.starts_with("at most "), "{error}");
+        assert_eq!(error.line, past.lines().count());
+    }
+}
+
+#[test]
+fn what_is_built_in_code_is_held_to_the_same_rules() {
+    let valid = Program::parse(EXAMPLE).unwrap();
+    let broken = |change: &dyn Fn(&mut Program)| {
+        let mut program = valid.clone();
+        change(&mut program);
+        assert_ne!(Program::parse(&program.to_string()), Ok(program.clone()), "valid after all:\n{program}");
+        validate(&program).unwrap_err()
+    };
+    let (a, b) = (CallbackId(0), CallbackId(1));
+    let push = |op: Op| move |program: &mut Program| program.after.push(step(op.clone()));
+    let expect = |op: Op, expect| {
+        move |program: &mut Program| program.after.push(Step { expect: Some(expect), ..step(op.clone()) })
+    };
+    let said = [
+        broken(&|program| program.subject = Some("Registry".to_owned())),
+        broken(&|program| program.hostile = vec![Hostile::Twice, Hostile::Late]),
+        broken(&|program| program.capacity = Some(0)),
+        broken(&|program| program.callbacks[1].name = "a".to_owned()),
+        broken(&|program| program.callbacks[1].name = "B".to_owned()),
+        broken(&|program| program.gates.push("h".to_owned())),
+        broken(&|program| program.gates.clear()),
+        broken(&|program| program.callbacks[0].body[1].nth = Some(0)),
+        broken(&|program| program.after[0].nth = Some(1)),
+        broken(&push(Op::Panic)),
+        broken(&push(Op::Register(vec![]))),
+        broken(&push(Op::Register(vec![b]))),
+        broken(&push(Op::Replace(a, a))),
+        broken(&push(Op::Fire(CallbackId(9), None))),
+        broken(&push(Op::Churn(0))),
+        broken(&push(Op::Open(GateId(7)))),
+        broken(&expect(Op::Fire(a, None), Expect::Removed)),
+        broken(&expect(Op::Revoke(a), Expect::InFlight(0))),
+        broken(&expect(Op::Barrier, Expect::Value(0))),
+        broken(&|program| {
+            program.callbacks.push(Callback { name: "c".to_owned(), body: vec![], ..program.callbacks[1].clone() });
+            program.callbacks[1].body.push(step(Op::Register(vec![CallbackId(2)])));
+        }),
+        broken(&|program| program.threads = vec![vec![]; MAX_THREADS + 1]),
+        broken(&|program| program.before = vec![step(Op::Barrier); MAX_STEPS + 1]),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    "Registry" is not a subject's name
+    hostile switches: out of order, or one twice
+    capacity 0
+    two callbacks are named `a`
+    "B" is not a callback's name
+    a gate that no op names
+    callback a, op 1 (`hold ?`): no such gate
+    callback a, op 2 (`nth 0 revoke a`): `nth 0`: 1 is the first call
+    after, op 1 (`nth 1 fire a = late`): `nth` is only for callback bodies
+    after, op 2 (`panic`): only in callback bodies
+    after, op 2 (`register`): registers nothing
+    after, op 2 (`register b`): `b` is registered twice
+    after, op 2 (`replace a a`): replaces a callback by itself
+    after, op 2 (`fire ?`): no such callback
+    after, op 2 (`churn 0`): not from 1 to 10000000
+    after, op 2 (`open ?`): no such gate
+    after, op 2 (`fire a = removed`): `fire` never answers `removed`
+    after, op 2 (`revoke a = in_flight(0)`): `revoke` never answers `in_flight(0)`
+    after, op 2 (`barrier = 0`): `barrier` never answers `0`
+    callback b, op 1 (`register c`): a body runs in every call: what registers there needs an `nth`
+    threads: 9, and 8 is the most
+    before: ops: 1001, and 1000 is the most
+    "#);
+}
+
+const PAGE: &str = include_str!("../docs/program.md");
+
+#[test]
+fn every_program_on_the_language_page_parses() {
+    let blocks: Vec<&str> = PAGE.split("```").skip(1).step_by(2).collect();
+    assert!(blocks.len() >= 4);
+    for block in blocks {
+        let program = block.strip_prefix("latecall\n").expect("every fenced block is a program");
+        assert!(Program::parse(program).is_ok_and(|program| !program.is_empty()), "{program}");
+    }
+    let error = Program::parse("callback a\nbefore\n  revok a\n").unwrap_err();
+    let shown = error.to_string().replace('\n', "\n    ");
+    assert!(PAGE.contains(&shown), "{shown}");
+}
+
+#[test]
+fn the_language_page_has_a_row_for_every_word() {
+    let rows: Vec<&str> = PAGE.lines().filter_map(|line| line.strip_prefix("| `")).collect();
+    let row = |word: &str| {
+        let starts = |row: &&&str| row.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '`', '(']));
+        *rows.iter().find(starts).unwrap_or_else(|| panic!("no row for `{word}`"))
+    };
+    let names = Hostile::ALL.iter().map(|hostile| hostile.name()).chain(Site::ALL.iter().map(|site| site.name()));
+    names
+        .chain(["sum", "counting", "late", "in_flight", "subject", "fail_allocation"])
+        .for_each(|word| assert!(!row(word).is_empty()));
+    for verb in Verb::ALL {
+        let last = row(verb.name()).trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let listed = answers(*verb).iter().map(|answer| match *answer {
+            "value" => "a number".to_owned(),
+            answer => format!("`{answer}`"),
+        });
+        let listed = listed.collect::<Vec<_>>().join(", ");
+        assert!(listed.is_empty() || last == listed, "`{verb}` answers {listed}; the page says {last}");
+    }
+}
+
+/// A small generator of numbers, so that a failure comes back.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n.max(1)
+    }
+}
+
+/// Parses, and checks what must hold of any answer.
+fn survive(text: &str) {
+    match Program::parse(text) {
+        Ok(program) => {
+            assert_eq!(validate(&program), Ok(()), "{text:?}");
+            assert_eq!(Program::parse(&program.to_string()), Ok(program), "{text:?}");
+        }
+        Err(error) => {
+            let line = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').nth(error.line - 1);
+            assert!(line.is_some_and(|line| error.column <= line.chars().count() + 1), "{text:?}: {error}");
+            assert!(error.to_string().len() < 2000, "{error}");
+        }
+    }
+}
+
+#[test]
+fn garbage_gets_an_answer() {
+    let mut dice = Dice(1);
+    for _ in 0..20_000 {
+        let bytes: Vec<u8> = (0..dice.below(60)).map(|_| dice.below(256) as u8).collect();
+        survive(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+#[test]
+fn mangled_programs_get_an_answer() {
+    let mut dice = Dice(2);
+    let pieces: Vec<String> = EXAMPLE.split_inclusive([' ', '\n', '(', ')']).map(str::to_owned).collect();
+    let strange =
+        ["\0", "=", "#", "\u{feff}", "é", "in_flight(", "nth ", "-9999999999999999999 ", "\r", "\t", "\u{2028}"];
+    for _ in 0..20_000 {
+        let mut text = pieces.clone();
+        for _ in 0..=dice.below(4) {
+            let at = dice.below(text.len());
+            match dice.below(4) {
+                0 => drop(text.remove(at)),
+                1 => text.insert(at, strange[dice.below(strange.len())].to_owned()),
+                2 => text.insert(at, pieces[dice.below(pieces.len())].clone()),
+                _ => text.swap(at, dice.below(pieces.len()).min(at)),
+            }
+        }
+        survive(&text.concat());
+    }
+}
+
+#[test]
+fn huge_lines_and_many_lines_take_no_more_than_their_length() {
+    let many = 1 << 20;
+    let texts = [
+        "a".repeat(8 * many),
+        "=".repeat(8 * many),
+        "#".repeat(8 * many),
+        "\n".repeat(8 * many),
+        "\u{0}".repeat(8 * many),
+        "é ".repeat(many),
+        "before\n".repeat(many),
+        "callback a\n".repeat(many),
+        (0..many / 4).map(|i| format!("callback a{i}\n")).collect(),
+        format!("callback a\nbefore\n  register{}", " a".repeat(many)),
+        format!("callback a\nbefore\n  fire a {}", "9".repeat(8 * many)),
+        format!("callback {}\n", "a".repeat(8 * many)),
+        format!("callback a\nbefore\n  register {}", "b".repeat(8 * many)),
+        format!("before\n  open {}", "g".repeat(8 * many)),
+        format!("thread\n{}", "  churn 1\n".repeat(many)),
+        format!("subject {}", "s".repeat(8 * many)),
+        "hostile late ".repeat(many),
+    ];
+    let start = std::time::Instant::now();
+    for text in &texts {
+        survive(text);
+    }
+    // Linear work on some 100 MB takes about a second; anything quadratic would take days.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }

@@ -28,7 +28,7 @@ use crate::program::{Hostile, Program, Verb, VerbSet};
 use crate::subject::Subject;
 use report::{Finding, Report};
 use run::{Options, Outcome, RunError, execute};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs programs on a subject.
 pub trait Engine {
@@ -57,6 +57,9 @@ fn range(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -
     }
 }
 
+/// Making a program small ends after this long.
+const MINIMISE_FOR: Duration = Duration::from_secs(2);
+
 /// Makes a failing program small. `attempts`: how often a candidate is run before it counts as not failing.
 fn minimise(
     subject: &dyn Subject,
@@ -67,8 +70,12 @@ fn minimise(
     max_tries: usize,
 ) -> (Program, Outcome) {
     let mut smallest = (program.clone(), outcome);
+    let began = Instant::now();
     let mut fails = |candidate: &Program| {
         for attempt in 0.. {
+            if began.elapsed() > MINIMISE_FOR {
+                return false; // what is smallest now has failed, and will do
+            }
             let Some(mut options) = attempts(attempt) else { return false };
             // A deadlock was found with patience; making its program small may be less patient.
             options.deadlock_after = Duration::from_millis(60);

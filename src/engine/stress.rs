@@ -44,9 +44,13 @@ impl Engine for Stress {
         let began = Instant::now();
         let mut random = SplitMix(self.seed);
         while began.elapsed() < self.time {
-            let program = generate::decode(&records(&mut random), &range);
+            let mut program = generate::decode(&records(&mut random), &range);
             if program.threads.len() < 2 {
                 continue;
+            }
+            // Overlapping calls are what this engine is good at: let them matter more often than generated programs do.
+            if range.verbs.contains(Verb::Exclusive) && random.next() % 4 == 0 {
+                program.callbacks.iter_mut().filter(|c| c.body.is_empty()).for_each(|c| c.exclusive = true);
             }
             for n in 0..self.repeat {
                 let options = Options { disturb: Some(random.next()), ..Options::default() };
@@ -60,7 +64,7 @@ impl Engine for Stress {
                             let seed = random.next();
                             let attempts = |attempt: usize| {
                                 let disturb = Some(SplitMix(seed ^ attempt as u64).next());
-                                (attempt < 40).then(|| Options { disturb, ..Options::default() })
+                                (attempt < 16).then(|| Options { disturb, ..Options::default() })
                             };
                             let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
                             found(&mut report, &program, &outcome, kind);

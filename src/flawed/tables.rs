@@ -40,6 +40,8 @@ struct Slot {
     tenant: Tenant,
     /// How many tenants it has had.
     generation: usize,
+    /// The owner's guard was leaked: the box is nobody's to free.
+    forgotten: bool,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +80,7 @@ impl Inner {
         match self.find(&mut slots, handle) {
             Some(slot) => {
                 slot.generation += 1;
+                slot.forgotten = false;
                 std::mem::take(&mut slot.tenant)
             }
             None => Tenant::None,
@@ -99,8 +102,9 @@ impl Drop for Table {
     fn drop(&mut self) {
         ALL.remove(self.run);
         for slot in self.inner.lock().drain(..) {
-            if let Tenant::Raw(address) = slot.tenant {
-                free(address);
+            match slot.tenant {
+                Tenant::Raw(address) if !slot.forgotten => free(address),
+                _ => {}
             }
         }
     }
@@ -151,8 +155,12 @@ impl Keeper for Table {
     }
 
     fn forget(&self, key: Key) {
-        if let Tenant::Counted(entry) = self.inner.take(key) {
-            std::mem::forget(entry);
+        let mut slots = self.inner.lock();
+        if let Some(slot) = self.inner.find(&mut slots, key) {
+            slot.forgotten = true;
+            if let Tenant::Counted(entry) = &slot.tenant {
+                std::mem::forget(Arc::clone(entry));
+            }
         }
     }
 }

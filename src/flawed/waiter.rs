@@ -9,6 +9,7 @@ use crate::ledger::{Answer, Probe, Witness};
 use crate::program::Site;
 use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
 use crate::subject::locked::Panic;
+use crate::sync::thread::{ThreadId, current};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -31,9 +32,22 @@ struct Inner {
 
 struct Block {
     closure: Box<Closure>,
-    inside: Mutex<usize>,
+    state: Mutex<State>,
     idle: Condvar,
     probe: Probe,
+}
+
+#[derive(Default)]
+struct State {
+    inside: Vec<ThreadId>,
+    /// Revoked by a thread that was inside: the last to leave frees the block.
+    orphaned: bool,
+}
+
+impl Block {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 impl Inner {
@@ -65,7 +79,7 @@ impl Drop for WaiterFrees {
 impl Keeper for WaiterFrees {
     fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
         let probe = witness.probe();
-        let block = Block { closure: careful(witness, false), inside: Mutex::new(0), idle: Condvar::new(), probe };
+        let block = Block { closure: careful(witness, false), state: Mutex::default(), idle: Condvar::new(), probe };
         let mut blocks = self.inner.lock();
         blocks.0 += 1;
         let key = blocks.0;
@@ -80,15 +94,21 @@ impl Keeper for WaiterFrees {
 
     fn revoke_and_wait(&self, key: Key) -> Answer {
         let Some(address) = self.inner.lock().1.remove(&key) else { return Answer::AlreadyRevoked };
-        // SAFETY: from `Box::into_raw` in `keep`; taken out of the map, so only this and calls that were let in use it.
-        let block = unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Block>(address)) };
-        let mut inside = block.inside.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        while *inside > 0 {
-            inside = block.idle.wait(inside).unwrap_or_else(|poisoned| poisoned.into_inner());
+        let block = std::ptr::with_exposed_provenance_mut::<Block>(address);
+        {
+            // SAFETY: from `Box::into_raw` in `keep`; taken out of the map, so nobody else frees it.
+            let block = unsafe { &*block };
+            let mut state = block.lock();
+            if state.inside.contains(&current().id()) {
+                state.orphaned = true;
+                return Answer::Deferred;
+            }
+            while !state.inside.is_empty() {
+                state = block.idle.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            }
         }
-        drop(inside);
-        // The defect: the last to leave may not have told `idle` yet.
-        drop(block);
+        // SAFETY: as above. That nobody uses it any more is the defect: the last to leave may not have told `idle` yet.
+        drop(unsafe { Box::from_raw(block) });
         Answer::Quiescent
     }
 
@@ -107,7 +127,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
         let block = std::ptr::with_exposed_provenance::<Block>(address);
         // SAFETY: listed, so alive; counted in while the map's lock keeps it listed.
         let block = unsafe { &*block };
-        *block.inside.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += 1;
+        block.lock().inside.push(current().id());
         Some(block)
     });
     let Some(block) = entered else {
@@ -117,9 +137,20 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
     delivery.pass(Site::AfterAcquire);
     let result: Result<i64, Panic> = catch_unwind(AssertUnwindSafe(|| (block.closure)(&delivery)));
     delivery.pass(Site::BeforeRelease);
-    *block.inside.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) -= 1;
-    delivery.pass(Site::AfterRelease);
-    block.probe.used();
-    block.idle.notify_all();
+    let orphaned = {
+        let mut state = block.lock();
+        if let Some(at) = state.inside.iter().rposition(|t| *t == current().id()) {
+            state.inside.remove(at);
+        }
+        state.orphaned && state.inside.is_empty()
+    };
+    if orphaned {
+        // SAFETY: from `Box::into_raw` in `keep`; out of the map, and nobody is left inside or waiting.
+        drop(unsafe { Box::from_raw(std::ptr::from_ref(block).cast_mut()) });
+    } else {
+        delivery.pass(Site::AfterRelease);
+        block.probe.used();
+        block.idle.notify_all();
+    }
     result.unwrap_or(0) as isize
 }

@@ -56,6 +56,8 @@ struct Known {
     revoked: Option<(usize, usize)>,
     /// A `revoke_and_wait` or `release` answered `quiescent` here.
     quiescent: Option<usize>,
+    /// A firing of a one-shot that should have run it, or another firing instead, and did not.
+    unserved: Option<(usize, usize)>,
     /// Callbacks that an op began to put in its place: a firing of its subscription may run them.
     successors: Vec<CallbackId>,
 }
@@ -82,6 +84,8 @@ struct Firing {
     turned_away: bool,
     /// What the last call of it returned.
     value: Option<i64>,
+    /// A call of it unwound: what the library was told is the binding's to say.
+    unwound: bool,
 }
 
 struct Judge<'a> {
@@ -118,7 +122,11 @@ impl<'a> Judge<'a> {
         match kind {
             EventKind::OpBegin { step, cookie } => self.begin(at, thread, step, cookie),
             EventKind::OpEnd { answer } => self.end(at, thread, answer),
-            EventKind::Registered { callback } => self.known[callback.0 as usize].registered = Some((at, thread)),
+            EventKind::Registered { callback } => {
+                if let Some(known) = self.known.get_mut(callback.0 as usize) {
+                    known.registered = Some((at, thread));
+                }
+            }
             EventKind::Refused { .. } => {}
             EventKind::Enter { callback, cookie, misdirected } => self.enter(at, thread, callback, cookie, misdirected),
             EventKind::Leave { callback, value } => {
@@ -144,10 +152,14 @@ impl<'a> Judge<'a> {
                     format!("a panic of `{name}` came out of the library, past C frames")
                 });
             }
-            EventKind::BlockFreed { callback } => self.known[callback.0 as usize].block_freed = Some(at),
+            EventKind::BlockFreed { callback } => {
+                if let Some(known) = self.known.get_mut(callback.0 as usize) {
+                    known.block_freed = Some(at);
+                }
+            }
             EventKind::BlockUsed { callback } => {
                 // A block that was freed has no users left, whatever its binding's protocol is.
-                if let Some(freed) = self.known[callback.0 as usize].block_freed {
+                if let Some(freed) = self.known.get(callback.0 as usize).and_then(|known| known.block_freed) {
                     self.violated(ViolationKind::FreedInFlight, Some(callback), vec![freed, at], |name| {
                         format!("the block kept beside `{name}` was used after it was freed")
                     });
@@ -175,7 +187,7 @@ impl<'a> Judge<'a> {
                     && self.closing.is_none()
                     && !spent
                     && !self.program.hostile.contains(&Hostile::WrongUserData);
-                let firing = Firing { target: *id, at, entered: 0, late: None, turned_away: false, value: None };
+                let firing = Firing { target: *id, at, entered: 0, late: None, turned_away: false, value: None, unwound: false };
                 self.firings.insert(cookie, firing);
             }
             Op::Revoke(id) | Op::RevokeAndWait(id) | Op::Release(id) | Op::Unsubscribe(id) | Op::Replace(id, _) => {
@@ -238,15 +250,19 @@ impl<'a> Judge<'a> {
         } else if known.ending.is_some() || self.closing.is_some() {
             return; // it may have come too late: no promise was made
         }
-        // Of two firings of a one-shot only one is delivered, whichever the library took first.
-        let spent = self.contract.once && self.firings.values().any(|f| f.target == id && f.at != firing.at && f.entered > 0);
-        if !open.deliverable || firing.turned_away || spent || !matches!(answer, Answer::Value(_)) {
+        if !open.deliverable || firing.turned_away || !matches!(answer, Answer::Value(_)) {
+            return;
+        }
+        if self.contract.once && firing.entered == 0 {
+            // Another firing may have taken the one call, and not have reported it yet: see `finish`.
+            self.known[id.0 as usize].unserved.get_or_insert((open.at, at));
             return;
         }
         match op {
             Op::Enumerate(_, count) => {
                 let stops = self.program.callbacks[id.0 as usize].body.iter().any(|s| matches!(s.op, Op::Return(_)))
-                    || firing.value == Some(0);
+                    || firing.value == Some(0)
+                    || firing.unwound;
                 let calls = match answer {
                     Answer::Value(calls) => calls,
                     _ => return,
@@ -263,10 +279,11 @@ impl<'a> Judge<'a> {
                     format!("`{name}` was registered and not revoked, was fired, and did not run")
                 });
             }
-            // It ran once, returned, and the library was told something else; unless a library that fires twice was told by a
-            // second call, which came late.
+            // It ran once, returned, and the library was told something else. (A hostile library may have called more than
+            // once and been told of a late call last.)
             _ => {
-                if let (1, None, Some(value), Answer::Value(told)) = (firing.entered, firing.late, firing.value, answer)
+                if let (1, Some(value), Answer::Value(told)) = (firing.entered, firing.value, answer)
+                    && firing.late.is_none()
                     && value != told
                 {
                     self.violated(ViolationKind::LostCall, Some(id), vec![open.at, at], |name| {
@@ -394,11 +411,12 @@ impl<'a> Judge<'a> {
             && firing.target == id
         {
             firing.value = value;
+            firing.unwound |= value.is_none();
         }
     }
 
     fn dropped(&mut self, at: usize, id: CallbackId) {
-        let known = &mut self.known[id.0 as usize];
+        let Some(known) = self.known.get_mut(id.0 as usize) else { return };
         let (first, frame) = (known.dropped, known.frames.first().copied());
         known.dropped.get_or_insert(at);
         if let Some(first) = first {
@@ -437,6 +455,15 @@ impl<'a> Judge<'a> {
     }
 
     fn finish(mut self) -> Verdict {
+        for i in 0..self.known.len() {
+            let id = CallbackId(i as u8);
+            let taken = self.firings.values().any(|f| f.target == id && (f.entered > 0 || f.turned_away));
+            if let (Some((began, ended)), false) = (self.known[i].unserved, taken) {
+                self.violated(ViolationKind::LostCall, Some(id), vec![began, ended], |name| {
+                    format!("`{name}` is one-shot, was registered, not revoked, and fired, and no firing ran it")
+                });
+            }
+        }
         // Everything that was offered is freed by the time the session is closed, unless its guard was leaked on purpose.
         if let Some(closed) = self.closed {
             for i in 0..self.known.len() {

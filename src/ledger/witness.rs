@@ -122,7 +122,8 @@ impl Witness {
 
     /// A probe for a block that the binding keeps beside this callback.
     pub fn probe(&self) -> Probe {
-        Probe { run: self.run, callback: self.callback }
+        // 0 names no run: callbacks that `churn` made are not the program's, and neither are their blocks.
+        Probe { run: if self.anonymous { 0 } else { self.run }, callback: self.callback }
     }
 
     fn ledger(&self) -> Option<(&'static Ledger, RunId)> {

@@ -140,9 +140,11 @@ struct EmitterSession {
 
 #[derive(Debug, Clone, Copy)]
 struct Subscription {
-    /// 0: the library does not have it any more.
+    /// 0: another callback was put in its place.
     id: SubscriptionId,
     key: Key,
+    /// Somebody ends it or replaces it, or has. Only one may: an id that was replaced names the successor.
+    claimed: bool,
 }
 
 impl EmitterSession {
@@ -152,6 +154,14 @@ impl EmitterSession {
 
     fn subscription(&self, callback: CallbackId) -> Option<Subscription> {
         self.subscriptions().get(&callback).copied()
+    }
+
+    /// The id of a subscription, for who may end or replace it.
+    fn claim(&self, callback: CallbackId) -> Option<SubscriptionId> {
+        let mut subscriptions = self.subscriptions();
+        let it = subscriptions.get_mut(&callback).filter(|it| !it.claimed)?;
+        it.claimed = true;
+        Some(it.id)
     }
 
     /// Hands one callback over.
@@ -216,7 +226,7 @@ impl Session for EmitterSession {
         }
         let mut subscriptions = self.subscriptions();
         for ((callback, it), id) in callbacks.into_iter().zip(&kept).zip(ids) {
-            subscriptions.insert(callback, Subscription { id, key: it.key });
+            subscriptions.insert(callback, Subscription { id, key: it.key, claimed: false });
         }
         Answer::Done
     }
@@ -240,7 +250,7 @@ impl Session for EmitterSession {
         let (status, calls, retained) = result;
         if retained != 0 {
             // A hostile library: it can be fired, and that is late.
-            self.subscriptions().insert(callback, Subscription { id: retained, key: kept.key });
+            self.subscriptions().insert(callback, Subscription { id: retained, key: kept.key, claimed: true });
         }
         fired((status, calls as i64))
     }
@@ -262,25 +272,22 @@ impl Session for EmitterSession {
 
     fn revoke(&self, callback: CallbackId) -> Answer {
         self.with(callback, |it| {
-            if self.keeper.relies_on_library() {
-                self.emitter.unsubscribe_nowait(it.id);
-                self.keeper.revoke(it.key)
-            } else {
-                // The keeper first: the library's destroy notify revokes too, and who comes first gets the answer.
-                let answer = self.keeper.revoke(it.key);
-                self.emitter.unsubscribe_nowait(it.id);
-                answer
+            // A sound keeper is asked first: the library's destroy notify revokes too, and who comes first gets the answer.
+            let answer = (!self.keeper.relies_on_library()).then(|| self.keeper.revoke(it.key));
+            if let Some(id) = self.claim(callback) {
+                self.emitter.unsubscribe_nowait(id);
             }
+            answer.unwrap_or_else(|| self.keeper.revoke(it.key))
         })
     }
 
     fn revoke_and_wait(&self, callback: CallbackId) -> Answer {
         self.with(callback, |it| {
-            if self.keeper.relies_on_library() {
-                self.emitter.unsubscribe(it.id);
-            } else {
-                self.emitter.unsubscribe_nowait(it.id);
-            }
+            match self.claim(callback) {
+                Some(id) if self.keeper.relies_on_library() => self.emitter.unsubscribe(id),
+                Some(id) => self.emitter.unsubscribe_nowait(id),
+                None => Status::NOT_FOUND,
+            };
             self.keeper.revoke_and_wait(it.key)
         })
     }
@@ -290,8 +297,10 @@ impl Session for EmitterSession {
     }
 
     fn unsubscribe(&self, callback: CallbackId) -> Answer {
-        self.with(callback, |it| {
-            self.emitter.unsubscribe(it.id);
+        self.with(callback, |_| {
+            if let Some(id) = self.claim(callback) {
+                self.emitter.unsubscribe(id);
+            }
             Answer::Done
         })
     }
@@ -306,18 +315,18 @@ impl Session for EmitterSession {
     fn replace(&self, old: CallbackId, witness: Witness) -> Answer {
         let new = witness.callback();
         let Some(was) = self.subscription(old) else { return Answer::Skipped };
+        let Some(id) = self.claim(old) else { return Answer::Refused };
         let Ok(kept) = self.keeper.keep(witness) else { return Answer::Refused };
         // SAFETY: as in `subscribe`.
-        let status = unsafe { self.emitter.replace(was.id, kept.callback, kept.user_data, kept.destroy) };
+        let status = unsafe { self.emitter.replace(id, kept.callback, kept.user_data, kept.destroy) };
         if status.ok().is_err() {
             self.keeper.refused(kept.key);
             return Answer::Refused;
         }
         {
             let mut subscriptions = self.subscriptions();
-            subscriptions.insert(new, Subscription { id: was.id, key: kept.key });
-            // The old pair has no subscription any more: revoking it must not end the new one's.
-            subscriptions.insert(old, Subscription { id: 0, key: was.key });
+            subscriptions.insert(new, Subscription { id, key: kept.key, claimed: false });
+            subscriptions.insert(old, Subscription { id: 0, key: was.key, claimed: true });
         }
         self.keeper.revoke(was.key);
         Answer::Done
@@ -351,10 +360,9 @@ impl Session for EmitterSession {
             let status = unsafe { self.emitter.close() };
             return if status == Status::CLOSING { Answer::Refused } else { Answer::Done };
         }
-        let all: Vec<Subscription> = self.subscriptions().values().copied().collect();
-        for it in &all {
-            self.emitter.unsubscribe_nowait(it.id);
-            self.keeper.revoke(it.key);
+        let all: Vec<CallbackId> = self.subscriptions().keys().copied().collect();
+        for callback in all {
+            self.revoke(callback);
         }
         // SAFETY: 1. the harness calls nothing after this.
         let status = unsafe { self.emitter.close() };

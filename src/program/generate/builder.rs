@@ -86,9 +86,9 @@ impl<'a> Builder<'a> {
     pub(super) fn new(header: Record, offer: &'a Offer) -> Self {
         let [threads, callbacks, shape, hostile] = header;
         let named = match callbacks % 8 {
-            0 => 1,
-            1..=3 => 2,
-            4 | 5 => 3,
+            0 | 1 => 1,
+            2..=4 => 2,
+            5 => 3,
             6 => 4,
             _ => 1 + callbacks as usize / 8,
         };
@@ -331,6 +331,13 @@ impl<'a> Builder<'a> {
             return;
         }
         let place = self.after_registration(target, place, how >= 224);
+        if let Place::Thread(thread) = place
+            && how & 4 != 0
+            && self.threads.len() > 1
+        {
+            // A call on another thread for it to race against.
+            self.call(Verb::Fire, Place::Thread((thread + 1) % self.threads.len()), target, 0);
+        }
         self.push(place, revoking(verb, CallbackId(target as u8)));
         if how & 1 != 0
             && self.offer.has(Verb::Register)
@@ -378,5 +385,5 @@ pub(super) fn revoking(verb: Verb, id: CallbackId) -> Op {
 
 /// None for a quarter of the choices, zero among them.
 fn arguments(how: u8) -> Option<Args> {
-    (how % 4 != 0).then(|| Args { a: i64::from(how / 4), b: i64::from(how % 4) })
+    (!how.is_multiple_of(4)).then(|| Args { a: i64::from(how / 4), b: i64::from(how % 4) })
 }

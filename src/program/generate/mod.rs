@@ -19,8 +19,8 @@
 //!   and `reach` give up by themselves.
 //!
 //! The choice of ops leans towards the hazard: a callback is registered in `before` unless a record says otherwise, the
-//! commonest ops are firing and the ways of revoking, and a revoking op may bring a registration right after it (so that
-//! the slot is reused) and a firing of the dead in `after`. Expectations are never generated: what must not happen is the
+//! commonest ops are firing and the ways of revoking, and a revoking op may bring a call on another thread to race against, a
+//! registration right after it (so that the slot is reused) and a firing of the dead in `after`. Expectations are never generated: what must not happen is the
 //! ledger's to say.
 //!
 //! Not here: `fail_allocation` and `capacity` (an offer does not say whether a subject has them), `shutdown` on a thread

@@ -11,6 +11,7 @@ mod error;
 mod nearest;
 mod parse;
 mod print;
+mod values;
 mod words;
 
 use super::Program;
