@@ -28,7 +28,7 @@ pub enum Defect {
     /// `revoke_and_wait` waits for the calling thread's own frames.
     WaitsForItself,
     /// Only the innermost call's thread is known.
-    OneThread,
+    OneThreadId,
 }
 
 static ALL: Directory<Inner> = Directory::new();
