@@ -169,3 +169,16 @@ fn a_stale_handle_does_not_run_the_slots_new_tenant() {
     assert!(text.contains(&format!("generation {}", stale.generation())), "{text}");
     assert!(text.contains(&format!("the slot is at generation {}", tenant.handle().generation())), "{text}");
 }
+
+/// Owners, handles and errors go where they are needed; nothing of C's is tied to a thread.
+#[test]
+fn owners_and_handles_may_be_sent_and_shared() {
+    fn both<T: Send + Sync>() {}
+    both::<Callbacks>();
+    both::<latecall::registry::Registration<'_, dyn Fn(u64) -> u64 + Send + Sync>>();
+    both::<latecall::registry::Exhausted<dyn Fn(u64) -> u64 + Send + Sync>>();
+    both::<Handle>();
+    both::<latecall::registry::Rejected>();
+    both::<latecall::registry::LateReport>();
+    assert_eq!(size_of::<Handle>(), size_of::<*mut c_void>());
+}

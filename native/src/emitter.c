@@ -78,8 +78,8 @@ emitter_status emitter_open(const emitter_config *config, emitter **out) {
   return EMITTER_OK;
 }
 
-/* Everything that is still on its way: visitors of any kind, and what is queued or being delivered. Library threads have
- * frames for as long as they live; what they do is in the queue's list. */
+/* Everything that is still on its way: visitors of any kind, and what is queued or being delivered. Library threads
+ * have frames for as long as they live; what they do is in the queue's list. */
 static void wait_for_visitors(struct frame *here) {
   emitter *e = here->emitter;
   for (;;) {

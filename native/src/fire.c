@@ -103,7 +103,8 @@ static emitter_status begin_scoped(struct frame *here, emitter *e) {
   return EMITTER_OK;
 }
 
-static intptr_t call_scoped(struct frame *here, emitter_callback callback, void *user_data, const emitter_event *event) {
+static intptr_t call_scoped(struct frame *here, emitter_callback callback, void *user_data,
+                            const emitter_event *event) {
   return event->source == NULL ? callback(user_data, event) : emi_call(here, callback, user_data, event);
 }
 

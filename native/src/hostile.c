@@ -12,8 +12,8 @@ static struct subscription *next_live(const emitter *e, emitter_id id) {
   return s;
 }
 
-/* WRONG_USER_DATA: passes the next subscription's user_data. It is used properly otherwise: the loan counts as a use, so
- * the switch mixes things up but does not make the library late as well. */
+/* WRONG_USER_DATA: passes the next subscription's user_data. It is used properly otherwise: the loan counts as a use,
+ * so the switch mixes things up but does not make the library late as well. */
 void emi_lend(struct frame *here) {
   emitter *e = here->emitter;
   struct subscription *next = next_live(e, here->subscription);

@@ -2,15 +2,15 @@
  *
  * What the source files of the emitter share: its data, and the one discipline that all of them follow.
  *
- * The discipline. An emitter has one lock. A function that may run somebody else's code (callback, destroy notify, stall
- * hook) or wait declares a *frame*, enters the emitter with it, and from then on holds the lock; it gives the lock up
- * only in an UNLOCKED block, around that foreign code, and in the waits. Both the frame and the block are undone by
- * `cleanup` variables, so that a callback that unwinds (a C++ exception, a Rust panic; build with -fexceptions) leaves the
- * emitter as a callback that returns does: counted out, unlinked, unlocked.
+ * The discipline. An emitter has one lock. A function that may run somebody else's code (callback, destroy notify,
+ * stall hook) or wait declares a *frame*, enters the emitter with it, and from then on holds the lock; it gives the
+ * lock up only in an UNLOCKED block, around that foreign code, and in the waits. Both the frame and the block are
+ * undone by `cleanup` variables, so that a callback that unwinds (a C++ exception, a Rust panic; build with
+ * -fexceptions) leaves the emitter as a callback that returns does: counted out, unlinked, unlocked.
  *
- * Frames live on the stacks of the threads that are inside the library and are linked from the emitter. They are the only
- * record of who is inside what: the in-flight count, "am I inside this callback?", "is this a library thread?" and "may
- * the memory go?" are all questions to that list. There is no thread-local state and no atomic.
+ * Frames live on the stacks of the threads that are inside the library and are linked from the emitter. They are the
+ * only record of who is inside what: the in-flight count, "am I inside this callback?", "is this a library thread?" and
+ * "may the memory go?" are all questions to that list. There is no thread-local state and no atomic.
  */
 #ifndef EMITTER_INTERNAL_H
 #define EMITTER_INTERNAL_H
@@ -26,8 +26,8 @@
 #define EMI_MOST_WORKERS 8
 
 /* Switches under which the library calls what was unsubscribed, and so never forgets it. */
-#define EMI_KEEPS_DEAD                                                                                                   \
-  (EMITTER_HOSTILE_LATE | EMITTER_HOSTILE_FIRE_ON_CLOSE | EMITTER_HOSTILE_FIRE_TLS_DESTRUCTOR |                          \
+#define EMI_KEEPS_DEAD                                                                                                 \
+  (EMITTER_HOSTILE_LATE | EMITTER_HOSTILE_FIRE_ON_CLOSE | EMITTER_HOSTILE_FIRE_TLS_DESTRUCTOR |                        \
    EMITTER_HOSTILE_FIRE_ATEXIT)
 
 /* What a subscriber handed over, and for how long it is needed. Its own allocation, because calls of it outlive the
@@ -163,7 +163,7 @@ struct subscription *emi_after(const emitter *e, emitter_id id); /* the first wi
 struct pair *emi_new_pair(emitter *e, const emitter_entry *entry);
 emitter_status emi_make_room(emitter *e, size_t count);
 struct subscription *emi_add(emitter *e, struct pair *pair, bool live); /* needs room */
-struct pair *emi_retire(emitter *e, struct subscription *s);            /* no longer live; its use is now the caller's */
+struct pair *emi_retire(emitter *e, struct subscription *s);           /* not live; its use is now the caller's */
 struct parting emi_drop(emitter *e, struct pair *pair);                 /* gives one use back; NULL is fine */
 struct parting emi_take_notify(struct pair *pair);
 void emi_part(struct frame *here, const struct parting *parting); /* runs it, as often as the switches say */

@@ -179,7 +179,7 @@ static emitter_status unsubscribe(emitter *e, emitter_id id, bool waits) {
   emi_enter(&here, e);
   struct subscription *s = emi_find(e, id);
   if (s == NULL || !s->live) {
-    /* Somebody else unsubscribed it; its calls may not be over, and "not after unsubscribe returns" holds for us too. */
+    /* Somebody else unsubscribed it. Its calls may not be over, and "not after it returns" holds for us too. */
     if (waits && id != 0) {
       emi_excuse(&here, id);
       emi_wait_quiet(&here, id);

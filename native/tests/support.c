@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 pthread_mutex_t shared = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t tally = PTHREAD_MUTEX_INITIALIZER; /* its own, so that checks may be made while holding `shared` */
+static pthread_mutex_t tally = PTHREAD_MUTEX_INITIALIZER; /* its own: checks are made while holding `shared` */
 static long checks, failures;
 static char now_about[128];
 static const char *running = "?";

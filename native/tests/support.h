@@ -4,8 +4,8 @@
  * life, a gate to stop it at, a stall hook to park threads with, and threads that do one thing.
  *
  * Everything here and in the tests compiles as C11 and as C++17. No test sleeps: threads meet at gates and stall sites.
- * Where a test must show that something has *not* happened it yields the processor for a while first: a wrong library then
- * has the time to show it, a right one cannot fail.
+ * Where a test must show that something has *not* happened it yields the processor for a while first: a wrong library
+ * then has the time to show it, a right one cannot fail.
  */
 #ifndef EMITTER_TESTS_SUPPORT_H
 #define EMITTER_TESTS_SUPPORT_H

@@ -132,7 +132,7 @@ static void exit_thread(probe *self, const emitter_event *event) {
   pthread_exit(NULL);
 }
 
-/* S56: the thread ends inside the callback. The call is counted out on the way, or unsubscribing would wait for ever. */
+/* S56: the thread ends inside the callback. Unless counted out on the way, it would be waited for for ever. */
 static void a_thread_that_exits_inside_is_counted_out(void) {
   for (uint32_t mode = EMITTER_MODE_WAITS; mode <= EMITTER_MODE_TABLE; mode++) {
     about("mode", mode);

@@ -179,8 +179,8 @@ static void wait_or_unsubscribe(probe *self, const emitter_event *event) {
   yield_a_while();
 }
 
-/* A library thread waits for the firing thread's call; that call ends, and the firing thread waits for the library thread:
- * counting out has to wake the one before the other sleeps. */
+/* A library thread waits for the firing thread's call; that call ends, and the firing thread waits for the library
+ * thread: counting out has to wake the one before the other sleeps. */
 static void concurrent_calls_may_wait_for_the_firing_thread(void) {
   probe p;
   stage s;

@@ -40,7 +40,7 @@ static void unsubscribe_other(probe *self, const emitter_event *event) {
   self->status = emitter_unsubscribe(self->e, self->other);
 }
 
-/* S38: A's callback fires B, whose callback unsubscribes A. A cannot leave before B returns, so nothing waits for it. */
+/* S38: A's callback fires B, whose callback unsubscribes A. A cannot leave before B returns: nothing waits for it. */
 static void a_callback_may_unsubscribe_an_outer_frame(void) {
   for (uint32_t mode = EMITTER_MODE_WAITS; mode <= EMITTER_MODE_TABLE; mode++) {
     about("mode", mode);

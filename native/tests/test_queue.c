@@ -247,8 +247,8 @@ static void send_to_other(probe *self, const emitter_event *event) {
   self->status = emitter_send(self->e, self->other, 0, 0, 0, NULL);
 }
 
-/* Closing delivers what is pending in QUEUED, and drops it elsewhere; a sender that waits is told. It sends from inside a
- * callback, so that the emitter cannot be gone before it comes. */
+/* Closing delivers what is pending in QUEUED, and drops it elsewhere; a sender that waits is told. It sends from inside
+ * a callback, so that the emitter cannot be gone before it comes. */
 static void closing_drains_the_queue(void) {
   for (uint32_t mode = EMITTER_MODE_WAITS; mode <= EMITTER_MODE_TABLE; mode++) {
     about("mode", mode);

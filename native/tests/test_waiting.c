@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Unsubscribing, replacing and closing against calls in flight on other threads, each order forced by parking a thread at
- * a stall site or in its callback.
+ * Unsubscribing, replacing and closing against calls in flight on other threads, each order forced by parking a thread
+ * at a stall site or in its callback.
  */
 #include "support.h"
 
@@ -264,7 +264,7 @@ static void unsubscribing_waits_for_all_of_many_calls(void) {
   close_ok(e);
 }
 
-/* S20: barrier-started unsubscribe against a call. Found means that the call has run before it returned or never runs. */
+/* S20: unsubscribe against a call, in either order of starting. The call has run before it returned, or never runs. */
 static void unsubscribe_against_fire_is_either_or(void) {
   enum { ROUNDS = 300 };
   emitter *e = open_mode(EMITTER_MODE_WAITS);

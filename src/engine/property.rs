@@ -4,7 +4,7 @@
 //! forced race, brings out. Bounded by the number of cases; what it says about a clean subject holds for those.
 
 use super::report::Report;
-use super::run::{Options, execute};
+use super::run::{Options, Outcome, execute};
 use super::{Engine, found, minimise, no_verdict, range};
 use crate::ledger::ViolationKind;
 use crate::program::{Program, generate};
@@ -58,9 +58,10 @@ impl Engine for Property {
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
 
         // proptest calls through a shared closure: what it learns goes through a cell.
-        let learned = RefCell::new((&mut report, watch, None::<ViolationKind>));
+        let mut last: Option<(Program, Outcome)> = None;
+        let learned = RefCell::new((&mut report, watch, None::<ViolationKind>, &mut last));
         let result = runner.run(&strategy, |program: Program| {
-            let (report, watch, first) = &mut *learned.borrow_mut();
+            let (report, watch, first, last) = &mut *learned.borrow_mut();
             if *first == Some(ViolationKind::Deadlock) {
                 // Each run that hangs takes its time to be called that: leave the shrinking to `minimise`, which has a budget.
                 return Ok(());
@@ -76,6 +77,7 @@ impl Engine for Property {
                     match kind {
                         Some(kind) if outcome.verdict.has(kind) => {
                             *first = Some(kind);
+                            **last = Some((program, outcome));
                             Err(TestCaseError::fail(kind.name()))
                         }
                         _ => Ok(()),
@@ -88,28 +90,15 @@ impl Engine for Property {
                 }
             }
         });
-        let (report_ref, _, first) = learned.into_inner();
-        if report_ref.error.is_some() {
+        let (_, _, first, _) = learned.into_inner();
+        if report.error.is_some() {
             return report;
         }
-        if let (Err(TestError::Fail(_, program)), Some(kind)) = (result, first) {
-            // See the shrunk program fail once more, then make it smaller than proptest's own shrinking can.
-            let failing = (0..50).find_map(|_| {
-                let outcome = execute(&program, subject, &Options::default()).ok()?;
-                outcome.verdict.has(kind).then_some(outcome)
-            });
-            match failing {
-                Some(outcome) => {
-                    let few = |attempt| (attempt < 3).then(Options::default);
-                    let (program, outcome) = minimise(subject, program, outcome, kind, few, 1500);
-                    found(&mut report, &program, &outcome, kind);
-                }
-                None => {
-                    report.error = Some(format!(
-                        "a generated program was convicted of {kind}, and its shrunk form did not fail again in 50 runs; it was:\n{program}"
-                    ));
-                }
-            }
+        if let (Err(TestError::Fail(..)), Some(kind), Some((program, outcome))) = (result, first, last) {
+            // The last program that failed is the smallest of proptest's. Its structure can be made smaller still.
+            let few = |attempt| (attempt < 4).then(Options::default);
+            let (program, outcome) = minimise(subject, program, outcome, kind, few, 1500);
+            found(&mut report, &program, &outcome, kind);
         }
         report
     }

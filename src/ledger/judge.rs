@@ -457,7 +457,9 @@ impl<'a> Judge<'a> {
     fn finish(mut self) -> Verdict {
         for i in 0..self.known.len() {
             let id = CallbackId(i as u8);
-            let taken = self.firings.values().any(|f| f.target == id && (f.entered > 0 || f.turned_away));
+            let ended = self.known[i].ending.is_some();
+            let took = |f: &Firing| f.entered > 0 || f.turned_away || (ended && f.late.is_some());
+            let taken = self.firings.values().any(|f| f.target == id && took(f));
             if let (Some((began, ended)), false) = (self.known[i].unserved, taken) {
                 self.violated(ViolationKind::LostCall, Some(id), vec![began, ended], |name| {
                     format!("`{name}` is one-shot, was registered, not revoked, and fired, and no firing ran it")

@@ -24,7 +24,7 @@ pub mod witness;
 
 pub use event::{Answer, Event, EventKind, Section, StepId, ThreadNo, Turned};
 pub use judge::{Contract, judge};
-pub use log::{Ledger, RunId};
+pub use log::{Ledger, RunId, stray_events};
 pub use quarantine::Quarantine;
 pub use violation::{Verdict, Violation, ViolationKind};
 pub use witness::{Call, Probe, Witness};

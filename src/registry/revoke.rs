@@ -161,6 +161,7 @@ impl<F: ?Sized> Registry<F> {
             }
             Closed::Busy(calls) => {
                 self.core.stall(StallSite::Revoked);
+                #[cfg(test)]
                 if self.core.flawed(Flaw::FreeWhileRunning) {
                     // SAFETY: none; that is the flaw, and a model stops here before the memory is gone.
                     drop(unsafe { slot.take() });
