@@ -337,6 +337,9 @@ impl<'a> Judge<'a> {
         self.verdict.calls += 1;
         let target = self.firings.get(&cookie).map(|f| (f.target, f.at));
         if id.0 as usize >= self.known.len() {
+            if misdirected {
+                return; // the library's doing
+            }
             let (target, fired) = target.unzip();
             let proof = fired.into_iter().chain([at]).collect();
             self.violated(ViolationKind::Aliased, target, proof, |name| {
