@@ -612,6 +612,25 @@ impl Run {
         session.map_or(Answer::Skipped, |session| session.shutdown())
     }
 
+    /// Frees what the run held, the blocks that it set aside among them. A thread reports that it has finished a moment
+    /// before it lets go of the run, so the last of them is waited for.
+    fn let_go(self: Arc<Self>) {
+        let mut run = self;
+        for _ in 0..1 << 20 {
+            match Arc::try_unwrap(run) {
+                Ok(Run { quarantine, .. }) => {
+                    if let Some(scope) = quarantine.into_inner() {
+                        scope.close();
+                    }
+                    return;
+                }
+                Err(still) => run = still,
+            }
+            thread::yield_now();
+        }
+        std::mem::forget(run);
+    }
+
     fn fail(&self, what: String) {
         lock(&self.panicked).get_or_insert(what);
     }
@@ -628,15 +647,7 @@ impl Run {
                     let churn =
                         (run.anonymous_made.load(Ordering::Relaxed), run.anonymous_dropped.load(Ordering::Relaxed));
                     run.ledger.close();
-                    match Arc::try_unwrap(run) {
-                        Ok(run) => {
-                            let Run { quarantine, .. } = run;
-                            if let Some(scope) = quarantine.into_inner() {
-                                scope.close();
-                            }
-                        }
-                        Err(run) => std::mem::forget(run),
-                    }
+                    run.let_go();
                     if let Some(panicked) = panicked {
                         return Err(RunError::SubjectPanicked(panicked));
                     }
