@@ -25,6 +25,12 @@ fn main() {
         return;
     }
 
+    // Rust code is being built for AddressSanitizer: the C library is built for it too, and the quarantine stands aside.
+    let asan = env::var("CARGO_CFG_SANITIZE").is_ok_and(|sanitizers| sanitizers.split(',').any(|it| it == "address"));
+    if asan {
+        println!("cargo::rustc-cfg=latecall_asan");
+    }
+
     let mut sources: Vec<PathBuf> = std::fs::read_dir("native/src")
         .expect("native/src is part of the package")
         .map(|entry| entry.expect("native/src can be listed").path())
@@ -48,6 +54,9 @@ fn main() {
 
     let mut linked = cc::Build::new();
     configure(&mut linked);
+    if asan {
+        linked.flag("-fsanitize=address").flag("-fno-omit-frame-pointer");
+    }
     linked.files(&sources).compile("emitter");
 
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());

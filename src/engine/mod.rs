@@ -6,10 +6,12 @@
 //! * [`replay`]: the programs that somebody wrote or kept.
 //! * [`property`]: generated programs, shrunk when they fail.
 //! * [`stress`]: generated programs of two and more threads, many times, disturbed at the stall sites.
+//! * [`fuzz`]: what a fuzz target does with a fuzzer's bytes.
 //! * [`report`]: what an engine found; [`timeline`]: a run's events as lines.
 //!
 //! Not here: which subjects and engines make a gate, and what is printed (`gate`, `report`).
 
+pub mod fuzz;
 mod gates;
 mod monitor;
 pub mod property;

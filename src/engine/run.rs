@@ -10,12 +10,13 @@ use super::gates::{Gates, Passed};
 use super::monitor::{self, Watched};
 use crate::ledger::witness::{Call, Witness};
 use crate::ledger::{
-    Answer, Contract, Event, EventKind, Ledger, Quarantine, RunId, Section, StepId, ThreadNo, Verdict, judge, log, quarantine,
+    Answer, Contract, Event, EventKind, Ledger, Quarantine, RunId, Section, StepId, ThreadNo, Verdict, judge, log,
+    quarantine,
 };
 use crate::program::{Args, CallbackId, GateId, Hostile, Kind, Op, Program, Site, Step};
 use crate::subject::{OpenError, Session, Subject};
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, thread};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -329,7 +330,8 @@ impl Run {
             scope.enter();
         }
         DEPTH.set(0);
-        let seed = self.options.disturb.map_or(0, |seed| (seed ^ u64::from(no.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
+        let seed =
+            self.options.disturb.map_or(0, |seed| (seed ^ u64::from(no.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
         DISTURB.set(seed);
         let result = catch_unwind(AssertUnwindSafe(f));
         quarantine::Scope::leave();
@@ -470,6 +472,7 @@ impl Run {
             Kind::Sum => call.a.wrapping_add(call.b),
             Kind::Counting => call.a.wrapping_add(call.b).wrapping_add(i64::from(nth)),
         };
+        self.disturb(); // user code takes its time
         for (i, step) in it.body.iter().enumerate() {
             if step.nth.is_some_and(|n| n != nth) {
                 continue;
@@ -609,6 +612,25 @@ impl Run {
         session.map_or(Answer::Skipped, |session| session.shutdown())
     }
 
+    /// Frees what the run held, the blocks that it set aside among them. A thread reports that it has finished a moment
+    /// before it lets go of the run, so the last of them is waited for.
+    fn let_go(self: Arc<Self>) {
+        let mut run = self;
+        for _ in 0..1 << 20 {
+            match Arc::try_unwrap(run) {
+                Ok(Run { quarantine, .. }) => {
+                    if let Some(scope) = quarantine.into_inner() {
+                        scope.close();
+                    }
+                    return;
+                }
+                Err(still) => run = still,
+            }
+            thread::yield_now();
+        }
+        std::mem::forget(run);
+    }
+
     fn fail(&self, what: String) {
         lock(&self.panicked).get_or_insert(what);
     }
@@ -622,17 +644,10 @@ impl Run {
                     let run = self;
                     let panicked = lock(&run.panicked).take();
                     let program = run.program.clone();
-                    let churn = (run.anonymous_made.load(Ordering::Relaxed), run.anonymous_dropped.load(Ordering::Relaxed));
+                    let churn =
+                        (run.anonymous_made.load(Ordering::Relaxed), run.anonymous_dropped.load(Ordering::Relaxed));
                     run.ledger.close();
-                    match Arc::try_unwrap(run) {
-                        Ok(run) => {
-                            let Run { quarantine, .. } = run;
-                            if let Some(scope) = quarantine.into_inner() {
-                                scope.close();
-                            }
-                        }
-                        Err(run) => std::mem::forget(run),
-                    }
+                    run.let_go();
                     if let Some(panicked) = panicked {
                         return Err(RunError::SubjectPanicked(panicked));
                     }

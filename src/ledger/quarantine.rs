@@ -68,6 +68,9 @@ impl Quarantine {
 
     /// Whether AddressSanitizer is in the process, and the quarantine therefore is not.
     pub fn stands_aside() -> bool {
+        if cfg!(latecall_asan) {
+            return true; // the runtime is linked in, where its names need not be visible
+        }
         static ASAN: OnceLock<bool> = OnceLock::new();
         *ASAN.get_or_init(|| {
             // SAFETY: looks a name up in the objects of this process; both arguments are valid.

@@ -89,8 +89,10 @@ impl Witness {
         let Some((ledger, run)) = self.ledger() else { return 0 };
         let callback = self.callback();
         if self.anonymous {
-            // A churned callback is never fired by anybody, so this is another callback's call.
-            ledger.report_here(run, EventKind::Enter { callback: CallbackId(u8::MAX), cookie: call.cookie, misdirected: false });
+            // A churned callback is never fired by anybody, so this is another callback's call, unless the library has
+            // mixed its user data up by itself.
+            let (callback, misdirected) = (CallbackId(u8::MAX), call.misdirected);
+            ledger.report_here(run, EventKind::Enter { callback, cookie: call.cookie, misdirected });
             return 0;
         }
         let thread = ledger.thread_no(run);

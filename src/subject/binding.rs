@@ -89,9 +89,8 @@ impl EmitterSubject {
 fn verbs(mode: Mode) -> VerbSet {
     use Verb::*;
     let gates = VerbSet::of(&[Hold, Open, Reach, Stall, Return, Panic, Exclusive, Confined, Shutdown]);
-    let retained = VerbSet::of(&[
-        Register, Fire, Send, Post, Barrier, Revoke, RevokeAndWait, Release, Unsubscribe, Forget, Churn,
-    ]);
+    let retained =
+        VerbSet::of(&[Register, Fire, Send, Post, Barrier, Revoke, RevokeAndWait, Release, Unsubscribe, Forget, Churn]);
     match mode {
         Mode::Scoped => gates.union(VerbSet::of(&[Invoke, Enumerate, Fire])),
         Mode::Replace => gates.union(retained).union(VerbSet::of(&[Replace])),

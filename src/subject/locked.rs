@@ -4,11 +4,10 @@
 //! [`Entry`] is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
 //! around it.
 
-use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
+use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
 use crate::emitter::Event;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::sync::thread::{ThreadId, current};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -39,12 +38,12 @@ pub(crate) struct Entry {
 struct State {
     closure: Option<Arc<Closure>>,
     revoked: bool,
-    /// One for each call in flight. std never gives a thread id out twice (S58).
-    inside: Vec<ThreadId>,
+    /// One for each call in flight.
+    inside: Vec<ThreadTag>,
     /// Threads that have waited from inside: nobody who waits from inside waits for them.
-    excused: Vec<ThreadId>,
+    excused: Vec<ThreadTag>,
     /// The closure is being dropped, by this thread.
-    dropping: Option<ThreadId>,
+    dropping: Option<ThreadTag>,
 }
 
 /// The call came after the entry was revoked.
@@ -132,7 +131,7 @@ impl Entry {
 
     /// Runs the closure, unless revoked. A panic of it is handed back.
     pub(crate) fn call(&self, delivery: &Delivery) -> Result<Result<i64, Panic>, Late> {
-        let me = current().id();
+        let me = ThreadTag::here();
         let closure = {
             let mut state = self.lock();
             if state.revoked {
@@ -174,7 +173,7 @@ impl Entry {
 
     /// No call starts from now on, and none is running on another thread when this returns.
     pub(crate) fn revoke_and_wait(&self) -> Answer {
-        let me = current().id();
+        let me = ThreadTag::here();
         self.revoke();
         let mut state = self.lock();
         let inside = state.inside.contains(&me);
@@ -214,7 +213,7 @@ impl Entry {
             return;
         }
         let closure = state.closure.take();
-        state.dropping = Some(current().id());
+        state.dropping = Some(ThreadTag::here());
         drop(state);
         // A destructor that panics must not leave the waiters waiting.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));

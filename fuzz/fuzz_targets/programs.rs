@@ -1,0 +1,42 @@
+//! Programs on bundled subjects, judged by the ledger. See `latecall::engine::fuzz`.
+#![no_main]
+
+use latecall::engine::fuzz::{self, subjects};
+use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+
+/// Without AddressSanitizer (`cargo fuzz run -s none`) it is the quarantine that lets a dangling callback name itself.
+#[global_allocator]
+static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
+
+/// A fuzzer's bytes. Prints as the program that they mean, so that `cargo fuzz fmt` does.
+struct Bytes(Vec<u8>);
+
+impl<'a> Arbitrary<'a> for Bytes {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Bytes(u.bytes(u.len())?.to_vec()))
+    }
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match subjects().input(&self.0) {
+            Some(input) => input.fmt(f),
+            None => f.write_str("# no bytes, no program"),
+        }
+    }
+}
+
+/// Leaks are for the ledger to find: `forget` leaks a callback on purpose, which LeakSanitizer cannot know.
+// SAFETY: the sanitizer's runtime looks for a function with this name and type; nothing else defines it.
+#[unsafe(no_mangle)]
+extern "C" fn __lsan_is_turned_off() -> std::ffi::c_int {
+    1
+}
+
+fuzz_target!(
+    init: {
+        subjects(); // a name that does not exist is an error of the caller's, not a finding
+    },
+    |bytes: Bytes| fuzz::programs(&bytes.0)
+);
