@@ -76,6 +76,9 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
                 // The run that it died of was one, and came after the last that it told of.
                 report.programs += u64::from(report.finding.is_some());
                 report.runs += u64::from(report.finding.is_some());
+                if report.bounded_by.is_empty() {
+                    report.bounded_by = "the end of its process".to_owned();
+                }
             }
             if report.finding.is_none() {
                 let signal = signal_name(signal);
