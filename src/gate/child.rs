@@ -66,7 +66,7 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         End::Reported => {}
         End::TooLong(limit) => {
             let program = announced(&ended.announced).map(|it| format!("; it was running:\n{it}")).unwrap_or_default();
-            report.error = Some(format!("still running after {} s{program}", limit.as_secs()));
+            report.error = Some(format!("still running after {:.1} s{program}", limit.as_secs_f64()));
         }
         End::Broken(text) => report.error = Some(text),
         End::Died(signal) => {
