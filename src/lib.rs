@@ -17,11 +17,15 @@ pub mod engine;
 #[cfg(feature = "harness")]
 pub mod flawed;
 #[cfg(feature = "harness")]
+pub mod gate;
+#[cfg(feature = "harness")]
 pub mod ledger;
 #[cfg(feature = "harness")]
 pub(crate) mod loomed;
 #[cfg(feature = "harness")]
 pub mod program;
+#[cfg(feature = "cli")]
+pub mod report;
 #[cfg(feature = "harness")]
 pub mod subject;
 

@@ -1,40 +1,182 @@
-//! Every engine on every bundled subject: sound ones come out clean, flawed ones are convicted of their own defect.
+//! Every engine on every bundled subject: sound ones come out clean, flawed ones are convicted of their own defect, and
+//! what an engine found can be run again.
 
 use latecall::emitter::Api;
-use latecall::engine::Engine;
 use latecall::engine::property::Property;
-use latecall::engine::stress::Stress;
+use latecall::engine::replay::Replay;
 use latecall::engine::report::Report;
+use latecall::engine::run::{Options, RunError, execute};
+use latecall::engine::stress::Stress;
+use latecall::engine::{ENGINES, Engine};
+use latecall::flawed::{FLAWS, Flaw};
+use latecall::program::Program;
 use latecall::subject::Subject;
 use latecall::subject::catalogue::every;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
 
-fn on_every_subject(engine: &dyn Engine) {
-    let mut wrong = Vec::new();
-    for it in every(Api::linked()) {
-        if it.flaw.is_some_and(|flaw| flaw.crashes) {
-            continue;
-        }
-        let t = std::time::Instant::now();
-        let report: Report = engine.check(&it.subject, &mut |_| ());
-        println!("{:28} {:9} programs {:5} runs {:6} not offered {:4} gave up {:4} {:?} {:?}", report.subject, report.engine, report.programs, report.runs, report.not_offered, report.gave_up, report.convicted_of(), t.elapsed());
-        if let Some(e) = &report.error { println!("ERROR {e}"); wrong.push(report.subject.clone()); }
-        match it.flaw {
-            None => if !report.is_clean() { let f = report.finding.as_ref(); println!("{:#?}", f); wrong.push(report.subject.clone()); }
-            Some(flaw) => {
-                let ok = report.convicted_of().is_some_and(|k| flaw.convicted_of.contains(&k));
-                if let Some(f) = &report.finding { println!("{} steps\n{}", f.steps, f.program); }
-                if !ok { println!("   *** {} not convicted, wants {:?}", it.subject.name(), flaw.convicted_of); if flaw.convicted_by.contains(&engine.name()) { wrong.push(report.subject.clone()); } }
-            }
-        }
+/// The flaws that can be run in this process, and that `engine` must convict.
+fn flaws(engine: &'static str) -> impl Iterator<Item = &'static Flaw> {
+    FLAWS.iter().filter(move |flaw| !flaw.crashes && flaw.convicted_by.contains(&engine))
+}
+
+fn convicts(engine: &dyn Engine, flaw: &Flaw) -> Report {
+    let report = engine.check(&flaw.subject(Api::linked()), &mut |_| ());
+    let kind = report.convicted_of();
+    assert!(
+        kind.is_some_and(|kind| flaw.convicted_of.contains(&kind)),
+        "{} by {}: wants one of {:?}, got {kind:?} ({:?}) in {} runs\n{:#?}",
+        flaw.name,
+        engine.name(),
+        flaw.convicted_of,
+        report.error,
+        report.runs,
+        report.finding
+    );
+    report
+}
+
+fn finds_nothing_on_sound_subjects(engine: &dyn Engine) {
+    for it in every(Api::linked()).iter().filter(|it| it.flaw.is_none()) {
+        let report = engine.check(&it.subject, &mut |_| ());
+        assert!(report.is_clean(), "{} by {}: {report:#?}", it.subject.name(), engine.name());
+        assert!(report.calls > 0, "{} by {}: no call was delivered", it.subject.name(), engine.name());
     }
-    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+fn of(flaw: &Flaw) -> Program {
+    Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: {error}", flaw.name))
 }
 
 #[test]
-fn property() { on_every_subject(&Property::default()); }
+fn property_finds_nothing_on_sound_subjects() {
+    finds_nothing_on_sound_subjects(&Property { cases: 200, ..Property::default() });
+}
 
 #[test]
-fn stress() { on_every_subject(&Stress::default()); }
+fn stress_finds_nothing_on_sound_subjects() {
+    finds_nothing_on_sound_subjects(&Stress { time: Duration::from_millis(300), ..Stress::default() });
+}
+
+#[test]
+fn replay_convicts_each_flaw_of_its_own_defect() {
+    for flaw in flaws("replay") {
+        convicts(&Replay { programs: vec![of(flaw)], repeat: 1 }, flaw);
+    }
+}
+
+#[test]
+fn property_convicts_each_flaw_of_its_own_defect() {
+    for flaw in flaws("property") {
+        let report = convicts(&Property::default(), flaw);
+        let finding = report.finding.unwrap();
+        assert!(finding.steps <= 8, "{}: not shrunk:\n{}", flaw.name, finding.program);
+    }
+}
+
+#[test]
+fn stress_convicts_each_flaw_of_its_own_defect() {
+    for flaw in flaws("stress") {
+        // More time than the gate gives: tests run beside each other.
+        convicts(&Stress { time: Duration::from_secs(8), ..Stress::default() }, flaw);
+    }
+}
+
+#[test]
+fn every_flaw_is_convicted_by_some_engine_and_names_no_other() {
+    for flaw in FLAWS {
+        assert!(!flaw.convicted_by.is_empty(), "{}", flaw.name);
+        assert!(flaw.convicted_by.iter().all(|name| ENGINES.contains(name)), "{}", flaw.name);
+    }
+}
+
+/// What is a defect in one keeper is not a defect of the program: the same text is clean wherever it can be run.
+#[test]
+fn programs_that_convict_flaws_are_clean_on_sound_subjects() {
+    let mut runs = 0;
+    for flaw in FLAWS {
+        for it in every(Api::linked()).iter().filter(|it| it.flaw.is_none()) {
+            match execute(&of(flaw), &it.subject, &Options::default()) {
+                Ok(outcome) => {
+                    runs += 1;
+                    assert!(
+                        outcome.verdict.is_clean(),
+                        "{} on {}: {:?}",
+                        flaw.name,
+                        it.subject.name(),
+                        outcome.verdict
+                    );
+                }
+                Err(RunError::NotOffered(_)) => {}
+                Err(error) => panic!("{} on {}: {error}", flaw.name, it.subject.name()),
+            }
+        }
+    }
+    assert!(runs > 150, "only {runs} runs");
+}
+
+/// A program that property or replay wrote down convicts again, from its text.
+#[test]
+fn a_finding_replays_from_its_text() {
+    for flaw in flaws("property").filter(|flaw| flaw.name != "flawed/waits-for-itself") {
+        let finding = convicts(&Property::default(), flaw).finding.unwrap();
+        let program = Program::parse(&finding.program).unwrap();
+        assert_eq!(program.subject.as_deref(), Some(flaw.name));
+        let again = Replay { programs: vec![program], repeat: 50 };
+        let report = again.check(&flaw.subject(Api::linked()), &mut |_| ());
+        assert!(report.finding.is_some(), "{}:\n{}", flaw.name, finding.program);
+    }
+}
+
+/// S99: a program whose order is forced gives the same events, in the same order, each time.
+#[test]
+fn a_forced_program_gives_the_same_events_each_time() {
+    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/freed-by-self").unwrap();
+    let run = || execute(&of(flaw), &flaw.subject(Api::linked()), &Options::default()).unwrap();
+    let first = run();
+    for _ in 0..20 {
+        let again = run();
+        assert_eq!(first.events, again.events);
+        assert_eq!(first.verdict, again.verdict);
+    }
+}
+
+#[test]
+fn property_makes_the_same_programs_from_the_same_seed() {
+    let subject = &every(Api::linked())[1].subject;
+    let programs = |seed| {
+        let property = Property { cases: 40, seed, seeds: None };
+        let report = property.check(subject, &mut |_| ());
+        (report.programs, report.bounded_by)
+    };
+    assert_eq!(programs(7), programs(7));
+    assert_ne!(programs(7), programs(8));
+}
+
+#[test]
+fn property_keeps_the_seed_of_a_failure_and_runs_it_first() {
+    let directory = std::env::temp_dir().join(format!("latecall-seeds-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let seeds = directory.join("property.txt");
+    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/panic-passes").unwrap();
+    let property = Property { seeds: Some(seeds.clone()), ..Property::default() };
+    let first = convicts(&property, flaw);
+    assert!(first.programs > 1, "the first program fails already: this test shows nothing");
+    assert!(std::fs::read_to_string(&seeds).unwrap().contains("cc "), "no seed was kept");
+    let second = convicts(&property, flaw);
+    assert_eq!(second.programs, 1, "the kept seed was not the first to be run");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn an_engine_that_ran_nothing_is_not_clean() {
+    let subject = &every(Api::linked())[1].subject;
+    let nothing = Replay { programs: vec![], repeat: 1 };
+    assert!(!nothing.check(subject, &mut |_| ()).is_clean());
+    let scoped = Replay { programs: vec![Program::parse("callback a\nbefore\n  invoke a\n").unwrap()], repeat: 1 };
+    let report = scoped.check(subject, &mut |_| ());
+    assert_eq!((report.runs, report.not_offered), (0, 1));
+    assert!(!report.is_clean());
+}

@@ -47,10 +47,18 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Open { path, reason } => {
-                write!(f, "cannot load the emitter from {}: {reason}; build it with `cargo build`, or name another object", path.display())
+                write!(
+                    f,
+                    "cannot load the emitter from {}: {reason}; build it with `cargo build`, or name another object",
+                    path.display()
+                )
             }
             LoadError::Foreign { path, symbol } => {
-                write!(f, "{} is not the emitter: it has no symbol {symbol}; name the object that `cargo build` makes", path.display())
+                write!(
+                    f,
+                    "{} is not the emitter: it has no symbol {symbol}; name the object that `cargo build` makes",
+                    path.display()
+                )
             }
             LoadError::Version { path, found, expected } => write!(
                 f,

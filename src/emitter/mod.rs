@@ -220,9 +220,8 @@ impl Emitter {
     ) -> (Status, i64) {
         let mut value = 0;
         // SAFETY: `raw` is open; `value` is valid for the call; the caller answers for 1.
-        let status = unsafe {
-            (self.api.invoke)(self.raw, callback, user_data, cookie, a as isize, b as isize, &mut value)
-        };
+        let status =
+            unsafe { (self.api.invoke)(self.raw, callback, user_data, cookie, a as isize, b as isize, &mut value) };
         (status, value as i64)
     }
 
@@ -243,9 +242,7 @@ impl Emitter {
         let (mut calls, mut kept) = (0, 0);
         // SAFETY: `raw` is open; `calls` and `kept` are valid for the call; the caller answers for 1.
         let status = unsafe {
-            (self.api.enumerate)(
-                self.raw, callback, user_data, cookie, count, lparam as isize, &mut calls, &mut kept,
-            )
+            (self.api.enumerate)(self.raw, callback, user_data, cookie, count, lparam as isize, &mut calls, &mut kept)
         };
         (status, calls, kept)
     }

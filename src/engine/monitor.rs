@@ -176,7 +176,8 @@ pub(crate) fn deadlock(program: &Program, events: &[Event], unfinished: &[Thread
         let Some(op) = step(program, *id).map(|s| &s.op) else { continue };
         proof.push(*at);
         let names: Vec<_> = op.callbacks().iter().map(|id| program.callback_name(*id)).collect();
-        let inside = frames.get(thread).and_then(|f| f.last()).map(|id| format!(", inside `{}`,", program.callback_name(*id)));
+        let inside =
+            frames.get(thread).and_then(|f| f.last()).map(|id| format!(", inside `{}`,", program.callback_name(*id)));
         let mut sentence = format!(
             "{}{} waits in `{}`",
             thread.name(),

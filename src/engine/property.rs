@@ -9,7 +9,9 @@ use super::{Engine, found, minimise, no_verdict, range};
 use crate::ledger::ViolationKind;
 use crate::program::{Program, generate};
 use crate::subject::Subject;
-use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{
+    Config, FileFailurePersistence, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
+};
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -47,12 +49,8 @@ impl Engine for Property {
             let path: &'static str = Box::leak(path.display().to_string().into_boxed_str());
             Box::new(FileFailurePersistence::Direct(path)) as Box<_>
         });
-        let config = Config {
-            cases: self.cases,
-            failure_persistence: persistence,
-            max_shrink_iters: 400,
-            ..Config::default()
-        };
+        let config =
+            Config { cases: self.cases, failure_persistence: persistence, max_shrink_iters: 400, ..Config::default() };
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));

@@ -89,7 +89,12 @@ impl Report {
 
 impl Finding {
     /// The first broken rule of a run, or the first of these kinds if there is one.
-    pub(super) fn of(subject: &str, program: &Program, outcome: &Outcome, prefer: Option<ViolationKind>) -> Option<Self> {
+    pub(super) fn of(
+        subject: &str,
+        program: &Program,
+        outcome: &Outcome,
+        prefer: Option<ViolationKind>,
+    ) -> Option<Self> {
         let violations = &outcome.verdict.violations;
         let violation = violations.iter().find(|v| Some(v.kind) == prefer).or(violations.first())?;
         let mut program = program.clone();

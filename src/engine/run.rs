@@ -10,12 +10,13 @@ use super::gates::{Gates, Passed};
 use super::monitor::{self, Watched};
 use crate::ledger::witness::{Call, Witness};
 use crate::ledger::{
-    Answer, Contract, Event, EventKind, Ledger, Quarantine, RunId, Section, StepId, ThreadNo, Verdict, judge, log, quarantine,
+    Answer, Contract, Event, EventKind, Ledger, Quarantine, RunId, Section, StepId, ThreadNo, Verdict, judge, log,
+    quarantine,
 };
 use crate::program::{Args, CallbackId, GateId, Hostile, Kind, Op, Program, Site, Step};
 use crate::subject::{OpenError, Session, Subject};
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, thread};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
@@ -106,6 +107,11 @@ impl Env {
     /// The run as an integer that C can carry as a pointer and hand back; never 0, never an address.
     pub fn to_bits(&self) -> u64 {
         self.run.to_bits()
+    }
+
+    /// The program that is about to run; `None` once the run is over.
+    pub(crate) fn program(&self) -> Option<Program> {
+        Ledger::find(self.run)?.with_run(self.run, |run| run.program.clone())
     }
 }
 
@@ -324,7 +330,8 @@ impl Run {
             scope.enter();
         }
         DEPTH.set(0);
-        let seed = self.options.disturb.map_or(0, |seed| (seed ^ u64::from(no.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
+        let seed =
+            self.options.disturb.map_or(0, |seed| (seed ^ u64::from(no.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
         DISTURB.set(seed);
         let result = catch_unwind(AssertUnwindSafe(f));
         quarantine::Scope::leave();
@@ -465,6 +472,7 @@ impl Run {
             Kind::Sum => call.a.wrapping_add(call.b),
             Kind::Counting => call.a.wrapping_add(call.b).wrapping_add(i64::from(nth)),
         };
+        self.disturb(); // user code takes its time
         for (i, step) in it.body.iter().enumerate() {
             if step.nth.is_some_and(|n| n != nth) {
                 continue;
@@ -636,7 +644,8 @@ impl Run {
                     let run = self;
                     let panicked = lock(&run.panicked).take();
                     let program = run.program.clone();
-                    let churn = (run.anonymous_made.load(Ordering::Relaxed), run.anonymous_dropped.load(Ordering::Relaxed));
+                    let churn =
+                        (run.anonymous_made.load(Ordering::Relaxed), run.anonymous_dropped.load(Ordering::Relaxed));
                     run.ledger.close();
                     run.let_go();
                     if let Some(panicked) = panicked {

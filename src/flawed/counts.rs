@@ -4,8 +4,8 @@ use crate::emitter::Event;
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Turned, Witness};
 use crate::program::Site;
-use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
-use crate::subject::locked::{Late, Map, Thread, this_thread};
+use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
+use crate::subject::locked::{Late, Map};
 use crate::sync::{Arc, Mutex, MutexGuard};
 use std::ffi::c_void;
 use std::panic::resume_unwind;
@@ -45,11 +45,11 @@ struct Inner {
     defect: Defect,
     map: Map,
     /// The callback that was entered last and not left, and its thread.
-    executing: Mutex<Option<(Thread, Key)>>,
+    executing: Mutex<Option<(ThreadTag, Key)>>,
 }
 
 impl Inner {
-    fn executing(&self) -> MutexGuard<'_, Option<(Thread, Key)>> {
+    fn executing(&self) -> MutexGuard<'_, Option<(ThreadTag, Key)>> {
         self.executing.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -105,7 +105,7 @@ impl Keeper for Counted {
                 Answer::Quiescent
             }
             Defect::StillListed => {
-                if *self.inner.executing() == Some((this_thread(), key)) {
+                if *self.inner.executing() == Some((ThreadTag::here(), key)) {
                     return Answer::Deferred;
                 }
                 entry.wait_until_empty();
@@ -118,7 +118,7 @@ impl Keeper for Counted {
             }
             Defect::OneThreadId => {
                 entry.revoke();
-                if *self.inner.executing() == Some((this_thread(), key)) {
+                if *self.inner.executing() == Some((ThreadTag::here(), key)) {
                     return Answer::Deferred;
                 }
                 entry.wait_until_empty();
@@ -146,7 +146,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
         return 0;
     }
     let key = user_data.addr();
-    let outer = inner.executing().replace((this_thread(), key));
+    let outer = inner.executing().replace((ThreadTag::here(), key));
     let result = inner.map.get(key).ok_or(Late).and_then(|entry| entry.call(&delivery));
     *inner.executing() = outer;
     match result {

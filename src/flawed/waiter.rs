@@ -7,9 +7,8 @@ use crate::emitter::Event;
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Probe, Witness};
 use crate::program::Site;
-use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
+use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
 use crate::subject::locked::Panic;
-use crate::sync::thread::{ThreadId, current};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -39,7 +38,7 @@ struct Block {
 
 #[derive(Default)]
 struct State {
-    inside: Vec<ThreadId>,
+    inside: Vec<ThreadTag>,
     /// Revoked by a thread that was inside: the last to leave frees the block.
     orphaned: bool,
 }
@@ -99,9 +98,9 @@ impl Keeper for WaiterFrees {
             // SAFETY: from `Box::into_raw` in `keep`; taken out of the map, so nobody else frees it.
             let block = unsafe { &*block };
             let mut state = block.lock();
-            if state.inside.contains(&current().id()) {
+            if state.inside.contains(&ThreadTag::here()) {
                 state.orphaned = true;
-                return Answer::Deferred;
+                return Answer::Done; // claims nothing: other threads may be inside as well
             }
             while !state.inside.is_empty() {
                 state = block.idle.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -127,7 +126,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
         let block = std::ptr::with_exposed_provenance::<Block>(address);
         // SAFETY: listed, so alive; counted in while the map's lock keeps it listed.
         let block = unsafe { &*block };
-        block.lock().inside.push(current().id());
+        block.lock().inside.push(ThreadTag::here());
         Some(block)
     });
     let Some(block) = entered else {
@@ -139,7 +138,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
     delivery.pass(Site::BeforeRelease);
     let orphaned = {
         let mut state = block.lock();
-        if let Some(at) = state.inside.iter().rposition(|t| *t == current().id()) {
+        if let Some(at) = state.inside.iter().rposition(|t| *t == ThreadTag::here()) {
             state.inside.remove(at);
         }
         state.orphaned && state.inside.is_empty()

@@ -192,7 +192,8 @@ impl<'a> Judge<'a> {
                     && self.closing.is_none()
                     && !spent
                     && !self.program.hostile.contains(&Hostile::WrongUserData);
-                let firing = Firing { target: *id, at, entered: 0, late: None, turned_away: false, value: None, unwound: false };
+                let firing =
+                    Firing { target: *id, at, entered: 0, late: None, turned_away: false, value: None, unwound: false };
                 self.firings.insert(cookie, firing);
             }
             Op::Revoke(id) | Op::RevokeAndWait(id) | Op::Release(id) | Op::Unsubscribe(id) | Op::Replace(id, _) => {
@@ -280,7 +281,10 @@ impl<'a> Judge<'a> {
                 };
                 if firing.entered as i64 != calls || (!stops && calls != i64::from(*count)) {
                     self.violated(ViolationKind::LostCall, Some(id), vec![open.at, at], |name| {
-                        format!("an enumeration of {count} items answered {calls} calls and ran `{name}` {} times", firing.entered)
+                        format!(
+                            "an enumeration of {count} items answered {calls} calls and ran `{name}` {} times",
+                            firing.entered
+                        )
                     });
                 }
             }
@@ -349,7 +353,7 @@ impl<'a> Judge<'a> {
         let target = self.firings.get(&cookie).map(|f| (f.target, f.at));
         if id.0 as usize >= self.known.len() {
             if misdirected {
-                return; // the library's doing
+                return;
             }
             let (target, fired) = target.unzip();
             let proof = fired.into_iter().chain([at]).collect();
@@ -406,7 +410,11 @@ impl<'a> Judge<'a> {
         }
         if let Some(frame) = overlap {
             self.violated(ViolationKind::ConcurrentFnMut, Some(id), vec![frame.at, at], |name| {
-                format!("`{name}` is an FnMut and was entered on {} while {} was in it", thread.name(), frame.thread.name())
+                format!(
+                    "`{name}` is an FnMut and was entered on {} while {} was in it",
+                    thread.name(),
+                    frame.thread.name()
+                )
             });
         }
         if away {

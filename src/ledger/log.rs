@@ -8,8 +8,8 @@
 
 use super::event::{Event, EventKind, ThreadNo};
 use crate::engine::run::Run;
-use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::cell::Cell;
 use std::ptr;
 

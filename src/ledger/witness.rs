@@ -89,7 +89,8 @@ impl Witness {
         let Some((ledger, run)) = self.ledger() else { return 0 };
         let callback = self.callback();
         if self.anonymous {
-            // A churned callback is never fired by anybody, so this is another callback's call.
+            // A churned callback is never fired by anybody, so this is another callback's call, unless the library has
+            // mixed its user data up by itself.
             let (callback, misdirected) = (CallbackId(u8::MAX), call.misdirected);
             ledger.report_here(run, EventKind::Enter { callback, cookie: call.cookie, misdirected });
             return 0;

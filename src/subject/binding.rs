@@ -58,6 +58,11 @@ impl EmitterSubject {
         EmitterSubject { name: name.into(), mode, api, keeper, offer }
     }
 
+    /// The library's mode.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// It makes promises under these switches too.
     #[must_use]
     pub fn withstands(mut self, hostile: &[Hostile]) -> Self {
@@ -84,9 +89,8 @@ impl EmitterSubject {
 fn verbs(mode: Mode) -> VerbSet {
     use Verb::*;
     let gates = VerbSet::of(&[Hold, Open, Reach, Stall, Return, Panic, Exclusive, Confined, Shutdown]);
-    let retained = VerbSet::of(&[
-        Register, Fire, Send, Post, Barrier, Revoke, RevokeAndWait, Release, Unsubscribe, Forget, Churn,
-    ]);
+    let retained =
+        VerbSet::of(&[Register, Fire, Send, Post, Barrier, Revoke, RevokeAndWait, Release, Unsubscribe, Forget, Churn]);
     match mode {
         Mode::Scoped => gates.union(VerbSet::of(&[Invoke, Enumerate, Fire])),
         Mode::Replace => gates.union(retained).union(VerbSet::of(&[Replace])),

@@ -46,13 +46,7 @@ const LOCKED_SITES: &[Site] = &[Site::BeforeAcquire, Site::AfterAcquire, Site::B
 
 /// Every bundled subject: `registry/MODE` and `locked/MODE` over the library that `api` names, then the flawed ones.
 pub fn every(api: &'static Api) -> Vec<Bundled> {
-    let mut all = Vec::new();
-    for mode in Mode::ALL {
-        let subject = EmitterSubject::new(format!("registry/{}", mode.name()), mode, api, |_, mode| {
-            Box::new(RegistryKeeper::new(mode == Mode::Once))
-        });
-        all.push(Bundled { subject: subject.withstands(WITHSTOOD).with_sites(REGISTRY_SITES), flaw: None });
-    }
+    let mut all = registry("registry", api);
     for mode in Mode::ALL {
         let subject = EmitterSubject::new(format!("locked/{}", mode.name()), mode, api, |env, mode| {
             Box::new(LockedKeeper::new(env.to_bits(), mode == Mode::Once))
@@ -61,6 +55,22 @@ pub fn every(api: &'static Api) -> Vec<Bundled> {
     }
     all.extend(FLAWS.iter().map(|flaw| Bundled { subject: flaw.subject(api), flaw: Some(flaw) }));
     all
+}
+
+/// `loaded/registry/MODE`: the registry over a library that was loaded at run time, under names of their own, so that one
+/// gate runs both.
+pub fn loaded(api: &'static Api) -> Vec<Bundled> {
+    registry("loaded/registry", api)
+}
+
+fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
+    let bundled = |mode: &Mode| {
+        let subject = EmitterSubject::new(format!("{prefix}/{}", mode.name()), *mode, api, |_, mode| {
+            Box::new(RegistryKeeper::new(mode == Mode::Once))
+        });
+        Bundled { subject: subject.withstands(WITHSTOOD).with_sites(REGISTRY_SITES), flaw: None }
+    };
+    Mode::ALL.iter().map(bundled).collect()
 }
 
 /// The bundled subject with this name.

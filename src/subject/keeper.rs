@@ -8,7 +8,8 @@ use crate::emitter::{Callback, Destroy, Event};
 use crate::engine::run;
 use crate::ledger::{Answer, Call, RunId, Turned, Witness};
 use crate::program::Site;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 
@@ -144,6 +145,25 @@ pub fn careful(witness: Witness, once: bool) -> Box<Closure> {
         }
         witness.call(call)
     })
+}
+
+/// A thread, for as long as the process lives: never given out twice (S58), and to be had from the destructors of
+/// thread-locals too, where std's own id is gone (S57).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadTag(u64);
+
+impl ThreadTag {
+    /// The calling thread.
+    pub fn here() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        thread_local! {
+            static TAG: Cell<u64> = const { Cell::new(0) };
+        }
+        if TAG.get() == 0 {
+            TAG.set(NEXT.fetch_add(1, Ordering::Relaxed)); // only distinct numbers are wanted
+        }
+        ThreadTag(TAG.get())
+    }
 }
 
 /// Keepers by run, for trampolines whose user data is only a number.

@@ -4,12 +4,11 @@
 //! [`Entry`] is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
 //! around it.
 
-use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
+use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
 use crate::emitter::Event;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::sync::{Arc, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
-use std::cell::Cell;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
@@ -40,27 +39,11 @@ struct State {
     closure: Option<Arc<Closure>>,
     revoked: bool,
     /// One for each call in flight.
-    inside: Vec<Thread>,
+    inside: Vec<ThreadTag>,
     /// Threads that have waited from inside: nobody who waits from inside waits for them.
-    excused: Vec<Thread>,
+    excused: Vec<ThreadTag>,
     /// The closure is being dropped, by this thread.
-    dropping: Option<Thread>,
-}
-
-/// A thread, by a number that is never given out twice (S58). Not std's: that cannot be asked for while a thread's locals are
-/// being destroyed, and some libraries call then.
-pub(crate) type Thread = u64;
-
-/// The calling thread.
-pub(crate) fn this_thread() -> Thread {
-    thread_local! {
-        static ME: Cell<Thread> = const { Cell::new(0) };
-    }
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    if ME.get() == 0 {
-        ME.set(LAST.fetch_add(1, Ordering::Relaxed) + 1); // only distinct numbers are wanted
-    }
-    ME.get()
+    dropping: Option<ThreadTag>,
 }
 
 /// The call came after the entry was revoked.
@@ -148,7 +131,7 @@ impl Entry {
 
     /// Runs the closure, unless revoked. A panic of it is handed back.
     pub(crate) fn call(&self, delivery: &Delivery) -> Result<Result<i64, Panic>, Late> {
-        let me = this_thread();
+        let me = ThreadTag::here();
         let closure = {
             let mut state = self.lock();
             if state.revoked {
@@ -190,7 +173,7 @@ impl Entry {
 
     /// No call starts from now on, and none is running on another thread when this returns.
     pub(crate) fn revoke_and_wait(&self) -> Answer {
-        let me = this_thread();
+        let me = ThreadTag::here();
         self.revoke();
         let mut state = self.lock();
         let inside = state.inside.contains(&me);
@@ -230,7 +213,7 @@ impl Entry {
             return;
         }
         let closure = state.closure.take();
-        state.dropping = Some(this_thread());
+        state.dropping = Some(ThreadTag::here());
         drop(state);
         // A destructor that panics must not leave the waiters waiting.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));

@@ -8,7 +8,7 @@
 //! comes to no harm is what the engines check), and which verbs a subject offers.
 
 mod error;
-mod nearest;
+pub(crate) mod nearest;
 mod parse;
 mod print;
 mod values;

@@ -21,7 +21,7 @@ pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
 }
 
 /// How many single-character insertions, deletions, replacements and swaps of neighbours lead from one to the other.
-fn distance(from: &[char], to: &str) -> usize {
+pub(crate) fn distance(from: &[char], to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=to.len()).collect();

@@ -1,0 +1,82 @@
+//! `latecall gate`.
+
+use super::{Common, Failure, executable, out, style};
+use latecall::gate::exit_code;
+use latecall::gate::{CheckResult, Gate, Selection};
+use latecall::report::progress::Progress;
+use latecall::report::{Collected, Reporter, json, terminal};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only subjects whose name matches: `*` stands for any characters, `?` for one; may be given several times
+    #[arg(long = "subject", value_name = "PATTERN")]
+    subjects: Vec<String>,
+    /// Only engines whose name matches; may be given several times
+    #[arg(long = "engine", value_name = "PATTERN")]
+    engines: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+    /// How many checks run at once [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Write one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Write each finding's program to a file in this directory
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let selection = Selection {
+        subjects: arguments.subjects,
+        engines: arguments.engines,
+        seed: arguments.common.seed,
+        budget: arguments.common.budget.into(),
+        library: arguments.common.library(),
+    };
+    if let Some(directory) = &arguments.save {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Failure::usage(format!("--save: {} cannot be made: {error}", directory.display())))?;
+    }
+    let mut gate = Gate::new(selection.checks()?, executable()?);
+    if let Some(jobs) = arguments.jobs {
+        gate.jobs = usize::from(jobs);
+    }
+    let mut collected = Collected::default();
+    let mut progress = Progress::new();
+    let mut not_saved = None;
+    let summary = gate.run(&mut |event| {
+        progress.event(&event);
+        collected.event(&event);
+        if let (latecall::gate::Event::CheckFinished { result, .. }, Some(directory)) = (&event, &arguments.save) {
+            if let Err(error) = save(directory, result) {
+                not_saved.get_or_insert(error);
+            }
+        }
+    });
+    out::print(&if arguments.json {
+        json::gate(&collected.results, &summary)
+    } else {
+        terminal::gate(&collected.results, &summary, style())
+    })?;
+    match not_saved {
+        Some(error) if summary.exit_code == exit_code::SOUND => Err(Failure::harness(error)),
+        Some(error) => {
+            out::complain(&error);
+            Ok(summary.exit_code)
+        }
+        None => Ok(summary.exit_code),
+    }
+}
+
+/// `flawed/no-wait` by stress becomes `flawed-no-wait.stress.latecall`.
+fn save(directory: &Path, result: &CheckResult) -> Result<(), String> {
+    let Some(finding) = &result.report.finding else { return Ok(()) };
+    let name = format!("{}.{}.latecall", result.check.subject.replace('/', "-"), result.check.engine);
+    let path = directory.join(name);
+    let why = finding.violation.to_string().replace('\n', " ");
+    let text = format!("# {why}\n# Found by {}; {}.\n{}", result.check.engine, result.report.bounded_by, finding.program);
+    std::fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+}

@@ -1,0 +1,116 @@
+//! How much each engine does.
+//!
+//! A flaw that an engine has to convict gets ten times what a sound subject gets: the engine stops at its first finding,
+//! so what is not needed is not spent, and a flaw is missed only when the engine is really unable to find it.
+
+use crate::engine::Engine;
+use crate::engine::property::Property;
+use crate::engine::replay::Replay;
+use crate::engine::stress::Stress;
+use crate::flawed::Flaw;
+use crate::program::Program;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// How much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// A few seconds for everything: does it work at all?
+    Quick,
+    /// Under a minute for everything on two cores: what every change is checked with.
+    #[default]
+    Normal,
+    /// Some tens of minutes for everything: before a release, or overnight.
+    Deep,
+}
+
+impl Budget {
+    /// All budgets, the smallest first.
+    pub const ALL: [Budget; 3] = [Budget::Quick, Budget::Normal, Budget::Deep];
+
+    /// Its name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Budget::Quick => "quick",
+            Budget::Normal => "normal",
+            Budget::Deep => "deep",
+        }
+    }
+
+    /// The budget with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|budget| budget.name() == name)
+    }
+
+    /// How often the replay engine runs each program.
+    pub const fn repeat(self) -> u32 {
+        match self {
+            Budget::Quick => 1,
+            Budget::Normal => 3,
+            Budget::Deep => 50,
+        }
+    }
+
+    /// How many programs the property engine makes for a sound subject.
+    pub const fn cases(self) -> u32 {
+        match self {
+            Budget::Quick => 60,
+            Budget::Normal => 600,
+            Budget::Deep => 60_000,
+        }
+    }
+
+    /// For how long the stress engine works on a sound subject.
+    pub const fn stress(self) -> Duration {
+        Duration::from_millis(match self {
+            Budget::Quick => 100,
+            Budget::Normal => 900,
+            Budget::Deep => 60_000,
+        })
+    }
+
+    /// How long a check may take, whatever it does, before it counts as hung: far more than it needs.
+    pub const fn limit(self) -> Duration {
+        Duration::from_secs(match self {
+            Budget::Quick => 120,
+            Budget::Normal => 180,
+            Budget::Deep => 3600,
+        })
+    }
+
+    /// What bounds the search on a sound subject, in words.
+    pub fn bounds(self) -> String {
+        format!(
+            "budget {self} (for each sound subject the seed programs as written, {} generated programs, and {} ms of \
+             disturbed ones)",
+            self.cases(),
+            self.stress().as_millis()
+        )
+    }
+
+    /// The engine with this name, with this budget. `programs` are for those that replay.
+    pub(super) fn engine(
+        self,
+        name: &str,
+        seed: u64,
+        flaw: Option<&Flaw>,
+        programs: impl FnOnce() -> Vec<Program>,
+    ) -> Option<Box<dyn Engine>> {
+        let must_convict = flaw.is_some_and(|flaw| flaw.convicted_by.contains(&name));
+        let more = if must_convict { 10 } else { 1 };
+        match name {
+            "replay" => Some(Box::new(Replay { programs: programs(), repeat: self.repeat() })),
+            "property" => Some(Box::new(Property { cases: self.cases() * more, seed, seeds: None })),
+            "stress" => Some(Box::new(Stress { time: self.stress() * more, seed, ..Stress::default() })),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,216 @@
+//! One check: one engine on one subject. The gate runs each in a process of its own (`child`); this is what that process
+//! does, and it can be done here as well.
+
+use super::Budget;
+use super::select;
+use super::verdict::Expected;
+use crate::engine::report::Report;
+use crate::engine::run::{Env, Options, execute};
+use crate::engine::replay::Replay;
+use crate::engine::stress::Stress;
+use crate::engine::{Engine, timeline};
+use crate::flawed::{FLAWS, Flaw};
+use crate::ledger::Contract;
+use crate::program::Program;
+use crate::program::seeds::{SEEDS, suits};
+use crate::subject::{Offer, OpenError, Session, Subject};
+use crate::sync::Mutex;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How often progress is told.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// A check: what the gate makes one process for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The subject, by name.
+    pub subject: String,
+    /// The engine, by name.
+    pub engine: String,
+    /// Where its generator starts.
+    pub seed: u64,
+    /// How much it does.
+    pub budget: Budget,
+    /// The C library that the subject binds.
+    pub library: Library,
+    /// What is known of the subject.
+    pub expected: Expected,
+}
+
+/// Where the C library comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Library {
+    /// Linked into this executable.
+    #[default]
+    Linked,
+    /// A shared object, loaded at run time.
+    Object(PathBuf),
+}
+
+/// How a check is conducted, beside what it checks.
+#[derive(Debug, Default)]
+pub struct Conduct {
+    /// This program only, instead of the engine's own.
+    pub program: Option<Program>,
+    /// How often that one is run.
+    pub repeat: u32,
+    /// Tell what happened in a run of it, also when it breaks no rule.
+    pub timeline: bool,
+    /// Where each program is written before it runs, so that it is known what ran when the process died.
+    pub announce: Option<File>,
+}
+
+/// What a check tells: lines of JSON on the standard output of its process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and most are reports")]
+pub enum Message {
+    /// How it goes.
+    Progress(Report),
+    /// What happened in a run, one line an event: see [`Conduct::timeline`].
+    Timeline(Vec<String>),
+    /// What was found. The last message.
+    Report(Report),
+}
+
+impl Check {
+    /// Runs the check in this process, and tells: progress, and in the end the report.
+    ///
+    /// Whatever the subject does to the process, it does to this one: see [`super::Gate`] for a safe distance.
+    pub fn run(&self, conduct: Conduct, tell: &mut dyn FnMut(Message)) -> Report {
+        let failed = |text: String| Report { error: Some(text), ..Report::new(&self.subject, &self.engine) };
+        let report = match select::find(&self.subject, &self.library) {
+            Err(error) => failed(error.to_string()),
+            Ok(bundled) => {
+                let subject = Announced {
+                    inner: &bundled.subject,
+                    to: conduct.announce.map(|file| Mutex::new(Announcer { file, last: None })),
+                };
+                match self.engine(bundled.flaw, &subject, &conduct.program) {
+                    None => failed(format!("there is no engine `{}`", self.engine)),
+                    Some(engine) => {
+                        let mut told: Option<Instant> = None;
+                        let mut watch = |report: &Report| {
+                            if told.is_none_or(|then| then.elapsed() >= EVERY) {
+                                told = Some(Instant::now());
+                                tell(Message::Progress(report.clone()));
+                            }
+                        };
+                        let report = match &conduct.program {
+                            None => engine.check(&subject, &mut watch),
+                            Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
+                        };
+                        if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean()) {
+                            if let Ok(outcome) = execute(&program, &subject, &Options::default()) {
+                                tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
+                            }
+                        }
+                        report
+                    }
+                }
+            }
+        };
+        tell(Message::Report(report.clone()));
+        report
+    }
+
+    fn engine(&self, flaw: Option<&Flaw>, subject: &dyn Subject, only: &Option<Program>) -> Option<Box<dyn Engine>> {
+        let programs = || if only.is_some() { Vec::new() } else { programs(flaw, subject) };
+        self.budget.engine(&self.engine, self.seed, flaw, programs)
+    }
+
+    /// One program only. The stress engine disturbs it; the others run it as it is.
+    fn run_program(
+        &self,
+        program: &Program,
+        repeat: u32,
+        subject: &dyn Subject,
+        watch: &mut dyn FnMut(&Report),
+    ) -> Report {
+        let mut report = if self.engine == "stress" {
+            Stress { repeat, seed: self.seed, ..Stress::default() }.check_program(program, subject)
+        } else {
+            Replay { programs: vec![program.clone()], repeat }.check(subject, watch)
+        };
+        report.engine.clone_from(&self.engine);
+        report.bounded_by = match repeat {
+            1 => "one run of one program".to_owned(),
+            n => format!("{n} runs of one program"),
+        };
+        report
+    }
+}
+
+/// What the replay engine runs on a subject: a flaw's own program first; then the seeds; and on sound subjects every flaw's
+/// program: what convicts the flawed ones must be harmless there.
+pub fn programs(flaw: Option<&Flaw>, subject: &dyn Subject) -> Vec<Program> {
+    let of_flaw = |flaw: &Flaw| {
+        Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
+    };
+    let own = flaw.map(of_flaw).into_iter();
+    let seeds = SEEDS.iter().map(|seed| seed.program());
+    let others = FLAWS.iter().filter(|_| flaw.is_none()).map(of_flaw);
+    own.chain(seeds).chain(others).filter(|program| suits(program, subject)).collect()
+}
+
+/// A subject that writes down which program is about to run on it.
+struct Announced<'a> {
+    inner: &'a dyn Subject,
+    to: Option<Mutex<Announcer>>,
+}
+
+struct Announcer {
+    file: File,
+    /// What was announced last: an engine runs a program many times.
+    last: Option<Program>,
+}
+
+impl Announcer {
+    /// One write, so that whoever reads the file afterwards finds it whole: eight bytes of length, then the text.
+    fn announce(&mut self, program: Program) {
+        if self.last.as_ref() == Some(&program) {
+            return;
+        }
+        let text = program.to_string();
+        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(text.as_bytes());
+        // Nothing better can be done when it fails: the check goes on, and only a crash's program would be unknown.
+        let _ = self.file.write_all_at(&bytes, 0);
+        self.last = Some(program);
+    }
+}
+
+/// The program that was announced last.
+pub(super) fn announced(file: &File) -> Option<Program> {
+    let mut length = [0; 8];
+    file.read_exact_at(&mut length, 0).ok()?;
+    let mut text = vec![0; usize::try_from(u64::from_le_bytes(length)).ok()?];
+    file.read_exact_at(&mut text, 8).ok()?;
+    Program::parse(std::str::from_utf8(&text).ok()?).ok()
+}
+
+impl Subject for Announced<'_> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn offer(&self) -> Offer {
+        self.inner.offer()
+    }
+
+    fn contract(&self) -> Contract {
+        self.inner.contract()
+    }
+
+    fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
+        if let (Some(to), Some(program)) = (&self.to, env.program()) {
+            to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program);
+        }
+        self.inner.open(env)
+    }
+}

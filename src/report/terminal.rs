@@ -1,0 +1,253 @@
+//! The gate's report for people: a table, each flaw with the smallest program that convicts it, what failed, and a last
+//! line that says what was found and what bounded the search.
+
+use super::wrap::wrap;
+use super::{Style, counted, finding, grouped, seconds, short};
+use crate::engine::report::Finding;
+use crate::gate::{CheckResult, CheckVerdict, Expected, Outcome, Summary};
+use comfy_table::{ContentArrangement, Table, presets};
+use std::fmt::Write;
+
+/// From this width on, numbers are written out.
+const WIDE: usize = 110;
+
+/// The whole report.
+pub fn gate(results: &[CheckResult], summary: &Summary, style: Style) -> String {
+    let mut out = String::new();
+    out += &table(results, style);
+    out += &flaws(results, style);
+    out += &failures(results, style);
+    out.push('\n');
+    out += &last_word(results, summary, style);
+    out
+}
+
+/// A row for each subject, a column for each engine.
+pub fn table(results: &[CheckResult], style: Style) -> String {
+    let engines = in_order(results.iter().map(|it| it.check.engine.as_str()));
+    let subjects = in_order(results.iter().map(|it| it.check.subject.as_str()));
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(std::iter::once("subject").chain(engines.iter().copied()));
+    for subject in subjects {
+        let cell = |engine: &&str| {
+            let of = |it: &&CheckResult| it.check.subject == subject && it.check.engine == **engine;
+            results.iter().find(of).map_or_else(String::new, |it| cell(it, style))
+        };
+        table.add_row(std::iter::once(subject.to_owned()).chain(engines.iter().map(cell)));
+    }
+    let columns = table.column_count();
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, u16::from(at + 1 < columns)));
+    }
+    let mut lines = table.lines().map(|line| line.trim_end().to_owned());
+    let header = lines.next().unwrap_or_default();
+    let mut out = format!("{header}\n{}\n", "─".repeat(header.chars().count().max(style.width.min(80))));
+    for line in lines {
+        out += &paint(&line, style);
+        out.push('\n');
+    }
+    out += &wrap(
+        "Each cell: the verdict, then programs / events run. `–`: a defect that this engine need not find, and did not.",
+        style.width,
+        "",
+    );
+    out.push('\n');
+    out
+}
+
+fn cell(it: &CheckResult, style: Style) -> String {
+    let word = word(&it.verdict);
+    let (programs, events) = (it.report.programs, it.report.events);
+    if style.width >= WIDE {
+        format!("{word:<9} {:>6} / {:<9}", grouped(programs), grouped(events))
+    } else {
+        format!("{word:<9} {:>4}/{:<4}", short(programs), short(events))
+    }
+}
+
+/// A verdict in nine letters: what is as it should be in small ones.
+fn word(verdict: &CheckVerdict) -> &'static str {
+    match verdict {
+        CheckVerdict::Clean => "clean",
+        CheckVerdict::Convicted { .. } => "convicted",
+        CheckVerdict::NotRequired => "–",
+        CheckVerdict::NotConvicted => "MISSED",
+        CheckVerdict::WrongReason { .. } => "MISTAKEN",
+        CheckVerdict::Unsound { .. } => "UNSOUND",
+        CheckVerdict::Crashed => "CRASHED",
+        CheckVerdict::NothingRan => "NOTHING",
+        CheckVerdict::HarnessError { .. } => "ERROR",
+    }
+}
+
+/// Colours the verdicts in a line of the table.
+fn paint(line: &str, style: Style) -> String {
+    const GREEN: &[&str] = &["clean", "convicted"];
+    const RED: &[&str] = &["MISSED", "MISTAKEN", "UNSOUND", "CRASHED", "NOTHING", "ERROR"];
+    if !style.colour {
+        return line.to_owned();
+    }
+    let mut line = line.to_owned();
+    for (words, code) in [(GREEN, 32), (RED, 31)] {
+        for word in words {
+            line = line.replace(&format!(" {word} "), &format!(" \x1b[{code}m{word}\x1b[0m "));
+        }
+    }
+    line
+}
+
+/// Each flawed subject: its defect, of what it was convicted by which engines, and the smallest program.
+pub fn flaws(results: &[CheckResult], style: Style) -> String {
+    let mut out = String::new();
+    let flawed = |it: &&CheckResult| matches!(it.check.expected, Expected::Flawed { .. });
+    for subject in in_order(results.iter().filter(flawed).map(|it| it.check.subject.as_str())) {
+        let of: Vec<&CheckResult> = results.iter().filter(|it| it.check.subject == subject).collect();
+        let Some(Expected::Flawed { defect, .. }) = of.first().map(|it| &it.check.expected) else { continue };
+        if out.is_empty() {
+            out += "\nFlawed subjects: the defect, and the smallest program that convicts it\n";
+        }
+        let _ = writeln!(out, "\n{}", wrap(&format!("{subject}: {defect}"), style.width, "  ")); // writing to a string does not fail
+        let convictions: Vec<(&CheckResult, &Finding)> = of
+            .iter()
+            .filter(|it| matches!(it.verdict, CheckVerdict::Convicted { .. }))
+            .filter_map(|it| Some((*it, it.report.finding.as_ref()?)))
+            .collect();
+        let Some((by, smallest)) = convictions.iter().min_by_key(|(_, finding)| finding.steps) else {
+            out += "  not convicted\n";
+            continue;
+        };
+        let kinds: Vec<String> = in_order(convictions.iter().map(|(_, it)| it.violation.kind))
+            .into_iter()
+            .map(|kind| {
+                let engines = convictions.iter().filter(|(_, it)| it.violation.kind == kind);
+                let engines: Vec<&str> = engines.map(|(it, _)| it.check.engine.as_str()).collect();
+                format!("{kind} by {}", engines.join(", "))
+            })
+            .collect();
+        let line = format!("  convicted of {}", kinds.join("; of "));
+        let _ = writeln!(out, "{}", wrap(&line, style.width, "    ")); // as above
+        out += &finding::sentence(smallest, style, "  ");
+        out.push('\n');
+        let _ = writeln!(out, "  by {} in {}:", by.check.engine, counted(smallest.steps as u64, "step")); // as above
+        out += &finding::program(&smallest.program, "    ");
+    }
+    out
+}
+
+/// What is not as it should be, in full.
+pub fn failures(results: &[CheckResult], style: Style) -> String {
+    let mut out = String::new();
+    for it in results.iter().filter(|it| it.verdict.outcome() != Outcome::Sound) {
+        if out.is_empty() {
+            out += "\nFailed\n";
+        }
+        let line = format!("{} {}: {}", it.check.subject, it.check.engine, explained(it));
+        let _ = writeln!(out, "\n{}", wrap_lines(&line, style.width, "  ")); // writing to a string does not fail
+        if let (Some(finding), None) = (&it.report.finding, &it.report.error) {
+            out += &finding::whole(finding, style, "  ");
+        }
+    }
+    out
+}
+
+fn explained(it: &CheckResult) -> String {
+    match (&it.verdict, &it.check.expected) {
+        (CheckVerdict::NotConvicted, Expected::Flawed { convicted_of, .. }) => {
+            let kinds: Vec<String> = convicted_of.iter().map(ToString::to_string).collect();
+            format!(
+                "not convicted of {} in {} ({}), though this engine has to",
+                kinds.join(" or "),
+                counted(it.report.runs, "run"),
+                it.report.bounded_by
+            )
+        }
+        (CheckVerdict::NothingRan, _) => {
+            format!(
+                "nothing ran: the subject offers what none of {} needs",
+                counted(it.report.not_offered, "program")
+            )
+        }
+        (verdict, _) => verdict.to_string(),
+    }
+}
+
+/// Wraps each line; a text of several lines (a program, say) keeps them.
+fn wrap_lines(text: &str, width: usize, indent: &str) -> String {
+    let mut lines = text.lines();
+    let mut out = wrap(lines.next().unwrap_or_default(), width, indent);
+    for line in lines {
+        out.push('\n');
+        out += indent;
+        out += line;
+    }
+    out
+}
+
+/// What was found, and what bounded the search.
+pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> String {
+    let sound: Vec<&CheckResult> = results.iter().filter(|it| it.check.expected == Expected::Sound).collect();
+    let subjects = in_order(sound.iter().map(|it| it.check.subject.as_str())).len() as u64;
+    let flawed: Vec<&CheckResult> = results.iter().filter(|it| it.check.expected != Expected::Sound).collect();
+    let flaws = in_order(flawed.iter().map(|it| it.check.subject.as_str()));
+    let caught = flaws.iter().filter(|flaw| {
+        let mut of = flawed.iter().filter(|it| it.check.subject == **flaw);
+        of.clone().any(|it| matches!(it.verdict, CheckVerdict::Convicted { .. }))
+            && of.all(|it| it.verdict.outcome() == Outcome::Sound)
+    });
+    let mut said = Vec::new();
+    if !sound.is_empty() {
+        let sum = |which: fn(&CheckResult) -> u64| sound.iter().map(|it| which(it)).sum::<u64>();
+        let found = sound.iter().filter(|it| it.report.finding.is_some()).count();
+        let found = if found == 0 { "nothing found".to_owned() } else { counted(found as u64, "finding") };
+        said.push(format!(
+            "{found} in {} ({}, {}, {} defused) on {}",
+            counted(sum(|it| it.report.programs), "program"),
+            counted(sum(|it| it.report.runs), "run"),
+            counted(sum(|it| it.report.events), "event"),
+            counted(sum(|it| it.report.defused), "late call"),
+            counted(subjects, "sound subject"),
+        ));
+    }
+    if !flaws.is_empty() {
+        let (caught, all) = (caught.count(), flaws.len());
+        said.push(format!("{caught} of {all} flawed subjects convicted by every engine that has to"));
+    }
+    if let Some(check) = results.first().map(|it| &it.check) {
+        said.push(format!(
+            "bounded by {}, seed {}; not exhaustive, and no proof",
+            check.budget.bounds(),
+            check.seed
+        ));
+    }
+    let verdict = match summary.outcome {
+        Outcome::Sound => "As it should be".to_owned(),
+        Outcome::Unsound => format!("UNSOUND: {} failed", counted(summary.failed as u64, "check")),
+        Outcome::HarnessError => format!("HARNESS ERROR: {} without a verdict", counted(summary.failed as u64, "check")),
+        Outcome::NothingRan => "NOTHING RAN in some check".to_owned(),
+    };
+    let line = format!(
+        "{verdict}: {}. {}, {}, exit code {}.",
+        said.join("; "),
+        counted(summary.checks as u64, "check"),
+        seconds(summary.milliseconds),
+        summary.exit_code
+    );
+    let mut text = wrap(&line, style.width, "");
+    if style.colour {
+        let code = if summary.outcome == Outcome::Sound { 32 } else { 31 };
+        text = text.replacen(&verdict, &format!("\x1b[{code}m{verdict}\x1b[0m"), 1);
+    }
+    text.push('\n');
+    text
+}
+
+/// Each once, in the order of their first appearance.
+fn in_order<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    all.fold(Vec::new(), |mut seen, it| {
+        if !seen.contains(&it) {
+            seen.push(it);
+        }
+        seen
+    })
+}
