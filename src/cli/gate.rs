@@ -77,6 +77,7 @@ fn save(directory: &Path, result: &CheckResult) -> Result<(), String> {
     let name = format!("{}.{}.latecall", result.check.subject.replace('/', "-"), result.check.engine);
     let path = directory.join(name);
     let why = finding.violation.to_string().replace('\n', " ");
-    let text = format!("# {why}\n# Found by {}; {}.\n{}", result.check.engine, result.report.bounded_by, finding.program);
+    let text =
+        format!("# {why}\n# Found by {}; {}.\n{}", result.check.engine, result.report.bounded_by, finding.program);
     std::fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }

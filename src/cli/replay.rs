@@ -134,7 +134,8 @@ fn text(it: &Replayed, style: Style) -> String {
         }
     }
     if *gave_up > 0 {
-        let _ = writeln!(out, "  {gave_up} of its orders could not be had: see `gives up` in the timeline (--timeline)"); // as above
+        let _ =
+            writeln!(out, "  {gave_up} of its orders could not be had: see `gives up` in the timeline (--timeline)"); // as above
     }
     if let Some(lines) = &it.timeline {
         out += "  What happened:\n";

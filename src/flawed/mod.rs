@@ -80,7 +80,8 @@ pub static FLAWS: &[Flaw] = &[
         defect: "the owner frees at unsubscribe, and the destroy notify frees too",
         seen_in: "SQLite's xDestroy on a failed create_function (four projects); go-gst",
         mode: Mode::Deferred,
-        convicted_of: &[ViolationKind::DoubleDrop],
+        // The owner's free is the one too many: it can also come while a call is running.
+        convicted_of: &[ViolationKind::DoubleDrop, ViolationKind::FreedInFlight],
         convicted_by: ALL,
         program: include_str!("programs/freed-by-both.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release],

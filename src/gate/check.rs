@@ -4,9 +4,9 @@
 use super::Budget;
 use super::select;
 use super::verdict::Expected;
+use crate::engine::replay::Replay;
 use crate::engine::report::Report;
 use crate::engine::run::{Env, Options, execute};
-use crate::engine::replay::Replay;
 use crate::engine::stress::Stress;
 use crate::engine::{Engine, timeline};
 use crate::flawed::{FLAWS, Flaw};

@@ -166,9 +166,9 @@ fn attempt(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         None => {
             let status = child.0.wait()?;
             match status.signal() {
-                Some(libc::SIGKILL) => End::Broken(
-                    "its process was killed (SIGKILL): by somebody, or for want of memory".to_owned(),
-                ),
+                Some(libc::SIGKILL) => {
+                    End::Broken("its process was killed (SIGKILL): by somebody, or for want of memory".to_owned())
+                }
                 Some(signal) => End::Died(signal),
                 None if ended.report.is_some() => End::Reported,
                 None => End::Broken(format!("its process ended with {}{}", code(status), last_words(&mut words))),
@@ -257,13 +257,7 @@ fn last_words(words: &mut File) -> String {
 }
 
 /// The finding that a process died of a program.
-fn crashed(
-    executable: &Path,
-    check: &Check,
-    ask: Ask<'_>,
-    signal: i32,
-    program: Option<Program>,
-) -> Option<Finding> {
+fn crashed(executable: &Path, check: &Check, ask: Ask<'_>, signal: i32, program: Option<Program>) -> Option<Finding> {
     let mut program = program?;
     if ask.minimise {
         let began = Instant::now();

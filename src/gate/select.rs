@@ -1,8 +1,8 @@
 //! Which subjects and engines there are by name, and which of them a filter means.
 
+use super::Budget;
 use super::check::{Check, Library};
 use super::verdict::Expected;
-use super::Budget;
 use crate::emitter::{Api, LoadError, bundled_object};
 use crate::engine::ENGINES;
 use crate::program::text::nearest;

@@ -38,7 +38,8 @@ pub fn whole(finding: &Finding, style: Style, indent: &str) -> String {
         let _ = writeln!(out, "{indent}What happened (`>` proves it):"); // as above
         out += &timeline(&finding.timeline, &finding.violation.proof, &format!("{indent}  "));
     }
-    let _ = writeln!(out, "{indent}Program, {} (`latecall replay` runs it):", super::counted(finding.steps as u64, "step")); // as above
+    let _ =
+        writeln!(out, "{indent}Program, {} (`latecall replay` runs it):", super::counted(finding.steps as u64, "step")); // as above
     out += &program(&finding.program, &format!("{indent}  "));
     out
 }

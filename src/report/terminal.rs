@@ -163,10 +163,7 @@ fn explained(it: &CheckResult) -> String {
             )
         }
         (CheckVerdict::NothingRan, _) => {
-            format!(
-                "nothing ran: the subject offers what none of {} needs",
-                counted(it.report.not_offered, "program")
-            )
+            format!("nothing ran: the subject offers what none of {} needs", counted(it.report.not_offered, "program"))
         }
         (verdict, _) => verdict.to_string(),
     }
@@ -214,16 +211,14 @@ pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> St
         said.push(format!("{caught} of {all} flawed subjects convicted by every engine that has to"));
     }
     if let Some(check) = results.first().map(|it| &it.check) {
-        said.push(format!(
-            "bounded by {}, seed {}; not exhaustive, and no proof",
-            check.budget.bounds(),
-            check.seed
-        ));
+        said.push(format!("bounded by {}, seed {}; not exhaustive, and no proof", check.budget.bounds(), check.seed));
     }
     let verdict = match summary.outcome {
         Outcome::Sound => "As it should be".to_owned(),
         Outcome::Unsound => format!("UNSOUND: {} failed", counted(summary.failed as u64, "check")),
-        Outcome::HarnessError => format!("HARNESS ERROR: {} without a verdict", counted(summary.failed as u64, "check")),
+        Outcome::HarnessError => {
+            format!("HARNESS ERROR: {} without a verdict", counted(summary.failed as u64, "check"))
+        }
         Outcome::NothingRan => "NOTHING RAN in some check".to_owned(),
     };
     let line = format!(
