@@ -57,7 +57,7 @@ impl Engine for Stress {
                 continue;
             }
             // Overlapping calls are what this engine is good at: let them matter more often than generated programs do.
-            if range.verbs.contains(Verb::Exclusive) && random.next() % 4 == 0 {
+            if range.verbs.contains(Verb::Exclusive) && random.next().is_multiple_of(4) {
                 program.callbacks.iter_mut().filter(|c| c.body.is_empty()).for_each(|c| c.exclusive = true);
             }
             for n in 0..self.repeat {

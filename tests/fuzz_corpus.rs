@@ -1,0 +1,106 @@
+//! The committed fuzz corpus, replayed without a fuzzer: every input is clean on every sound subject, the same inputs convict
+//! flawed subjects, and every text either prints back to itself or is refused at a place.
+
+use latecall::emitter::Api;
+use latecall::engine::fuzz::{self, Input, Subjects};
+use latecall::flawed::FLAWS;
+use latecall::ledger::{Quarantine, ViolationKind};
+use latecall::program::{Verb, VerbSet};
+use latecall::subject::Subject;
+use std::path::Path;
+
+#[global_allocator]
+static ALLOCATOR: Quarantine = Quarantine::new();
+
+/// The inputs of a target, by file name.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let listed = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut inputs: Vec<_> = listed
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    inputs.sort();
+    assert!(inputs.len() >= 10, "{}: {} inputs: nothing is replayed", folder.display(), inputs.len());
+    inputs
+}
+
+#[test]
+fn every_program_is_clean_on_every_sound_subject() {
+    let subjects = Subjects::sound();
+    let (mut calls, mut defused) = (0, 0);
+    for (name, bytes) in corpus("programs") {
+        for subject in subjects.iter() {
+            // What a fuzzer's first byte chooses is here every subject in turn.
+            let input = Input::new(subject, bytes.get(1..).unwrap_or_default());
+            let outcome = input.check().unwrap_or_else(|failure| panic!("corpus/programs/{name}: {failure}"));
+            calls += outcome.verdict.calls;
+            defused += outcome.verdict.defused;
+        }
+    }
+    // A corpus in which nothing happens would be clean too.
+    assert!(calls > 1000, "{calls} calls");
+    assert!(defused > 50, "{defused} late calls");
+}
+
+#[test]
+fn the_corpus_reaches_every_subject_and_every_verb() {
+    let subjects = Subjects::sound();
+    let corpus = corpus("programs");
+    let inputs: Vec<Input<'_>> = corpus.iter().filter_map(|(_, bytes)| subjects.input(bytes)).collect();
+    let idle: Vec<&str> = subjects
+        .iter()
+        .map(Subject::name)
+        .filter(|name| inputs.iter().all(|it| it.subject().name() != *name))
+        .collect();
+    assert!(idle.is_empty(), "no input chooses {idle:?}");
+    let used = inputs.iter().fold(VerbSet::default(), |used, input| used.union(input.program().verbs()));
+    let offered = subjects.iter().fold(VerbSet::default(), |all, it| all.union(it.offer().verbs));
+    // `shutdown` is generated in `after` only; it counts like any other.
+    let unused = offered.minus(used);
+    assert!(unused.is_empty(), "no input uses {:?}", unused.iter().map(Verb::name).collect::<Vec<_>>());
+}
+
+/// The replay is able to fail: the same inputs convict what is flawed.
+#[test]
+fn some_programs_convict_flawed_subjects() {
+    let corpus = corpus("programs");
+    let mut convicted = Vec::new();
+    for flaw in FLAWS {
+        // One that crashes would take this process along; a deadlock leaves its threads behind and takes half a second.
+        if flaw.crashes || flaw.convicted_of.contains(&ViolationKind::Deadlock) {
+            continue;
+        }
+        let subject = flaw.subject(Api::linked());
+        let found = corpus.iter().find_map(|(_, bytes)| {
+            let failure = Input::new(&subject, bytes.get(1..)?).check().err()?;
+            let verdict = &failure.outcome.as_ref().ok()?.verdict;
+            flaw.convicted_of.iter().any(|kind| verdict.has(*kind)).then(|| failure.to_string())
+        });
+        if let Some(report) = found {
+            // Whoever reads the panic of a fuzz target needs all of it.
+            assert!(report.starts_with(&format!("{} is convicted\n", flaw.name)), "{report}");
+            assert!(report.contains(&format!("\nsubject {}\n", flaw.name)), "{report}");
+            assert!(report.contains("\nwhat happened:\n"), "{report}");
+            convicted.push(flaw.name);
+        }
+    }
+    assert!(convicted.contains(&"flawed/raw-box"), "{convicted:?}");
+    assert!(convicted.len() >= 6, "{convicted:?}");
+}
+
+#[test]
+fn every_text_is_a_program_that_prints_back_or_is_refused() {
+    let programs = corpus("parser").iter().filter(|(_, bytes)| fuzz::parser(bytes)).count();
+    assert!(programs >= 5, "only {programs} texts are programs");
+}
+
+#[test]
+fn an_unknown_subject_is_refused_with_the_names_there_are() {
+    let refused = Subjects::named("flawed/raw-bo").unwrap_err().to_string();
+    for name in ["flawed/raw-bo:", "registry/waits", "locked/table", "flawed/raw-box"] {
+        assert!(refused.contains(name), "{refused}");
+    }
+}
