@@ -15,7 +15,7 @@ use latecall::gate::exit_code;
 use latecall::gate::{Budget, Library, SelectError};
 use latecall::report::Style;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Finds late calls: a C library that keeps a callback and calls it after the Rust side freed it.
 ///
@@ -88,8 +88,13 @@ impl From<BudgetName> for Budget {
 
 impl Common {
     fn library(&self) -> Library {
-        self.emitter.clone().map_or(Library::Linked, Library::Object)
+        library(self.emitter.as_deref())
     }
+}
+
+/// A name without a directory is a file here, too; the loader would look for it elsewhere.
+fn library(emitter: Option<&Path>) -> Library {
+    emitter.map_or(Library::Linked, |path| Library::Object(Path::new(".").join(path)))
 }
 
 /// Why a command ends before it has run anything: the exit code, and what to tell.

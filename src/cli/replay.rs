@@ -1,6 +1,6 @@
 //! `latecall replay`: programs from files, each in a process of its own, and what happened.
 
-use super::{Failure, executable, files, out, style};
+use super::{Failure, executable, files, library, out, style};
 use latecall::engine::report::Report;
 use latecall::engine::run::{RunError, applicable};
 use latecall::gate::child::{self, Ask};
@@ -43,7 +43,7 @@ struct Case {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
-    let library = arguments.emitter.clone().map_or(Library::Linked, Library::Object);
+    let library = library(arguments.emitter.as_deref());
     let executable = executable()?;
     // All of them are read before one is run: a bad one is bad usage, and then nothing runs.
     let cases = arguments.files.iter().map(|path| case(path, &arguments, &library)).collect::<Result<Vec<_>, _>>()?;

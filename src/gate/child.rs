@@ -61,28 +61,32 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
             return Answer { report: Report { error: Some(text), ..fresh }, timeline: None };
         }
     };
-    let mut report = ended.report.or(ended.progress).unwrap_or(fresh);
+    let mut report = ended.report.take().or(ended.progress.take()).unwrap_or(fresh);
     match ended.end {
         End::Reported => {}
+        // A finding that was already reported stands, however its process ends: the subject has done its worst.
+        End::TooLong(_) | End::Died(_) if report.finding.is_some() => {}
         End::TooLong(limit) => {
             let program = announced(&ended.announced).map(|it| format!("; it was running:\n{it}")).unwrap_or_default();
-            report.error = Some(format!("still running after {:.1} s{program}", limit.as_secs_f64()));
+            report.error = Some(if ended.reported {
+                format!("its process had reported and was still there {:.1} s later{program}", EXIT.as_secs_f64())
+            } else {
+                format!("still running after {:.1} s{program}", limit.as_secs_f64())
+            });
         }
         End::Broken(text) => report.error = Some(text),
         End::Died(signal) => {
-            // A finding that was already reported stands: the subject has done its worst.
-            if report.finding.is_none() {
-                report.finding = crashed(executable, check, ask, signal, announced(&ended.announced));
+            let words = last_words(&mut ended.words);
+            report.finding = crashed(executable, check, ask, signal, &words, announced(&ended.announced));
+            if report.finding.is_some() {
                 // The run that it died of was one, and came after the last that it told of.
-                report.programs += u64::from(report.finding.is_some());
-                report.runs += u64::from(report.finding.is_some());
+                report.programs += 1;
+                report.runs += 1;
                 if report.bounded_by.is_empty() {
                     report.bounded_by = "the end of its process".to_owned();
                 }
-            }
-            if report.finding.is_none() {
+            } else {
                 let signal = signal_name(signal);
-                let words = last_words(&mut ended.words);
                 report.error = Some(format!("its process died of {signal} before it ran a program{words}"));
             }
         }
@@ -93,6 +97,8 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
 /// How a process ended.
 struct Ended {
     report: Option<Report>,
+    /// It came to its report.
+    reported: bool,
     progress: Option<Report>,
     timeline: Option<Vec<String>>,
     end: End,
@@ -138,6 +144,7 @@ fn attempt(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
     let (to, from) = mpsc::channel();
     let mut ended = Ended {
         report: None,
+        reported: false,
         progress: None,
         timeline: None,
         end: End::Reported,
@@ -156,13 +163,14 @@ fn attempt(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
                 Ok(Ok(Message::Timeline(lines))) => ended.timeline = Some(lines),
                 Ok(Ok(Message::Report(report))) => {
                     ended.report = Some(report);
+                    ended.reported = true;
                     until = Instant::now() + EXIT;
                 }
                 Ok(Err(line)) => break Some(End::Broken(line)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break None,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     let _ = child.0.kill(); // it ends the reader's wait, too; an error means that it is already gone
-                    break Some(End::TooLong(if ended.report.is_some() { EXIT } else { ask.limit }));
+                    break Some(End::TooLong(ask.limit));
                 }
             }
         }
@@ -257,13 +265,20 @@ fn last_words(words: &mut File) -> String {
     let read = words.seek(SeekFrom::Start(end.saturating_sub(MOST))).and_then(|_| words.read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     match read {
-        Ok(n) if n > 0 => format!("; it said:\n{}", text.trim_end()),
+        Ok(n) if n > 0 => format!("; it said: {}", text.trim_end()),
         _ => String::new(),
     }
 }
 
 /// The finding that a process died of a program.
-fn crashed(executable: &Path, check: &Check, ask: Ask<'_>, signal: i32, program: Option<Program>) -> Option<Finding> {
+fn crashed(
+    executable: &Path,
+    check: &Check,
+    ask: Ask<'_>,
+    signal: i32,
+    words: &str,
+    program: Option<Program>,
+) -> Option<Finding> {
     let mut program = program?;
     if ask.minimise {
         let began = Instant::now();
@@ -276,7 +291,8 @@ fn crashed(executable: &Path, check: &Check, ask: Ask<'_>, signal: i32, program:
         program = shrink::minimise(&program, &mut dies, TRIES);
     }
     program.subject = Some(check.subject.clone());
-    let text = format!("the process died of {} while this program ran", signal_name(signal));
+    let mut text = format!("the process died of {} while this program ran{words}", signal_name(signal));
+    text = text.replace('\n', " ");
     Some(Finding {
         violation: Violation { kind: ViolationKind::Crashed, callback: None, text, proof: Vec::new() },
         program: program.to_string(),

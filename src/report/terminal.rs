@@ -233,12 +233,12 @@ pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> St
         let text = format!("{}, seed {}: not exhaustive, and no proof", check.budget.bounds(&engines), check.seed);
         say("Bounded by", &text);
     }
-    let failed = counted(summary.failed as u64, "check");
+    let so = counted(results.iter().filter(|it| it.verdict.outcome() == summary.outcome).count() as u64, "check");
     let verdict = match summary.outcome {
         Outcome::Sound => "As it should be, within these bounds".to_owned(),
-        Outcome::Unsound => format!("UNSOUND: {failed} failed"),
-        Outcome::HarnessError => format!("HARNESS ERROR: {failed} without a verdict"),
-        Outcome::NothingRan => format!("NOTHING RAN: {failed} with nothing to run"),
+        Outcome::Unsound => format!("UNSOUND, or a flaw missed: {so}"),
+        Outcome::HarnessError => format!("HARNESS ERROR: {so} without a verdict"),
+        Outcome::NothingRan => format!("NOTHING RAN: {so} with nothing to run"),
     };
     let (checks, time) = (counted(summary.checks as u64, "check"), seconds(summary.milliseconds));
     let mut line = wrap(&format!("{verdict}. {checks} in {time}, exit code {}.", summary.exit_code), style.width, "");
