@@ -299,7 +299,7 @@ pub static FLAWS: &[Flaw] = &[
         convicted_by: ALL,
         program: include_str!("programs/unmapped.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget],
-        hostile: &[Hostile::Late],
+        hostile: &[Hostile::Late, Hostile::FireAtexit],
         sites: &[Site::BeforeAcquire],
         keeper: |_, _| Box::new(boxes::Unmapped::default()),
         crashes: true,

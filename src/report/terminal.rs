@@ -161,10 +161,7 @@ fn explained(it: &CheckResult) -> String {
             )
         }
         (CheckVerdict::NothingRan, _) => {
-            format!(
-                "nothing ran: the subject offers what none of {} needs",
-                counted(it.report.not_offered, "program")
-            )
+            format!("nothing ran: the subject offers what none of {} needs", counted(it.report.not_offered, "program"))
         }
         (verdict, _) => verdict.to_string(),
     }
