@@ -95,7 +95,8 @@ pub static FLAWS: &[Flaw] = &[
         defect: "a callback that revokes itself frees the closure that is running",
         seen_in: "libpulse-binding issue 56; native-windows-gui PR 256; rusqlite PR 1899",
         mode: Mode::Waits,
-        convicted_of: &[ViolationKind::FreedInFlight],
+        // Where two revoke at once, who comes second frees while the first still waits for the call.
+        convicted_of: &[ViolationKind::FreedInFlight, ViolationKind::LateCall],
         convicted_by: ALL,
         program: include_str!("programs/freed-by-self.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release, Verb::Revoke],
@@ -299,7 +300,7 @@ pub static FLAWS: &[Flaw] = &[
         convicted_by: ALL,
         program: include_str!("programs/unmapped.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget],
-        hostile: &[Hostile::Late],
+        hostile: &[Hostile::Late, Hostile::FireAtexit],
         sites: &[Site::BeforeAcquire],
         keeper: |_, _| Box::new(boxes::Unmapped::default()),
         crashes: true,

@@ -94,8 +94,8 @@ struct Judge<'a> {
     known: Vec<Known>,
     open: HashMap<ThreadNo, Vec<Open>>,
     firings: HashMap<u32, Firing>,
-    /// Posted firings that were deliverable when posted, and have not been settled.
-    posted: Vec<u32>,
+    /// Posted firings that were deliverable when posted, with where the post had ended, that have not been settled.
+    posted: Vec<(u32, usize)>,
     /// An op that closes the session has begun, or the program's last step has ended, after which the run closes it: ops in
     /// bodies may still be running on the library's threads.
     closing: Option<usize>,
@@ -223,7 +223,7 @@ impl<'a> Judge<'a> {
                 self.fired(at, &open, *id, &op, answer);
             }
             Op::Post(..) if open.deliverable && answer == Answer::Done && !self.contract.once => {
-                self.posted.push(open.cookie);
+                self.posted.push((open.cookie, at));
             }
             Op::Barrier if answer == Answer::Done => self.barrier(at, open.at),
             Op::Revoke(id) => match answer {
@@ -309,13 +309,13 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Posted before the barrier began, and not revoked before it ended: delivered.
+    /// Its post had ended before the barrier began, and nothing was revoked before the barrier ended: delivered.
     fn barrier(&mut self, at: usize, began: usize) {
-        for cookie in std::mem::take(&mut self.posted) {
+        for (cookie, posted) in std::mem::take(&mut self.posted) {
             let firing = self.firings[&cookie];
             let ending = self.known[firing.target.0 as usize].ending;
-            if firing.at > began {
-                self.posted.push(cookie);
+            if posted > began {
+                self.posted.push((cookie, posted));
             } else if firing.entered == 0 && !firing.turned_away && ending.is_none() && self.closing.is_none() {
                 self.violated(ViolationKind::LostCall, Some(firing.target), vec![firing.at, at], |name| {
                     format!("a delivery to `{name}` was posted, a barrier passed, and it did not run")
