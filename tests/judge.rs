@@ -281,6 +281,16 @@ fn what_was_posted_before_a_barrier_has_run_after_it() {
 }
 
 #[test]
+fn a_post_that_had_not_ended_when_the_barrier_began_is_not_owed() {
+    let program = "callback a\nbefore\n register a\nthread\n post a\nthread\n barrier\n";
+    let (post, barrier) = (begin(Section::Thread(0), 0, 4), begin(Section::Thread(1), 0, 0));
+    let done = end(Answer::Done);
+    // The queue may have taken it after the barrier looked.
+    assert_eq!(judged(program, &then([(T1, post), (T2, barrier), (T1, done), (T2, done)])), []);
+    assert_eq!(judged(program, &then([(T1, post), (T1, done), (T2, barrier), (T2, done)])), [V::LostCall]);
+}
+
+#[test]
 fn an_enumeration_makes_as_many_calls_as_it_says() {
     let program = "callback a\nbefore\n enumerate a 2\n";
     let calls = |n: usize, answer| {
