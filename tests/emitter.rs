@@ -1,5 +1,6 @@
 //! The C library from Rust: the same over the linked copy and over the object that is loaded at run time, and a clear
 //! refusal of an object that is not it.
+#![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall::emitter::{Api, Config, Emitter, Event, LoadError, Mode, Status, bundled_object, older_object};
 use std::ffi::c_void;

@@ -1,5 +1,6 @@
 //! One run: what it says about a subject that misbehaves in ways no event reports, and about programs it cannot judge.
 //! The subjects here are somebody else's: they know the harness by its two traits only.
+#![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall::engine::run::{Env, Options, RunError, execute};
 use latecall::ledger::{Answer, Call, Quarantine, ViolationKind, Witness};

@@ -132,9 +132,7 @@ impl fmt::Debug for Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: takes a number by value and answers a string of static storage for every number.
-        let text = unsafe { CStr::from_ptr(linked::emitter_status_text(*self)) };
-        f.write_str(&text.to_string_lossy())
+        f.write_str(&Api::linked().status_text(*self))
     }
 }
 

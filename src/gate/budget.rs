@@ -74,8 +74,8 @@ impl Budget {
     /// How long a check may take, whatever it does, before it counts as hung: far more than it needs.
     pub const fn limit(self) -> Duration {
         Duration::from_secs(match self {
-            Budget::Quick => 120,
-            Budget::Normal => 180,
+            Budget::Quick => 300,
+            Budget::Normal => 300,
             Budget::Deep => 3600,
         })
     }
@@ -83,8 +83,8 @@ impl Budget {
     /// What bounds the search on a sound subject, in words.
     pub fn bounds(self) -> String {
         format!(
-            "budget {self} (for each sound subject the seed programs as written, {} generated programs, and {} ms of \
-             disturbed ones)",
+            "budget {self} (on each sound subject the seed programs as written, {} generated programs, and {} ms of \
+             generated programs under disturbance)",
             self.cases(),
             self.stress().as_millis()
         )
@@ -103,7 +103,11 @@ impl Budget {
         match name {
             "replay" => Some(Box::new(Replay { programs: programs(), repeat: self.repeat() })),
             "property" => Some(Box::new(Property { cases: self.cases() * more, seed, seeds: None })),
-            "stress" => Some(Box::new(Stress { time: self.stress() * more, seed, ..Stress::default() })),
+            "stress" => {
+                // By programs, so that a flaw is not missed because the machine was busy.
+                let at_least = if must_convict { 500 } else { 0 };
+                Some(Box::new(Stress { time: self.stress() * more, seed, at_least, ..Stress::default() }))
+            }
             _ => None,
         }
     }

@@ -66,13 +66,19 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         End::Reported => {}
         End::TooLong(limit) => {
             let program = announced(&ended.announced).map(|it| format!("; it was running:\n{it}")).unwrap_or_default();
-            report.error = Some(format!("still running after {} s{program}", limit.as_secs()));
+            report.error = Some(format!("still running after {:.1} s{program}", limit.as_secs_f64()));
         }
         End::Broken(text) => report.error = Some(text),
         End::Died(signal) => {
             // A finding that was already reported stands: the subject has done its worst.
             if report.finding.is_none() {
                 report.finding = crashed(executable, check, ask, signal, announced(&ended.announced));
+                // The run that it died of was one, and came after the last that it told of.
+                report.programs += u64::from(report.finding.is_some());
+                report.runs += u64::from(report.finding.is_some());
+                if report.bounded_by.is_empty() {
+                    report.bounded_by = "the end of its process".to_owned();
+                }
             }
             if report.finding.is_none() {
                 let signal = signal_name(signal);

@@ -197,7 +197,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// At most three names that a person who wrote `word` may have meant, the nearest first.
+/// At most three names that a person who wrote `word` may have meant: the nearest ones, if they are near.
 fn near(word: &str, names: &[&str]) -> Vec<String> {
     let letters: Vec<char> = word.chars().filter(|c| !"*?".contains(*c)).take(40).collect();
     let tail = |name: &str| name.rsplit('/').next().is_some_and(|tail| tail == letters.iter().collect::<String>());
@@ -207,6 +207,8 @@ fn near(word: &str, names: &[&str]) -> Vec<String> {
         .filter(|(distance, _)| *distance <= (letters.len() / 3).clamp(1, 4))
         .collect();
     near.sort();
+    let nearest = near.first().map(|(distance, _)| *distance);
+    near.retain(|(distance, _)| Some(*distance) == nearest);
     near.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 

