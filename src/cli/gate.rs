@@ -2,7 +2,7 @@
 
 use super::{Common, Failure, executable, out, style};
 use latecall::gate::exit_code;
-use latecall::gate::{CheckResult, Gate, Selection};
+use latecall::gate::{CheckResult, Event, Gate, Selection};
 use latecall::report::progress::Progress;
 use latecall::report::{Collected, Reporter, json, terminal};
 use std::path::{Path, PathBuf};
@@ -50,10 +50,10 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let summary = gate.run(&mut |event| {
         progress.event(&event);
         collected.event(&event);
-        if let (latecall::gate::Event::CheckFinished { result, .. }, Some(directory)) = (&event, &arguments.save) {
-            if let Err(error) = save(directory, result) {
-                not_saved.get_or_insert(error);
-            }
+        if let (Event::CheckFinished { result, .. }, Some(directory)) = (&event, &arguments.save)
+            && let Err(error) = save(directory, result)
+        {
+            not_saved.get_or_insert(error);
         }
     });
     out::print(&if arguments.json {

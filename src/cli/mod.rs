@@ -40,10 +40,13 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Every engine on every bundled subject, each check in a process of its own
+    #[command(after_help = EXIT_CODES)]
     Gate(gate::Arguments),
     /// One engine on one subject, in this process: what the gate starts for each of its checks
+    #[command(after_help = EXIT_CODES)]
     Check(check::Arguments),
     /// Runs programs from files, and shows what happened
+    #[command(after_help = EXIT_CODES)]
     Replay(replay::Arguments),
     /// Lists subjects, engines, and the words of programs
     List(list::Arguments),

@@ -56,9 +56,9 @@ impl Budget {
     /// How many programs the property engine makes for a sound subject.
     pub const fn cases(self) -> u32 {
         match self {
-            Budget::Quick => 60,
-            Budget::Normal => 600,
-            Budget::Deep => 60_000,
+            Budget::Quick => 100,
+            Budget::Normal => 1500,
+            Budget::Deep => 50_000,
         }
     }
 
@@ -66,8 +66,8 @@ impl Budget {
     pub const fn stress(self) -> Duration {
         Duration::from_millis(match self {
             Budget::Quick => 100,
-            Budget::Normal => 900,
-            Budget::Deep => 60_000,
+            Budget::Normal => 1200,
+            Budget::Deep => 40_000,
         })
     }
 
@@ -80,14 +80,15 @@ impl Budget {
         })
     }
 
-    /// What bounds the search on a sound subject, in words.
-    pub fn bounds(self) -> String {
-        format!(
-            "budget {self} (on each sound subject the seed programs as written, {} generated programs, and {} ms of \
-             generated programs under disturbance)",
-            self.cases(),
-            self.stress().as_millis()
-        )
+    /// What bounds the search on each sound subject, in words.
+    pub fn bounds(self, engines: &[&str]) -> String {
+        let of = |engine: &&str| match *engine {
+            "replay" => "the seed programs as written".to_owned(),
+            "property" => format!("{} generated programs", self.cases()),
+            "stress" => format!("{} ms of generated programs under disturbance", self.stress().as_millis()),
+            other => other.to_owned(),
+        };
+        format!("budget {self} (on each sound subject {})", engines.iter().map(of).collect::<Vec<_>>().join("; "))
     }
 
     /// The engine with this name, with this budget. `programs` are for those that replay.

@@ -105,10 +105,10 @@ impl Check {
                             None => engine.check(&subject, &mut watch),
                             Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
                         };
-                        if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean()) {
-                            if let Ok(outcome) = execute(&program, &subject, &Options::default()) {
-                                tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
-                            }
+                        if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean())
+                            && let Ok(outcome) = execute(&program, &subject, &Options::default())
+                        {
+                            tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
                         }
                         report
                     }

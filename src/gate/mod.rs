@@ -47,7 +47,7 @@ pub struct Gate {
 /// What the processes' keepers tell the one who runs the gate.
 enum Told {
     Started(usize),
-    Progress(usize, Report),
+    Progress(usize, Box<Report>),
     Ended(usize, Box<CheckResult>),
 }
 
@@ -79,7 +79,7 @@ impl Gate {
                         // The receiver is there until all of these threads have ended.
                         let _ = to.send(Told::Started(at));
                         let result = self.check(check, &mut |report| {
-                            let _ = to.send(Told::Progress(at, report.clone()));
+                            let _ = to.send(Told::Progress(at, Box::new(report.clone())));
                         });
                         let _ = to.send(Told::Ended(at, Box::new(result)));
                     }

@@ -55,7 +55,7 @@ pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -86,7 +86,7 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
     if milliseconds < 10_000 {
         format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
     } else {
-        format!("{} s", milliseconds / 1000)
+        format!("{} s", (milliseconds + 500) / 1000)
     }
 }
 
@@ -101,6 +101,6 @@ mod tests {
         assert_eq!(short, ["0", "999", "1.0k", "9.9k", "10k", "999k", "1.0M", "12M", "18446744073G"]);
         assert_eq!(counted(1, "program"), "1 program");
         assert_eq!(counted(1000, "run"), "1,000 runs");
-        assert_eq!([0, 950, 9_999, 34_567].map(seconds), ["0.0 s", "0.9 s", "9.9 s", "34 s"]);
+        assert_eq!([0, 950, 9_999, 34_567].map(seconds), ["0.0 s", "0.9 s", "9.9 s", "35 s"]);
     }
 }

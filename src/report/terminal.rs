@@ -10,6 +10,8 @@ use std::fmt::Write;
 
 /// From this width on, numbers are written out.
 const WIDE: usize = 110;
+/// Below this width, there are no numbers.
+const NARROW: usize = 80;
 
 /// The whole report.
 pub fn gate(results: &[CheckResult], summary: &Summary, style: Style) -> String {
@@ -39,13 +41,23 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, u16::from(at + 1 < columns)));
     }
-    let mut lines = table.lines().map(|line| line.trim_end().to_owned());
-    let header = lines.next().unwrap_or_default();
-    let mut out = format!("{header}\n{}\n", "─".repeat(header.chars().count().max(style.width.min(80))));
-    for line in lines {
-        out += &paint(&line, style);
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let rule = "─".repeat(lines.iter().map(|line| line.chars().count()).max().unwrap_or(0));
+    let mut out = String::new();
+    // One line a row: nothing is wrapped. Families of subjects stand apart.
+    let mut family = None;
+    for (at, line) in lines.iter().enumerate() {
+        let of = line.split(' ').next().and_then(|name| name.rsplit_once('/')).map(|(family, _)| family);
+        if at == 1 {
+            let _ = writeln!(out, "{rule}"); // writing to a string does not fail
+        } else if at > 1 && of != family {
+            out.push('\n');
+        }
+        family = of;
+        out += &paint(line, style);
         out.push('\n');
     }
+    out.push('\n');
     let legend = "In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; \
                   each subject in `flawed/` has one known defect and must be convicted of it. –: this engine need not \
                   find this defect, and did not.";
@@ -59,8 +71,10 @@ fn cell(it: &CheckResult, style: Style) -> String {
     let (programs, events) = (it.report.programs, it.report.events);
     if style.width >= WIDE {
         format!("{word:<9} {:>6} / {:<9}", grouped(programs), grouped(events))
-    } else {
+    } else if style.width >= NARROW {
         format!("{word:<9} {:>4}/{:<4}", short(programs), short(events))
+    } else {
+        word.to_owned()
     }
 }
 
@@ -160,12 +174,11 @@ fn explained(it: &CheckResult) -> String {
                 it.report.bounded_by
             )
         }
-        (CheckVerdict::NothingRan, _) => {
-            format!(
-                "nothing ran: the subject offers what none of {} needs",
-                counted(it.report.not_offered, "program")
-            )
+        (CheckVerdict::NothingRan, _) if it.report.not_offered > 0 => {
+            let programs = counted(it.report.not_offered, "program");
+            format!("nothing ran: {programs} need what the subject does not offer")
         }
+        (CheckVerdict::NothingRan, _) => "nothing ran: the engine had no program for this subject".to_owned(),
         (verdict, _) => verdict.to_string(),
     }
 }
@@ -216,7 +229,8 @@ pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> St
         say("Flawed subjects", &format!("{all}: {} convicted by each engine that has to", all - missed));
     }
     if let Some(check) = results.first().map(|it| &it.check) {
-        let text = format!("{}, seed {}: not exhaustive, and no proof", check.budget.bounds(), check.seed);
+        let engines = in_order(results.iter().map(|it| it.check.engine.as_str()));
+        let text = format!("{}, seed {}: not exhaustive, and no proof", check.budget.bounds(&engines), check.seed);
         say("Bounded by", &text);
     }
     let failed = counted(summary.failed as u64, "check");
