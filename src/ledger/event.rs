@@ -1,6 +1,6 @@
 //! What happened: one event each, small enough to be written without a lock and without an allocation.
 //!
-//! An event is two machine words in a fixed log ([`super::log`]); [`Event`] is their readable form. Its place in the log
+//! An event is two machine words in a fixed log (`ledger::log`); [`Event`] is their readable form. Its place in the log
 //! is its time: a thread takes the place with one relaxed `fetch_add` at the moment it reports, so the order of two events
 //! is the order in which they were reported, and reporting makes no thread wait for another and publishes nothing.
 
