@@ -19,7 +19,11 @@ before
 ";
 
 fn replay(subject: &str) -> std::process::Output {
-    let file = std::env::temp_dir().join(format!("latecall-exit-{}-{}.latecall", std::process::id(), subject.replace('/', "-")));
+    let file = std::env::temp_dir().join(format!(
+        "latecall-exit-{}-{}.latecall",
+        std::process::id(),
+        subject.replace('/', "-")
+    ));
     std::fs::write(&file, PROGRAM).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_latecall"))
         .args(["replay", "--subject", subject])
