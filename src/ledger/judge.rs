@@ -172,6 +172,7 @@ impl<'a> Judge<'a> {
             }
             EventKind::Held { .. } => {}
             EventKind::LetGo { gave_up, .. } => self.verdict.gave_up += usize::from(gave_up),
+            EventKind::Closing => self.closing = Some(self.closing.unwrap_or(at)),
             EventKind::Closed => self.closed = Some(at),
         }
     }
@@ -479,8 +480,10 @@ impl<'a> Judge<'a> {
     fn finish(mut self) -> Verdict {
         for i in 0..self.known.len() {
             let id = CallbackId(i as u8);
-            let ended = self.known[i].ending.is_some();
-            let took = |f: &Firing| f.entered > 0 || f.turned_away || (ended && f.late.is_some());
+            // What the library had taken when it was ended comes late, and is not lost.
+            let ended = self.known[i].ending.into_iter().chain(self.closing).min();
+            let late = |f: &Firing| f.late.is_some_and(|late| ended.is_some_and(|ended| ended < late));
+            let took = |f: &Firing| f.entered > 0 || f.turned_away || late(f);
             let taken = self.firings.values().any(|f| f.target == id && took(f));
             if let (Some((began, ended)), false) = (self.known[i].unserved, taken) {
                 self.violated(ViolationKind::LostCall, Some(id), vec![began, ended], |name| {
