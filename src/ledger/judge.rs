@@ -99,8 +99,6 @@ struct Judge<'a> {
     /// An op that closes the session has begun, or the program's last step has ended, after which the run closes it: ops in
     /// bodies may still be running on the library's threads.
     closing: Option<usize>,
-    /// Steps outside bodies that have not ended.
-    left: usize,
     closed: Option<usize>,
     verdict: Verdict,
 }
@@ -108,7 +106,6 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(program: &'a Program, contract: Contract) -> Self {
         let known = program.callbacks.iter().map(|_| Known::default()).collect();
-        let left = program.before.len() + program.threads.iter().map(Vec::len).sum::<usize>() + program.after.len();
         Judge {
             program,
             contract,
@@ -117,7 +114,6 @@ impl<'a> Judge<'a> {
             firings: HashMap::new(),
             posted: Vec::new(),
             closing: None,
-            left,
             closed: None,
             verdict: Verdict::default(),
         }
@@ -245,12 +241,6 @@ impl<'a> Judge<'a> {
         }
         if let Some(expect) = expect {
             self.expected(at, &open, expect, answer);
-        }
-        if !matches!(open.step.section, Section::Body(_)) {
-            self.left = self.left.saturating_sub(1);
-            if self.left == 0 {
-                self.closing.get_or_insert(at);
-            }
         }
     }
 
