@@ -96,8 +96,8 @@ struct Judge<'a> {
     firings: HashMap<u32, Firing>,
     /// Posted firings that were deliverable when posted, with where the post had ended, that have not been settled.
     posted: Vec<(u32, usize)>,
-    /// An op that closes the session has begun, or the program's last step has ended, after which the run closes it: ops in
-    /// bodies may still be running on the library's threads.
+    /// The session has begun to close, by an op or because the program is over: ops in bodies may still be running on the
+    /// library's threads.
     closing: Option<usize>,
     closed: Option<usize>,
     verdict: Verdict,
