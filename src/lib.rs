@@ -32,3 +32,8 @@ pub mod subject;
 #[cfg(all(test, feature = "harness"))]
 #[global_allocator]
 static ALLOCATOR: ledger::Quarantine = ledger::Quarantine::new();
+
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -37,7 +37,11 @@ mod std_side {
     pub(crate) type AtomicUsize = std::sync::atomic::AtomicUsize;
     pub(crate) type AtomicPtr<T> = std::sync::atomic::AtomicPtr<T>;
     pub(crate) use std::sync::atomic::{Ordering, compiler_fence, fence};
-    pub(crate) use std::sync::{Barrier, LazyLock, Once, OnceLock, mpsc};
+    pub(crate) type Barrier = std::sync::Barrier;
+    pub(crate) type LazyLock<T, F = fn() -> T> = std::sync::LazyLock<T, F>;
+    pub(crate) type Once = std::sync::Once;
+    pub(crate) type OnceLock<T> = std::sync::OnceLock<T>;
+    pub(crate) use std::sync::mpsc;
 
     /// A statistic: counts, and orders nothing.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;

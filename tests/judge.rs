@@ -278,6 +278,15 @@ fn what_was_posted_before_a_barrier_has_run_after_it() {
     };
     assert_eq!(judged(program, &posted(false)), [V::LostCall]);
     assert_eq!(judged(program, &posted(true)), []);
+    // Posted while the barrier was already waiting: it need not wait for that.
+    let program = "callback a\nbefore\n register a\nthread\n post a\nthread\n barrier\n";
+    let racing = then([
+        (T1, begin(Section::Thread(0), 0, 4)),
+        (T2, begin(Section::Thread(1), 0, 0)),
+        (T1, end(Answer::Done)),
+        (T2, end(Answer::Done)),
+    ]);
+    assert_eq!(judged(program, &racing), []);
 }
 
 #[test]
@@ -321,6 +330,16 @@ fn one_shot_runs_once_and_not_twice() {
     assert_eq!(judged_with(program, once, &second(&[enter(A, 8), leave(A, 0)])), [V::LateCall]);
     let never = fired_and(&[], Answer::Value(0));
     assert_eq!(judged_with(program, once, &never), [V::LostCall]);
+    // Another firing had taken the one call, and came too late with it: after the end, but not before.
+    let late_at_the_end = |closing: bool| {
+        let mut events = fired_and(&[], Answer::Value(0));
+        events.extend([(MAIN, begin(Section::Before, 2, 8)), (MAIN, end(Answer::Value(0)))]);
+        events.extend(closing.then_some((MAIN, Closing)));
+        events.push((T1, Late { cookie: 8 }));
+        events
+    };
+    assert_eq!(judged_with(program, once, &late_at_the_end(true)), []);
+    assert_eq!(judged_with(program, once, &late_at_the_end(false)), [V::LostCall]);
 }
 
 #[test]

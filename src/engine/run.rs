@@ -1,8 +1,8 @@
 //! One run: a program, once, on a fresh session of a subject, with real threads.
 //!
 //! Every engine that uses real threads comes through [`execute`]; what they differ in is which programs they make, and the
-//! [`Options`]. The run owns the session, the gates and the ledger; it interprets steps ([`Run::step`]) and callback bodies
-//! ([`Run::body`]).
+//! [`Options`]. The run owns the session, the gates and the ledger; it interprets steps (`Run::step`) and callback bodies
+//! (`Run::body`).
 //!
 //! Pairs with: `monitor`, which watches the threads; `ledger::log`, where events go; `ledger::judge`, which reads them.
 
@@ -350,6 +350,7 @@ impl Run {
 
     /// Closes the session if the program has not, and lets it go.
     fn finish(&self) {
+        self.ledger.report(ThreadNo::MAIN, EventKind::Closing);
         let session = lock(&self.session).take();
         if let Some(session) = session {
             if !lock(&self.users).closing {

@@ -49,6 +49,7 @@ pub fn lines(program: &Program, events: &[Event]) -> Vec<String> {
             EventKind::LetGo { gate, gave_up: true } => {
                 (format!("gives up at {}: nothing else can move", program.gate_name(gate)), 0, 0)
             }
+            EventKind::Closing => ("the session begins to close".to_owned(), 0, 0),
             EventKind::Closed => ("the session is closed".to_owned(), 0, 0),
         };
         *depth = depth.saturating_add_signed(before);

@@ -1,6 +1,6 @@
 //! What happened: one event each, small enough to be written without a lock and without an allocation.
 //!
-//! An event is two machine words in a fixed log ([`super::log`]); [`Event`] is their readable form. Its place in the log
+//! An event is two machine words in a fixed log (`ledger::log`); [`Event`] is their readable form. Its place in the log
 //! is its time: a thread takes the place with one relaxed `fetch_add` at the moment it reports, so the order of two events
 //! is the order in which they were reported, and reporting makes no thread wait for another and publishes nothing.
 
@@ -178,6 +178,8 @@ pub enum EventKind {
         /// Nobody opened the gate: nothing else in the program could move, so the order it asks for is impossible here.
         gave_up: bool,
     },
+    /// The program is over, and the session begins to close.
+    Closing,
     /// The session is closed: nothing is registered, and the library has been shut down.
     Closed,
 }
@@ -234,6 +236,7 @@ impl Event {
             EventKind::Held { gate } => word(14, 0, gate.0, 0, 0),
             EventKind::LetGo { gate, gave_up } => word(15, u8::from(gave_up), gate.0, 0, 0),
             EventKind::Closed => word(16, 0, 0, 0, 0),
+            EventKind::Closing => word(17, 0, 0, 0, 0),
         }
     }
 
@@ -283,6 +286,7 @@ impl Event {
             14 => EventKind::Held { gate: GateId(small) },
             15 => EventKind::LetGo { gate: GateId(small), gave_up: flags != 0 },
             16 => EventKind::Closed,
+            17 => EventKind::Closing,
             _ => return None,
         };
         Some(Event { thread: ThreadNo((head >> 16) as u8), kind })
@@ -328,6 +332,7 @@ mod tests {
             EventKind::BlockUsed { callback },
             EventKind::Held { gate: GateId(31) },
             EventKind::LetGo { gate: GateId(31), gave_up: true },
+            EventKind::Closing,
             EventKind::Closed,
         ]);
         for kind in kinds {

@@ -96,11 +96,9 @@ struct Judge<'a> {
     firings: HashMap<u32, Firing>,
     /// Posted firings that were deliverable when posted, with where the post had ended, that have not been settled.
     posted: Vec<(u32, usize)>,
-    /// An op that closes the session has begun, or the program's last step has ended, after which the run closes it: ops in
-    /// bodies may still be running on the library's threads.
+    /// The session has begun to close, by an op or because the program is over: ops in bodies may still be running on the
+    /// library's threads.
     closing: Option<usize>,
-    /// Steps outside bodies that have not ended.
-    left: usize,
     closed: Option<usize>,
     verdict: Verdict,
 }
@@ -108,7 +106,6 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(program: &'a Program, contract: Contract) -> Self {
         let known = program.callbacks.iter().map(|_| Known::default()).collect();
-        let left = program.before.len() + program.threads.iter().map(Vec::len).sum::<usize>() + program.after.len();
         Judge {
             program,
             contract,
@@ -117,7 +114,6 @@ impl<'a> Judge<'a> {
             firings: HashMap::new(),
             posted: Vec::new(),
             closing: None,
-            left,
             closed: None,
             verdict: Verdict::default(),
         }
@@ -172,6 +168,7 @@ impl<'a> Judge<'a> {
             }
             EventKind::Held { .. } => {}
             EventKind::LetGo { gave_up, .. } => self.verdict.gave_up += usize::from(gave_up),
+            EventKind::Closing => self.closing = Some(self.closing.unwrap_or(at)),
             EventKind::Closed => self.closed = Some(at),
         }
     }
@@ -244,12 +241,6 @@ impl<'a> Judge<'a> {
         }
         if let Some(expect) = expect {
             self.expected(at, &open, expect, answer);
-        }
-        if !matches!(open.step.section, Section::Body(_)) {
-            self.left = self.left.saturating_sub(1);
-            if self.left == 0 {
-                self.closing.get_or_insert(at);
-            }
         }
     }
 
@@ -479,8 +470,10 @@ impl<'a> Judge<'a> {
     fn finish(mut self) -> Verdict {
         for i in 0..self.known.len() {
             let id = CallbackId(i as u8);
-            let ended = self.known[i].ending.is_some();
-            let took = |f: &Firing| f.entered > 0 || f.turned_away || (ended && f.late.is_some());
+            // What the library had taken when it was ended comes late, and is not lost.
+            let ended = self.known[i].ending.into_iter().chain(self.closing).min();
+            let late = |f: &Firing| f.late.is_some_and(|late| ended.is_some_and(|ended| ended < late));
+            let took = |f: &Firing| f.entered > 0 || f.turned_away || late(f);
             let taken = self.firings.values().any(|f| f.target == id && took(f));
             if let (Some((began, ended)), false) = (self.known[i].unserved, taken) {
                 self.violated(ViolationKind::LostCall, Some(id), vec![began, ended], |name| {

@@ -17,10 +17,9 @@
 //! anything beyond 65,536 blocks of one run ([`Quarantine::overflowed`] counts those).
 
 use crate::sync::Mutex;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, OnceLock, Ordering};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::OnceLock;
 
 /// Most blocks that one run sets aside.
 const MAX_BLOCKS: usize = 1 << 16;

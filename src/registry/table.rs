@@ -13,6 +13,7 @@ pub(super) struct Table<F: ?Sized> {
     chunks: [AtomicPtr<Slot<F>>; CHUNKS],
     /// The table owns closures that several threads share. Atomic pointers are `Send` and `Sync` whatever they point
     /// to; this takes both back, so that only `F: Send` and the `unsafe impl` below give them.
+    #[expect(clippy::disallowed_types, reason = "a marker: there is no cell here to go around the seam with")]
     owns: PhantomData<std::cell::UnsafeCell<Box<F>>>,
 }
 

@@ -1,7 +1,7 @@
 //! A sound keeper of the plainest kind: a locked map of counted entries. Slow, and easy to see through: a second opinion
 //! on the registry, since both must answer every program alike.
 //!
-//! [`Entry`] is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
+//! `Entry` is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
 //! around it.
 
 use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
