@@ -80,8 +80,8 @@ pub static FLAWS: &[Flaw] = &[
         defect: "the owner frees at unsubscribe, and the destroy notify frees too",
         seen_in: "SQLite's xDestroy on a failed create_function (four projects); go-gst",
         mode: Mode::Deferred,
-        // The owner's free is the one too many: it can also come while a call is running.
-        convicted_of: &[ViolationKind::DoubleDrop, ViolationKind::FreedInFlight],
+        // The owner's free is the one too many: it can also come while a call is running, or is about to.
+        convicted_of: &[ViolationKind::DoubleDrop, ViolationKind::FreedInFlight, ViolationKind::LateCall],
         convicted_by: ALL,
         program: include_str!("programs/freed-by-both.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release],
@@ -195,7 +195,8 @@ pub static FLAWS: &[Flaw] = &[
         defect: "a slot is reused and its number is all that the library holds",
         seen_in: "perry-ffi's and dioxus's free lists; c2pa-rs PR 2559; mssql-rs issue 422",
         mode: Mode::Returns,
-        convicted_of: &[ViolationKind::Aliased],
+        // A stale number can also be revoked: then it is the new tenant that is gone, and its calls are lost.
+        convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall],
         convicted_by: ALL,
         program: include_str!("programs/no-generation.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
@@ -209,7 +210,8 @@ pub static FLAWS: &[Flaw] = &[
         defect: "a generation of two bits starts again at 0: every fourth tenant of a slot has the same handle",
         seen_in: "slot maps that wrap (slotmap after 2^31, ffi-support after 2^15), made small",
         mode: Mode::Returns,
-        convicted_of: &[ViolationKind::Aliased],
+        // A stale number can also be revoked: then it is the new tenant that is gone, and its calls are lost.
+        convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall],
         convicted_by: &["replay"],
         program: include_str!("programs/generation-wraps.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
