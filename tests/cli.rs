@@ -242,7 +242,7 @@ fn the_table_at_80_columns() {
                      494,838 late calls defused)
     Flawed subjects  2: 1 convicted by each engine that has to
     Bounded by       budget normal (on each sound subject the seed programs as
-                     written; 1500 generated programs; 1200 ms of generated programs
+                     written; 1000 generated programs; 1000 ms of generated programs
                      under disturbance), seed 1: not exhaustive, and no proof
     UNSOUND, or a flaw missed: 3 checks. 11 checks in 23 s, exit code 1.
     ");
@@ -289,7 +289,7 @@ fn the_last_word_of_a_gate_that_holds() {
                      events, 494,639 late calls defused)
     Flawed subjects  1: 1 convicted by each engine that has to
     Bounded by       budget normal (on each sound subject the seed programs as
-                     written; 1500 generated programs; 1200 ms of generated programs
+                     written; 1000 generated programs; 1000 ms of generated programs
                      under disturbance), seed 1: not exhaustive, and no proof
     As it should be, within these bounds. 6 checks in 23 s, exit code 0.
     ");

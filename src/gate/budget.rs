@@ -57,7 +57,7 @@ impl Budget {
     pub const fn cases(self) -> u32 {
         match self {
             Budget::Quick => 100,
-            Budget::Normal => 1500,
+            Budget::Normal => 1000,
             Budget::Deep => 50_000,
         }
     }
@@ -66,7 +66,7 @@ impl Budget {
     pub const fn stress(self) -> Duration {
         Duration::from_millis(match self {
             Budget::Quick => 100,
-            Budget::Normal => 1200,
+            Budget::Normal => 1000,
             Budget::Deep => 40_000,
         })
     }

@@ -78,10 +78,14 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         End::Died(signal) => {
             let words = last_words(&mut ended.words);
             report.finding = crashed(executable, check, ask, signal, &words, announced(&ended.announced));
-            if report.finding.is_some() {
-                // The run that it died of was one, and came after the last that it told of.
-                report.programs += 1;
-                report.runs += 1;
+            if let Some(finding) = &mut report.finding {
+                if ended.reported {
+                    finding.violation.text += "; the checks were over, and its process was on its way out";
+                } else {
+                    // The run that it died of was one, and came after the last that it told of.
+                    report.programs += 1;
+                    report.runs += 1;
+                }
                 if report.bounded_by.is_empty() {
                     report.bounded_by = "the end of its process".to_owned();
                 }
