@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
 
-/// A fuzzer's bytes. Prints as the program that they mean, so that `cargo fuzz fmt` does.
+/// A fuzzer's bytes. Prints as the programs that they mean, one for each subject, so that `cargo fuzz fmt` does.
 struct Bytes(Vec<u8>);
 
 impl<'a> Arbitrary<'a> for Bytes {
@@ -20,10 +20,7 @@ impl<'a> Arbitrary<'a> for Bytes {
 
 impl std::fmt::Debug for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match subjects().input(&self.0) {
-            Some(input) => input.fmt(f),
-            None => f.write_str("# no bytes, no program"),
-        }
+        subjects().inputs(&self.0).try_for_each(|input| input.fmt(f))
     }
 }
 

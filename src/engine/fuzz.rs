@@ -5,8 +5,8 @@
 //! is to say: a fuzz target panics with it, and `tests/fuzz_corpus.rs` replays the committed corpus through the same
 //! functions without a fuzzer.
 //!
-//! The first byte of an input chooses the subject, so that one corpus serves all of them and each input costs one run; the
-//! others are the program's records (`program::generate`), for what that subject offers.
+//! An input is run on every sound subject: its bytes are a program's records (`program::generate`), which each subject reads
+//! within what it offers. So one corpus serves all of them, and what one mode of the library takes well is tried on the rest.
 //!
 //! Not here: making a failing program small (the fuzzer shrinks the bytes: `cargo fuzz tmin`).
 
@@ -96,11 +96,9 @@ impl Subjects {
         self.0.iter().map(|subject| &**subject)
     }
 
-    /// The subject and the program that these bytes mean; `None` when there are none.
-    pub fn input(&self, bytes: &[u8]) -> Option<Input<'_>> {
-        let (first, records) = bytes.split_first()?;
-        let subject = &**self.0.get(usize::from(*first) % self.0.len())?;
-        Some(Input::new(subject, records))
+    /// The programs that these bytes mean, one for each subject.
+    pub fn inputs(&self, bytes: &[u8]) -> impl Iterator<Item = Input<'_>> {
+        self.iter().map(|subject| Input::new(subject, bytes))
     }
 }
 
@@ -202,16 +200,16 @@ pub fn subjects() -> &'static Subjects {
     })
 }
 
-/// The body of the target `programs`: runs the program that the bytes mean on the subject that they choose.
+/// The body of the target `programs`: runs the program that the bytes mean on every subject.
 ///
 /// # Panics
 ///
 /// With the [`Failure`], when a rule is broken or there is no verdict.
 pub fn programs(bytes: &[u8]) {
-    if let Some(input) = subjects().input(bytes)
-        && let Err(failure) = input.check()
-    {
-        panic!("{failure}");
+    for input in subjects().inputs(bytes) {
+        if let Err(failure) = input.check() {
+            panic!("{failure}");
+        }
     }
 }
 
