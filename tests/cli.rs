@@ -414,6 +414,7 @@ fn a_replay_for_machines() {
     main    enters a
     main    leaves a, returning 3
     main  fire a 1 2 answers 3
+    main  the session begins to close
     main  frees a
     main  the session is closed
     ");
