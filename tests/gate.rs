@@ -195,6 +195,18 @@ fn a_crash_is_contained_and_its_program_is_small() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("convicted of Crashed"), "{output:?}");
 }
 
+/// The library's threads start while it is opened; what they free must be set aside from their first act on.
+#[test]
+fn a_double_free_on_a_thread_of_the_library_is_named_and_kills_nothing() {
+    let text = "subject flawed/freed-by-both\ncallback a\n  revoke b\ncallback b\nbefore\n  register a\n  register b\n  send a\n";
+    let program = file("library-thread.latecall", text);
+    for _ in 0..5 {
+        let output = latecall(&["replay", program.to_str().unwrap()]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("convicted of DoubleDrop"), "{text}");
+    }
+}
+
 #[test]
 fn results_come_in_the_order_of_the_plan() {
     let selection = Selection {

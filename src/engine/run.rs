@@ -213,15 +213,16 @@ pub fn execute(program: &Program, subject: &dyn Subject, options: &Options) -> R
         capacity: program.capacity,
         library_threads: run.needs_library_threads(),
     };
+    // Before the library is opened: its threads enter the scope with their first act, and never after.
+    if let Some(scope) = quarantine::Scope::open() {
+        run.quarantine.get_or_init(|| scope);
+    }
     match subject.open(&env) {
         Ok(session) => *lock(&run.session) = Some(Arc::from(session)),
         Err(error) => {
-            ledger.close();
+            abandon(run);
             return Err(RunError::Open(error));
         }
-    }
-    if let Some(scope) = quarantine::Scope::open() {
-        run.quarantine.get_or_init(|| scope);
     }
 
     let main = Arc::clone(&run);
@@ -230,12 +231,22 @@ pub fn execute(program: &Program, subject: &dyn Subject, options: &Options) -> R
     if let Err(error) = spawned {
         // Nothing of the run has started: let go of everything in order.
         drop(lock(&run.session).take());
-        ledger.detach(usize::MAX);
-        ledger.close();
+        abandon(run);
         return Err(RunError::NoThread(error));
     }
     let end = monitor::watch(&run.watched, &run.gates, options);
     run.conclude(subject.contract(), end)
+}
+
+/// Gives back what a run holds that never began.
+fn abandon(run: Arc<Run>) {
+    run.ledger.detach(usize::MAX);
+    run.ledger.close();
+    if let Ok(run) = Arc::try_unwrap(run)
+        && let Some(scope) = run.quarantine.into_inner()
+    {
+        scope.close();
+    }
 }
 
 /// Whether the subject offers what the program needs.

@@ -195,8 +195,9 @@ pub static FLAWS: &[Flaw] = &[
         defect: "a slot is reused and its number is all that the library holds",
         seen_in: "perry-ffi's and dioxus's free lists; c2pa-rs PR 2559; mssql-rs issue 422",
         mode: Mode::Returns,
-        // A stale number can also be revoked: then it is the new tenant that is gone, and its calls are lost.
-        convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall],
+        // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and the old
+        // one that was not waited for.
+        convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
         convicted_by: ALL,
         program: include_str!("programs/no-generation.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
@@ -210,8 +211,9 @@ pub static FLAWS: &[Flaw] = &[
         defect: "a generation of two bits starts again at 0: every fourth tenant of a slot has the same handle",
         seen_in: "slot maps that wrap (slotmap after 2^31, ffi-support after 2^15), made small",
         mode: Mode::Returns,
-        // A stale number can also be revoked: then it is the new tenant that is gone, and its calls are lost.
-        convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall],
+        // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and the old
+        // one that was not waited for.
+        convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
         convicted_by: &["replay"],
         program: include_str!("programs/generation-wraps.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
