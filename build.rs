@@ -137,14 +137,6 @@ const MUTANTS: &[Mutant] = &[
         to: "    here->state = FRAME_VISITS;\n    emi_wake(here->emitter);\n    UNLOCKED(here->emitter);\n    \
              result = callback(user_data, event);",
     },
-    // A worker is told of a delivery before there is one, and not under the lock.
-    Mutant {
-        name: "mutant_signals_unlocked",
-        file: "frame.c",
-        from: "  if (e->waiting > 0) pthread_cond_broadcast(&e->settled);",
-        to: "  pthread_mutex_unlock(&e->lock);\n  if (e->waiting > 0) pthread_cond_broadcast(&e->settled);\n  \
-             pthread_mutex_lock(&e->lock);",
-    },
     // A worker is told to stop before it can see that it is to.
     Mutant {
         name: "mutant_signals_first",

@@ -87,3 +87,174 @@ fn volatile_is_a_relaxed_atomic_and_is_reported() {
     let exploration = passes("volatile_flag_alone", volatile_flag_alone);
     assert!(exploration.volatile.iter().any(|place| place.contains("stops")), "{:?}", exploration.volatile);
 }
+
+programs! {
+    plain_race = "model_tests_plain_race";
+    globals_start_afresh = "model_tests_globals_start_afresh";
+    neighbours_do_not_race = "model_tests_neighbours_do_not_race";
+    use_after_free = "model_tests_use_after_free";
+    double_free = "model_tests_double_free";
+    foreign_free = "model_tests_foreign_free";
+    red_zone = "model_tests_red_zone";
+    null_pointer = "model_tests_null_pointer";
+    leak = "model_tests_leak";
+    still_reachable = "model_tests_still_reachable";
+    deep_recursion = "model_tests_deep_recursion";
+}
+
+#[test]
+fn a_race_on_plain_memory_is_convicted_with_both_places() {
+    let finding = convicted("plain_race", plain_race, Kind::DataRace, &["counts", "plain_race", "global data"]);
+    assert!(finding.message.contains("model/memory.c:20"), "{finding}");
+    assert!(finding.stack[0].contains("model/memory.c:13"), "{finding}");
+    passes("neighbours_do_not_race", neighbours_do_not_race);
+}
+
+#[test]
+fn globals_are_put_back_before_each_interleaving() {
+    passes("globals_start_afresh", globals_start_afresh);
+}
+
+#[test]
+fn misused_memory_is_convicted() {
+    convicted("use_after_free", use_after_free, Kind::UseAfterFree, &["uses", "freed at use_after_free", "allocated by main"]);
+    convicted("double_free", double_free, Kind::DoubleFree, &["block 1 is freed again"]);
+    convicted("foreign_free", foreign_free, Kind::ForeignFree, &["block 1+1"]);
+    convicted("red_zone", red_zone, Kind::OutOfBounds, &["9 bytes at 0 of block 1, which has 8"]);
+    convicted("null_pointer", null_pointer, Kind::OutOfBounds, &["null pointer"]);
+    convicted("leak", leak, Kind::Leak, &["block 1 of 5 bytes", "allocated by leak"]);
+    passes("still_reachable", still_reachable);
+}
+
+#[test]
+fn a_stack_that_overflows_is_a_limit_and_no_finding() {
+    let exploration = explore("deep_recursion", &Options::new(), || deep_recursion());
+    assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Stack(256 << 10)), "{exploration}");
+    assert!(exploration.to_string().contains("raise Options::stack"), "{exploration}");
+}
+
+programs! {
+    wake_up = "model_tests_wake_up";
+    lost_wake_up = "model_tests_lost_wake_up";
+    timed_wait = "model_tests_timed_wait";
+    timed_wait_trusted = "model_tests_timed_wait_trusted";
+    timed_wait_distrusted = "model_tests_timed_wait_distrusted";
+    lock_order = "model_tests_lock_order";
+    mutex_kinds = "model_tests_mutex_kinds";
+    lock_twice = "model_tests_lock_twice";
+    unlock_unlocked = "model_tests_unlock_unlocked";
+    once_only = "model_tests_once_only";
+    key_destructors = "model_tests_key_destructors";
+    rwlock = "model_tests_rwlock";
+    semaphore = "model_tests_semaphore";
+    barrier_and_spin = "model_tests_barrier_and_spin";
+    c11_threads = "model_tests_c11_threads";
+    too_many_threads = "model_tests_too_many_threads";
+    polling = "model_tests_polling";
+}
+
+#[test]
+fn a_wake_up_that_comes_too_early_is_a_deadlock() {
+    passes("wake_up", wake_up);
+    convicted("lost_wake_up", lost_wake_up, Kind::Deadlock, &["main waits for condition global data", "waits"]);
+    convicted("lock_order", lock_order, Kind::Deadlock, &["held by thread 1", "held by thread 0"]);
+    convicted("lock_twice", lock_twice, Kind::Deadlock, &["which it holds itself"]);
+}
+
+#[test]
+fn a_timed_wait_times_out_and_is_woken() {
+    passes("timed_wait", timed_wait);
+    convicted("timed_wait_trusted", timed_wait_trusted, Kind::Aborted, &["gives up waiting"]);
+    convicted("timed_wait_distrusted", timed_wait_distrusted, Kind::Aborted, &["is woken"]);
+}
+
+#[test]
+fn objects_of_pthreads() {
+    passes("mutex_kinds", mutex_kinds);
+    convicted("unlock_unlocked", unlock_unlocked, Kind::Misuse, &["nobody has locked"]);
+    passes("once_only", once_only);
+    // No two of its operations depend on each other, so one order stands for all.
+    explore("key_destructors", &Options::new(), || key_destructors()).assert_exhausted();
+    passes("rwlock", rwlock);
+    passes("semaphore", semaphore);
+    passes("barrier_and_spin", barrier_and_spin);
+    passes("c11_threads", c11_threads);
+    passes("polling", polling);
+}
+
+#[test]
+fn limits_say_what_to_do() {
+    let exploration = explore("too_many_threads", &Options::new(), || too_many_threads());
+    assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Threads(5)), "{exploration}");
+    let options = Options::new().max_interleavings(3);
+    let exploration = explore("mutex_kinds", &options, || mutex_kinds());
+    assert_eq!((exploration.extent.clone(), exploration.interleavings), (Extent::BoundedBy(Bound::Interleavings(3)), 3));
+    let exploration = explore("mutex_kinds", &Options::new().preemptions(1), || mutex_kinds());
+    assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Preemptions(1)), "{exploration}");
+}
+
+mod instrumenting {
+    use latecall::model::instrument::{Instrument, Refused};
+    use std::path::{Path, PathBuf};
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn refused(name: &str, source: &str) -> Refused {
+        let folder = folder(name);
+        let file = folder.join(format!("{name}.c"));
+        std::fs::write(&file, source).unwrap();
+        Instrument::new(name).file(file).build(&folder).unwrap_err()
+    }
+
+    #[test]
+    fn what_blocks_and_is_not_modelled_is_refused_by_name() {
+        let source = "#include <poll.h>\nint waits(void) { return poll(0, 0, -1); }\n";
+        let refused = refused("polls", source);
+        assert!(refused.to_string().contains("`poll` in 0.polls.o"), "{refused}");
+        assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
+    }
+
+    #[test]
+    fn thread_local_variables_are_refused_by_name() {
+        let refused = refused("locals", "static __thread int mine;\nint *get(void) { return &mine; }\n");
+        assert!(refused.to_string().contains("`mine` in 0.locals.o"), "{refused}");
+    }
+
+    #[test]
+    fn an_object_that_was_not_instrumented_is_refused_by_name() {
+        let folder = folder("blind");
+        let (source, object) = (folder.join("blind.c"), folder.join("blind.o"));
+        std::fs::write(&source, "int f(int *p) { return *p; }\n").unwrap();
+        let compiled = std::process::Command::new("cc").arg("-c").arg(&source).arg("-o").arg(&object).status().unwrap();
+        assert!(compiled.success());
+        let refused = Instrument::new("blind").object(&object).build(&folder).unwrap_err();
+        assert_eq!(refused, Refused::NotInstrumented([String::from("blind.o")].into()), "{refused}");
+    }
+
+    #[test]
+    fn an_existing_archive_is_instrumented() {
+        let folder = folder("archive");
+        let source = folder.join("twice.c");
+        std::fs::write(&source, "#include <stdlib.h>\nint count;\nint *twice(int n) { count += n; return malloc(8); }\n").unwrap();
+        let once = Instrument::new("once").file(&source).build(&folder);
+        let once = once.unwrap();
+        // Its calls of the model have been renamed already: what is left has to be a library like any other.
+        let refused = Instrument::new("again").object(&once).build(&folder).unwrap_err();
+        assert!(matches!(refused, Refused::NotInstrumented(_)), "{refused}");
+        let object = folder.join("twice.o");
+        let flags = latecall::model::instrument::COMPILER_FLAGS;
+        let compiled =
+            std::process::Command::new("cc").args(flags).arg("-c").arg(&source).arg("-o").arg(&object).status().unwrap();
+        assert!(compiled.success());
+        let archive = Instrument::new("other").object(&object).build(&folder).unwrap();
+        let symbols = std::process::Command::new("nm").arg(archive).output().unwrap();
+        let symbols = String::from_utf8(symbols.stdout).unwrap();
+        for symbol in ["T other_twice", "other_count", "U latecall_model_malloc", "U latecall_model___tsan_write4"] {
+            assert!(symbols.contains(symbol), "{symbol}:\n{symbols}");
+        }
+    }
+}

@@ -221,6 +221,18 @@ fn render(world: &World, finding: &Finding, names: &mut Names) -> String {
     for (number, frame) in finding.stack.iter().enumerate() {
         text.push_str(&format!("{} {frame}\n", if number == 0 { "  at" } else { "  from" }));
     }
+    for (me, thread) in world.threads.iter().enumerate() {
+        let Some(thread) = thread else { continue };
+        if thread.calls.is_empty() || finding.at.is_some_and(|(violator, pc)| violator == me && pc != 0) {
+            continue;
+        }
+        let calls = thread.calls.iter().rev().flat_map(|&pc| names.frames(pc).to_vec());
+        let calls: Vec<String> =
+            calls.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
+        if !calls.is_empty() {
+            text.push_str(&format!("{} is in a function called by {}\n", thread.name, calls.join(" from ")));
+        }
+    }
     text
 }
 

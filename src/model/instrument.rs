@@ -24,6 +24,9 @@ pub const COMPILER_FLAGS: &[&str] = &[
     "-fno-stack-protector",
     "-U_FORTIFY_SOURCE",
     "-fPIC",
+    // A compiler that knows library functions puts small copies in their place after it has instrumented the code, so that
+    // nobody sees them, and removes pairs of malloc and free, mistakes included.
+    "-fno-builtin",
 ];
 
 /// The section that holds all writable data of instrumented code; a C identifier, so that the linker marks its bounds.

@@ -531,3 +531,25 @@ fn catch_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_name_that_is_redirected_has_an_entry_point() {
+        let provided: BTreeSet<&str> =
+            [tsan::NAMES, pthread::NAMES, memory::NAMES].into_iter().flatten().copied().collect();
+        let redirected: BTreeSet<&str> = instrument::MODELLED.iter().copied().collect();
+        assert_eq!(provided, redirected);
+        assert!(instrument::ALLOWED.iter().all(|name| !redirected.contains(name)));
+    }
+
+    #[test]
+    fn a_search_inside_a_search_is_refused() {
+        let exploration =
+            explore("outer", &Options::new(), || drop(explore("inner", &Options::new(), || {})));
+        assert!(exploration.assert_convicted(Kind::Failed).message.contains("a search inside a search"), "{exploration}");
+    }
+}

@@ -374,7 +374,9 @@ fn compare<T: Width>(address: usize, expected: T, new: T, success: c_int, failur
         }
         return (old, old == expected);
     };
-    if weak && with(|world| world.spurious_left > 0) && super::choice::choose(operation.me) {
+    let may_fail = |world: &mut super::world::World| world.spurious_left > 0;
+    // Another thread may have used the last one up while this one chose.
+    if weak && with(may_fail) && super::choice::choose(operation.me) && with(may_fail) {
         with(|world| world.spurious_left -= 1);
         let what = format!("compares {} and fails for no reason", operation.name());
         operation.end(Access::AtomicRead, None, what);
