@@ -44,7 +44,13 @@ macro_rules! library {
                 #[link_name = $close]
                 fn close(emitter: *mut c_void) -> u32;
                 #[link_name = $subscribe]
-                fn subscribe(emitter: *mut c_void, f: Callback, data: *mut c_void, d: *const c_void, out: *mut u64) -> u32;
+                fn subscribe(
+                    emitter: *mut c_void,
+                    f: Callback,
+                    data: *mut c_void,
+                    d: *const c_void,
+                    out: *mut u64,
+                ) -> u32;
                 #[link_name = $unsubscribe]
                 fn unsubscribe(emitter: *mut c_void, id: u64) -> u32;
                 #[link_name = $post]
@@ -152,7 +158,11 @@ fn run(name: &str, library: Library, mode: u32) -> Exploration {
     println!("{exploration}");
     if let Some(finding) = &exploration.finding {
         let again = replay(name, &Options::new(), finding, body);
-        assert_eq!(again.finding.map(|again| again.timeline), Some(finding.timeline.clone()), "{name}: not the same again");
+        assert_eq!(
+            again.finding.map(|again| again.timeline),
+            Some(finding.timeline.clone()),
+            "{name}: not the same again"
+        );
     }
     exploration
 }
