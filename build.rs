@@ -74,7 +74,11 @@ fn modelled(sources: &[std::path::PathBuf], out: &std::path::Path) {
 
     let compiler = cc::Build::new().get_compiler();
     let library = |name: &str| {
-        Instrument::new(name).compiler(compiler.path()).flag("-std=c11").flag("-fvisibility=hidden").include("native/include")
+        Instrument::new(name)
+            .compiler(compiler.path())
+            .flag("-std=c11")
+            .flag("-fvisibility=hidden")
+            .include("native/include")
     };
     library("model_emitter").files(sources).link();
     library("model_tests").flag("-D_GNU_SOURCE").flag("-Wno-tsan").files(in_folder("native/tests/model")).link();
@@ -88,7 +92,11 @@ fn modelled(sources: &[std::path::PathBuf], out: &std::path::Path) {
             let name = source.file_name().expect("a file");
             if name == mutant.file {
                 let matches = text.matches(mutant.from).count();
-                assert_eq!(matches, 1, "{}: {matches} places in {} look like {:?}", mutant.name, mutant.file, mutant.from);
+                assert_eq!(
+                    matches, 1,
+                    "{}: {matches} places in {} look like {:?}",
+                    mutant.name, mutant.file, mutant.from
+                );
                 text = text.replace(mutant.from, mutant.to);
                 patched = true;
             }

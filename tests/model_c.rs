@@ -47,7 +47,11 @@ fn convicted(name: &str, program: extern "C-unwind" fn(), kind: Kind, words: &[&
     }
     assert!(!finding.timeline.contains("? ?"), "{name}: places without names:\n{finding}");
     let again = replay(name, &options, &finding, run);
-    assert_eq!(again.finding.map(|finding| finding.timeline), Some(finding.timeline.clone()), "{name}: not the same again");
+    assert_eq!(
+        again.finding.map(|finding| finding.timeline),
+        Some(finding.timeline.clone()),
+        "{name}: not the same again"
+    );
     finding
 }
 
@@ -117,7 +121,12 @@ fn globals_are_put_back_before_each_interleaving() {
 
 #[test]
 fn misused_memory_is_convicted() {
-    convicted("use_after_free", use_after_free, Kind::UseAfterFree, &["uses", "freed at use_after_free", "allocated by main"]);
+    convicted(
+        "use_after_free",
+        use_after_free,
+        Kind::UseAfterFree,
+        &["uses", "freed at use_after_free", "allocated by main"],
+    );
     convicted("double_free", double_free, Kind::DoubleFree, &["block 1 is freed again"]);
     convicted("foreign_free", foreign_free, Kind::ForeignFree, &["block 1+1"]);
     convicted("red_zone", red_zone, Kind::OutOfBounds, &["9 bytes at 0 of block 1, which has 8"]);
@@ -188,7 +197,10 @@ fn limits_say_what_to_do() {
     assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Threads(5)), "{exploration}");
     let options = Options::new().max_interleavings(3);
     let exploration = explore("mutex_kinds", &options, || mutex_kinds());
-    assert_eq!((exploration.extent.clone(), exploration.interleavings), (Extent::BoundedBy(Bound::Interleavings(3)), 3));
+    assert_eq!(
+        (exploration.extent.clone(), exploration.interleavings),
+        (Extent::BoundedBy(Bound::Interleavings(3)), 3)
+    );
     let exploration = explore("mutex_kinds", &Options::new().preemptions(1), || mutex_kinds());
     assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Preemptions(1)), "{exploration}");
 }
@@ -239,7 +251,11 @@ mod instrumenting {
     fn an_existing_archive_is_instrumented() {
         let folder = folder("archive");
         let source = folder.join("twice.c");
-        std::fs::write(&source, "#include <stdlib.h>\nint count;\nint *twice(int n) { count += n; return malloc(8); }\n").unwrap();
+        std::fs::write(
+            &source,
+            "#include <stdlib.h>\nint count;\nint *twice(int n) { count += n; return malloc(8); }\n",
+        )
+        .unwrap();
         let once = Instrument::new("once").file(&source).build(&folder);
         let once = once.unwrap();
         // Its calls of the model have been renamed already: what is left has to be a library like any other.
@@ -247,8 +263,14 @@ mod instrumenting {
         assert!(matches!(refused, Refused::NotInstrumented(_)), "{refused}");
         let object = folder.join("twice.o");
         let flags = latecall::model::instrument::COMPILER_FLAGS;
-        let compiled =
-            std::process::Command::new("cc").args(flags).arg("-c").arg(&source).arg("-o").arg(&object).status().unwrap();
+        let compiled = std::process::Command::new("cc")
+            .args(flags)
+            .arg("-c")
+            .arg(&source)
+            .arg("-o")
+            .arg(&object)
+            .status()
+            .unwrap();
         assert!(compiled.success());
         let archive = Instrument::new("other").object(&object).build(&folder).unwrap();
         let symbols = std::process::Command::new("nm").arg(archive).output().unwrap();

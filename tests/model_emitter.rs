@@ -44,7 +44,13 @@ macro_rules! library {
                 #[link_name = $close]
                 fn close(emitter: *mut c_void) -> u32;
                 #[link_name = $subscribe]
-                fn subscribe(emitter: *mut c_void, f: Callback, data: *mut c_void, d: *const c_void, out: *mut u64) -> u32;
+                fn subscribe(
+                    emitter: *mut c_void,
+                    f: Callback,
+                    data: *mut c_void,
+                    d: *const c_void,
+                    out: *mut u64,
+                ) -> u32;
                 #[link_name = $unsubscribe]
                 fn unsubscribe(emitter: *mut c_void, id: u64) -> u32;
                 #[link_name = $post]
@@ -123,11 +129,9 @@ fn unsubscribe_against_delivery(library: Library, mode: u32) {
         stall: None,
         stall_data: null_mut(),
     };
-    let payload = std::sync::Arc::new(Payload {
-        freed: loom::cell::UnsafeCell::new(false),
-        calls: loom::sync::atomic::AtomicUsize::new(0),
-    });
-    let user_data = std::sync::Arc::as_ptr(&payload).cast_mut().cast();
+    let payload =
+        Box::new(Payload { freed: loom::cell::UnsafeCell::new(false), calls: loom::sync::atomic::AtomicUsize::new(0) });
+    let user_data = (&raw const *payload).cast_mut().cast();
     let (mut emitter, mut id) = (null_mut(), 0);
     // SAFETY: a valid config, and a place for the answer.
     assert_eq!(unsafe { (library.open)(&raw const config, &raw mut emitter) }, 0);
@@ -152,7 +156,11 @@ fn run(name: &str, library: Library, mode: u32) -> Exploration {
     println!("{exploration}");
     if let Some(finding) = &exploration.finding {
         let again = replay(name, &Options::new(), finding, body);
-        assert_eq!(again.finding.map(|again| again.timeline), Some(finding.timeline.clone()), "{name}: not the same again");
+        assert_eq!(
+            again.finding.map(|again| again.timeline),
+            Some(finding.timeline.clone()),
+            "{name}: not the same again"
+        );
     }
     exploration
 }

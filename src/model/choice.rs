@@ -4,8 +4,8 @@
 //! on one that has already been notified returns either way; which way it was, loom says only in its log, which is read
 //! here while it waits.
 
-use crate::sync::loom_side::Notify;
 use super::world::Me;
+use crate::sync::loom_side::Notify;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -27,12 +27,24 @@ macro_rules! entry_points {
 
 /// The register of the argument after `arity` others (System V, x86-64).
 macro_rules! caller_register {
-    (0) => { "rdi" };
-    (1) => { "rsi" };
-    (2) => { "rdx" };
-    (3) => { "rcx" };
-    (4) => { "r8" };
-    (5) => { "r9" };
+    (0) => {
+        "rdi"
+    };
+    (1) => {
+        "rsi"
+    };
+    (2) => {
+        "rdx"
+    };
+    (3) => {
+        "rcx"
+    };
+    (4) => {
+        "r8"
+    };
+    (5) => {
+        "r9"
+    };
 }
 
 pub(in crate::model) use {caller_register, entry_points};

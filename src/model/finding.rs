@@ -79,7 +79,9 @@ impl fmt::Display for Bound {
                  data smaller)"
             ),
             Self::Stack(most) => write!(f, "{most} bytes of stack for each thread (raise Options::stack)"),
-            Self::Memory(most) => write!(f, "{most} bytes of memory for malloc in one interleaving (raise Options::memory)"),
+            Self::Memory(most) => {
+                write!(f, "{most} bytes of memory for malloc in one interleaving (raise Options::memory)")
+            }
             Self::Unmodelled(what) => write!(f, "the model: {what}"),
         }
     }
@@ -150,10 +152,13 @@ fn expand(text: &str, names: &mut Names) -> String {
     while let Some((before, marked)) = rest.split_once('\u{1}') {
         result.push_str(before);
         let (pc, after) = marked.split_once('\u{2}').unwrap_or((marked, ""));
-        let place = pc.parse().map_or_else(|_| "?".to_owned(), |pc| {
-            let place = names.place(pc);
-            if of_the_machinery(&place) { "the start of its thread".to_owned() } else { place.to_string() }
-        });
+        let place = pc.parse().map_or_else(
+            |_| "?".to_owned(),
+            |pc| {
+                let place = names.place(pc);
+                if of_the_machinery(&place) { "the start of its thread".to_owned() } else { place.to_string() }
+            },
+        );
         result.push_str(&place);
         rest = after;
     }

@@ -38,14 +38,74 @@ pub const ENTRY_PREFIX: &str = "latecall_model_";
 /// Functions that may stay what they are: they neither block nor keep anything between interleavings. The model does not
 /// watch the memory that they touch.
 pub const ALLOWED: &[&str] = &[
-    "_GLOBAL_OFFSET_TABLE_", "_Unwind_Resume", "__gcc_personality_v0", "__stack_chk_fail", "__ctype_b_loc",
-    "__ctype_tolower_loc", "__ctype_toupper_loc", "abs", "labs", "llabs", "isalnum", "isalpha", "isdigit", "islower",
-    "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper", "snprintf", "vsnprintf", "sprintf",
-    "printf", "fprintf", "puts", "putchar", "fputs", "fputc", "fwrite", "fflush", "stdout", "stderr", "strtol", "strtoul",
-    "strtoll", "strtoull", "__isoc99_sscanf", "sscanf", "atoi", "atol", "qsort", "bsearch", "div", "ldiv", "strerror",
-    "strpbrk", "strspn", "strcspn", "strstr", "strcasecmp", "strncasecmp", "floor", "ceil", "sqrt", "pow", "fmod", "log",
-    "exp", "getenv", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy", "pthread_attr_setdetachstate",
-    "pthread_attr_setstacksize", "pthread_attr_getstacksize",
+    "_GLOBAL_OFFSET_TABLE_",
+    "_Unwind_Resume",
+    "__gcc_personality_v0",
+    "__stack_chk_fail",
+    "__ctype_b_loc",
+    "__ctype_tolower_loc",
+    "__ctype_toupper_loc",
+    "abs",
+    "labs",
+    "llabs",
+    "isalnum",
+    "isalpha",
+    "isdigit",
+    "islower",
+    "isprint",
+    "ispunct",
+    "isspace",
+    "isupper",
+    "isxdigit",
+    "tolower",
+    "toupper",
+    "snprintf",
+    "vsnprintf",
+    "sprintf",
+    "printf",
+    "fprintf",
+    "puts",
+    "putchar",
+    "fputs",
+    "fputc",
+    "fwrite",
+    "fflush",
+    "stdout",
+    "stderr",
+    "strtol",
+    "strtoul",
+    "strtoll",
+    "strtoull",
+    "__isoc99_sscanf",
+    "sscanf",
+    "atoi",
+    "atol",
+    "qsort",
+    "bsearch",
+    "div",
+    "ldiv",
+    "strerror",
+    "strpbrk",
+    "strspn",
+    "strcspn",
+    "strstr",
+    "strcasecmp",
+    "strncasecmp",
+    "floor",
+    "ceil",
+    "sqrt",
+    "pow",
+    "fmod",
+    "log",
+    "exp",
+    "getenv",
+    "getpid",
+    "getpagesize",
+    "pthread_attr_init",
+    "pthread_attr_destroy",
+    "pthread_attr_setdetachstate",
+    "pthread_attr_setstacksize",
+    "pthread_attr_getstacksize",
 ];
 
 /// Why C code cannot be put under the model.
@@ -84,7 +144,11 @@ impl fmt::Display for Refused {
             }
             Self::NotInstrumented(objects) => {
                 let objects: Vec<_> = objects.iter().map(String::as_str).collect();
-                write!(f, "compiled without -fsanitize=thread, so the model would not see its accesses: {}", objects.join(", "))
+                write!(
+                    f,
+                    "compiled without -fsanitize=thread, so the model would not see its accesses: {}",
+                    objects.join(", ")
+                )
             }
             Self::Tool(message) => f.write_str(message),
         }
@@ -261,8 +325,11 @@ impl Instrument {
     }
 
     fn renames(&self, symbols: &[Symbol]) -> Result<BTreeMap<String, String>, Refused> {
-        let defined: BTreeSet<&str> =
-            symbols.iter().filter(|symbol| symbol.defined && symbol.global).map(|symbol| symbol.name.as_str()).collect();
+        let defined: BTreeSet<&str> = symbols
+            .iter()
+            .filter(|symbol| symbol.defined && symbol.global)
+            .map(|symbol| symbol.name.as_str())
+            .collect();
         let mut renames = BTreeMap::new();
         let mut unmodelled = BTreeMap::<String, BTreeSet<String>>::new();
         let mut locals = BTreeMap::<String, BTreeSet<String>>::new();

@@ -147,12 +147,18 @@ impl World {
     /// Whether memory may be accessed at all.
     pub(crate) fn check_memory(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) {
         if address < 4096 {
-            self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes through a null pointer (+{address})"));
+            self.convict(
+                me,
+                pc,
+                Kind::OutOfBounds,
+                format!("{access} of {size} bytes through a null pointer (+{address})"),
+            );
         }
         if !self.heap.contains(address) {
             return;
         }
-        let near = self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
+        let near =
+            self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
         let Some((start, number, length, made, freed)) = near else {
             self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
         };

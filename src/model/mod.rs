@@ -318,7 +318,10 @@ fn search(name: &str, options: &Options, stop_at: Option<u64>, f: impl Fn() + Se
 }
 
 /// One search from the beginning. None: it turned out to need more atomics.
-fn attempt<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc<F>) -> Option<(Extent, Option<Finding>)> {
+fn attempt<F: Fn() + Send + Sync + 'static>(
+    shared: &Arc<Mutex<Search>>,
+    f: &Arc<F>,
+) -> Option<(Extent, Option<Finding>)> {
     let options = lock(shared).options.clone();
     let mut model = loom_side::Model::new();
     model.max_threads = 5;
@@ -347,7 +350,8 @@ fn attempt<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
     }));
     let payload = match result {
         Ok(()) => {
-            let extent = options.preemptions.map_or(Extent::Exhausted, |most| Extent::BoundedBy(Bound::Preemptions(most)));
+            let extent =
+                options.preemptions.map_or(Extent::Exhausted, |most| Extent::BoundedBy(Bound::Preemptions(most)));
             return Some((extent, None));
         }
         Err(payload) => payload,
@@ -452,14 +456,8 @@ fn panicked(options: &Options, payload: &Box<dyn Any + Send>, world: Option<&Wor
         let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         (text.unwrap_or_else(|| "a panic without words".to_owned()), String::new())
     });
-    let raw = |kind, message, at| Finding {
-        kind,
-        message,
-        stack: Vec::new(),
-        timeline: String::new(),
-        interleaving: 0,
-        at,
-    };
+    let raw =
+        |kind, message, at| Finding { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, at };
     if message.starts_with("deadlock; threads") {
         return Ok(raw(Kind::Deadlock, world.map_or(message, waits), None));
     }
@@ -499,7 +497,8 @@ fn waits(world: &World) -> String {
     for (me, thread) in world.threads.iter().enumerate() {
         let Some(thread) = thread else { continue };
         let Some(wait) = &thread.waiting else { continue };
-        let holder = world.objects.holder(wait.address).filter(|_| wait.on.starts_with("mutex") || wait.on.contains("lock"));
+        let holder =
+            world.objects.holder(wait.address).filter(|_| wait.on.starts_with("mutex") || wait.on.contains("lock"));
         let holder = match holder {
             Some(holder) if holder == me => " (which it holds itself)".to_owned(),
             Some(holder) => format!(" (held by thread {holder})"),
@@ -548,8 +547,10 @@ mod tests {
 
     #[test]
     fn a_search_inside_a_search_is_refused() {
-        let exploration =
-            explore("outer", &Options::new(), || drop(explore("inner", &Options::new(), || {})));
-        assert!(exploration.assert_convicted(Kind::Failed).message.contains("a search inside a search"), "{exploration}");
+        let exploration = explore("outer", &Options::new(), || drop(explore("inner", &Options::new(), || {})));
+        assert!(
+            exploration.assert_convicted(Kind::Failed).message.contains("a search inside a search"),
+            "{exploration}"
+        );
     }
 }

@@ -844,10 +844,14 @@ extern "C-unwind" fn barrier_wait(address: usize, pc: Pc) -> c_int {
     if last {
         return PTHREAD_BARRIER_SERIAL_THREAD;
     }
-    call.until("barrier", || None, move |state| match state {
-        State::Barrier { round, .. } if *round == mine => None,
-        _ => Some(()),
-    });
+    call.until(
+        "barrier",
+        || None,
+        move |state| match state {
+            State::Barrier { round, .. } if *round == mine => None,
+            _ => Some(()),
+        },
+    );
     call.end("passes");
     0
 }
@@ -1010,7 +1014,12 @@ extern "C-unwind" fn pthread_detach(name: usize, pc: Pc) -> c_int {
     let child = name.wrapping_sub(1);
     with(|world| {
         if world.objects.handles.remove(&child).is_none() {
-            world.convict(me, pc, Kind::Misuse, format!("thread {child} is detached, which was joined or detached before"));
+            world.convict(
+                me,
+                pc,
+                Kind::Misuse,
+                format!("thread {child} is detached, which was joined or detached before"),
+            );
         }
         world.objects.gone.insert(child);
         world.did(me, pc, format!("detaches thread {child}"));

@@ -219,7 +219,10 @@ impl<T: Width> Operation<T> {
             let loom = world.atoms.placed.get(&address).and_then(|placed| T::loom(&placed.atom));
             let Some(loom) = loom.filter(|_| others.len() <= 1) else {
                 let name = world.name_address(address);
-                leave(world, Leave::Limited(Bound::Unmodelled(format!("atomic accesses of different sizes to {name}"))));
+                leave(
+                    world,
+                    Leave::Limited(Bound::Unmodelled(format!("atomic accesses of different sizes to {name}"))),
+                );
             };
             (loom, since)
         });
@@ -301,7 +304,14 @@ extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc
     store_as(address, value, number, pc, "stores");
 }
 
-fn rmw<T: Width>(address: usize, number: c_int, pc: Pc, verb: &str, new: impl Fn(T) -> T, direct: Option<Direct<T>>) -> T {
+fn rmw<T: Width>(
+    address: usize,
+    number: c_int,
+    pc: Pc,
+    verb: &str,
+    new: impl Fn(T) -> T,
+    direct: Option<Direct<T>>,
+) -> T {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else {
         let old = plain_read::<T>(address);
@@ -365,7 +375,15 @@ extern "C-unwind" fn fetch_nand<T: Width>(address: usize, value: T, number: c_in
 }
 
 /// Answers what was there; it was exchanged where that is `expected`.
-fn compare<T: Width>(address: usize, expected: T, new: T, success: c_int, failure: c_int, pc: Pc, weak: bool) -> (T, bool) {
+fn compare<T: Width>(
+    address: usize,
+    expected: T,
+    new: T,
+    success: c_int,
+    failure: c_int,
+    pc: Pc,
+    weak: bool,
+) -> (T, bool) {
     let (success, failure) = (order(success), order(failure));
     let Some(operation) = Operation::<T>::begin(address, success, pc) else {
         let old = plain_read::<T>(address);
@@ -531,7 +549,12 @@ pub(crate) fn settle(me: Me, pending: Pending) {
                 Some(4) => store_as(address, plain_read::<u32>(address), 0, pc, "writes volatile"),
                 Some(8) => store_as(address, plain_read::<u64>(address), 0, pc, "writes volatile"),
                 _ => with(|world| {
-                    world.convict(me, pc, Kind::UseAfterFree, "volatile write to memory that was freed meanwhile".into())
+                    world.convict(
+                        me,
+                        pc,
+                        Kind::UseAfterFree,
+                        "volatile write to memory that was freed meanwhile".into(),
+                    )
                 }),
             }
         }

@@ -57,7 +57,11 @@ pub(crate) enum What {
     Enter,
     Exit,
     /// A plain access, shown only where it matters.
-    Access { address: usize, size: usize, write: bool },
+    Access {
+        address: usize,
+        size: usize,
+        write: bool,
+    },
     /// Anything else, in words.
     Did(String),
 }
@@ -263,7 +267,11 @@ pub(crate) fn enter() -> Option<Me> {
 /// Runs something that may block, with a note of what on, for the report of a deadlock.
 pub(crate) fn waiting<R>(me: Me, pc: Pc, kind: &str, address: usize, block: impl FnOnce() -> R) -> R {
     with(|world| {
-        let on = if kind.ends_with("thread") { format!("{kind} {address}") } else { format!("{kind} {}", world.name_address(address)) };
+        let on = if kind.ends_with("thread") {
+            format!("{kind} {address}")
+        } else {
+            format!("{kind} {}", world.name_address(address))
+        };
         world.thread(me).waiting = Some(Wait { on, address, pc });
     });
     let result = block();
