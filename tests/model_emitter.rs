@@ -129,11 +129,9 @@ fn unsubscribe_against_delivery(library: Library, mode: u32) {
         stall: None,
         stall_data: null_mut(),
     };
-    let payload = std::sync::Arc::new(Payload {
-        freed: loom::cell::UnsafeCell::new(false),
-        calls: loom::sync::atomic::AtomicUsize::new(0),
-    });
-    let user_data = std::sync::Arc::as_ptr(&payload).cast_mut().cast();
+    let payload =
+        Box::new(Payload { freed: loom::cell::UnsafeCell::new(false), calls: loom::sync::atomic::AtomicUsize::new(0) });
+    let user_data = (&raw const *payload).cast_mut().cast();
     let (mut emitter, mut id) = (null_mut(), 0);
     // SAFETY: a valid config, and a place for the answer.
     assert_eq!(unsafe { (library.open)(&raw const config, &raw mut emitter) }, 0);
