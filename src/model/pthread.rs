@@ -445,7 +445,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
             *times > 1
         });
         if again {
-            thread::yield_now();
+            super::world::let_others_run();
         }
     } else {
         waiting(me, pc, "condition", address, || {
@@ -1087,7 +1087,7 @@ extern "C-unwind" fn getspecific(key: u32, _: Pc) -> usize {
 // ---- time ----
 
 fn give_way() {
-    thread::yield_now();
+    super::world::let_others_run();
 }
 
 extern "C-unwind" fn yields(pc: Pc) -> c_int {

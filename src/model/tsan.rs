@@ -278,7 +278,7 @@ fn spins(me: Me, pc: Pc, address: usize, value: u64) {
         spin.count
     });
     if count > 1 {
-        sync::thread::yield_now();
+        super::world::let_others_run();
     }
 }
 

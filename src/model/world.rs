@@ -127,6 +127,8 @@ pub(crate) struct World {
     seen: Vec<(usize, usize, Me)>,
     /// Weak compare-exchanges that may still fail for no reason.
     pub(crate) spurious_left: u32,
+    /// A thread let others run first where it might have gone on at once: see [`let_others_run`].
+    pub(crate) gave_way: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past.
@@ -147,6 +149,7 @@ impl World {
             clock: UnsafeCell::new(()),
             seen: Vec::new(),
             spurious_left: spurious,
+            gave_way: false,
         }
     }
 
@@ -286,4 +289,11 @@ pub(crate) fn waiting<R>(me: Me, pc: Pc, kind: &str, address: usize, block: impl
     let result = block();
     with(|world| world.thread(me).waiting = None);
     result
+}
+
+/// Lets other threads run before this one goes on. Loom does not explore what happens if it goes on at once, so a search in
+/// which this was needed is not exhausted ([`Bound::Yields`]).
+pub(crate) fn let_others_run() {
+    with(|world| world.gave_way = true);
+    crate::sync::loom_side::thread::yield_now();
 }
