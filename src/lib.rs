@@ -23,6 +23,8 @@ pub mod ledger;
 #[cfg(feature = "harness")]
 pub(crate) mod loomed;
 #[cfg(feature = "harness")]
+pub mod model;
+#[cfg(feature = "harness")]
 pub mod program;
 #[cfg(feature = "cli")]
 pub mod report;

@@ -138,6 +138,7 @@ pub(crate) mod loom_side {
     pub(crate) type AtomicPtr<T> = loom::sync::atomic::AtomicPtr<T>;
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::model::Builder as Model;
+    pub(crate) use loom::sync::Notify;
     pub(crate) use loom::sync::atomic::{Ordering, fence};
 
     /// A statistic: counts, orders nothing, and is not modelled.

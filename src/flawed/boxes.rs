@@ -1,6 +1,6 @@
 //! Keepers that give the library a pointer to memory of their own.
 
-use crate::emitter::Event;
+use crate::emitter::{Destroy, Event};
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
 use crate::subject::keeper::{Delivery, Keeper, Kept, Key, NoRoom};
@@ -57,7 +57,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
 
 /// The destroy notify of those that have one.
 unsafe extern "C-unwind" fn destroyed(user_data: *mut c_void) {
-    // SAFETY: 1. from `Box::into_raw` in `keep`. 2. That it is not freed already is what `FreedByBoth` gets wrong.
+    // SAFETY: 1. from `Box::into_raw` in `keep`. 2. That it is not freed already is what `freed_by_both` gets wrong.
     drop(unsafe { Box::from_raw(user_data.cast::<Witness>()) });
 }
 
@@ -66,50 +66,39 @@ fn kept(key: Key) -> Kept {
 }
 
 /// Frees the box when unsubscribe has returned.
-#[derive(Debug, Default)]
-pub struct RawBox(Owned);
+#[derive(Debug)]
+pub struct RawBox {
+    owned: Owned,
+    destroy: Option<Destroy>,
+}
 
-impl Keeper for RawBox {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        Ok(kept(self.0.keep(witness)))
+impl RawBox {
+    /// Only the owner frees.
+    pub fn freed_by_owner() -> Self {
+        RawBox { owned: Owned::default(), destroy: None }
     }
 
-    fn revoke(&self, key: Key) -> Answer {
-        self.0.free(key)
-    }
-
-    fn revoke_and_wait(&self, key: Key) -> Answer {
-        self.0.free(key)
-    }
-
-    fn forget(&self, key: Key) {
-        self.0.lock().remove(&key);
-    }
-
-    fn relies_on_library(&self) -> bool {
-        true
+    /// So does the destroy notify.
+    pub fn freed_by_both() -> Self {
+        RawBox { owned: Owned::default(), destroy: Some(destroyed) }
     }
 }
 
-/// Frees the box when unsubscribe has returned, and in the destroy notify.
-#[derive(Debug, Default)]
-pub struct FreedByBoth(Owned);
-
-impl Keeper for FreedByBoth {
+impl Keeper for RawBox {
     fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        Ok(Kept { destroy: Some(destroyed), ..kept(self.0.keep(witness)) })
+        Ok(Kept { destroy: self.destroy, ..kept(self.owned.keep(witness)) })
     }
 
     fn revoke(&self, key: Key) -> Answer {
-        self.0.free(key)
+        self.owned.free(key)
     }
 
     fn revoke_and_wait(&self, key: Key) -> Answer {
-        self.0.free(key)
+        self.owned.free(key)
     }
 
     fn forget(&self, key: Key) {
-        self.0.lock().remove(&key);
+        self.owned.lock().remove(&key);
     }
 
     fn relies_on_library(&self) -> bool {

@@ -72,7 +72,7 @@ pub static FLAWS: &[Flaw] = &[
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget],
         hostile: &[],
         sites: &[Site::BeforeAcquire],
-        keeper: |_, _| Box::new(boxes::RawBox::default()),
+        keeper: |_, _| Box::new(boxes::RawBox::freed_by_owner()),
         crashes: false,
     },
     Flaw {
@@ -87,7 +87,7 @@ pub static FLAWS: &[Flaw] = &[
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release],
         hostile: &[],
         sites: &[Site::BeforeAcquire],
-        keeper: |_, _| Box::new(boxes::FreedByBoth::default()),
+        keeper: |_, _| Box::new(boxes::RawBox::freed_by_both()),
         crashes: false,
     },
     Flaw {
@@ -102,7 +102,7 @@ pub static FLAWS: &[Flaw] = &[
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Release, Verb::Revoke],
         hostile: &[],
         sites: &[Site::BeforeAcquire],
-        keeper: |_, _| Box::new(boxes::RawBox::default()),
+        keeper: |_, _| Box::new(boxes::RawBox::freed_by_owner()),
         crashes: false,
     },
     Flaw {

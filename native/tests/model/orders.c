@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Memory orders: each function is one program for the model, complete with its threads.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+struct message {
+  int data;
+  atomic_int ready;
+  memory_order store, load;
+  int seen;
+};
+
+static void *sender(void *argument) {
+  struct message *m = argument;
+  m->data = 42;
+  atomic_store_explicit(&m->ready, 1, m->store);
+  return NULL;
+}
+
+static void *receiver(void *argument) {
+  struct message *m = argument;
+  if (atomic_load_explicit(&m->ready, m->load)) m->seen = m->data;
+  return NULL;
+}
+
+static void pass_message(memory_order store, memory_order load) {
+  struct message *m = calloc(1, sizeof *m);
+  m->store = store;
+  m->load = load;
+  pthread_t threads[2];
+  pthread_create(&threads[0], NULL, sender, m);
+  pthread_create(&threads[1], NULL, receiver, m);
+  pthread_join(threads[0], NULL);
+  pthread_join(threads[1], NULL);
+  if (m->seen != 0 && m->seen != 42) abort();
+  free(m);
+}
+
+void message_relaxed(void) { pass_message(memory_order_relaxed, memory_order_relaxed); }
+void message_release_only(void) { pass_message(memory_order_release, memory_order_relaxed); }
+void message_acquire_only(void) { pass_message(memory_order_relaxed, memory_order_acquire); }
+void message_ordered(void) { pass_message(memory_order_release, memory_order_acquire); }
+
+/* Store-load: at least one of the two sees the other's flag, if the accesses are sequentially consistent. */
+struct duel {
+  atomic_int flags[2];
+  memory_order store, load;
+  int entered[2];
+};
+
+static void fight(struct duel *d, int me) {
+  atomic_store_explicit(&d->flags[me], 1, d->store);
+  d->entered[me] = !atomic_load_explicit(&d->flags[!me], d->load);
+}
+
+static void *second(void *argument) {
+  fight(argument, 1);
+  return NULL;
+}
+
+static void duel(memory_order store, memory_order load) {
+  struct duel *d = calloc(1, sizeof *d);
+  d->store = store;
+  d->load = load;
+  pthread_t thread;
+  pthread_create(&thread, NULL, second, d);
+  fight(d, 0);
+  pthread_join(thread, NULL);
+  if (d->entered[0] && d->entered[1]) abort();
+  free(d);
+}
+
+void dekker_seq_cst(void) { duel(memory_order_seq_cst, memory_order_seq_cst); }
+void dekker_acq_rel(void) { duel(memory_order_release, memory_order_acquire); }
+
+static struct duel fenced;
+
+static void *second_fenced(void *argument) {
+  (void)argument;
+  atomic_store_explicit(&fenced.flags[1], 1, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst);
+  fenced.entered[1] = !atomic_load_explicit(&fenced.flags[0], memory_order_relaxed);
+  return NULL;
+}
+
+/* The same with fences, on globals. */
+void dekker_fences(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, second_fenced, NULL);
+  atomic_store_explicit(&fenced.flags[0], 1, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst);
+  fenced.entered[0] = !atomic_load_explicit(&fenced.flags[1], memory_order_relaxed);
+  pthread_join(thread, NULL);
+  if (fenced.entered[0] && fenced.entered[1]) abort();
+}
+
+/* Every width and every operation, on two threads; the sums are right whatever the order. */
+struct widths {
+  _Atomic uint8_t a;
+  _Atomic uint16_t b;
+  _Atomic uint32_t c;
+  _Atomic uint64_t d;
+};
+
+static void *all_widths(void *argument) {
+  struct widths *w = argument;
+  atomic_fetch_add_explicit(&w->a, 200, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&w->b, 1, memory_order_relaxed);
+  atomic_fetch_or_explicit(&w->c, 0xf0, memory_order_relaxed);
+  uint64_t old = atomic_load_explicit(&w->d, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak_explicit(&w->d, &old, old * 3, memory_order_relaxed, memory_order_relaxed)) {
+  }
+  return NULL;
+}
+
+void atomic_widths(void) {
+  struct widths *w = malloc(sizeof *w);
+  atomic_init(&w->a, 100);
+  atomic_init(&w->b, 5);
+  atomic_init(&w->c, 0x0f);
+  atomic_init(&w->d, 7);
+  pthread_t thread;
+  pthread_create(&thread, NULL, all_widths, w);
+  all_widths(w);
+  pthread_join(thread, NULL);
+  if (atomic_load(&w->a) != (uint8_t)(100 + 400) || atomic_load(&w->b) != 3) abort();
+  if (atomic_load(&w->c) != 0xff || atomic_load(&w->d) != 63) abort();
+  if (atomic_exchange(&w->c, 1) != 0xff || atomic_fetch_and(&w->c, 2) != 1 || atomic_fetch_xor(&w->c, 3) != 0) abort();
+  if (w->c != 3) abort();
+  uint32_t expected = 4;
+  if (atomic_compare_exchange_strong(&w->c, &expected, 9) || expected != 3) abort();
+  if (!atomic_compare_exchange_strong(&w->c, &expected, 9) || w->c != 9) abort();
+  free(w);
+}
+
+/* A loop that only gets anywhere because the other thread does. */
+static atomic_int gate;
+
+static void *opens(void *argument) {
+  (void)argument;
+  atomic_store_explicit(&gate, 1, memory_order_release);
+  return NULL;
+}
+
+void spin_until_open(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, opens, NULL);
+  while (!atomic_load_explicit(&gate, memory_order_acquire)) {
+  }
+  pthread_join(thread, NULL);
+}
+
+void spin_for_ever(void) {
+  while (!atomic_load_explicit(&gate, memory_order_acquire)) {
+  }
+}
+
+static volatile int stop;
+static int answer;
+
+static void *stops(void *argument) {
+  (void)argument;
+  answer = 1;
+  stop = 1;
+  return NULL;
+}
+
+/* What people wrote before atomics: it relies on volatile for an order that volatile does not give. */
+void volatile_flag(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, stops, NULL);
+  while (!stop) {
+  }
+  int got = answer;
+  pthread_join(thread, NULL);
+  if (got != 1) abort();
+}
+
+/* The flag alone is all that matters: it works, and says that it uses volatile. */
+void volatile_flag_alone(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, stops, NULL);
+  while (!stop) {
+  }
+  pthread_join(thread, NULL);
+  if (answer != 1) abort();
+}

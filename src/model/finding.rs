@@ -1,0 +1,255 @@
+//! What a search found, in words for people.
+
+use super::stack::{Names, Place};
+use super::world::{Event, Me, Pc, What, World};
+use std::fmt;
+use std::time::Duration;
+
+/// What kind of violation a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Two accesses to the same memory, one of them a write, one of them not atomic, and nothing orders them.
+    DataRace,
+    /// Freed memory was accessed, or freed while somebody waits on it.
+    UseAfterFree,
+    /// A block was freed twice.
+    DoubleFree,
+    /// `free` of what no `malloc` of the C code returned.
+    ForeignFree,
+    /// An access beyond a block, or of an address that cannot be memory.
+    OutOfBounds,
+    /// A block that nothing refers to at the end.
+    Leak,
+    /// Threads wait for each other, or for nobody.
+    Deadlock,
+    /// A thread waits by trying again and again, and nobody is left who could change what it tries.
+    Livelock,
+    /// An object of the C library is used against its rules: unlocking a mutex of another thread, for one.
+    Misuse,
+    /// The C code called `abort`, or its `assert` failed.
+    Aborted,
+    /// Rust code panicked, or [`fail`](super::fail)ed.
+    Failed,
+}
+
+/// What limited a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bound {
+    /// [`Options::max_interleavings`](super::Options::max_interleavings).
+    Interleavings(u64),
+    /// [`Options::max_duration`](super::Options::max_duration).
+    Duration(Duration),
+    /// [`Options::preemptions`](super::Options::preemptions).
+    Preemptions(usize),
+    /// [`Options::max_branches`](super::Options::max_branches) in one interleaving.
+    Branches(usize),
+    /// Loom has no more threads than this, the first included.
+    Threads(usize),
+    /// Accesses of one thread in one interleaving: loom's clocks have 16 bits.
+    Events(usize),
+    /// [`Options::stack`](super::Options::stack), in bytes.
+    Stack(usize),
+    /// [`Options::memory`](super::Options::memory), in bytes.
+    Memory(usize),
+    /// Something that is not modelled.
+    Unmodelled(String),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interleavings(most) => write!(f, "{most} interleavings (raise Options::max_interleavings)"),
+            Self::Duration(most) => write!(f, "{most:?} (raise Options::max_duration, or make the program smaller)"),
+            Self::Preemptions(most) => write!(f, "{most} preemptions in an interleaving (Options::preemptions)"),
+            Self::Branches(most) => write!(
+                f,
+                "{most} branches in one interleaving (raise Options::max_branches, unless a loop in the code under the \
+                 model waits for time to pass)"
+            ),
+            Self::Threads(most) => write!(
+                f,
+                "{most} threads in one interleaving, the first included, which is all that loom has (give the library \
+                 fewer workers, or the program fewer threads)"
+            ),
+            Self::Events(most) => write!(
+                f,
+                "{most} accesses by one thread in one interleaving, which is all that loom's clocks can count (make the \
+                 data smaller)"
+            ),
+            Self::Stack(most) => write!(f, "{most} bytes of stack for each thread (raise Options::stack)"),
+            Self::Memory(most) => {
+                write!(f, "{most} bytes of memory for malloc in one interleaving (raise Options::memory)")
+            }
+            Self::Unmodelled(what) => write!(f, "the model: {what}"),
+        }
+    }
+}
+
+/// A violation, and the interleaving that shows it.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What kind it is.
+    pub kind: Kind,
+    /// What happened, in a sentence, with places.
+    pub message: String,
+    /// The functions that were running where it happened, innermost first, each with file and line; the C functions of
+    /// the thread that violated something. Empty when it happened at no place, as a leak does.
+    pub stack: Vec<String>,
+    /// The interleaving: a column for each thread, time downwards, the violation at the bottom.
+    pub timeline: String,
+    /// Which interleaving of the search it was; the first is 1.
+    pub interleaving: u64,
+    pub(crate) at: Option<(Me, Pc)>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?} in interleaving {}", self.kind, self.interleaving)?;
+        write!(f, "{}", self.timeline)
+    }
+}
+
+impl Finding {
+    /// As it is raised, deep in C code on a small stack: names come later.
+    pub(crate) fn raw(world: &mut World, kind: Kind, message: String, at: Option<(Me, Pc)>) -> Self {
+        let mut finding = Self { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, at };
+        if let Some((me, pc)) = at {
+            let calls = world.thread(me).calls.clone();
+            // Addresses for now.
+            finding.stack = std::iter::once(pc).chain(calls.into_iter().rev()).map(|pc| pc.to_string()).collect();
+        }
+        finding
+    }
+
+    /// Puts names to it, once the interleaving is over.
+    pub(crate) fn finish(&mut self, world: &World, interleaving: u64) {
+        let mut names = Names::default();
+        let pcs: Vec<Pc> = self.stack.iter().filter_map(|pc| pc.parse().ok()).filter(|&pc| pc != 0).collect();
+        let places = pcs.iter().flat_map(|&pc| names.frames(pc).to_vec());
+        self.stack = places.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
+        self.interleaving = interleaving;
+        self.message = expand(&self.message, &mut names);
+        self.timeline = render(world, self, &mut names);
+    }
+}
+
+/// What calls the code under the model, and is no news to anybody.
+fn of_the_machinery(place: &Place) -> bool {
+    let function = place.function.trim_start_matches('<');
+    ["core::", "std::", "latecall::model::"].iter().any(|ours| function.starts_with(ours))
+}
+
+/// Marks an address in a message that a name shall replace: names are found when the interleaving is over.
+pub(crate) fn later(pc: Pc) -> String {
+    if pc == 0 { "Rust code".to_owned() } else { format!("\u{1}{pc}\u{2}") }
+}
+
+fn expand(text: &str, names: &mut Names) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, marked)) = rest.split_once('\u{1}') {
+        result.push_str(before);
+        let (pc, after) = marked.split_once('\u{2}').unwrap_or((marked, ""));
+        let place = pc.parse().map_or_else(
+            |_| "?".to_owned(),
+            |pc| {
+                let place = names.place(pc);
+                if of_the_machinery(&place) { "the start of its thread".to_owned() } else { place.to_string() }
+            },
+        );
+        result.push_str(&place);
+        rest = after;
+    }
+    result + rest
+}
+
+/// Longest column.
+const WIDTH: usize = 72;
+
+fn render(world: &World, finding: &Finding, names: &mut Names) -> String {
+    let mut cells: Vec<(Me, String)> = Vec::new();
+    let mut depth = vec![0_usize; world.threads.len()];
+    let mut before: Vec<Option<Place>> = vec![None; world.threads.len()];
+    for event in &world.events {
+        let text = match &event.what {
+            What::Enter => {
+                depth[event.thread] += 1;
+                continue;
+            }
+            What::Exit => {
+                depth[event.thread] = depth[event.thread].saturating_sub(1);
+                continue;
+            }
+            What::Access { address, size, write } => {
+                if !world.watched(*address, *size) {
+                    continue;
+                }
+                let verb = if *write { "writes" } else { "reads" };
+                format!("{verb} {}", world.name_address(*address))
+            }
+            What::Did(text) => expand(text, names),
+        };
+        cells.push((event.thread, cell(event, text, names, &mut before[event.thread])));
+    }
+    let threads: Vec<String> = (0..world.threads.len())
+        .map(|me| world.threads[me].as_ref().map_or_else(|| format!("thread {me}"), |thread| thread.name.clone()))
+        .collect();
+    let widths: Vec<usize> = threads
+        .iter()
+        .enumerate()
+        .map(|(me, name)| {
+            let widest = cells.iter().filter(|(thread, _)| *thread == me).map(|(_, text)| text.chars().count()).max();
+            widest.unwrap_or(0).max(name.chars().count()).min(WIDTH)
+        })
+        .collect();
+    let mut text = String::new();
+    let mut row = |number: String, columns: &[&str]| {
+        let mut line = format!("{number:>4}");
+        for (column, width) in columns.iter().zip(&widths) {
+            line.push_str(" | ");
+            line.push_str(column);
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(column.chars().count())));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    row(String::new(), &threads.iter().map(String::as_str).collect::<Vec<_>>());
+    for (number, (thread, cell)) in cells.iter().enumerate() {
+        let mut columns = vec![""; threads.len()];
+        columns[*thread] = cell;
+        row((number + 1).to_string(), &columns);
+    }
+    let place = finding.at.map(|(me, _)| format!(" in {}", threads[me])).unwrap_or_default();
+    text.push_str(&format!("{:?}{place}: {}\n", finding.kind, finding.message));
+    for (number, frame) in finding.stack.iter().enumerate() {
+        text.push_str(&format!("{} {frame}\n", if number == 0 { "  at" } else { "  from" }));
+    }
+    for (me, thread) in world.threads.iter().enumerate() {
+        let Some(thread) = thread else { continue };
+        if thread.calls.is_empty() || finding.at.is_some_and(|(violator, pc)| violator == me && pc != 0) {
+            continue;
+        }
+        let calls = thread.calls.iter().rev().flat_map(|&pc| names.frames(pc).to_vec());
+        let calls: Vec<String> =
+            calls.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
+        if !calls.is_empty() {
+            text.push_str(&format!("{} is in a function called by {}\n", thread.name, calls.join(" from ")));
+        }
+    }
+    text
+}
+
+fn cell(event: &Event, text: String, names: &mut Names, before: &mut Option<Place>) -> String {
+    if event.pc == 0 {
+        *before = None;
+        return text;
+    }
+    let place = names.place(event.pc);
+    let same = before.as_ref().is_some_and(|before| before.function == place.function);
+    let line = place.line.rsplit('/').next().unwrap_or_default().to_owned();
+    let cell = if same { format!("  {text} ({line})") } else { format!("{}: {text} ({line})", place.function) };
+    *before = Some(place);
+    cell
+}

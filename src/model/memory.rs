@@ -1,0 +1,464 @@
+//! The memory of C code: `malloc` and its family, and the library functions that move memory about.
+//!
+//! Blocks come from one arena that every interleaving fills from its beginning, so addresses are the same whenever the
+//! order of allocations is. Nothing is used twice: a freed block stays freed for the rest of the interleaving. Between
+//! blocks lie red zones. At the end a block that is still there, and that neither the C code's globals nor another such
+//! block refers to, has leaked.
+
+use super::entry::entry_points;
+use super::finding::{Bound, Kind, later};
+use super::race::Access;
+use super::world::{Leave, Me, Pc, World, enter, leave, with};
+use std::collections::BTreeMap;
+use std::ffi::{c_char, c_int, c_void};
+
+const ALIGN: usize = 16;
+const RED_ZONE: usize = 32;
+/// What fresh memory holds: not zeros, and no address.
+const FRESH: u8 = 0xA5;
+
+struct Block {
+    number: usize,
+    size: usize,
+    made: (Me, Pc, Pc),
+    freed: Option<(Me, Pc, Pc)>,
+}
+
+/// The arena, and what is in it.
+pub(crate) struct Heap {
+    memory: Box<[u64]>,
+    used: usize,
+    blocks: BTreeMap<usize, Block>,
+    /// Memory that a finding is about.
+    watched: Option<(usize, usize)>,
+}
+
+impl Heap {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { memory: vec![0; bytes.div_ceil(8)].into_boxed_slice(), used: 0, blocks: BTreeMap::new(), watched: None }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        self.blocks.clear();
+        self.watched = None;
+    }
+
+    fn bounds(&self) -> (usize, usize) {
+        let low = self.memory.as_ptr().expose_provenance();
+        (low, low + self.memory.len() * 8)
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        let (low, high) = self.bounds();
+        (low..high).contains(&address)
+    }
+
+    /// The block at or before an address.
+    fn near(&self, address: usize) -> Option<(usize, &Block)> {
+        self.blocks.range(..=address).next_back().map(|(&start, block)| (start, block))
+    }
+
+    fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc)) -> Option<usize> {
+        let (low, high) = self.bounds();
+        let start = (low + self.used + RED_ZONE).next_multiple_of(align.max(ALIGN));
+        let end = start.checked_add(size)?.checked_add(RED_ZONE)?;
+        if end > high {
+            return None;
+        }
+        self.used = end - low;
+        let number = self.blocks.len() + 1;
+        self.blocks.insert(start, Block { number, size, made, freed: None });
+        let memory = std::ptr::with_exposed_provenance_mut::<u8>(start);
+        // SAFETY: inside the arena, beyond everything handed out before.
+        unsafe { memory.write_bytes(FRESH, size) };
+        Some(start)
+    }
+
+    /// Blocks that nothing refers to, with what made them.
+    pub(crate) fn lost(&self, roots: &[(usize, usize)]) -> Option<String> {
+        let mut found = std::collections::BTreeSet::new();
+        let mut to_scan: Vec<(usize, usize)> = roots.to_vec();
+        while let Some((low, high)) = to_scan.pop() {
+            let mut word = low.next_multiple_of(8);
+            while word + 8 <= high {
+                let pointer = std::ptr::with_exposed_provenance::<usize>(word);
+                // SAFETY: the roots are the C code's globals, and everything else is a block of the arena.
+                let value = unsafe { pointer.read() };
+                if self.contains(value)
+                    && let Some((start, block)) = self.near(value)
+                    && block.freed.is_none()
+                    && value <= start + block.size
+                    && found.insert(start)
+                {
+                    to_scan.push((start, start + block.size));
+                }
+                word += 8;
+            }
+        }
+        let lost: Vec<_> =
+            self.blocks.iter().filter(|(start, block)| block.freed.is_none() && !found.contains(start)).collect();
+        let (_, first) = lost.first()?;
+        let (_, pc, caller) = first.made;
+        let more = if lost.len() > 1 { format!("; and {} more", lost.len() - 1) } else { String::new() };
+        Some(format!(
+            "block {} of {} bytes was never freed, and nothing refers to it; allocated by {} from {}{more}",
+            first.number,
+            first.size,
+            later(pc),
+            later(caller)
+        ))
+    }
+}
+
+impl World {
+    /// What an address is, in words that do not depend on where things happen to be.
+    pub(crate) fn name_address(&self, address: usize) -> String {
+        if let Some((start, block)) = self.heap.near(address).filter(|_| self.heap.contains(address)) {
+            return format!("block {}+{}", block.number, address - start);
+        }
+        if let Some(offset) = super::globals::offset(address) {
+            return format!("global data+{offset}");
+        }
+        match self.stacks.depth(address) {
+            Some((me, depth)) => {
+                let name = self.threads.get(me).and_then(Option::as_ref).map_or("?", |thread| thread.name.as_str());
+                format!("the stack of {name} (-{depth})")
+            }
+            None => "memory of Rust".to_owned(),
+        }
+    }
+
+    /// A stack, innermost last, as one line.
+    pub(crate) fn name_stack(&self, pcs: &[Pc]) -> String {
+        let places: Vec<_> = pcs.iter().rev().filter(|&&pc| pc != 0).map(|&pc| later(pc)).collect();
+        places.join(" from ")
+    }
+
+    /// The report shall show plain accesses to this memory.
+    pub(crate) fn watch(&mut self, address: usize, size: usize) {
+        self.heap.watched = Some((address, address + size));
+    }
+
+    pub(crate) fn watched(&self, address: usize, size: usize) -> bool {
+        self.heap.watched.is_some_and(|(low, high)| address < high && low < address + size)
+    }
+
+    /// Whether memory may be accessed at all.
+    pub(crate) fn check_memory(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) {
+        if address < 4096 {
+            self.convict(
+                me,
+                pc,
+                Kind::OutOfBounds,
+                format!("{access} of {size} bytes through a null pointer (+{address})"),
+            );
+        }
+        if !self.heap.contains(address) {
+            return;
+        }
+        let near =
+            self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
+        let Some((start, number, length, made, freed)) = near else {
+            self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
+        };
+        let (maker, made_pc, made_from) = made;
+        let maker = self.thread(maker).name.clone();
+        let made = format!("allocated by {maker} at {} from {}", later(made_pc), later(made_from));
+        if address + size > start + length {
+            let message = format!(
+                "{access} of {size} bytes at {} of block {number}, which has {length} ({made})",
+                address - start
+            );
+            self.convict(me, pc, Kind::OutOfBounds, message);
+        }
+        if let Some((who, freed_pc, freed_from)) = freed {
+            self.watch(address, size);
+            let who = self.thread(who).name.clone();
+            let message = format!(
+                "{access} of {size} bytes at {} of block {number}, which {who} freed at {} from {} ({made})",
+                address - start,
+                later(freed_pc),
+                later(freed_from),
+            );
+            self.convict(me, pc, Kind::UseAfterFree, message);
+        }
+    }
+
+    fn here(&mut self, me: Me, pc: Pc) -> (Me, Pc, Pc) {
+        (me, pc, self.thread(me).calls.last().copied().unwrap_or_default())
+    }
+
+    fn allocate(&mut self, me: Me, pc: Pc, size: usize, align: usize) -> usize {
+        let made = self.here(me, pc);
+        let Some(start) = self.heap.allocate(size, align, made) else {
+            let bytes = self.heap.memory.len() * 8;
+            leave(self, Leave::Limited(Bound::Memory(bytes)));
+        };
+        let name = self.name_address(start);
+        self.did(me, pc, format!("allocates {} ({size} bytes)", name.trim_end_matches("+0")));
+        start
+    }
+
+    fn free(&mut self, me: Me, pc: Pc, address: usize) {
+        let Some(block) = self.heap.blocks.get(&address) else {
+            let name = self.name_address(address);
+            self.convict(me, pc, Kind::ForeignFree, format!("free of {name}, which is no block of malloc's"));
+        };
+        let (number, size, freed) = (block.number, block.size, block.freed);
+        if let Some((who, first_pc, first_from)) = freed {
+            let who = self.thread(who).name.clone();
+            let first = format!("{} from {}", later(first_pc), later(first_from));
+            self.convict(me, pc, Kind::DoubleFree, format!("block {number} is freed again; {who} freed it at {first}"));
+        }
+        self.did(me, pc, format!("frees block {number}"));
+        // Whoever still uses the block without being ordered before this uses it after its end.
+        let now = self.moment(me);
+        self.touch(me, pc, address, size, Access::Write, &now);
+        self.forget(address, size);
+        self.atoms.forget(address, size);
+        self.objects.forget(address, size);
+        let freed = self.here(me, pc);
+        if let Some(block) = self.heap.blocks.get_mut(&address) {
+            block.freed = Some(freed);
+        }
+    }
+
+    fn size_of(&mut self, me: Me, pc: Pc, address: usize) -> usize {
+        match self.heap.blocks.get(&address).map(|block| (block.size, block.freed.is_none())) {
+            Some((size, true)) => size,
+            _ => {
+                self.free(me, pc, address);
+                0
+            }
+        }
+    }
+}
+
+fn pointer<T>(address: usize) -> *mut T {
+    std::ptr::with_exposed_provenance_mut(address)
+}
+
+/// Outside an interleaving, while C code only runs to its end.
+fn plain_malloc(size: usize) -> usize {
+    // SAFETY: malloc takes any size.
+    unsafe { libc::malloc(size) }.expose_provenance()
+}
+
+extern "C-unwind" fn malloc(size: usize, pc: Pc) -> usize {
+    match enter() {
+        Some(me) => with(|world| world.allocate(me, pc, size, ALIGN)),
+        None => plain_malloc(size),
+    }
+}
+
+extern "C-unwind" fn calloc(count: usize, each: usize, pc: Pc) -> usize {
+    let Some(size) = count.checked_mul(each) else { return 0 };
+    let start = malloc(size, pc);
+    if start != 0 {
+        // SAFETY: the block was just allocated with this size.
+        unsafe { pointer::<u8>(start).write_bytes(0, size) };
+    }
+    start
+}
+
+extern "C-unwind" fn free(address: usize, pc: Pc) {
+    if let (Some(me), true) = (enter(), address != 0) {
+        with(|world| world.free(me, pc, address));
+    }
+    // Otherwise it stays: whose it is cannot be told here.
+}
+
+extern "C-unwind" fn realloc(old: usize, size: usize, pc: Pc) -> usize {
+    if old == 0 {
+        return malloc(size, pc);
+    }
+    let Some(me) = enter() else { return 0 };
+    with(|world| {
+        let held = world.size_of(me, pc, old);
+        let new = world.allocate(me, pc, size, ALIGN);
+        let kept = held.min(size);
+        // SAFETY: both blocks are live and at least this large, and blocks do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(pointer::<u8>(old), pointer::<u8>(new), kept) };
+        world.free(me, pc, old);
+        new
+    })
+}
+
+extern "C-unwind" fn aligned_alloc(align: usize, size: usize, pc: Pc) -> usize {
+    match enter() {
+        Some(me) => with(|world| world.allocate(me, pc, size, align)),
+        None => plain_malloc(size),
+    }
+}
+
+extern "C-unwind" fn posix_memalign(out: usize, align: usize, size: usize, pc: Pc) -> c_int {
+    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
+        return libc::EINVAL;
+    }
+    let start = aligned_alloc(align, size, pc);
+    accessed(out, size_of::<usize>(), Access::Write, pc);
+    // SAFETY: the caller passes a place for a pointer.
+    unsafe { pointer::<usize>(out).write(start) };
+    0
+}
+
+/// A library function accesses memory for C code.
+pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
+    if size == 0 {
+        return;
+    }
+    if let Some(me) = enter() {
+        with(|world| {
+            let now = world.moment(me);
+            world.touch(me, pc, address, size, access, &now);
+        });
+        if access.writes() {
+            super::tsan::written(me, address, size);
+        }
+    }
+}
+
+extern "C-unwind" fn memcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
+    accessed(from, size, Access::Read, pc);
+    accessed(to, size, Access::Write, pc);
+    // SAFETY: C asks for it; what the model knows of the memory has just been checked. It may overlap where C is wrong.
+    unsafe { std::ptr::copy(pointer::<u8>(from), pointer::<u8>(to), size) };
+    to
+}
+
+extern "C-unwind" fn memset(to: usize, byte: c_int, size: usize, pc: Pc) -> usize {
+    accessed(to, size, Access::Write, pc);
+    // SAFETY: as in `memcpy`. C passes a byte as an int.
+    unsafe { pointer::<u8>(to).write_bytes(byte as u8, size) };
+    to
+}
+
+extern "C-unwind" fn memcmp(a: usize, b: usize, size: usize, pc: Pc) -> c_int {
+    accessed(a, size, Access::Read, pc);
+    accessed(b, size, Access::Read, pc);
+    // SAFETY: as in `memcpy`.
+    unsafe { libc::memcmp(pointer::<c_void>(a), pointer::<c_void>(b), size) }
+}
+
+extern "C-unwind" fn memchr(a: usize, byte: c_int, size: usize, pc: Pc) -> usize {
+    accessed(a, size, Access::Read, pc);
+    // SAFETY: as in `memcpy`.
+    unsafe { libc::memchr(pointer::<c_void>(a), byte, size) }.expose_provenance()
+}
+
+/// The length of a string, checked byte by byte as far as it is read.
+fn text(start: usize, most: usize, pc: Pc) -> usize {
+    let mut length = 0;
+    while length < most {
+        if live_heap(start + length) {
+            accessed(start + length, 1, Access::Read, pc);
+        }
+        // SAFETY: C passes a string; what the model knows of the memory has just been checked.
+        if unsafe { pointer::<u8>(start + length).read() } == 0 {
+            break;
+        }
+        length += 1;
+    }
+    if !live_heap(start) {
+        accessed(start, (length + 1).min(most), Access::Read, pc);
+    }
+    length
+}
+
+fn live_heap(address: usize) -> bool {
+    super::world::live() && with(|world| world.heap.contains(address))
+}
+
+extern "C-unwind" fn strlen(a: usize, pc: Pc) -> usize {
+    text(a, usize::MAX, pc)
+}
+
+extern "C-unwind" fn strnlen(a: usize, most: usize, pc: Pc) -> usize {
+    text(a, most, pc)
+}
+
+extern "C-unwind" fn strcmp(a: usize, b: usize, pc: Pc) -> c_int {
+    text(a, usize::MAX, pc);
+    text(b, usize::MAX, pc);
+    // SAFETY: both are strings: `text` came to their ends.
+    unsafe { libc::strcmp(pointer::<c_char>(a), pointer::<c_char>(b)) }
+}
+
+extern "C-unwind" fn strncmp(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
+    text(a, most, pc);
+    text(b, most, pc);
+    // SAFETY: both are strings, or this long.
+    unsafe { libc::strncmp(pointer::<c_char>(a), pointer::<c_char>(b), most) }
+}
+
+extern "C-unwind" fn strchr(a: usize, byte: c_int, pc: Pc) -> usize {
+    text(a, usize::MAX, pc);
+    // SAFETY: a string: `text` came to its end.
+    unsafe { libc::strchr(pointer::<c_char>(a), byte) }.expose_provenance()
+}
+
+extern "C-unwind" fn strrchr(a: usize, byte: c_int, pc: Pc) -> usize {
+    text(a, usize::MAX, pc);
+    // SAFETY: a string: `text` came to its end.
+    unsafe { libc::strrchr(pointer::<c_char>(a), byte) }.expose_provenance()
+}
+
+extern "C-unwind" fn strcpy(to: usize, from: usize, pc: Pc) -> usize {
+    let length = text(from, usize::MAX, pc);
+    memcpy(to, from, length + 1, pc)
+}
+
+extern "C-unwind" fn strncpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
+    let length = text(from, size, pc);
+    memcpy(to, from, length, pc);
+    memset(to + length, 0, size - length, pc);
+    to
+}
+
+extern "C-unwind" fn strcat(to: usize, from: usize, pc: Pc) -> usize {
+    let length = text(to, usize::MAX, pc);
+    strcpy(to + length, from, pc);
+    to
+}
+
+extern "C-unwind" fn strdup(from: usize, pc: Pc) -> usize {
+    let length = text(from, usize::MAX, pc);
+    memcpy(malloc(length + 1, pc), from, length + 1, pc)
+}
+
+extern "C-unwind" fn strndup(from: usize, most: usize, pc: Pc) -> usize {
+    let length = text(from, most, pc);
+    let to = memcpy(malloc(length + 1, pc), from, length, pc);
+    memset(to + length, 0, 1, pc);
+    to
+}
+
+entry_points! {
+    malloc(1) => malloc;
+    calloc(2) => calloc;
+    realloc(2) => realloc;
+    free(1) => free;
+    aligned_alloc(2) => aligned_alloc;
+    memalign(2) => aligned_alloc;
+    posix_memalign(3) => posix_memalign;
+    memcpy(3) => memcpy;
+    memmove(3) => memcpy;
+    memset(3) => memset;
+    memcmp(3) => memcmp;
+    memchr(3) => memchr;
+    __tsan_memcpy(3) => memcpy;
+    __tsan_memmove(3) => memcpy;
+    __tsan_memset(3) => memset;
+    strlen(1) => strlen;
+    strnlen(2) => strnlen;
+    strcmp(2) => strcmp;
+    strncmp(3) => strncmp;
+    strchr(2) => strchr;
+    strrchr(2) => strrchr;
+    strcpy(2) => strcpy;
+    strncpy(3) => strncpy;
+    strcat(2) => strcat;
+    strdup(1) => strdup;
+    strndup(2) => strndup;
+}

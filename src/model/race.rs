@@ -1,0 +1,151 @@
+//! Plain accesses: who touched which bytes last, and whether that lies in the past of whoever touches them now.
+//!
+//! Loom knows what happened before what and tells nobody, but it checks each access to a cell against the cell's creation.
+//! So a cell that is created at an access *is* that moment of that thread, and reading it later from another thread asks
+//! loom whether the moment is in that thread's past. Nothing has to be known of the memory beforehand: stacks, Rust's
+//! memory and globals are checked like the heap.
+
+use super::finding::Kind;
+use super::world::{Me, Moment, Pc, What, World};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What is done to memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    AtomicRead,
+    AtomicWrite,
+}
+
+impl Access {
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::AtomicWrite)
+    }
+
+    fn atomic(self) -> bool {
+        matches!(self, Self::AtomicRead | Self::AtomicWrite)
+    }
+
+    fn conflicts(self, other: Self) -> bool {
+        (self.writes() || other.writes()) && !(self.atomic() && other.atomic())
+    }
+
+    /// Whoever conflicts with `other` conflicts with this.
+    fn covers(self, other: Self) -> bool {
+        (self.writes() || !other.writes()) && (!self.atomic() || other.atomic())
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::AtomicRead => "atomic read",
+            Self::AtomicWrite => "atomic write",
+        }
+    }
+}
+
+struct Touch {
+    low: usize,
+    high: usize,
+    thread: Me,
+    access: Access,
+    moment: Moment,
+    pc: Pc,
+    caller: Pc,
+}
+
+const GRANULE: usize = 8;
+
+/// The last accesses of all memory.
+#[derive(Default)]
+pub(crate) struct Shadow(HashMap<usize, Vec<Touch>>);
+
+thread_local! {
+    static ASKING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Loom is only being asked: its panic is its answer.
+pub(crate) fn asking() -> bool {
+    ASKING.get()
+}
+
+fn in_the_past(moment: &Moment) -> bool {
+    ASKING.set(true);
+    let answer = catch_unwind(AssertUnwindSafe(|| moment.with(|_| ())));
+    ASKING.set(false);
+    answer.is_ok()
+}
+
+impl World {
+    /// The thread accesses memory now; it counts from `since` on, which differs for what releases.
+    pub(crate) fn touch(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: Access, since: &Moment) {
+        if size == 0 {
+            return;
+        }
+        self.check_memory(me, pc, address, size, access.name());
+        let end = address.saturating_add(size);
+        let caller = self.thread(me).calls.last().copied().unwrap_or_default();
+        let mut granule = address / GRANULE;
+        while granule * GRANULE < end {
+            let low = address.max(granule * GRANULE);
+            let high = end.min((granule + 1) * GRANULE);
+            let touches = self.shadow.0.entry(granule).or_default();
+            let mut raced = None;
+            touches.retain(|old| {
+                let overlaps = old.low < high && low < old.high;
+                if raced.is_some() || !overlaps {
+                    return true;
+                }
+                if old.thread != me && old.access.conflicts(access) {
+                    if !in_the_past(&old.moment) {
+                        raced = Some((old.thread, [old.caller, old.pc], old.access));
+                        return true;
+                    }
+                    // A later access that is not after this one races with this one already.
+                    return !(low <= old.low && old.high <= high && access.covers(old.access));
+                }
+                !(old.thread == me && low <= old.low && old.high <= high && access.covers(old.access))
+            });
+            if let Some(theirs) = raced {
+                self.raced(me, pc, access, (address, size), theirs);
+            }
+            touches.push(Touch { low, high, thread: me, access, moment: since.clone(), pc, caller });
+            granule += 1;
+        }
+        if !access.atomic() {
+            self.log(me, pc, What::Access { address, size, write: access.writes() });
+        }
+    }
+
+    /// What was there is gone; new memory there has no past.
+    pub(crate) fn forget(&mut self, address: usize, size: usize) {
+        for granule in address / GRANULE..(address + size).div_ceil(GRANULE) {
+            self.shadow.0.remove(&granule);
+        }
+    }
+
+    fn raced(
+        &mut self,
+        me: Me,
+        pc: Pc,
+        access: Access,
+        (address, size): (usize, usize),
+        (other, other_pcs, other_access): (Me, [Pc; 2], Access),
+    ) -> ! {
+        let what = self.name_address(address);
+        let theirs = self.name_stack(&other_pcs);
+        let name = self.thread(other).name.clone();
+        let mine = self.thread(me).name.clone();
+        self.log(me, pc, What::Access { address, size, write: access.writes() });
+        self.watch(address, size);
+        let message = format!(
+            "data race on {what}, {size} bytes: {} by {mine}, and {} by {name}, which nothing orders before it, at {theirs}",
+            access.name(),
+            other_access.name(),
+        );
+        self.convict(me, pc, Kind::DataRace, message)
+    }
+}

@@ -1,0 +1,280 @@
+//! What one interleaving consists of: its threads, memory, objects and events; and getting from a C call to all that.
+//!
+//! All threads of a model run on one thread of the machine, one at a time, so the world is a thread-local without locks.
+//! It is never borrowed across an operation of loom's that may switch threads.
+
+use super::finding::{Bound, Finding, Kind};
+use super::memory::Heap;
+use super::pthread::Objects;
+use super::race::Shadow;
+use super::stack::Stacks;
+use super::tsan::Atoms;
+use crate::sync::loom_side::{UnsafeCell, thread};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::c_int;
+use std::rc::Rc;
+
+/// An address in code.
+pub(crate) type Pc = usize;
+/// A thread of the model, by loom's number: 0 is the closure's own.
+pub(crate) type Me = usize;
+
+/// Loom's threads count their events in 16 bits. Its own operations count too, and those of Rust code.
+const MOST_EVENTS: u32 = 50_000;
+
+thread_local! {
+    static WORLD: RefCell<Option<Box<World>>> = const { RefCell::new(None) };
+    /// Whether C calls reach the model: inside an interleaving that has not ended.
+    static LIVE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What leaves an interleaving before its end. Thrown without the panic hook.
+pub(crate) enum Leave {
+    /// There is a finding in the world.
+    Convicted,
+    /// A limit of the harness.
+    Limited(Bound),
+    /// The search was planned with too little; begin again.
+    Restart,
+    /// `pthread_exit`.
+    ThreadExit,
+}
+
+/// What happened, in which thread, where.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) thread: Me,
+    /// Where in C code; 0 in Rust.
+    pub(crate) pc: Pc,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    /// A C function was entered, or left again.
+    Enter,
+    Exit,
+    /// A plain access, shown only where it matters.
+    Access {
+        address: usize,
+        size: usize,
+        write: bool,
+    },
+    /// Anything else, in words.
+    Did(String),
+}
+
+/// A thread of the interleaving.
+pub(crate) struct Thread {
+    pub(crate) name: String,
+    /// Where each C function on its stack was called from, outermost first.
+    pub(crate) calls: Vec<Pc>,
+    /// What it blocks on, and where.
+    pub(crate) waiting: Option<Wait>,
+    pub(crate) events: u32,
+    pub(crate) errno: Box<c_int>,
+    pub(crate) locals: BTreeMap<u32, usize>,
+    /// To be done at its next event, when the store that the compiler announced has happened.
+    pub(crate) pending: Vec<Pending>,
+    /// The last atomic it read, what it got, and how often in a row.
+    pub(crate) spin: (usize, u64, u32),
+    /// It leaves by `pthread_exit`.
+    pub(crate) exiting: bool,
+}
+
+/// What a thread blocks on.
+#[derive(Debug, Clone)]
+pub(crate) struct Wait {
+    pub(crate) on: String,
+    pub(crate) address: usize,
+    pub(crate) pc: Pc,
+}
+
+/// See [`Thread::pending`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pending {
+    /// A plain store went to the memory of the atomic at this address.
+    Stored(usize),
+    /// A volatile store did.
+    Volatile(usize, Pc),
+}
+
+pub(crate) struct World {
+    pub(crate) stacks: Stacks,
+    pub(crate) threads: Vec<Option<Thread>>,
+    pub(crate) heap: Heap,
+    pub(crate) shadow: Shadow,
+    pub(crate) atoms: Atoms,
+    pub(crate) objects: Objects,
+    pub(crate) events: Vec<Event>,
+    pub(crate) finding: Option<Finding>,
+    /// Functions for `atexit`, in order.
+    pub(crate) at_exit: Vec<usize>,
+    /// A read of it counts the reader's clock up.
+    clock: UnsafeCell<()>,
+    /// What Rust threads' stacks have been seen to reach over; theirs are not ours.
+    seen: Vec<(usize, usize, Me)>,
+    /// Weak compare-exchanges that may still fail for no reason.
+    pub(crate) spurious_left: u32,
+}
+
+/// A moment in a thread's life, for asking later whether it lies in another thread's past.
+pub(crate) type Moment = Rc<UnsafeCell<()>>;
+
+impl World {
+    pub(crate) fn new(stacks: Stacks, heap: Heap, pools: super::tsan::Pools, spurious: u32) -> Self {
+        Self {
+            stacks,
+            threads: Vec::new(),
+            heap,
+            shadow: Shadow::default(),
+            atoms: Atoms::new(pools),
+            objects: Objects::default(),
+            events: Vec::new(),
+            finding: None,
+            at_exit: Vec::new(),
+            clock: UnsafeCell::new(()),
+            seen: Vec::new(),
+            spurious_left: spurious,
+        }
+    }
+
+    pub(crate) fn thread(&mut self, me: Me) -> &mut Thread {
+        if self.threads.len() <= me {
+            self.threads.resize_with(me + 1, || None);
+        }
+        self.threads[me].get_or_insert_with(|| Thread {
+            name: if me == 0 { "main".to_owned() } else { format!("thread {me}") },
+            calls: Vec::new(),
+            waiting: None,
+            events: 0,
+            errno: Box::new(0),
+            locals: BTreeMap::new(),
+            pending: Vec::new(),
+            spin: (0, 0, 0),
+            exiting: false,
+        })
+    }
+
+    /// Now, in this thread.
+    pub(crate) fn moment(&mut self, me: Me) -> Moment {
+        let thread = self.thread(me);
+        thread.events += 1;
+        if thread.events > MOST_EVENTS {
+            leave(self, Leave::Limited(Bound::Events(MOST_EVENTS as usize)));
+        }
+        // Loom counts a thread's clock up at its operations; without this one, what follows a release would look as if it
+        // had come before.
+        self.clock.with(|_| ());
+        Rc::new(UnsafeCell::new(()))
+    }
+
+    pub(crate) fn log(&mut self, thread: Me, pc: Pc, what: What) {
+        self.events.push(Event { thread, pc, what });
+    }
+
+    pub(crate) fn did(&mut self, thread: Me, pc: Pc, what: impl Into<String>) {
+        self.log(thread, pc, What::Did(what.into()));
+    }
+
+    /// Ends the interleaving with a violation.
+    pub(crate) fn convict(&mut self, me: Me, pc: Pc, kind: Kind, message: String) -> ! {
+        let finding = Finding::raw(self, kind, message, Some((me, pc)));
+        self.finding = Some(finding);
+        leave(self, Leave::Convicted)
+    }
+
+    fn current(&mut self) -> Me {
+        let here = 0_u8;
+        let sp = (&raw const here).addr();
+        if let Some(me) = self.stacks.owner(sp) {
+            return me;
+        }
+        if let Some(&(_, _, me)) = self.seen.iter().find(|(low, high, _)| (*low..=*high).contains(&sp)) {
+            return me;
+        }
+        let me = number(thread::current().id());
+        match self.seen.iter_mut().find(|(_, _, seen)| *seen == me) {
+            Some((low, high, _)) => (*low, *high) = ((*low).min(sp), (*high).max(sp)),
+            None => self.seen.push((sp, sp, me)),
+        }
+        me
+    }
+}
+
+/// Loom's number for a thread, which it tells only in writing: `ThreadId(3)`.
+pub(crate) fn number(id: thread::ThreadId) -> Me {
+    let text = format!("{id:?}");
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("loom numbers its threads")
+}
+
+/// Leaves the interleaving: from here on C code runs to its end without the model.
+pub(crate) fn leave(_: &mut World, why: Leave) -> ! {
+    LIVE.set(false);
+    throw(why)
+}
+
+pub(crate) fn throw(why: Leave) -> ! {
+    let payload: Box<dyn Any + Send> = Box::new(why);
+    std::panic::resume_unwind(payload)
+}
+
+/// Starts an interleaving in `world`; the one before has been taken.
+pub(crate) fn begin(world: Box<World>) {
+    WORLD.with_borrow_mut(|slot| *slot = Some(world));
+    LIVE.set(true);
+}
+
+/// The world of the interleaving that just ended.
+pub(crate) fn take() -> Option<Box<World>> {
+    LIVE.set(false);
+    WORLD.with_borrow_mut(Option::take)
+}
+
+/// Something ended the interleaving that is not ours (loom, or a panic of Rust code).
+pub(crate) fn end() {
+    LIVE.set(false);
+}
+
+pub(crate) fn live() -> bool {
+    LIVE.get()
+}
+
+/// Runs `f` with the world, which it must not keep across anything that switches threads.
+pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
+    WORLD.with_borrow_mut(|world| f(world.as_mut().expect("inside an interleaving")))
+}
+
+/// Every C event begins here: who is it, and what was still to be done for it? `None` where there is no interleaving (any
+/// more): then the caller does what the plain function does, as far as it makes sense.
+pub(crate) fn enter() -> Option<Me> {
+    if !live() {
+        return None;
+    }
+    let (me, pending) = with(|world| {
+        let me = world.current();
+        (me, std::mem::take(&mut world.thread(me).pending))
+    });
+    for pending in pending {
+        super::tsan::settle(me, pending);
+    }
+    Some(me)
+}
+
+/// Runs something that may block, with a note of what on, for the report of a deadlock.
+pub(crate) fn waiting<R>(me: Me, pc: Pc, kind: &str, address: usize, block: impl FnOnce() -> R) -> R {
+    with(|world| {
+        let on = if kind.ends_with("thread") {
+            format!("{kind} {address}")
+        } else {
+            format!("{kind} {}", world.name_address(address))
+        };
+        world.thread(me).waiting = Some(Wait { on, address, pc });
+    });
+    let result = block();
+    with(|world| world.thread(me).waiting = None);
+    result
+}
