@@ -214,7 +214,7 @@ pub static FLAWS: &[Flaw] = &[
         // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and the old
         // one that was not waited for.
         convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
-        convicted_by: &["replay"],
+        convicted_by: &["replay", "property"],
         program: include_str!("programs/generation-wraps.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
         hostile: &[Hostile::Late],
@@ -261,7 +261,7 @@ pub static FLAWS: &[Flaw] = &[
         seen_in: "nng issue 508; any single count without the stack of the caller",
         mode: Mode::Returns,
         convicted_of: &[ViolationKind::Deadlock],
-        convicted_by: &["replay", "property"],
+        convicted_by: ALL,
         program: include_str!("programs/waits-for-itself.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
         hostile: &[],
@@ -276,7 +276,7 @@ pub static FLAWS: &[Flaw] = &[
         mode: Mode::Returns,
         // A thread that is wrongly taken for the one inside does not wait, either.
         convicted_of: &[ViolationKind::Deadlock, ViolationKind::LateCall, ViolationKind::RunningAfterQuiescence],
-        convicted_by: &["replay"],
+        convicted_by: ALL,
         program: include_str!("programs/one-thread-id.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
         hostile: &[],
