@@ -152,6 +152,7 @@ impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
         let me = enter()?;
         let since = with(|world| {
+            world.thread(me).spin.count = 0;
             let since = world.moment(me);
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {

@@ -78,10 +78,19 @@ pub(crate) struct Thread {
     pub(crate) locals: BTreeMap<u32, usize>,
     /// To be done at its next event, when the store that the compiler announced has happened.
     pub(crate) pending: Vec<Pending>,
-    /// The last atomic it read, what it got, and how often in a row.
-    pub(crate) spin: (usize, u64, u32),
+    /// The last atomic it read, and how often in a row.
+    pub(crate) spin: Spin,
     /// It leaves by `pthread_exit`.
     pub(crate) exiting: bool,
+}
+
+/// A read of an atomic, and how often it has been repeated with the same result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spin {
+    pub(crate) address: usize,
+    pub(crate) value: u64,
+    pub(crate) pc: Pc,
+    pub(crate) count: u32,
 }
 
 /// What a thread blocks on.
@@ -153,7 +162,7 @@ impl World {
             errno: Box::new(0),
             locals: BTreeMap::new(),
             pending: Vec::new(),
-            spin: (0, 0, 0),
+            spin: Spin::default(),
             exiting: false,
         })
     }
