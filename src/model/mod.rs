@@ -464,7 +464,9 @@ fn panicked(options: &Options, payload: &Box<dyn Any + Send>, world: Option<&Wor
     if message.starts_with("Model exceeded maximum number of branches") {
         let spinning = world.and_then(|world| {
             let mut threads = world.threads.iter().flatten();
-            threads.find(|thread| thread.spin.count > 50).map(|thread| (thread.name.clone(), thread.spin.address, world))
+            threads
+                .find(|thread| thread.spin.count > 50)
+                .map(|thread| (thread.name.clone(), thread.spin.address, world))
         });
         return match spinning {
             Some((name, address, world)) => {
