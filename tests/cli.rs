@@ -187,7 +187,7 @@ fn the_table_at_80_columns() {
 
     In each cell: the verdict, then how many programs and events were run. Sound
     subjects must come out clean; each subject in `flawed/` has one known defect and
-    must be convicted of it. –: this engine need not find this defect, and did not.
+    must be convicted of it. –: this engine need not find this defect.
 
     Each flawed subject: its defect, and the smallest program that convicts it
 
@@ -263,7 +263,7 @@ fn the_table_at_120_columns() {
     flawed/leaks   MISSED        61 / 3,012     MISTAKEN       4 / 80
 
     In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; each subject
-    in `flawed/` has one known defect and must be convicted of it. –: this engine need not find this defect, and did not.
+    in `flawed/` has one known defect and must be convicted of it. –: this engine need not find this defect.
     ");
 }
 

@@ -48,7 +48,7 @@ pub enum CheckVerdict {
         /// The rule it broke.
         of: ViolationKind,
     },
-    /// A flawed subject that this engine need not convict, and did not.
+    /// A flawed subject that this engine need not convict; what it found of the defect, if anything, is in the report.
     NotRequired,
     /// A flawed subject that this engine has to convict, and nothing was found.
     NotConvicted,
@@ -80,8 +80,9 @@ impl CheckVerdict {
             return CheckVerdict::HarnessError { text: text.clone() };
         }
         match (expected, report.convicted_of()) {
-            (Expected::Flawed { convicted_of, .. }, Some(of)) if convicted_of.contains(&of) => {
-                CheckVerdict::Convicted { of }
+            // An engine that finds by luck what it need not find says the same in each gate.
+            (Expected::Flawed { convicted_of, required, .. }, Some(of)) if convicted_of.contains(&of) => {
+                if *required { CheckVerdict::Convicted { of } } else { CheckVerdict::NotRequired }
             }
             (_, Some(ViolationKind::Crashed)) => CheckVerdict::Crashed,
             (Expected::Flawed { .. }, Some(of)) => CheckVerdict::WrongReason { of },
@@ -110,7 +111,7 @@ impl fmt::Display for CheckVerdict {
         match self {
             CheckVerdict::Clean => f.write_str("clean"),
             CheckVerdict::Convicted { of } => write!(f, "convicted of {of}"),
-            CheckVerdict::NotRequired => f.write_str("nothing found, and not required to"),
+            CheckVerdict::NotRequired => f.write_str("not required to convict it"),
             CheckVerdict::NotConvicted => f.write_str("not convicted"),
             CheckVerdict::WrongReason { of } => write!(f, "convicted of {of}, which is not its defect"),
             CheckVerdict::Unsound { of } => write!(f, "unsound: {of}"),
@@ -181,7 +182,7 @@ mod tests {
         let cases = [
             (Expected::Sound, report(5, None), Clean, Outcome::Sound),
             (flawed(true), report(5, Some(Leak)), Convicted { of: Leak }, Outcome::Sound),
-            (flawed(false), report(5, Some(Leak)), Convicted { of: Leak }, Outcome::Sound),
+            (flawed(false), report(5, Some(Leak)), NotRequired, Outcome::Sound),
             (dies, report(5, Some(Died)), Convicted { of: Died }, Outcome::Sound),
             (flawed(false), report(5, None), NotRequired, Outcome::Sound),
             (flawed(true), report(5, None), NotConvicted, Outcome::Unsound),

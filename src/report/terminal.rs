@@ -60,7 +60,7 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
     out.push('\n');
     let legend = "In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; \
                   each subject in `flawed/` has one known defect and must be convicted of it. –: this engine need not \
-                  find this defect, and did not.";
+                  find this defect.";
     out += &wrap(legend, style.width, "");
     out.push('\n');
     out
