@@ -214,7 +214,7 @@ pub static FLAWS: &[Flaw] = &[
         // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and the old
         // one that was not waited for.
         convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
-        convicted_by: &["replay", "property"],
+        convicted_by: &["replay"],
         program: include_str!("programs/generation-wraps.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
         hostile: &[Hostile::Late],
@@ -276,7 +276,7 @@ pub static FLAWS: &[Flaw] = &[
         mode: Mode::Returns,
         // A thread that is wrongly taken for the one inside does not wait, either.
         convicted_of: &[ViolationKind::Deadlock, ViolationKind::LateCall, ViolationKind::RunningAfterQuiescence],
-        convicted_by: ALL,
+        convicted_by: &["replay", "stress"],
         program: include_str!("programs/one-thread-id.latecall"),
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic],
         hostile: &[],
