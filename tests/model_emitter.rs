@@ -166,7 +166,7 @@ fn run(name: &str, library: Library, mode: u32) -> Exploration {
 }
 
 #[test]
-fn unsubscribing_that_waits_is_proved() {
+fn unsubscribing_that_waits_is_exhausted() {
     let exploration = run("unsubscribe that waits", sound::LIBRARY, WAITS);
     exploration.assert_exhausted();
     assert!(exploration.interleavings > 10, "{exploration}");

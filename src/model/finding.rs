@@ -43,6 +43,9 @@ pub enum Bound {
     Duration(Duration),
     /// [`Options::preemptions`](super::Options::preemptions).
     Preemptions(usize),
+    /// A thread that loops on an atomic, yields, sleeps, or waits with a limit a second time lets others run first: that it
+    /// goes on at once was not explored.
+    Yields,
     /// [`Options::max_branches`](super::Options::max_branches) in one interleaving.
     Branches(usize),
     /// Loom has no more threads than this, the first included.
@@ -63,6 +66,10 @@ impl fmt::Display for Bound {
             Self::Interleavings(most) => write!(f, "{most} interleavings (raise Options::max_interleavings)"),
             Self::Duration(most) => write!(f, "{most:?} (raise Options::max_duration, or make the program smaller)"),
             Self::Preemptions(most) => write!(f, "{most} preemptions in an interleaving (Options::preemptions)"),
+            Self::Yields => f.write_str(
+                "loops on an atomic, yields or sleeps, each of which lets other threads run first (wait on a condition \
+                 instead, if the code is yours)",
+            ),
             Self::Branches(most) => write!(
                 f,
                 "{most} branches in one interleaving (raise Options::max_branches, unless a loop in the code under the \

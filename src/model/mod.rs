@@ -271,6 +271,8 @@ struct Search {
     /// Of the interleaving before, for the next.
     parts: Option<(stack::Stacks, memory::Heap)>,
     volatile: std::collections::BTreeSet<world::Pc>,
+    /// In some interleaving a thread let others run first.
+    gave_way: bool,
 }
 
 /// Why a search ends without being exhausted.
@@ -291,6 +293,7 @@ fn search(name: &str, options: &Options, stop_at: Option<u64>, f: impl Fn() + Se
         saved: globals::Saved::new(),
         parts: None,
         volatile: std::collections::BTreeSet::new(),
+        gave_way: false,
     }));
     let f = Arc::new(f);
     QUIET.set(true);
@@ -350,8 +353,11 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     }));
     let payload = match result {
         Ok(()) => {
-            let extent =
-                options.preemptions.map_or(Extent::Exhausted, |most| Extent::BoundedBy(Bound::Preemptions(most)));
+            let extent = match options.preemptions {
+                Some(most) => Extent::BoundedBy(Bound::Preemptions(most)),
+                None if lock(shared).gave_way => Extent::BoundedBy(Bound::Yields),
+                None => Extent::Exhausted,
+            };
             return Some((extent, None));
         }
         Err(payload) => payload,
@@ -418,6 +424,7 @@ fn finish(shared: &Arc<Mutex<Search>>) {
     }
     let mut search = lock(shared);
     search.volatile.append(&mut world.atoms.volatile);
+    search.gave_way |= world.gave_way;
     let World { stacks, heap, .. } = *world;
     search.parts = Some((stacks, heap));
 }
@@ -464,7 +471,9 @@ fn panicked(options: &Options, payload: &Box<dyn Any + Send>, world: Option<&Wor
     if message.starts_with("Model exceeded maximum number of branches") {
         let spinning = world.and_then(|world| {
             let mut threads = world.threads.iter().flatten();
-            threads.find(|thread| thread.spin.2 > 50).map(|thread| (thread.name.clone(), thread.spin.0, world))
+            threads
+                .find(|thread| thread.spin.count > 50)
+                .map(|thread| (thread.name.clone(), thread.spin.address, world))
         });
         return match spinning {
             Some((name, address, world)) => {

@@ -152,6 +152,7 @@ impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
         let me = enter()?;
         let since = with(|world| {
+            world.thread(me).spin.count = 0;
             let since = world.moment(me);
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
@@ -444,7 +445,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
             *times > 1
         });
         if again {
-            thread::yield_now();
+            super::world::let_others_run();
         }
     } else {
         waiting(me, pc, "condition", address, || {
@@ -1086,7 +1087,7 @@ extern "C-unwind" fn getspecific(key: u32, _: Pc) -> usize {
 // ---- time ----
 
 fn give_way() {
-    thread::yield_now();
+    super::world::let_others_run();
 }
 
 extern "C-unwind" fn yields(pc: Pc) -> c_int {

@@ -250,6 +250,9 @@ impl<T: Width> Operation<T> {
             sync::fence(Ordering::SeqCst);
         }
         with(|world| {
+            if access.writes() {
+                world.thread(self.me).spin.count = 0;
+            }
             world.did(self.me, self.pc, what);
             world.touch(self.me, self.pc, self.address, T::SIZE, access, &self.since);
             if let (Some(held), Some(placed)) = (stored, world.atoms.placed.get_mut(&self.address)) {
@@ -265,15 +268,17 @@ impl<T: Width> Operation<T> {
     }
 }
 
-/// A thread that reads the same value from the same atomic again and again waits for somebody to change it.
-fn spins(me: Me, address: usize, value: u64) {
+/// A thread that reads the same value from the same atomic at the same place for the third time, and does nothing to any
+/// object in between, waits for somebody to change it: let them.
+fn spins(me: Me, pc: Pc, address: usize, value: u64) {
     let count = with(|world| {
         let spin = &mut world.thread(me).spin;
-        *spin = if (spin.0, spin.1) == (address, value) { (address, value, spin.2 + 1) } else { (address, value, 0) };
-        spin.2
+        let same = (spin.address, spin.value, spin.pc) == (address, value, pc);
+        *spin = super::world::Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
+        spin.count
     });
-    if count > 0 {
-        sync::thread::yield_now();
+    if count > 1 {
+        super::world::let_others_run();
     }
 }
 
@@ -283,7 +288,7 @@ fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &str) -> T {
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
     let value = operation.decode(held);
     operation.end(Access::AtomicRead, None, format!("{verb} {} = {} {order:?}", operation.name(), value.wide()));
-    spins(operation.me, address, value.wide());
+    spins(operation.me, pc, address, value.wide());
     value
 }
 
@@ -411,7 +416,7 @@ fn compare<T: Width>(
             let found = operation.decode(held);
             let what = format!("compares {} = {}, not {}", operation.name(), found.wide(), expected.wide());
             operation.end(Access::AtomicRead, None, what);
-            spins(operation.me, address, found.wide());
+            spins(operation.me, pc, address, found.wide());
             (found, false)
         }
     }

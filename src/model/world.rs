@@ -78,10 +78,19 @@ pub(crate) struct Thread {
     pub(crate) locals: BTreeMap<u32, usize>,
     /// To be done at its next event, when the store that the compiler announced has happened.
     pub(crate) pending: Vec<Pending>,
-    /// The last atomic it read, what it got, and how often in a row.
-    pub(crate) spin: (usize, u64, u32),
+    /// The last atomic it read, and how often in a row.
+    pub(crate) spin: Spin,
     /// It leaves by `pthread_exit`.
     pub(crate) exiting: bool,
+}
+
+/// A read of an atomic, and how often it has been repeated with the same result.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spin {
+    pub(crate) address: usize,
+    pub(crate) value: u64,
+    pub(crate) pc: Pc,
+    pub(crate) count: u32,
 }
 
 /// What a thread blocks on.
@@ -118,6 +127,8 @@ pub(crate) struct World {
     seen: Vec<(usize, usize, Me)>,
     /// Weak compare-exchanges that may still fail for no reason.
     pub(crate) spurious_left: u32,
+    /// A thread let others run first where it might have gone on at once: see [`let_others_run`].
+    pub(crate) gave_way: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past.
@@ -138,6 +149,7 @@ impl World {
             clock: UnsafeCell::new(()),
             seen: Vec::new(),
             spurious_left: spurious,
+            gave_way: false,
         }
     }
 
@@ -153,7 +165,7 @@ impl World {
             errno: Box::new(0),
             locals: BTreeMap::new(),
             pending: Vec::new(),
-            spin: (0, 0, 0),
+            spin: Spin::default(),
             exiting: false,
         })
     }
@@ -277,4 +289,11 @@ pub(crate) fn waiting<R>(me: Me, pc: Pc, kind: &str, address: usize, block: impl
     let result = block();
     with(|world| world.thread(me).waiting = None);
     result
+}
+
+/// Lets other threads run before this one goes on. Loom does not explore what happens if it goes on at once, so a search in
+/// which this was needed is not exhausted ([`Bound::Yields`]).
+pub(crate) fn let_others_run() {
+    with(|world| world.gave_way = true);
+    crate::sync::loom_side::thread::yield_now();
 }
