@@ -104,13 +104,7 @@ impl Keeper for Counted {
                 entry.revoke();
                 Answer::Quiescent
             }
-            Defect::StillListed => {
-                if *self.inner.executing() == Some((ThreadTag::here(), key)) {
-                    return Answer::Deferred;
-                }
-                entry.wait_until_empty();
-                Answer::Quiescent
-            }
+            Defect::StillListed => entry.wait_for_others(),
             Defect::WaitsForItself => {
                 entry.revoke();
                 entry.wait_until_empty();

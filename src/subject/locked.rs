@@ -173,8 +173,13 @@ impl Entry {
 
     /// No call starts from now on, and none is running on another thread when this returns.
     pub(crate) fn revoke_and_wait(&self) -> Answer {
-        let me = ThreadTag::here();
         self.revoke();
+        self.wait_for_others()
+    }
+
+    /// The second half of [`Entry::revoke_and_wait`]: none that was running on another thread is when this returns.
+    pub(crate) fn wait_for_others(&self) -> Answer {
+        let me = ThreadTag::here();
         let mut state = self.lock();
         let inside = state.inside.contains(&me);
         if !inside && state.dropping == Some(me) {
@@ -188,7 +193,7 @@ impl Entry {
             if inside {
                 state.inside.iter().all(|t| state.excused.contains(t))
             } else {
-                state.inside.is_empty() && state.closure.is_none() && state.dropping.is_none()
+                state.inside.is_empty() && !(state.revoked && state.closure.is_some()) && state.dropping.is_none()
             }
         });
         if inside { Answer::Deferred } else { Answer::Quiescent }
