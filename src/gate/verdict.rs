@@ -82,7 +82,11 @@ impl CheckVerdict {
         match (expected, report.convicted_of()) {
             // An engine that finds by luck what it need not find says the same in each gate.
             (Expected::Flawed { convicted_of, required, .. }, Some(of)) if convicted_of.contains(&of) => {
-                if *required { CheckVerdict::Convicted { of } } else { CheckVerdict::NotRequired }
+                if *required {
+                    CheckVerdict::Convicted { of }
+                } else {
+                    CheckVerdict::NotRequired
+                }
             }
             (_, Some(ViolationKind::Crashed)) => CheckVerdict::Crashed,
             (Expected::Flawed { .. }, Some(of)) => CheckVerdict::WrongReason { of },
