@@ -26,7 +26,7 @@ programs! {
     volatile_flag_alone = "model_tests_volatile_flag_alone";
 }
 
-/// The program is right, in every interleaving of more than one.
+/// Nothing is found, and the search runs out, after more than one interleaving.
 fn passes(name: &str, program: extern "C-unwind" fn()) -> Exploration {
     let exploration = explore(name, &Options::new(), move || program());
     println!("{exploration}");

@@ -111,7 +111,6 @@ impl SplitMix {
     }
 }
 
-/// The program of a report, for those who want to run it again.
 impl Stress {
     /// A run of one program under this engine's disturbances, `repeat` times, until a rule is broken.
     pub fn check_program(&self, program: &Program, subject: &dyn Subject) -> Report {

@@ -204,8 +204,8 @@ thread_local! {
     static LAST_PANIC: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Explores every interleaving of what `f` does: `f` runs once in each, on loom's first thread, and C code that it calls may
-/// create more threads. It must do the same whenever the same choices are made.
+/// Explores the interleavings of what `f` does, within the limits that `docs/model.md` names: `f` runs once in each, on
+/// loom's first thread, and C code that it calls may create more threads. It must do the same whenever the same choices are made.
 ///
 /// Searches of one process wait for each other. Panics in `f` are findings. Assertions in callbacks are better made with
 /// [`fail`], which needs no unwinding.
