@@ -14,7 +14,7 @@ use crate::sync::loom_side::{Condvar, Mutex, MutexGuard, thread};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{c_char, c_int, c_uint};
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// All that loom has; the first is the closure's.
@@ -118,11 +118,6 @@ impl Objects {
             Some(State::Spin { owner }) => *owner,
             _ => None,
         })
-    }
-
-    /// Everything is void when an interleaving is given up.
-    pub(crate) fn abandon(self) {
-        std::mem::forget(self);
     }
 }
 
@@ -913,7 +908,7 @@ fn run_thread(me: Me, start: usize, argument: usize, answers_int: bool) {
                 with(|world| world.thread(me).exiting = false);
                 with(|world| world.objects.results.get(&me).copied().unwrap_or_default())
             }
-            Err(payload) => resume_unwind(payload),
+            Err(payload) => super::search::escaped(&*payload),
         };
         with(|world| world.objects.results.insert(me, value));
         end_of_thread(me);
