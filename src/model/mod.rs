@@ -245,6 +245,33 @@ pub fn note(text: &str) {
     }
 }
 
+/// A moment in the life of a thread of the search.
+#[derive(Clone)]
+pub(crate) struct Moment(world::Moment);
+
+impl Moment {
+    /// Now, in this thread; `None` outside of a search.
+    pub(crate) fn now() -> Option<Self> {
+        let me = world::enter()?;
+        Some(Self(world::with(|world| world.moment(me))))
+    }
+
+    /// Whether it is in the past of this thread: whether something orders it before now.
+    pub(crate) fn passed(&self) -> bool {
+        race::in_the_past(&self.0)
+    }
+}
+
+/// [`explore`], for somebody who listens.
+pub(crate) fn explore_for(
+    name: &str,
+    options: &Options,
+    listener: &mut Listener<'_>,
+    f: impl Fn() + Send + Sync + 'static,
+) -> Exploration {
+    search::run(name, options, None, listener, f)
+}
+
 /// An operation on one of loom's objects by Rust code, for the timeline.
 pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'static>) {
     if live()

@@ -72,7 +72,7 @@ pub(crate) fn asking() -> bool {
     ASKING.get()
 }
 
-fn in_the_past(moment: &Moment) -> bool {
+pub(crate) fn in_the_past(moment: &Moment) -> bool {
     ASKING.set(true);
     let answer = catch_unwind(AssertUnwindSafe(|| moment.with(|_| ())));
     ASKING.set(false);

@@ -9,6 +9,7 @@ use super::pthread::Objects;
 use super::race::Shadow;
 use super::stack::Stacks;
 use super::tsan::Atoms;
+use crate::ledger::quarantine::Scope;
 use crate::sync::loom_side::{UnsafeCell, thread};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -273,7 +274,7 @@ pub(crate) fn live() -> bool {
 
 /// Runs `f` with the world, which it must not keep across anything that switches threads.
 pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
-    WORLD.with_borrow_mut(|world| f(world.as_mut().expect("inside an interleaving")))
+    Scope::suspended(|| WORLD.with_borrow_mut(|world| f(world.as_mut().expect("inside an interleaving"))))
 }
 
 /// Every C event begins here: who is it, and what was still to be done for it? `None` where there is no interleaving (any
