@@ -274,17 +274,51 @@ pub(crate) fn explore_for(
 
 /// An operation on one of loom's objects by Rust code, for the timeline.
 pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'static>) {
-    if live()
-        && !of_the_runtime(place.file())
-        && let Some(me) = world::enter()
-    {
-        world::with(|world| world.log(me, 0, world::What::Rust(what, place)));
+    if !live() || of_the_runtime(place.file()) {
+        return;
     }
+    let Some(me) = world::enter() else { return };
+    let mut frames = Vec::new();
+    if world::with(|world| world.detailed) {
+        backtrace::trace(|frame| {
+            frames.push(frame.ip().addr());
+            frames.len() < 40
+        });
+    }
+    world::with(|world| world.log(me, 0, world::What::Rust { what, place, frames }));
 }
 
 /// Whether it is the C code's operation, which is in the timeline already.
 fn of_the_runtime(file: &str) -> bool {
     file.contains("src/model/")
+}
+
+/// Forgets what the timeline holds after the event that was [`tell`]-ed as this one.
+pub(crate) fn end_with(index: usize) {
+    if live() {
+        world::with(|world| {
+            let last =
+                world.events.iter().rposition(|event| matches!(event.what, world::What::Told(at) if at == index));
+            if let Some(last) = last {
+                world.events.truncate(last + 1);
+            }
+        });
+    }
+}
+
+/// Ends the interleaving with a finding whose text says everything.
+pub(crate) fn convict(text: &str) -> ! {
+    match world::enter() {
+        Some(me) => world::with(|world| world.convict(me, 0, Kind::Failed, text.to_owned())),
+        None => panic!("{text}"),
+    }
+}
+
+/// Names this thread in reports.
+pub(crate) fn name_thread(name: String) {
+    if let Some(me) = world::enter() {
+        world::with(|world| world.thread(me).name = name);
+    }
 }
 
 /// Puts an event into the timeline that the search's [`Listener`] has words for, in the column of this thread.

@@ -66,7 +66,12 @@ pub(crate) enum What {
     /// Anything else, in words.
     Did(String),
     /// An operation of Rust code on an object of loom's, and where it stands.
-    Rust(&'static str, &'static std::panic::Location<'static>),
+    Rust {
+        what: &'static str,
+        place: &'static std::panic::Location<'static>,
+        /// Who called it, innermost first: only where the interleaving is recorded in detail.
+        frames: Vec<Pc>,
+    },
     /// What a listener has words for: see [`super::tell`].
     Told(usize),
 }
@@ -134,6 +139,8 @@ pub(crate) struct World {
     pub(crate) spurious_left: u32,
     /// A thread let others run first where it might have gone on at once: see [`let_others_run`].
     pub(crate) gave_way: bool,
+    /// This interleaving is known to be the one that convicts: it is recorded with the frames of Rust code.
+    pub(crate) detailed: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past.
@@ -155,6 +162,7 @@ impl World {
             seen: Vec::new(),
             spurious_left: spurious,
             gave_way: false,
+            detailed: false,
         }
     }
 

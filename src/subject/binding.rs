@@ -157,6 +157,7 @@ struct Subscription {
 }
 
 impl EmitterSession {
+    #[track_caller]
     fn subscriptions(&self) -> MutexGuard<'_, HashMap<CallbackId, Subscription>> {
         self.subscriptions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

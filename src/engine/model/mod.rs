@@ -13,7 +13,7 @@ pub mod programs;
 
 use super::report::{Finding, Report};
 use super::run::{self, RunError, applicable};
-use super::{Engine, timeline};
+use super::{Engine, monitor, timeline};
 use crate::ledger::{Contract, Event, Violation, ViolationKind, log, quarantine};
 use crate::loomed::run::interpret::Run;
 use crate::model::{self, Bound, Exploration, Extent, Kind, Listener};
@@ -191,8 +191,9 @@ pub fn explore(
     let violation = match &exploration.finding {
         Some(found) if found.kind == Kind::Failed => match common.violation.take() {
             Some(violation) => Some(violation),
-            None => return Err(RunError::SubjectPanicked(format!("{}\n{}", found.message.clone(), found.timeline))),
+            None => return Err(RunError::SubjectPanicked(found.message.clone())),
         },
+        Some(found) if found.kind == Kind::Deadlock => Some(monitor::deadlock(program, &common.events, &[])),
         Some(found) => {
             Some(Violation { kind: kind(found.kind), callback: None, text: found.message.clone(), proof: Vec::new() })
         }
@@ -233,6 +234,7 @@ fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, commo
         (None, None) => Err(RunError::TooManyEvents),
         (None, Some(events)) => Ok(run::verdict(program, contract, &events, churned)),
     };
+    let mut last = None;
     let found = {
         let mut common = lock(common);
         match error {
@@ -248,18 +250,24 @@ fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, commo
                 // What the ledger proves comes first: it is what happened, and not what might have.
                 let violation = verdict.violations.into_iter().next().or_else(order::violation);
                 let text = violation.as_ref().map(ToString::to_string);
+                last = violation.as_ref().and_then(|violation| violation.proof.iter().max().copied());
                 common.violation = violation;
                 text
             }
         }
     };
-    if std::env::var_os("LATECALL_DUMP").is_some() { model::fail("dump"); }
+    if std::env::var_os("LATECALL_DUMP").is_some() {
+        model::fail("dump");
+    }
     quarantine::Scope::leave();
     if let Some(scope) = scope {
         scope.close();
     }
     if let Some(found) = found {
-        model::fail(&found);
+        if let Some(last) = last {
+            model::end_with(last);
+        }
+        model::convict(&found);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::Moment;
 use crate::program::{CallbackId, Op, Program};
 use crate::sync::{Arc, Mutex, lock};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 thread_local! {
     /// All threads of a search run on one thread of the machine: this is the interleaving that runs.
@@ -28,6 +28,8 @@ struct Order {
     callbacks: Vec<Callback>,
     /// The ops that each thread is in.
     ops: BTreeMap<ThreadNo, Vec<Op>>,
+    /// Threads whose names the search knows.
+    named: BTreeSet<ThreadNo>,
     violation: Option<Violation>,
 }
 
@@ -53,6 +55,7 @@ pub(super) fn begin(program: &Program, common: &Arc<Mutex<Common>>) {
         common: Arc::clone(common),
         callbacks,
         ops: BTreeMap::new(),
+        named: BTreeSet::new(),
         violation: None,
     };
     ORDER.set(Some(order));
@@ -66,6 +69,10 @@ pub(super) fn violation() -> Option<Violation> {
 /// An event was written.
 pub(super) fn listen(at: usize, event: &Event) {
     crate::model::tell(at);
+    let new = ORDER.with_borrow_mut(|order| order.as_mut().is_some_and(|order| order.named.insert(event.thread)));
+    if new {
+        crate::model::name_thread(event.thread.name());
+    }
     let now = Moment::now();
     ORDER.with_borrow_mut(|order| {
         let Some(order) = order else { return };
