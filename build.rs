@@ -7,7 +7,7 @@ fn main() {
 }
 
 #[cfg(feature = "harness")]
-#[path = "src/model/instrument.rs"]
+#[path = "src/model/instrument/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the whole helper is public in the library; the build uses a part of it")]
 mod instrument;
 
@@ -19,7 +19,7 @@ fn main() {
     println!("cargo::rerun-if-changed=native/include");
     println!("cargo::rerun-if-changed=native/src");
     println!("cargo::rerun-if-changed=native/tests/model");
-    println!("cargo::rerun-if-changed=src/model/instrument.rs");
+    println!("cargo::rerun-if-changed=src/model/instrument");
 
     let target = (env::var("CARGO_CFG_TARGET_OS").unwrap(), env::var("CARGO_CFG_TARGET_ARCH").unwrap());
     if (target.0.as_str(), target.1.as_str()) != ("linux", "x86_64") {

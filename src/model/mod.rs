@@ -548,8 +548,10 @@ mod tests {
     #[test]
     fn every_name_that_is_redirected_has_an_entry_point() {
         let provided: BTreeSet<&str> =
-            [tsan::NAMES, pthread::NAMES, memory::NAMES].into_iter().flatten().copied().collect();
-        let redirected: BTreeSet<&str> = instrument::MODELLED.iter().copied().collect();
+            tsan::NAMES.iter().chain(memory::NAMES).copied().chain(pthread::names()).collect();
+        let instrumentation = instrument::instrumentation();
+        let redirected = instrument::MODELLED.iter().copied().chain(instrumentation.iter().map(String::as_str));
+        let redirected: BTreeSet<&str> = redirected.collect();
         assert_eq!(provided, redirected);
         assert!(instrument::ALLOWED.iter().all(|name| !redirected.contains(name)));
     }

@@ -11,7 +11,7 @@
 //!
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders.
 
-use super::entry::entry_points;
+use super::entry::named_entry_points;
 use super::finding::{Bound, Kind};
 use super::memory::accessed;
 use super::race::Access;
@@ -596,119 +596,72 @@ extern "C-unwind" fn wide_volatile(_: Pc) {
     refuse("volatile accesses of 16 bytes: loom has no atomics that wide");
 }
 
-entry_points! {
-    __tsan_init(0) => nothing;
-    __tsan_func_entry(1) => func_entry;
-    __tsan_func_exit(0) => func_exit;
-    __tsan_read1(1) => read::<1>;
-    __tsan_write1(1) => write::<1>;
-    __tsan_read_write1(1) => read_write::<1>;
-    __tsan_volatile_read1(1) => volatile_read::<u8>;
-    __tsan_volatile_write1(1) => volatile_write::<u8>;
-    __tsan_read2(1) => read::<2>;
-    __tsan_write2(1) => write::<2>;
-    __tsan_read_write2(1) => read_write::<2>;
-    __tsan_unaligned_read2(1) => read::<2>;
-    __tsan_unaligned_write2(1) => write::<2>;
-    __tsan_unaligned_read_write2(1) => read_write::<2>;
-    __tsan_volatile_read2(1) => volatile_read::<u16>;
-    __tsan_volatile_write2(1) => volatile_write::<u16>;
-    __tsan_unaligned_volatile_read2(1) => volatile_read::<u16>;
-    __tsan_unaligned_volatile_write2(1) => volatile_write::<u16>;
-    __tsan_read4(1) => read::<4>;
-    __tsan_write4(1) => write::<4>;
-    __tsan_read_write4(1) => read_write::<4>;
-    __tsan_unaligned_read4(1) => read::<4>;
-    __tsan_unaligned_write4(1) => write::<4>;
-    __tsan_unaligned_read_write4(1) => read_write::<4>;
-    __tsan_volatile_read4(1) => volatile_read::<u32>;
-    __tsan_volatile_write4(1) => volatile_write::<u32>;
-    __tsan_unaligned_volatile_read4(1) => volatile_read::<u32>;
-    __tsan_unaligned_volatile_write4(1) => volatile_write::<u32>;
-    __tsan_read8(1) => read::<8>;
-    __tsan_write8(1) => write::<8>;
-    __tsan_read_write8(1) => read_write::<8>;
-    __tsan_unaligned_read8(1) => read::<8>;
-    __tsan_unaligned_write8(1) => write::<8>;
-    __tsan_unaligned_read_write8(1) => read_write::<8>;
-    __tsan_volatile_read8(1) => volatile_read::<u64>;
-    __tsan_volatile_write8(1) => volatile_write::<u64>;
-    __tsan_unaligned_volatile_read8(1) => volatile_read::<u64>;
-    __tsan_unaligned_volatile_write8(1) => volatile_write::<u64>;
-    __tsan_read16(1) => read::<16>;
-    __tsan_write16(1) => write::<16>;
-    __tsan_read_write16(1) => read_write::<16>;
-    __tsan_unaligned_read16(1) => read::<16>;
-    __tsan_unaligned_write16(1) => write::<16>;
-    __tsan_unaligned_read_write16(1) => read_write::<16>;
-    __tsan_volatile_read16(0) => wide_volatile;
-    __tsan_volatile_write16(0) => wide_volatile;
-    __tsan_unaligned_volatile_read16(0) => wide_volatile;
-    __tsan_unaligned_volatile_write16(0) => wide_volatile;
-    __tsan_read_range(2) => read_range;
-    __tsan_write_range(2) => write_range;
-    __tsan_vptr_update(2) => vptr_update;
-    __tsan_vptr_read(1) => read::<8>;
-    __tsan_atomic8_load(2) => load::<u8>;
-    __tsan_atomic8_store(3) => store::<u8>;
-    __tsan_atomic8_exchange(3) => exchange::<u8>;
-    __tsan_atomic8_fetch_add(3) => fetch_add::<u8>;
-    __tsan_atomic8_fetch_sub(3) => fetch_sub::<u8>;
-    __tsan_atomic8_fetch_and(3) => fetch_and::<u8>;
-    __tsan_atomic8_fetch_or(3) => fetch_or::<u8>;
-    __tsan_atomic8_fetch_xor(3) => fetch_xor::<u8>;
-    __tsan_atomic8_fetch_nand(3) => fetch_nand::<u8>;
-    __tsan_atomic8_compare_exchange_strong(5) => exchange_strong::<u8>;
-    __tsan_atomic8_compare_exchange_weak(5) => exchange_weak::<u8>;
-    __tsan_atomic8_compare_exchange_val(5) => exchange_val::<u8>;
-    __tsan_atomic16_load(2) => load::<u16>;
-    __tsan_atomic16_store(3) => store::<u16>;
-    __tsan_atomic16_exchange(3) => exchange::<u16>;
-    __tsan_atomic16_fetch_add(3) => fetch_add::<u16>;
-    __tsan_atomic16_fetch_sub(3) => fetch_sub::<u16>;
-    __tsan_atomic16_fetch_and(3) => fetch_and::<u16>;
-    __tsan_atomic16_fetch_or(3) => fetch_or::<u16>;
-    __tsan_atomic16_fetch_xor(3) => fetch_xor::<u16>;
-    __tsan_atomic16_fetch_nand(3) => fetch_nand::<u16>;
-    __tsan_atomic16_compare_exchange_strong(5) => exchange_strong::<u16>;
-    __tsan_atomic16_compare_exchange_weak(5) => exchange_weak::<u16>;
-    __tsan_atomic16_compare_exchange_val(5) => exchange_val::<u16>;
-    __tsan_atomic32_load(2) => load::<u32>;
-    __tsan_atomic32_store(3) => store::<u32>;
-    __tsan_atomic32_exchange(3) => exchange::<u32>;
-    __tsan_atomic32_fetch_add(3) => fetch_add::<u32>;
-    __tsan_atomic32_fetch_sub(3) => fetch_sub::<u32>;
-    __tsan_atomic32_fetch_and(3) => fetch_and::<u32>;
-    __tsan_atomic32_fetch_or(3) => fetch_or::<u32>;
-    __tsan_atomic32_fetch_xor(3) => fetch_xor::<u32>;
-    __tsan_atomic32_fetch_nand(3) => fetch_nand::<u32>;
-    __tsan_atomic32_compare_exchange_strong(5) => exchange_strong::<u32>;
-    __tsan_atomic32_compare_exchange_weak(5) => exchange_weak::<u32>;
-    __tsan_atomic32_compare_exchange_val(5) => exchange_val::<u32>;
-    __tsan_atomic64_load(2) => load::<u64>;
-    __tsan_atomic64_store(3) => store::<u64>;
-    __tsan_atomic64_exchange(3) => exchange::<u64>;
-    __tsan_atomic64_fetch_add(3) => fetch_add::<u64>;
-    __tsan_atomic64_fetch_sub(3) => fetch_sub::<u64>;
-    __tsan_atomic64_fetch_and(3) => fetch_and::<u64>;
-    __tsan_atomic64_fetch_or(3) => fetch_or::<u64>;
-    __tsan_atomic64_fetch_xor(3) => fetch_xor::<u64>;
-    __tsan_atomic64_fetch_nand(3) => fetch_nand::<u64>;
-    __tsan_atomic64_compare_exchange_strong(5) => exchange_strong::<u64>;
-    __tsan_atomic64_compare_exchange_weak(5) => exchange_weak::<u64>;
-    __tsan_atomic64_compare_exchange_val(5) => exchange_val::<u64>;
-    __tsan_atomic128_load(0) => wide_atomic;
-    __tsan_atomic128_store(0) => wide_atomic;
-    __tsan_atomic128_exchange(0) => wide_atomic;
-    __tsan_atomic128_fetch_add(0) => wide_atomic;
-    __tsan_atomic128_fetch_sub(0) => wide_atomic;
-    __tsan_atomic128_fetch_and(0) => wide_atomic;
-    __tsan_atomic128_fetch_or(0) => wide_atomic;
-    __tsan_atomic128_fetch_xor(0) => wide_atomic;
-    __tsan_atomic128_fetch_nand(0) => wide_atomic;
-    __tsan_atomic128_compare_exchange_strong(0) => wide_atomic;
-    __tsan_atomic128_compare_exchange_weak(0) => wide_atomic;
-    __tsan_atomic128_compare_exchange_val(0) => wide_atomic;
-    __tsan_atomic_thread_fence(1) => thread_fence;
-    __tsan_atomic_signal_fence(1) => signal_fence;
+/// The entry points that come once for each width, and those that do not.
+macro_rules! entry_points_by_width {
+    ($($bytes:literal $bits:literal $int:ty;)*) => {
+        named_entry_points! {
+            $(
+                (concat!("__tsan_read", $bytes))(1) => read::<$bytes>;
+                (concat!("__tsan_write", $bytes))(1) => write::<$bytes>;
+                (concat!("__tsan_read_write", $bytes))(1) => read_write::<$bytes>;
+                (concat!("__tsan_unaligned_read", $bytes))(1) => read::<$bytes>;
+                (concat!("__tsan_unaligned_write", $bytes))(1) => write::<$bytes>;
+                (concat!("__tsan_unaligned_read_write", $bytes))(1) => read_write::<$bytes>;
+                (concat!("__tsan_volatile_read", $bytes))(1) => volatile_read::<$int>;
+                (concat!("__tsan_volatile_write", $bytes))(1) => volatile_write::<$int>;
+                (concat!("__tsan_unaligned_volatile_read", $bytes))(1) => volatile_read::<$int>;
+                (concat!("__tsan_unaligned_volatile_write", $bytes))(1) => volatile_write::<$int>;
+                (concat!("__tsan_atomic", $bits, "_load"))(2) => load::<$int>;
+                (concat!("__tsan_atomic", $bits, "_store"))(3) => store::<$int>;
+                (concat!("__tsan_atomic", $bits, "_exchange"))(3) => exchange::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_add"))(3) => fetch_add::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_sub"))(3) => fetch_sub::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_and"))(3) => fetch_and::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_or"))(3) => fetch_or::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_xor"))(3) => fetch_xor::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_nand"))(3) => fetch_nand::<$int>;
+                (concat!("__tsan_atomic", $bits, "_compare_exchange_strong"))(5) => exchange_strong::<$int>;
+                (concat!("__tsan_atomic", $bits, "_compare_exchange_weak"))(5) => exchange_weak::<$int>;
+                (concat!("__tsan_atomic", $bits, "_compare_exchange_val"))(5) => exchange_val::<$int>;
+            )*
+            ("__tsan_init")(0) => nothing;
+            ("__tsan_func_entry")(1) => func_entry;
+            ("__tsan_func_exit")(0) => func_exit;
+            ("__tsan_read_range")(2) => read_range;
+            ("__tsan_write_range")(2) => write_range;
+            ("__tsan_vptr_update")(2) => vptr_update;
+            ("__tsan_vptr_read")(1) => read::<8>;
+            ("__tsan_atomic_thread_fence")(1) => thread_fence;
+            ("__tsan_atomic_signal_fence")(1) => signal_fence;
+            ("__tsan_read16")(1) => read::<16>;
+            ("__tsan_write16")(1) => write::<16>;
+            ("__tsan_read_write16")(1) => read_write::<16>;
+            ("__tsan_unaligned_read16")(1) => read::<16>;
+            ("__tsan_unaligned_write16")(1) => write::<16>;
+            ("__tsan_unaligned_read_write16")(1) => read_write::<16>;
+            ("__tsan_volatile_read16")(0) => wide_volatile;
+            ("__tsan_volatile_write16")(0) => wide_volatile;
+            ("__tsan_unaligned_volatile_read16")(0) => wide_volatile;
+            ("__tsan_unaligned_volatile_write16")(0) => wide_volatile;
+            ("__tsan_atomic128_load")(0) => wide_atomic;
+            ("__tsan_atomic128_store")(0) => wide_atomic;
+            ("__tsan_atomic128_exchange")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_add")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_sub")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_and")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_or")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_xor")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_nand")(0) => wide_atomic;
+            ("__tsan_atomic128_compare_exchange_strong")(0) => wide_atomic;
+            ("__tsan_atomic128_compare_exchange_weak")(0) => wide_atomic;
+            ("__tsan_atomic128_compare_exchange_val")(0) => wide_atomic;
+        }
+    };
+}
+
+entry_points_by_width! {
+    1 8 u8;
+    2 16 u16;
+    4 32 u32;
+    8 64 u64;
 }
