@@ -1,7 +1,7 @@
 //! What a search found, in words for people.
 
 use super::stack::{Names, Place};
-use super::world::{Event, Me, Pc, What, World};
+use super::world::{Event, Me, Pc, Thread, What, World};
 use std::fmt;
 use std::time::Duration;
 
@@ -201,7 +201,11 @@ fn render(world: &World, finding: &Finding, names: &mut Names) -> String {
         cells.push((event.thread, cell(event, text, names, &mut before[event.thread])));
     }
     let threads: Vec<String> = (0..world.threads.len())
-        .map(|me| world.threads[me].as_ref().map_or_else(|| format!("thread {me}"), |thread| thread.name.clone()))
+        .map(|me| match &world.threads[me] {
+            Some(Thread { name, title: Some(title), .. }) => format!("{name} \"{title}\""),
+            Some(thread) => thread.name.clone(),
+            None => format!("thread {me}"),
+        })
         .collect();
     let widths: Vec<usize> = threads
         .iter()

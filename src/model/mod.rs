@@ -27,6 +27,7 @@ mod pthread;
 mod race;
 mod stack;
 mod tsan;
+mod unwind;
 mod world;
 
 pub use finding::{Bound, Finding, Kind};
@@ -267,6 +268,8 @@ struct Search {
     began: Instant,
     count: u64,
     sizes: tsan::Sizes,
+    /// See [`pthread::Objects::tries`].
+    tries: bool,
     saved: globals::Saved,
     /// Of the interleaving before, for the next.
     parts: Option<(stack::Stacks, memory::Heap)>,
@@ -290,6 +293,7 @@ fn search(name: &str, options: &Options, stop_at: Option<u64>, f: impl Fn() + Se
         began,
         count: 0,
         sizes: [0; 4],
+        tries: false,
         saved: globals::Saved::new(),
         parts: None,
         volatile: std::collections::BTreeSet::new(),
@@ -367,8 +371,9 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     if let Some(mut world) = world {
         let mut search = lock(shared);
         match result {
-            // No atomic of this width was left.
+            // No atomic of this width was left, or a mutex was tried for the first time.
             None => {
+                search.tries |= world.objects.tries;
                 if let Some(width) = world.atoms.missing {
                     search.sizes[width] = (search.sizes[width] * 2).max(search.sizes[width] + 2);
                 }
@@ -409,6 +414,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     let pools = tsan::Pools::new(&search.sizes);
     world::begin(Box::new(World::new(stacks, heap, pools, search.options.spurious_failures)));
     world::with(|world| {
+        world.objects.tries = search.tries;
         world.thread(0);
     });
 }
@@ -548,7 +554,7 @@ mod tests {
     #[test]
     fn every_name_that_is_redirected_has_an_entry_point() {
         let provided: BTreeSet<&str> =
-            tsan::NAMES.iter().chain(memory::NAMES).copied().chain(pthread::names()).collect();
+            tsan::NAMES.iter().chain(memory::NAMES).chain(unwind::NAMES).copied().chain(pthread::names()).collect();
         let instrumentation = instrument::instrumentation();
         let redirected = instrument::MODELLED.iter().copied().chain(instrumentation.iter().map(String::as_str));
         let redirected: BTreeSet<&str> = redirected.collect();

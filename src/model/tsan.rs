@@ -44,7 +44,7 @@ impl Pools {
 }
 
 #[derive(Clone)]
-enum Atom {
+pub(crate) enum Atom {
     Byte(Rc<sync::AtomicU8>),
     Short(Rc<sync::AtomicU16>),
     Word(Rc<sync::AtomicU32>),
@@ -90,7 +90,7 @@ impl Atoms {
 }
 
 /// A width of atomics.
-trait Width: Copy + Eq + 'static {
+pub(crate) trait Width: Copy + Eq + 'static {
     type Loom;
     const SIZE: usize;
     const POOL: usize;
@@ -305,7 +305,7 @@ fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &st
     operation.end(Access::AtomicWrite, Some(held), what);
 }
 
-extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc: Pc) {
+pub(crate) extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc: Pc) {
     store_as(address, value, number, pc, "stores");
 }
 

@@ -69,6 +69,8 @@ pub(crate) enum What {
 /// A thread of the interleaving.
 pub(crate) struct Thread {
     pub(crate) name: String,
+    /// What C calls it, where it does.
+    pub(crate) title: Option<String>,
     /// Where each C function on its stack was called from, outermost first.
     pub(crate) calls: Vec<Pc>,
     /// What it blocks on, and where.
@@ -76,6 +78,8 @@ pub(crate) struct Thread {
     pub(crate) events: u32,
     pub(crate) errno: Box<c_int>,
     pub(crate) locals: BTreeMap<u32, usize>,
+    /// Its copies of thread-local variables, by where they are described.
+    pub(crate) variables: BTreeMap<usize, usize>,
     /// To be done at its next event, when the store that the compiler announced has happened.
     pub(crate) pending: Vec<Pending>,
     /// The last atomic it read, and how often in a row.
@@ -119,8 +123,8 @@ pub(crate) struct World {
     pub(crate) objects: Objects,
     pub(crate) events: Vec<Event>,
     pub(crate) finding: Option<Finding>,
-    /// Functions for `atexit`, in order.
-    pub(crate) at_exit: Vec<usize>,
+    /// Functions for `atexit`, in order, each with its argument.
+    pub(crate) at_exit: Vec<(usize, usize)>,
     /// A read of it counts the reader's clock up.
     clock: UnsafeCell<()>,
     /// What Rust threads' stacks have been seen to reach over; theirs are not ours.
@@ -159,11 +163,13 @@ impl World {
         }
         self.threads[me].get_or_insert_with(|| Thread {
             name: if me == 0 { "main".to_owned() } else { format!("thread {me}") },
+            title: None,
             calls: Vec::new(),
             waiting: None,
             events: 0,
             errno: Box::new(0),
             locals: BTreeMap::new(),
+            variables: BTreeMap::new(),
             pending: Vec::new(),
             spin: Spin::default(),
             exiting: false,

@@ -1,11 +1,11 @@
-//! For build scripts: makes C code call the model instead of the machine.
+//! For build scripts: makes C and C++ code call the model instead of the machine.
 //!
 //! The compiler's `-fsanitize=thread` turns every memory access and every atomic of the C code into a call; this module
 //! renames those calls, and the code's own calls of pthreads and the C library, to the entry points of
 //! [`latecall::model`](crate::model), and gives the code's own symbols a prefix, so that the instrumented twin lives in one
 //! binary with the plain one. What the model does not know is refused by name here, before anything runs.
 //!
-//! The module depends on nothing but `std`, a C compiler, and binutils (`ld`, `objcopy`, `readelf`, `ar`): a build script
+//! The module depends on nothing but `std`, a C compiler, and binutils (`ld`, `objcopy`, `objdump`, `readelf`, `ar`): a build script
 //! can use the crate as a build dependency, or include this folder with `#[path]`, as latecall's own does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,10 @@ mod object;
 mod refused;
 mod symbols;
 
-pub use refused::Refused;
+pub use refused::{Refused, Uses};
 pub use symbols::{ALLOWED, MODELLED, instrumentation};
 
-use object::{Symbol, run, short, writable_sections};
+use object::{Symbol, assembly, run, short, writable_sections};
 
 /// What `-fsanitize=thread` is given besides. Unwind tables let a finding leave through the C frames; `-O1` keeps the
 /// accesses that the source has and drops the ones only an unoptimised build makes.
@@ -43,7 +43,7 @@ pub const DATA_SECTION: &str = "latecall_model_data";
 /// What the names of the model's entry points begin with.
 pub const ENTRY_PREFIX: &str = "latecall_model_";
 
-/// Instruments a list of C files, or existing objects and archives, into one static library.
+/// Instruments a list of C and C++ files, or existing objects and archives, into one static library.
 ///
 /// ```no_run
 /// // build.rs
@@ -58,7 +58,10 @@ pub const ENTRY_PREFIX: &str = "latecall_model_";
 pub struct Instrument {
     name: String,
     compiler: PathBuf,
+    cxx_compiler: PathBuf,
     flags: Vec<String>,
+    c_flags: Vec<String>,
+    cxx_flags: Vec<String>,
     files: Vec<PathBuf>,
     objects: Vec<PathBuf>,
     allowed: BTreeSet<String>,
@@ -71,24 +74,48 @@ impl Instrument {
         Self {
             name: name.to_owned(),
             compiler: std::env::var_os("CC").map_or_else(|| PathBuf::from("cc"), PathBuf::from),
+            cxx_compiler: std::env::var_os("CXX").map_or_else(|| PathBuf::from("c++"), PathBuf::from),
             flags: Vec::new(),
+            c_flags: Vec::new(),
+            cxx_flags: Vec::new(),
             files: Vec::new(),
             objects: Vec::new(),
             allowed: ALLOWED.iter().map(|&name| name.to_owned()).collect(),
         }
     }
 
-    /// The compiler: gcc or clang. Otherwise `$CC`, otherwise `cc`.
+    /// The compiler for C: gcc or clang. Otherwise `$CC`, otherwise `cc`.
     #[must_use]
     pub fn compiler(mut self, path: impl Into<PathBuf>) -> Self {
         self.compiler = path.into();
         self
     }
 
-    /// Another flag for the compiler.
+    /// The compiler for C++: g++ or clang. Otherwise `$CXX`, otherwise `c++`.
+    #[must_use]
+    pub fn cxx_compiler(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cxx_compiler = path.into();
+        self
+    }
+
+    /// Another flag for the compilers.
     #[must_use]
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// Another flag for C only, `-std=c11` for one.
+    #[must_use]
+    pub fn c_flag(mut self, flag: &str) -> Self {
+        self.c_flags.push(flag.to_owned());
+        self
+    }
+
+    /// Another flag for C++ only.
+    #[must_use]
+    pub fn cxx_flag(mut self, flag: &str) -> Self {
+        self.cxx_flags.push(flag.to_owned());
         self
     }
 
@@ -99,14 +126,14 @@ impl Instrument {
         self.flag(&flag)
     }
 
-    /// A C source file.
+    /// A source file: C, or C++ where the name ends in `.cc`, `.cpp` or `.cxx`.
     #[must_use]
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// C source files.
+    /// Source files, as [`Self::file`].
     #[must_use]
     pub fn files<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         self.files.extend(paths.into_iter().map(Into::into));
@@ -142,6 +169,10 @@ impl Instrument {
         }
         println!("cargo::rustc-link-search=native={}", out.display());
         println!("cargo::rustc-link-lib=static={}", self.name);
+        if self.files.iter().any(|file| is_cxx(file)) {
+            // For what exceptions and classes need; after the archive, which refers to it.
+            println!("cargo::rustc-link-lib=stdc++");
+        }
     }
 
     /// Builds `lib<name>.a` in the folder `out`, and answers its path.
@@ -160,12 +191,21 @@ impl Instrument {
             inputs.push(object);
         }
         inputs.extend(self.objects.iter().cloned());
+        if inputs.is_empty() {
+            return Err(Refused::Nothing);
+        }
 
         let symbols = self.read(&inputs)?;
         let renamed = folder.join("symbols");
         let lines: String = self.renames(&symbols)?.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
         std::fs::write(&renamed, lines).map_err(|error| Refused::Tool(format!("{}: {error}", renamed.display())))?;
 
+        for input in &inputs {
+            let found = assembly(input)?;
+            if !found.is_empty() {
+                return Err(Refused::Assembly(found));
+            }
+        }
         let whole = folder.join("whole.o");
         run(Command::new("ld").args(["-r", "-d", "-o"]).arg(&whole).arg("--whole-archive").args(&inputs))?;
         let object = folder.join("renamed.o");
@@ -183,15 +223,22 @@ impl Instrument {
     }
 
     fn compile(&self, file: &Path, object: &Path) -> Result<(), Refused> {
-        // gcc tells volatile accesses apart only when asked in its way, and clang only in clang's.
-        let version = run(Command::new(&self.compiler).arg("--version"))?;
-        let volatile: &[&str] = if version.contains("clang") {
-            &["-mllvm", "-tsan-distinguish-volatile=1"]
+        let (compiler, flags) =
+            if is_cxx(file) { (&self.cxx_compiler, &self.cxx_flags) } else { (&self.compiler, &self.c_flags) };
+        // Both tell volatile accesses apart only when asked, each in its own way. Clang can turn thread-local variables into
+        // calls as well, which the model answers.
+        let version = run(Command::new(compiler).arg("--version"))?;
+        let own: &[&str] = if version.contains("clang") {
+            &["-mllvm", "-tsan-distinguish-volatile=1", "-femulated-tls"]
         } else {
             &["--param", "tsan-distinguish-volatile=1"]
         };
-        let mut command = Command::new(&self.compiler);
-        command.args(COMPILER_FLAGS).args(volatile).args(&self.flags).arg("-c").arg(file).arg("-o").arg(object);
+        let mut command = Command::new(compiler);
+        if is_cxx(file) && !version.contains("clang") {
+            // As -fno-builtin does for malloc: otherwise g++ removes pairs of new and delete, mistakes included.
+            command.arg("-fno-allocation-dce");
+        }
+        command.args(COMPILER_FLAGS).args(own).args(&self.flags).args(flags).arg("-c").arg(file).arg("-o").arg(object);
         run(&mut command).map(drop)
     }
 
@@ -258,4 +305,8 @@ impl Instrument {
         }
         Ok(renames)
     }
+}
+
+fn is_cxx(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "cc" || extension == "cpp" || extension == "cxx")
 }

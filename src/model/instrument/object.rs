@@ -1,6 +1,6 @@
 //! What binutils tell about an object, and running them.
 
-use super::Refused;
+use super::{Refused, Uses};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -47,6 +47,33 @@ pub(super) fn writable_sections(object: &Path) -> Result<BTreeSet<String>, Refus
         }
     }
     Ok(sections)
+}
+
+/// Instructions that the compiler never makes of instrumented code, each with the functions that have it: atomics and
+/// fences are calls there, so these come from assembly.
+pub(super) fn assembly(object: &Path) -> Result<Uses, Refused> {
+    let mut found = Uses::new();
+    let mut function = String::from("?");
+    for line in run(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(object))?.lines() {
+        if let Some(name) = line.strip_suffix(">:").and_then(|line| line.split_once('<')) {
+            name.1.clone_into(&mut function);
+            continue;
+        }
+        // "  1f:\tlock xadd %eax,(%rdi)"
+        let Some((_, instruction)) = line.split_once(":\t") else { continue };
+        let mut words = instruction.split_whitespace();
+        let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let name = match first {
+            "lock" => format!("lock {second}"),
+            // With memory it locks the bus, and between registers it is an ordinary instruction.
+            "xchg" if second.contains('(') => first.to_owned(),
+            "mfence" | "lfence" | "sfence" | "syscall" | "sysenter" | "int" | "rdtsc" | "rdtscp" | "rdrand"
+            | "rdseed" | "xbegin" => first.to_owned(),
+            _ => continue,
+        };
+        found.entry(name).or_default().insert(function.clone());
+    }
+    Ok(found)
 }
 
 pub(super) fn short(path: &Path) -> String {

@@ -3,12 +3,15 @@
 //! Who waits parks; who signals takes the first that waits off the list, and unparks it. A wait with a limit does not park:
 //! it gives up whenever the schedule lets it run before it was woken.
 
-use super::mutex::{acquire, attributes_destroy, attributes_init, lock_at, release};
-use super::{Call, destroyed};
+use super::mutex::{
+    acquire, attributes_destroy, attributes_ignored, attributes_init, attributes_private, lock_at, release,
+};
+use super::time::{limit, limited};
+use super::{Call, destroyed, write};
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
 use crate::model::race::Access;
-use crate::model::world::{Me, Pc, World, let_others_run, waiting, with};
+use crate::model::world::{Me, Pc, World, waiting, with};
 use crate::sync::loom_side::{Condvar, thread};
 use std::collections::VecDeque;
 use std::ffi::c_int;
@@ -75,14 +78,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
     let depth = release(mutex);
     let woken = |world: &mut World| world.objects.woken.contains(&me);
     if timed {
-        let again = with(|world| {
-            let times = world.objects.gave_up.entry(me).or_default();
-            *times += 1;
-            *times > 1
-        });
-        if again {
-            let_others_run();
-        }
+        limit(me);
     } else {
         waiting(me, pc, "condition", address, || {
             while !with(woken) {
@@ -95,21 +91,24 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
     if timed {
         branch(address);
     }
-    with(|world| {
+    let answer = with(|world| {
         let since = world.moment(me);
         world.touch(me, pc, address, 4, Access::AtomicRead, &since);
         world.touch(me, pc, mutex, 4, Access::AtomicRead, &since);
         let name = world.name_address(address);
         if woken(world) {
             world.did(me, pc, format!("is woken on {name}"));
-            world.objects.gave_up.remove(&me);
             0
         } else {
             condition_at(world, address).waiters.retain(|waiter| waiter.me != me);
             world.did(me, pc, format!("gives up waiting on {name}"));
             libc::ETIMEDOUT
         }
-    })
+    });
+    if timed {
+        limited(me, answer == 0);
+    }
+    answer
 }
 
 pub(super) extern "C-unwind" fn cond_wait(address: usize, mutex: usize, pc: Pc) -> c_int {
@@ -150,8 +149,8 @@ pub(super) extern "C-unwind" fn cond_broadcast(address: usize, pc: Pc) -> c_int 
     Call::begin(address, "pthread_cond_broadcast", pc).map_or(0, |call| wake(&call, usize::MAX, "broadcasts"))
 }
 
-/// Which clock a limit is of.
-extern "C-unwind" fn attributes_ignored(_: usize, _: c_int, _: Pc) -> c_int {
+extern "C-unwind" fn attributes_get_clock(_: usize, out: usize, _: Pc) -> c_int {
+    write(out, libc::CLOCK_REALTIME);
     0
 }
 
@@ -166,4 +165,6 @@ entry_points! {
     pthread_condattr_init(1) => attributes_init;
     pthread_condattr_destroy(1) => attributes_destroy;
     pthread_condattr_setclock(2) => attributes_ignored;
+    pthread_condattr_getclock(2) => attributes_get_clock;
+    pthread_condattr_setpshared(2) => attributes_private;
 }

@@ -47,9 +47,11 @@ pub(crate) struct Objects {
     keys: BTreeMap<u32, Option<usize>>,
     keys_made: u32,
     threads: usize,
+    /// Attempts to lock a mutex are modelled; set when one is met.
+    pub(crate) tries: bool,
     ticks: i64,
-    /// Waits with a limit that gave up, by thread.
-    gave_up: BTreeMap<Me, u32>,
+    /// Threads whose last wait with a limit gave up.
+    gave_up: BTreeSet<Me>,
 }
 
 impl Objects {

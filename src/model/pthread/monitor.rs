@@ -4,7 +4,7 @@
 //! operation on one object before the next, also where the real one orders less (two readers of a lock).
 
 use super::Call;
-use super::time::give_way;
+use super::time::{limit, limited};
 use crate::model::finding::Kind;
 use crate::model::world::{Me, waiting, with};
 use crate::sync::loom_side::{Mutex, thread};
@@ -113,15 +113,15 @@ impl Call {
         }
     }
 
-    /// Attempts, and once more after others could run.
+    /// Attempts once, for a wait with a limit: the search makes the attempt at every moment at which it may succeed or fail.
     pub(super) fn within<R>(
         &self,
         fresh: impl Fn() -> Option<State>,
         change: impl Fn(&mut State) -> Option<R>,
     ) -> Option<R> {
-        self.attempt(fresh(), &change).or_else(|| {
-            give_way();
-            self.attempt(fresh(), &change)
-        })
+        limit(self.me);
+        let done = self.attempt(fresh(), change);
+        limited(self.me, done.is_some());
+        done
     }
 }

@@ -1,12 +1,19 @@
 //! Mutexes: normal, recursive, error-checking.
 //!
-//! A mutex is a loom mutex, whose guard is kept from one call by C to another.
+//! A mutex is a loom mutex, whose guard is kept from one call by C to another. Loom makes whoever is about to try a mutex wait
+//! while it is locked, so an attempt never fails there. So a search that meets one begins again with mutexes of another make
+//! (`tries`): a gate, an owner and a list of who is parked, like a monitor. Unlocking is then a branch of the search, which it
+//! need not be as long as nobody can find a mutex locked.
 
-use super::{Call, destroyed, read_int, time::give_way, write};
+use super::{
+    Call, destroyed, read_int,
+    time::{limit, limited},
+    write,
+};
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
-use crate::model::world::{Me, Pc, World, waiting, with};
-use crate::sync::loom_side::{Mutex, MutexGuard};
+use crate::model::world::{Leave, Me, Pc, World, enter, leave, waiting, with};
+use crate::sync::loom_side::{Mutex, MutexGuard, thread};
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
@@ -31,6 +38,8 @@ pub(super) struct Lock {
     pub(super) owner: Option<Me>,
     pub(super) depth: u32,
     held: Option<Held>,
+    /// Where attempts are modelled: who waits for it.
+    parked: Vec<thread::Thread>,
 }
 
 pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
@@ -44,6 +53,7 @@ pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
         owner: None,
         depth: 0,
         held: None,
+        parked: Vec::new(),
     })
 }
 
@@ -82,21 +92,54 @@ fn hold(guard: MutexGuard<'_, ()>) -> Held {
 /// Blocks until the mutex is this thread's.
 pub(super) fn acquire(me: Me, pc: Pc, address: usize) {
     let gate = with(|world| lock_at(world, address).gate.clone());
-    let held = waiting(me, pc, "mutex", address, || hold(gate.lock().expect("loom's locks are not poisoned")));
-    with(|world| {
-        let lock = lock_at(world, address);
-        (lock.owner, lock.depth, lock.held) = (Some(me), 1, Some(held));
-    });
-    // A guard refers to what the gate keeps.
-    drop(gate);
+    if !with(|world| world.objects.tries) {
+        let held = waiting(me, pc, "mutex", address, || hold(gate.lock().expect(UNPOISONED)));
+        with(|world| {
+            let lock = lock_at(world, address);
+            (lock.owner, lock.depth, lock.held) = (Some(me), 1, Some(held));
+        });
+        return;
+    }
+    while !take(me, address, &gate, true) {
+        waiting(me, pc, "mutex", address, thread::park);
+    }
 }
 
+const UNPOISONED: &str = "loom's locks are not poisoned";
+
+/// Where attempts are modelled: takes the mutex if nobody has it; otherwise, if asked to, leaves word whom to wake.
+fn take(me: Me, address: usize, gate: &Mutex<()>, parks: bool) -> bool {
+    let guard = gate.lock().expect(UNPOISONED);
+    let free = with(|world| {
+        let lock = lock_at(world, address);
+        let free = lock.owner.is_none();
+        if free {
+            (lock.owner, lock.depth) = (Some(me), 1);
+        }
+        free
+    });
+    if !free && parks {
+        let me = thread::current();
+        with(|world| lock_at(world, address).parked.push(me));
+    }
+    drop(guard);
+    free
+}
+
+/// Gives the mutex up, and answers how often its owner had locked it.
 pub(super) fn release(address: usize) -> u32 {
-    let (held, depth) = with(|world| {
+    let gate = with(|world| lock_at(world, address).gate.clone());
+    // Giving it up is a branch of the search only where somebody may find it locked.
+    let guard = with(|world| world.objects.tries).then(|| gate.lock().expect(UNPOISONED));
+    let (held, parked, depth) = with(|world| {
         let lock = lock_at(world, address);
         lock.owner = None;
-        (lock.held.take(), std::mem::take(&mut lock.depth))
+        (lock.held.take(), std::mem::take(&mut lock.parked), std::mem::take(&mut lock.depth))
     });
+    for thread in parked {
+        thread.unpark();
+    }
+    drop(guard);
     if let Some(held) = held {
         drop(ManuallyDrop::into_inner(held));
     }
@@ -126,6 +169,10 @@ pub(super) extern "C-unwind" fn mutex_lock(address: usize, pc: Pc) -> c_int {
 pub(super) extern "C-unwind" fn mutex_trylock(address: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_mutex_trylock", pc) else { return 0 };
     let (gate, again) = with(|world| {
+        if !world.objects.tries {
+            world.objects.tries = true;
+            leave(world, Leave::Restart);
+        }
         let lock = lock_at(world, address);
         let again = lock.owner == Some(call.me) && lock.kind == MutexKind::Recursive;
         if again {
@@ -133,33 +180,17 @@ pub(super) extern "C-unwind" fn mutex_trylock(address: usize, pc: Pc) -> c_int {
         }
         (lock.gate.clone(), again)
     });
-    if again {
-        call.end("locks");
-        return 0;
-    }
-    let held = gate.try_lock().ok().map(hold);
-    let got = held.is_some();
-    with(|world| {
-        if got {
-            let lock = lock_at(world, address);
-            (lock.owner, lock.depth, lock.held) = (Some(call.me), 1, held);
-        }
-    });
+    let got = again || take(call.me, address, &gate, false);
     call.end(if got { "locks" } else { "finds locked" });
     if got { 0 } else { libc::EBUSY }
 }
 
 pub(super) extern "C-unwind" fn mutex_timedlock(address: usize, _: usize, pc: Pc) -> c_int {
-    match mutex_trylock(address, pc) {
-        libc::EBUSY => {
-            give_way();
-            match mutex_trylock(address, pc) {
-                libc::EBUSY => libc::ETIMEDOUT,
-                got => got,
-            }
-        }
-        got => got,
-    }
+    let Some(me) = enter() else { return 0 };
+    limit(me);
+    let answer = mutex_trylock(address, pc);
+    limited(me, answer != libc::EBUSY);
+    if answer == libc::EBUSY { libc::ETIMEDOUT } else { answer }
 }
 
 extern "C-unwind" fn mutex_clocklock(address: usize, _: c_int, limit: usize, pc: Pc) -> c_int {
@@ -216,6 +247,16 @@ extern "C-unwind" fn attributes_get_type(address: usize, kind: usize, _: Pc) -> 
     0
 }
 
+/// Which clock a limit is of, and which thread inherits whose priority: there is neither.
+pub(super) extern "C-unwind" fn attributes_ignored(_: usize, _: c_int, _: Pc) -> c_int {
+    0
+}
+
+/// Objects are shared by threads; sharing them between processes is answered as a system would that cannot.
+pub(super) extern "C-unwind" fn attributes_private(_: usize, shared: c_int, _: Pc) -> c_int {
+    if shared == libc::PTHREAD_PROCESS_PRIVATE { 0 } else { libc::ENOTSUP }
+}
+
 entry_points! {
     pthread_mutex_init(2) => mutex_init;
     pthread_mutex_destroy(1) => mutex_destroy;
@@ -228,4 +269,6 @@ entry_points! {
     pthread_mutexattr_destroy(1) => attributes_destroy;
     pthread_mutexattr_settype(2) => attributes_set_type;
     pthread_mutexattr_gettype(2) => attributes_get_type;
+    pthread_mutexattr_setpshared(2) => attributes_private;
+    pthread_mutexattr_setprotocol(2) => attributes_ignored;
 }

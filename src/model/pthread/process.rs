@@ -1,6 +1,6 @@
 //! The process: its end, and what a thread calls `errno`.
 
-use super::{call_void, pointer};
+use super::{call_with, pointer};
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
 use crate::model::world::{Pc, enter, with};
@@ -17,8 +17,19 @@ extern "C-unwind" fn errno(_: Pc) -> usize {
 extern "C-unwind" fn at_exit(function: usize, pc: Pc) -> c_int {
     if let Some(me) = enter() {
         with(|world| {
-            world.at_exit.push(function);
+            world.at_exit.push((function, 0));
             world.did(me, pc, "registers a function for exit");
+        });
+    }
+    0
+}
+
+/// C++ destroys its statics in this way.
+extern "C-unwind" fn cxx_at_exit(function: usize, argument: usize, _: usize, pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| {
+            world.at_exit.push((function, argument));
+            world.did(me, pc, "registers a destructor for exit");
         });
     }
     0
@@ -26,9 +37,12 @@ extern "C-unwind" fn at_exit(function: usize, pc: Pc) -> c_int {
 
 /// The process exits, as far as C's handlers are concerned: the closure of the search has returned.
 pub(crate) fn run_at_exit() {
-    while let Some(function) = with(|world| world.at_exit.pop()) {
-        call_void(function);
+    while let Some((function, argument)) = with(|world| world.at_exit.pop()) {
+        // A function without parameters does not look at the argument.
+        call_with(function, argument);
     }
+    // Those functions may have used thread-local variables once more.
+    crate::model::memory::end_locals(0);
 }
 
 extern "C-unwind" fn abort(pc: Pc) {
@@ -48,6 +62,7 @@ extern "C-unwind" fn assert_fail(expression: usize, _: usize, _: c_uint, _: usiz
 entry_points! {
     __errno_location(0) => errno;
     atexit(1) => at_exit;
+    __cxa_atexit(3) => cxx_at_exit;
     abort(0) => abort;
     __assert_fail(4) => assert_fail;
 }

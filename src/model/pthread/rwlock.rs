@@ -1,6 +1,7 @@
 //! Locks for many readers or one writer.
 
 use super::monitor::State;
+use super::mutex::{attributes_destroy, attributes_ignored, attributes_init, attributes_private};
 use super::{Call, destroyed};
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
@@ -108,7 +109,21 @@ extern "C-unwind" fn rwlock_unlock(address: usize, pc: Pc) -> c_int {
     0
 }
 
+extern "C-unwind" fn rwlock_clockrdlock(address: usize, _: c_int, limit: usize, pc: Pc) -> c_int {
+    rwlock_timedrdlock(address, limit, pc)
+}
+
+extern "C-unwind" fn rwlock_clockwrlock(address: usize, _: c_int, limit: usize, pc: Pc) -> c_int {
+    rwlock_timedwrlock(address, limit, pc)
+}
+
 entry_points! {
+    pthread_rwlock_clockrdlock(3) => rwlock_clockrdlock;
+    pthread_rwlock_clockwrlock(3) => rwlock_clockwrlock;
+    pthread_rwlockattr_init(1) => attributes_init;
+    pthread_rwlockattr_destroy(1) => attributes_destroy;
+    pthread_rwlockattr_setpshared(2) => attributes_private;
+    pthread_rwlockattr_setkind_np(2) => attributes_ignored;
     pthread_rwlock_init(2) => rwlock_init;
     pthread_rwlock_destroy(1) => rwlock_destroy;
     pthread_rwlock_rdlock(1) => rwlock_rdlock;

@@ -72,7 +72,12 @@ extern "C-unwind" fn sem_getvalue(address: usize, out: usize, pc: Pc) -> c_int {
     0
 }
 
+extern "C-unwind" fn sem_clockwait(address: usize, _: c_int, limit: usize, pc: Pc) -> c_int {
+    sem_timedwait(address, limit, pc)
+}
+
 entry_points! {
+    sem_clockwait(3) => sem_clockwait;
     sem_init(3) => sem_init;
     sem_destroy(1) => sem_destroy;
     sem_wait(1) => sem_wait;

@@ -6,7 +6,7 @@ use crate::model::finding::{Bound, Kind};
 use crate::model::memory::accessed;
 use crate::model::race::Access;
 use crate::model::stack::on_stack;
-use crate::model::world::{Leave, Me, Pc, enter, leave, throw, waiting, with};
+use crate::model::world::{Leave, Me, Pc, World, enter, leave, throw, waiting, with};
 use crate::sync::loom_side::thread;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -56,6 +56,7 @@ pub(crate) fn end_of_thread(me: Me) {
             break;
         }
     }
+    crate::model::memory::end_locals(me);
     if enter().is_some() {
         with(|world| world.did(me, 0, "ends"));
     }
@@ -166,7 +167,61 @@ pub(super) extern "C-unwind" fn pthread_equal(a: usize, b: usize, _: Pc) -> c_in
     c_int::from(a == b)
 }
 
+/// The thread gets a name, which the report shows.
+extern "C-unwind" fn setname(name: usize, text: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    // SAFETY: C passes a string.
+    let text = unsafe { std::ffi::CStr::from_ptr(pointer(text)) }.to_string_lossy().into_owned();
+    with(|world| {
+        let named = world.known(me, pc, name);
+        if text.len() > 15 {
+            return libc::ERANGE;
+        }
+        world.thread(named).title = Some(text);
+        0
+    })
+}
+
+extern "C-unwind" fn getname(name: usize, out: usize, size: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    let title = with(|world| {
+        let named = world.known(me, pc, name);
+        world.thread(named).title.clone().unwrap_or_default()
+    });
+    if size <= title.len() {
+        return libc::ERANGE;
+    }
+    accessed(out, title.len() + 1, Access::Write, pc);
+    for (at, byte) in title.bytes().chain([0]).enumerate() {
+        write(out + at, byte);
+    }
+    0
+}
+
+/// Priorities and processors are nothing to a model.
+extern "C-unwind" fn scheduled(name: usize, _: usize, _: usize, pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| world.known(me, pc, name));
+    }
+    0
+}
+
+impl World {
+    /// The thread that C calls so.
+    fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
+        let thread = name.wrapping_sub(1);
+        if self.threads.get(thread).is_none_or(Option::is_none) {
+            self.convict(me, pc, Kind::Misuse, format!("{name:#x} is no thread"));
+        }
+        thread
+    }
+}
+
 entry_points! {
+    pthread_setname_np(2) => setname;
+    pthread_getname_np(3) => getname;
+    pthread_setschedparam(3) => scheduled;
+    pthread_setaffinity_np(3) => scheduled;
     pthread_create(4) => pthread_create;
     pthread_join(2) => pthread_join;
     pthread_detach(1) => pthread_detach;

@@ -4,10 +4,23 @@ use super::write;
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
 use crate::model::race::Access;
-use crate::model::world::{Pc, enter, let_others_run, live, with};
+use crate::model::world::{Me, Pc, enter, let_others_run, live, with};
 use std::ffi::c_int;
 
-pub(super) fn give_way() {
+/// A thread is about to wait with a limit. It gives up whenever the schedule lets it come too early; whoever has given up
+/// before lets others run first, or a loop around such a wait would never end.
+pub(super) fn limit(me: Me) {
+    if with(|world| world.objects.gave_up.contains(&me)) {
+        give_way();
+    }
+}
+
+/// Whether it got what it waited for.
+pub(super) fn limited(me: Me, got: bool) {
+    with(|world| if got { world.objects.gave_up.remove(&me) } else { world.objects.gave_up.insert(me) });
+}
+
+fn give_way() {
     let_others_run();
 }
 
@@ -71,7 +84,16 @@ extern "C-unwind" fn time(out: usize, pc: Pc) -> i64 {
     seconds
 }
 
+extern "C-unwind" fn clock_getres(_: c_int, out: usize, pc: Pc) -> c_int {
+    if out != 0 {
+        accessed(out, size_of::<libc::timespec>(), Access::Write, pc);
+        write(out, libc::timespec { tv_sec: 0, tv_nsec: 1_000 });
+    }
+    0
+}
+
 entry_points! {
+    clock_getres(2) => clock_getres;
     sched_yield(0) => yields;
     pthread_yield(0) => yields;
     sleep(1) => sleeps;
