@@ -20,6 +20,9 @@ compile_error!("latecall needs 64-bit atomics: a slot's generation, state and co
 
 pub(crate) use std_side::*;
 
+#[cfg(feature = "harness")]
+mod loom_types;
+
 mod std_side {
     // Aliases rather than re-exports: the lint that keeps the rest of the crate off `std::sync` looks through a
     // re-export and not through an alias.
@@ -45,8 +48,25 @@ mod std_side {
 
     /// A statistic: counts, and orders nothing.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
-    /// A lock over process-wide state; the same std lock on both sides.
+    /// A lock over process-wide state, or a harness's own books; the same std lock on both sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
+    /// A reference count that is the harness's own affair; the same on both sides.
+    pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
+
+    /// Locks what is [`Outside`] the model.
+    pub(crate) fn outside<T>(lock: &Outside<T>) -> std::sync::MutexGuard<'_, T> {
+        lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs `f`; a panic of it is the answer.
+    pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+    }
+
+    /// Whether what goes on here is only the clearing away of a search that has ended: never, outside a search.
+    pub(crate) const fn abandoned() -> bool {
+        false
+    }
 
     /// Whether operations are loom's, which exist only inside a model.
     pub(crate) const MODELLED: bool = false;
@@ -118,33 +138,84 @@ mod std_side {
         };
     }
 
-    pub(crate) use {array_of, const_fn, local};
+    /// A static with a constant initial value; over loom each interleaving begins with a new one.
+    macro_rules! global {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            $(#[$meta])* static $name: $type = $value;
+        };
+    }
+
+    pub(crate) use {array_of, const_fn, global, local};
 }
+
+/// A cell for each thread, with a constant initial value and no destructor, in code that is compiled once and works for real
+/// threads as well as for those of a search, all of which run on one thread of the machine.
+#[cfg(feature = "harness")]
+macro_rules! per_thread {
+    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+        $(#[$meta])*
+        struct $name;
+
+        impl $name {
+            fn with<R>(f: impl FnOnce(&std::cell::Cell<$type>) -> R) -> R {
+                std::thread_local! {
+                    static REAL: std::cell::Cell<$type> = const { std::cell::Cell::new($value) };
+                }
+                loom::thread_local! {
+                    static MODELLED: std::cell::Cell<$type> = std::cell::Cell::new($value);
+                }
+                if $crate::model::live() { MODELLED.with(f) } else { REAL.with(f) }
+            }
+
+            fn get() -> $type {
+                Self::with(std::cell::Cell::get)
+            }
+
+            fn set(value: $type) {
+                Self::with(|cell| cell.set(value));
+            }
+        }
+    };
+}
+#[cfg(feature = "harness")]
+pub(crate) use per_thread;
 
 /// The same names over loom.
 #[cfg(feature = "harness")]
 pub(crate) mod loom_side {
-    pub(crate) type Mutex<T> = loom::sync::Mutex<T>;
-    pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
-    pub(crate) type Condvar = loom::sync::Condvar;
-    pub(crate) type RwLock<T> = loom::sync::RwLock<T>;
+    pub(crate) use super::loom_types::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard,
+        Notify, Ordering, UnsafeCell, fence, thread,
+    };
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
-    pub(crate) type AtomicBool = loom::sync::atomic::AtomicBool;
-    pub(crate) type AtomicU8 = loom::sync::atomic::AtomicU8;
-    pub(crate) type AtomicU16 = loom::sync::atomic::AtomicU16;
-    pub(crate) type AtomicU32 = loom::sync::atomic::AtomicU32;
-    pub(crate) type AtomicU64 = loom::sync::atomic::AtomicU64;
-    pub(crate) type AtomicUsize = loom::sync::atomic::AtomicUsize;
-    pub(crate) type AtomicPtr<T> = loom::sync::atomic::AtomicPtr<T>;
-    pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::model::Builder as Model;
-    pub(crate) use loom::sync::Notify;
-    pub(crate) use loom::sync::atomic::{Ordering, fence};
 
     /// A statistic: counts, orders nothing, and is not modelled.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
-    /// A lock over process-wide state; not modelled. Never held where a modelled operation happens.
+    /// A lock over process-wide state, or a harness's own books; not modelled. Never held where a modelled operation
+    /// happens.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
+    /// A reference count that is the harness's own affair; not modelled.
+    pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
+
+    /// Locks what is [`Outside`] the model.
+    pub(crate) fn outside<T>(lock: &Outside<T>) -> std::sync::MutexGuard<'_, T> {
+        lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs `f`; a panic of its own is the answer. One by which the model leaves the interleaving goes on.
+    pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+        match result {
+            Err(panic) if abandoned() => std::panic::resume_unwind(panic),
+            result => result,
+        }
+    }
+
+    /// Whether what goes on here is only the clearing away of an interleaving that has been left.
+    pub(crate) fn abandoned() -> bool {
+        !crate::model::live()
+    }
 
     /// Whether operations are loom's, which exist only inside a model.
     pub(crate) const MODELLED: bool = true;
@@ -152,11 +223,6 @@ pub(crate) mod loom_side {
     pub(crate) const FIRST_CHUNK: usize = 2;
     /// Chunks: few, for the same reason; 2 · (2^3 − 1) = 14 slots in all.
     pub(crate) const CHUNKS: usize = 3;
-
-    /// Threads: loom's.
-    pub(crate) mod thread {
-        pub(crate) use loom::thread::{Builder, JoinHandle, Thread, ThreadId, current, park, spawn, yield_now};
-    }
 
     /// Locks, as on the std side.
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -184,5 +250,11 @@ pub(crate) mod loom_side {
         };
     }
 
-    pub(crate) use {array_of, const_fn, local};
+    macro_rules! global {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            loom::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
+        };
+    }
+
+    pub(crate) use {array_of, const_fn, global, local};
 }

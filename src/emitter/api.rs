@@ -148,6 +148,17 @@ macro_rules! functions {
             }
         }
 
+        /// The same sources, instrumented for the model.
+        mod modelled {
+            use super::*;
+            unsafe extern "C-unwind" {
+                $(
+                    #[link_name = concat!("model_emitter_", stringify!($symbol))]
+                    pub(super) fn $symbol($($arg: $ty),*) $(-> $ret)?;
+                )+
+            }
+        }
+
         /// The library's functions, whether linked or loaded. Alive for the process: an object that may still hold
         /// trampolines is never unloaded.
         #[derive(Debug)]
@@ -162,6 +173,13 @@ macro_rules! functions {
             pub fn linked() -> &'static Api {
                 static LINKED: Api = Api { origin: Origin::Linked, $($field: linked::$symbol),+ };
                 &LINKED
+            }
+
+            /// The functions of the library's instrumented twin: C code that the model explores, and plain C code outside
+            /// of a search.
+            pub fn modelled() -> &'static Api {
+                static MODELLED: Api = Api { origin: Origin::Modelled, $($field: modelled::$symbol),+ };
+                &MODELLED
             }
 
             /// Looks every function up with `find`, which names the symbol it did not find.
@@ -187,6 +205,7 @@ macro_rules! functions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     Linked,
+    Modelled,
     Loaded(std::path::PathBuf),
 }
 
@@ -221,6 +240,7 @@ impl Api {
     pub fn origin(&self) -> String {
         match &self.origin {
             Origin::Linked => "linked".to_owned(),
+            Origin::Modelled => "linked, instrumented for the model".to_owned(),
             Origin::Loaded(path) => path.display().to_string(),
         }
     }

@@ -12,7 +12,7 @@
 //! Not here: which subjects and engines make a gate, and what is printed (`gate`, `report`).
 
 pub mod fuzz;
-mod gates;
+pub(crate) mod gates;
 mod monitor;
 pub mod property;
 pub mod replay;

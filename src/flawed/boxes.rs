@@ -1,10 +1,10 @@
 //! Keepers that give the library a pointer to memory of their own.
 
+use super::super::subject::keeper::{Delivery, Keeper, Kept, Key, NoRoom};
+use super::super::sync::{Mutex, MutexGuard};
 use crate::emitter::{Destroy, Event};
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::subject::keeper::{Delivery, Keeper, Kept, Key, NoRoom};
-use crate::sync::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::ffi::c_void;
 

@@ -1,12 +1,12 @@
 //! Keepers that look a number up and count who is inside, as `subject::locked` does, with one thing left out.
 
+use super::super::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
+use super::super::subject::locked::{Late, Map};
+use super::super::sync::{Mutex, MutexGuard, OutsideArc};
 use crate::emitter::Event;
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Turned, Witness};
 use crate::program::Site;
-use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
-use crate::subject::locked::{Late, Map};
-use crate::sync::{Arc, Mutex, MutexGuard};
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 
@@ -37,7 +37,7 @@ static ALL: Directory<Inner> = Directory::new();
 #[derive(Debug)]
 pub struct Counted {
     run: u64,
-    inner: Arc<Inner>,
+    inner: OutsideArc<Inner>,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Counted {
     /// A keeper for a run.
     pub fn new(env: &Env, defect: Defect) -> Self {
         let run = env.to_bits();
-        let inner = Arc::new(Inner { defect, map: Map::default(), executing: Mutex::new(None) });
+        let inner = OutsideArc::new(Inner { defect, map: Map::default(), executing: Mutex::new(None) });
         ALL.insert(run, &inner);
         Counted { run, inner }
     }

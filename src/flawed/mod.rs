@@ -13,12 +13,12 @@ pub mod counts;
 pub mod tables;
 pub mod waiter;
 
+use super::subject::binding::{EmitterSubject, MakeKeeper};
+#[cfg(doc)]
+use super::subject::keeper::Keeper;
 use crate::emitter::{Api, Mode};
 use crate::ledger::ViolationKind;
 use crate::program::{Hostile, Site, Verb};
-use crate::subject::binding::{EmitterSubject, MakeKeeper};
-#[cfg(doc)]
-use crate::subject::keeper::Keeper;
 
 /// A defect.
 #[derive(Debug)]

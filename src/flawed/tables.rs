@@ -1,12 +1,12 @@
 //! Keepers that give the library the number of a slot, and look it up.
 
+use super::super::subject::keeper::{Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
+use super::super::subject::locked::{Entry, Late};
+use super::super::sync::{Mutex, MutexGuard, OutsideArc};
 use crate::emitter::Event;
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::subject::keeper::{Delivery, Directory, Keeper, Kept, Key, NoRoom, careful};
-use crate::subject::locked::{Entry, Late};
-use crate::sync::{Arc, Mutex, MutexGuard};
 use std::ffi::c_void;
 
 /// What is wrong with the table.
@@ -26,7 +26,7 @@ static ALL: Directory<Inner> = Directory::new();
 #[derive(Debug)]
 pub struct Table {
     run: u64,
-    inner: Arc<Inner>,
+    inner: OutsideArc<Inner>,
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ enum Tenant {
     #[default]
     None,
     /// Counted, and freed by the last leaver: sound but for the handle.
-    Counted(Arc<Entry>),
+    Counted(OutsideArc<Entry>),
     /// The address of a box.
     Raw(usize),
 }
@@ -92,7 +92,7 @@ impl Table {
     /// A table for a run.
     pub fn new(env: &Env, defect: Defect) -> Self {
         let run = env.to_bits();
-        let inner = Arc::new(Inner { defect, slots: Mutex::default() });
+        let inner = OutsideArc::new(Inner { defect, slots: Mutex::default() });
         ALL.insert(run, &inner);
         Table { run, inner }
     }
@@ -120,7 +120,7 @@ impl Keeper for Table {
     fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
         let tenant = match self.inner.defect {
             Defect::CheckThenCall => Tenant::Raw(Box::into_raw(Box::new(witness)).expose_provenance()),
-            _ => Tenant::Counted(Arc::new(Entry::new(careful(witness, false)))),
+            _ => Tenant::Counted(OutsideArc::new(Entry::new(careful(witness, false)))),
         };
         let mut slots = self.inner.lock();
         let index = slots.iter().position(|slot| matches!(slot.tenant, Tenant::None)).unwrap_or_else(|| {
@@ -159,7 +159,7 @@ impl Keeper for Table {
         if let Some(slot) = self.inner.find(&mut slots, key) {
             slot.forgotten = true;
             if let Tenant::Counted(entry) = &slot.tenant {
-                std::mem::forget(Arc::clone(entry));
+                std::mem::forget(OutsideArc::clone(entry));
             }
         }
     }
@@ -174,14 +174,14 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
         return 0;
     };
     enum Found {
-        Counted(Arc<Entry>),
+        Counted(OutsideArc<Entry>),
         Raw(usize),
     }
     let found = {
         let mut slots = inner.lock();
         inner.find(&mut slots, user_data.addr()).and_then(|slot| match &slot.tenant {
             Tenant::None => None,
-            Tenant::Counted(entry) => Some(Found::Counted(Arc::clone(entry))),
+            Tenant::Counted(entry) => Some(Found::Counted(OutsideArc::clone(entry))),
             Tenant::Raw(address) => Some(Found::Raw(*address)),
         })
     };

@@ -3,16 +3,15 @@
 //! Leaving is: count down, then tell the waiter, through the block's own lock and condition. A waiter that comes in
 //! between sees a count of 0, returns, and frees the block.
 
+use super::super::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
+use super::super::subject::locked::Panic;
+use super::super::sync::{Condvar, Mutex, MutexGuard, OutsideArc, catch};
 use crate::emitter::Event;
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Probe, Witness};
 use crate::program::Site;
-use crate::subject::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
-use crate::subject::locked::Panic;
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 static ALL: Directory<Inner> = Directory::new();
 
@@ -20,7 +19,7 @@ static ALL: Directory<Inner> = Directory::new();
 #[derive(Debug)]
 pub struct WaiterFrees {
     run: u64,
-    inner: Arc<Inner>,
+    inner: OutsideArc<Inner>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +58,7 @@ impl WaiterFrees {
     /// A keeper for a run.
     pub fn new(env: &Env) -> Self {
         let run = env.to_bits();
-        let inner = Arc::new(Inner::default());
+        let inner = OutsideArc::new(Inner::default());
         ALL.insert(run, &inner);
         WaiterFrees { run, inner }
     }
@@ -134,7 +133,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
         return 0;
     };
     delivery.pass(Site::AfterAcquire);
-    let result: Result<i64, Panic> = catch_unwind(AssertUnwindSafe(|| (block.closure)(&delivery)));
+    let result: Result<i64, Panic> = catch(|| (block.closure)(&delivery));
     delivery.pass(Site::BeforeRelease);
     let orphaned = {
         let mut state = block.lock();

@@ -7,7 +7,8 @@
 //! Pairs with: `engine::run`, which opens a ledger for each run and closes it; `witness`, which writes.
 
 use super::event::{Event, EventKind, ThreadNo};
-use crate::engine::run::Run;
+use super::witness::Call;
+use crate::program::{CallbackId, Program, Site};
 use crate::sync::{Arc, Mutex};
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::cell::Cell;
@@ -36,14 +37,33 @@ impl RunId {
     }
 }
 
+/// What a ledger knows of its run: somebody who runs the bodies of callbacks.
+pub(crate) trait Interpreter: Send + Sync {
+    /// The program that is run.
+    fn program(&self) -> Program;
+
+    /// What a callback does when it is called; its answer.
+    ///
+    /// # Panics
+    ///
+    /// When the body says `panic`.
+    fn body(&self, callback: CallbackId, thread: ThreadNo, call: &Call) -> i64;
+
+    /// A thread is at a stall site.
+    fn at(&self, thread: ThreadNo, site: Site);
+
+    /// A callback that `churn` made was freed.
+    fn anonymous_dropped(&self);
+}
+
 /// A run's events, and the run that they are about.
 #[derive(Debug)]
 pub struct Ledger {
     number: u16,
     /// Which tenant has it; odd while a run does. Written by `open` and `close`; read by `find`.
     tenant: AtomicU32,
-    /// The run, for witnesses that want to run their body. Null between runs.
-    run: AtomicPtr<Run>,
+    /// The run, for witnesses that want to run their body, in a box of its own. Null between runs.
+    run: AtomicPtr<Arc<dyn Interpreter>>,
     /// How many threads, found inside `run`, are using the pointer: `close` waits for them.
     readers: AtomicUsize,
     /// The next free place; may grow past the end.
@@ -62,25 +82,35 @@ struct Pool {
     free: Vec<&'static Ledger>,
 }
 
-thread_local! {
+crate::sync::per_thread! {
     /// The run that this thread works for, and its number there. Constant and without destructor, so that it can be read
     /// from the destructors of other thread-locals and after them.
-    static HERE: Cell<Option<(RunId, ThreadNo)>> = const { Cell::new(None) };
+    static HERE: Option<(RunId, ThreadNo)> = None;
+}
+
+thread_local! {
+    /// Told of each event on this thread of the machine, after it was written: the model engine listens.
+    static LISTENER: Cell<Option<fn(usize, &Event)>> = const { Cell::new(None) };
+}
+
+/// Tells `listener` of each event that is written on this thread of the machine from now on: its place, and the event.
+pub(crate) fn listen(listener: Option<fn(usize, &Event)>) {
+    LISTENER.set(listener);
 }
 
 /// The run that this thread works for.
 pub(crate) fn here() -> Option<(RunId, ThreadNo)> {
-    HERE.get()
+    HERE::get()
 }
 
 /// Makes this thread work for a run under this number.
 pub(crate) fn enter_run(run: RunId, thread: ThreadNo) {
-    HERE.set(Some((run, thread)));
+    HERE::set(Some((run, thread)));
 }
 
 /// Makes this thread work for no run.
 pub(crate) fn leave_run() {
-    HERE.set(None);
+    HERE::set(None);
 }
 
 /// How many events have named a run that was over.
@@ -147,13 +177,13 @@ impl Ledger {
     }
 
     /// Says which run this is, so that witnesses can run their bodies.
-    pub(crate) fn attach(&self, run: &Arc<Run>) {
+    pub(crate) fn attach(&self, run: Arc<dyn Interpreter>) {
         // SeqCst: pairs with the reads in `with_run`.
-        self.run.store(Arc::as_ptr(run).cast_mut(), Ordering::SeqCst);
+        self.run.store(Box::into_raw(Box::new(run)), Ordering::SeqCst);
     }
 
     /// Runs `f` with the run, unless it is over.
-    pub(crate) fn with_run<T>(&self, id: RunId, f: impl FnOnce(&Run) -> T) -> Option<T> {
+    pub(crate) fn with_run<T>(&self, id: RunId, f: impl FnOnce(&dyn Interpreter) -> T) -> Option<T> {
         struct Reading<'a>(&'a AtomicUsize);
         impl Drop for Reading<'_> {
             fn drop(&mut self) {
@@ -168,18 +198,23 @@ impl Ledger {
         if self.tenant.load(Ordering::Acquire) != id.tenant {
             return None; // Acquire: pairs with `close`
         }
-        // SAFETY: non-null means attached, and `detach`, which its owner calls before it lets go of the `Arc`, waits for
-        // readers that came before it.
-        unsafe { run.as_ref() }.map(f)
+        // SAFETY: non-null means attached, and `detach` frees the box only when no reader that came before it is left.
+        unsafe { run.as_ref() }.map(|run| f(&**run))
     }
 
     /// The run is about to go away: waits until no witness is inside it. Answers whether that came true within `patience`
-    /// spins; a caller whose answer is no must keep the run alive for ever.
+    /// spins; if not, the run stays alive for ever.
     pub(crate) fn detach(&self, patience: usize) -> bool {
-        self.run.store(ptr::null_mut(), Ordering::SeqCst); // pairs with `with_run`
+        let run = self.run.swap(ptr::null_mut(), Ordering::SeqCst); // pairs with `with_run`
         for _ in 0..patience {
+            // SeqCst: pairs with `with_run`.
             if self.readers.load(Ordering::SeqCst) == 0 {
-                return true; // pairs with `with_run`
+                if !run.is_null() {
+                    // SAFETY: 1. from `Box::into_raw` in `attach`; 2. taken out by the swap, so freed once, and no reader
+                    // is left who may have seen it.
+                    drop(unsafe { Box::from_raw(run) });
+                }
+                return true;
             }
             crate::sync::thread::yield_now();
         }
@@ -196,11 +231,15 @@ impl Ledger {
     pub(crate) fn report(&self, thread: ThreadNo, kind: EventKind) {
         // Relaxed: the place is the event's time and nothing else; a stronger order would make the ledger synchronise the
         // threads that it watches, and hide their races.
-        let place = self.cursor.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.places.get(place) {
-            let [head, payload] = Event { thread, kind }.pack();
+        let at = self.cursor.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.places.get(at) {
+            let event = Event { thread, kind };
+            let [head, payload] = event.pack();
             place[1].store(payload, Ordering::Relaxed); // read after the threads were joined, or with the head
             place[0].store(head, Ordering::Release); // pairs with the Acquire in `events`
+            if let Some(listener) = LISTENER.get() {
+                listener(at, &event);
+            }
         }
     }
 

@@ -9,16 +9,15 @@
 use super::event::{EventKind, ThreadNo, Turned};
 use super::log::{Ledger, RunId};
 use crate::program::CallbackId;
-use std::cell::Cell;
 
-thread_local! {
+crate::sync::per_thread! {
     /// How many calls of witnesses this thread is inside.
-    static INSIDE: Cell<u32> = const { Cell::new(0) };
+    static INSIDE: u32 = 0;
 }
 
 /// Whether this thread is inside a callback.
 pub fn inside_callback() -> bool {
-    INSIDE.get() > 0
+    INSIDE::get() > 0
 }
 
 /// What a library told a callback about the call.
@@ -101,14 +100,14 @@ impl Witness {
         struct Unwinding<'a>(&'a Ledger, ThreadNo, CallbackId);
         impl Drop for Unwinding<'_> {
             fn drop(&mut self) {
-                INSIDE.set(INSIDE.get() - 1);
+                INSIDE::set(INSIDE::get() - 1);
                 self.0.report(self.1, EventKind::Unwind { callback: self.2 });
             }
         }
         let unwinding = Unwinding(ledger, thread, callback);
-        INSIDE.set(INSIDE.get() + 1);
+        INSIDE::set(INSIDE::get() + 1);
         let value = ledger.with_run(run, |it| it.body(callback, thread, call)).unwrap_or(0);
-        INSIDE.set(INSIDE.get() - 1);
+        INSIDE::set(INSIDE::get() - 1);
         std::mem::forget(unwinding);
         ledger.report(thread, EventKind::Leave { callback, value });
         value

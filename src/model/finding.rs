@@ -131,15 +131,22 @@ impl Finding {
     }
 
     /// Puts names to it, once the interleaving is over.
-    pub(crate) fn finish(&mut self, world: &World, interleaving: u64) {
+    pub(crate) fn finish(&mut self, world: &World, interleaving: u64, words: Option<&dyn Fn(usize) -> String>) {
         let mut names = Names::default();
         let pcs: Vec<Pc> = self.stack.iter().filter_map(|pc| pc.parse().ok()).filter(|&pc| pc != 0).collect();
         let places = pcs.iter().flat_map(|&pc| names.frames(pc).to_vec());
         self.stack = places.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
         self.interleaving = interleaving;
         self.message = expand(&self.message, &mut names);
-        self.timeline = render(world, self, &mut names);
+        self.timeline = render(world, self, &mut names, words);
     }
+}
+
+/// A place in Rust code: the last folder, the file and the line.
+pub(crate) fn at(place: &std::panic::Location<'_>) -> String {
+    let parts: Vec<&str> = place.file().rsplit('/').take(2).collect();
+    let file: Vec<&str> = parts.into_iter().rev().collect();
+    format!("{}:{}", file.join("/"), place.line())
 }
 
 /// What calls the code under the model, and is no news to anybody.
@@ -175,7 +182,7 @@ fn expand(text: &str, names: &mut Names) -> String {
 /// Longest column.
 const WIDTH: usize = 72;
 
-fn render(world: &World, finding: &Finding, names: &mut Names) -> String {
+fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dyn Fn(usize) -> String>) -> String {
     let mut cells: Vec<(Me, String)> = Vec::new();
     let mut depth = vec![0_usize; world.threads.len()];
     let mut before: Vec<Option<Place>> = vec![None; world.threads.len()];
@@ -197,6 +204,8 @@ fn render(world: &World, finding: &Finding, names: &mut Names) -> String {
                 format!("{verb} {}", world.name_address(*address))
             }
             What::Did(text) => expand(text, names),
+            What::Rust(what, place) => format!("{what} ({})", at(place)),
+            What::Told(index) => words.map_or_else(|| format!("event {index}"), |words| words(*index)),
         };
         cells.push((event.thread, cell(event, text, names, &mut before[event.thread])));
     }

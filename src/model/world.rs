@@ -30,7 +30,7 @@ thread_local! {
     static LIVE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What leaves an interleaving before its end. Thrown without the panic hook.
+/// What leaves an interleaving before its end.
 pub(crate) enum Leave {
     /// There is a finding in the world.
     Convicted,
@@ -38,7 +38,7 @@ pub(crate) enum Leave {
     Limited(Bound),
     /// The search was planned with too little; begin again.
     Restart,
-    /// `pthread_exit`.
+    /// `pthread_exit`: thrown, without the panic hook.
     ThreadExit,
 }
 
@@ -64,6 +64,10 @@ pub(crate) enum What {
     },
     /// Anything else, in words.
     Did(String),
+    /// An operation of Rust code on an object of loom's, and where it stands.
+    Rust(&'static str, &'static std::panic::Location<'static>),
+    /// What a listener has words for: see [`super::tell`].
+    Told(usize),
 }
 
 /// A thread of the interleaving.
@@ -229,15 +233,27 @@ pub(crate) fn number(id: thread::ThreadId) -> Me {
     digits.parse().expect("loom numbers its threads")
 }
 
-/// Leaves the interleaving: from here on C code runs to its end without the model.
+/// Leaves the interleaving, for ever.
 pub(crate) fn leave(_: &mut World, why: Leave) -> ! {
-    LIVE.set(false);
-    throw(why)
+    super::search::leave(why)
 }
 
+/// Unwinds out of C code that has asked for it.
 pub(crate) fn throw(why: Leave) -> ! {
     let payload: Box<dyn Any + Send> = Box::new(why);
     std::panic::resume_unwind(payload)
+}
+
+/// Where the world is that C calls reach: for who takes it over from a thread that does nothing any more.
+pub(crate) fn address() -> *mut World {
+    // Not borrowed: a borrow may be in force on this thread's stack, and is never used again.
+    WORLD.with(|slot| {
+        // SAFETY: no reference is kept, and this thread is the only one that has the slot.
+        match unsafe { &mut *slot.as_ptr() } {
+            Some(world) => &raw mut **world,
+            None => std::ptr::null_mut(),
+        }
+    })
 }
 
 /// Starts an interleaving in `world`; the one before has been taken.

@@ -78,6 +78,13 @@ pub struct Callback {
     pub body: Vec<Step>,
 }
 
+impl Callback {
+    /// Whether it matters how often it has been called before.
+    pub(crate) fn counts(&self) -> bool {
+        self.kind == Kind::Counting || self.body.iter().any(|step| step.nth.is_some())
+    }
+}
+
 /// What a callback returns, from its arguments `a` and `b`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

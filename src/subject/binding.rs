@@ -3,6 +3,7 @@
 //! This is what a binding author writes: it registers, revokes and fires, and knows nothing of the harness but the two
 //! traits. What makes it sound or not is its keeper.
 
+use super::super::sync::{Mutex, MutexGuard};
 use super::keeper::{Keeper, Kept, Key};
 use super::{Offer, OpenError, Session, Subject};
 use crate::emitter::{Api, Config, Emitter, Entry, Mode, Status, SubscriptionId};
@@ -10,7 +11,6 @@ use crate::engine::run::{self, Env};
 use crate::ledger::witness::inside_callback;
 use crate::ledger::{Answer, Call, Contract, RunId, Witness};
 use crate::program::{CallbackId, Hostile, Site, Verb, VerbSet};
-use crate::sync::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
 
@@ -111,9 +111,14 @@ impl Subject for EmitterSubject {
         Contract { once: self.mode == Mode::Once }
     }
 
+    fn modelled(&self) -> Option<Box<dyn Subject>> {
+        let twin = crate::loomed::subject::catalogue::find(&self.name, Api::modelled())?;
+        Some(Box::new(twin.subject))
+    }
+
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
         let mut config = Config::new(self.mode);
-        config.workers = if env.library_threads { 2 } else { 0 };
+        config.workers = env.library_threads;
         config.hostile = env.hostile.iter().map(|h| 1 << *h as u32).sum();
         config.capacity = env.capacity.unwrap_or(0);
         config.fail_allocation = env.fail_allocation.unwrap_or(0);

@@ -1,10 +1,10 @@
 //! Every bundled subject by name: the sound ones, and the ones in `flawed`.
 
+use super::super::flawed::{FLAWS, Flaw};
 use super::binding::EmitterSubject;
 use super::locked::LockedKeeper;
 use super::registry::RegistryKeeper;
 use crate::emitter::{Api, Mode};
-use crate::flawed::{FLAWS, Flaw};
 use crate::program::{Hostile, Site};
 
 /// A bundled subject.

@@ -4,14 +4,15 @@
 //! notify. The binding ([`super::binding`]) is the same for all; the sound keepers ([`super::registry`],
 //! [`super::locked`]) and the ones in `flawed` differ in nothing but this.
 
+use super::super::sync::{AtomicBool, Counter, Ordering, Outside, OutsideArc, local, outside};
 use crate::emitter::{Callback, Destroy, Event};
 use crate::engine::run;
 use crate::ledger::{Answer, Call, RunId, Turned, Witness};
 use crate::program::Site;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Keeps callbacks for the library. One per run.
 pub trait Keeper: Send + Sync {
@@ -155,40 +156,42 @@ pub struct ThreadTag(u64);
 impl ThreadTag {
     /// The calling thread.
     pub fn here() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        thread_local! {
-            static TAG: Cell<u64> = const { Cell::new(0) };
+        static NEXT: Counter = Counter::new(1);
+        local! {
+            static TAG: Cell<u64> = Cell::new(0);
         }
-        if TAG.get() == 0 {
-            TAG.set(NEXT.fetch_add(1, Ordering::Relaxed)); // only distinct numbers are wanted
-        }
-        ThreadTag(TAG.get())
+        TAG.with(|tag| {
+            if tag.get() == 0 {
+                tag.set(NEXT.fetch_add(1, Relaxed)); // only distinct numbers are wanted
+            }
+            ThreadTag(tag.get())
+        })
     }
 }
 
 /// Keepers by run, for trampolines whose user data is only a number.
 #[derive(Debug)]
-pub struct Directory<T>(Mutex<Option<HashMap<u64, Arc<T>>>>);
+pub struct Directory<T>(Outside<Option<HashMap<u64, OutsideArc<T>>>>);
 
 impl<T> Directory<T> {
     /// An empty one.
     pub const fn new() -> Self {
-        Directory(Mutex::new(None))
+        Directory(Outside::new(None))
     }
 
     /// Lists a keeper for a run.
-    pub fn insert(&self, run: u64, keeper: &Arc<T>) {
-        self.0.lock().unwrap_or_else(|p| p.into_inner()).get_or_insert_default().insert(run, Arc::clone(keeper));
+    pub fn insert(&self, run: u64, keeper: &OutsideArc<T>) {
+        outside(&self.0).get_or_insert_default().insert(run, OutsideArc::clone(keeper));
     }
 
     /// The keeper of a run that is not over.
-    pub fn get(&self, run: u64) -> Option<Arc<T>> {
-        self.0.lock().unwrap_or_else(|p| p.into_inner()).as_ref()?.get(&run).cloned()
+    pub fn get(&self, run: u64) -> Option<OutsideArc<T>> {
+        outside(&self.0).as_ref()?.get(&run).cloned()
     }
 
     /// The run is over.
     pub fn remove(&self, run: u64) {
-        if let Some(map) = &mut *self.0.lock().unwrap_or_else(|p| p.into_inner()) {
+        if let Some(map) = &mut *outside(&self.0) {
             map.remove(&run);
         }
     }

@@ -4,15 +4,15 @@
 //! `Entry` is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
 //! around it.
 
+use super::super::sync::{Condvar, Mutex, MutexGuard, OutsideArc, catch};
 use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
 use crate::emitter::Event;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 
 static MAPS: Directory<Map> = Directory::new();
 
@@ -21,12 +21,12 @@ static MAPS: Directory<Map> = Directory::new();
 pub struct LockedKeeper {
     run: u64,
     once: bool,
-    map: Arc<Map>,
+    map: OutsideArc<Map>,
 }
 
 /// Entries by user data, which counts up and is never given out twice; 0 is none.
 #[derive(Debug, Default)]
-pub(crate) struct Map(Mutex<(usize, HashMap<usize, Arc<Entry>>)>);
+pub(crate) struct Map(Mutex<(usize, HashMap<usize, OutsideArc<Entry>>)>);
 
 /// A callback, and who is in it.
 pub(crate) struct Entry {
@@ -36,7 +36,7 @@ pub(crate) struct Entry {
 }
 
 struct State {
-    closure: Option<Arc<Closure>>,
+    closure: Option<OutsideArc<Closure>>,
     revoked: bool,
     /// One for each call in flight.
     inside: Vec<ThreadTag>,
@@ -53,7 +53,7 @@ pub(crate) struct Late;
 impl LockedKeeper {
     /// A map for a run.
     pub fn new(run: u64, once: bool) -> Self {
-        let map = Arc::new(Map::default());
+        let map = OutsideArc::new(Map::default());
         MAPS.insert(run, &map);
         LockedKeeper { run, once, map }
     }
@@ -104,15 +104,15 @@ impl Map {
         let mut map = self.lock();
         map.0 += 1;
         let key = map.0;
-        map.1.insert(key, Arc::new(Entry::new(closure)));
+        map.1.insert(key, OutsideArc::new(Entry::new(closure)));
         key
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<Arc<Entry>> {
+    pub(crate) fn get(&self, key: Key) -> Option<OutsideArc<Entry>> {
         self.lock().1.get(&key).cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (usize, HashMap<usize, Arc<Entry>>)> {
+    fn lock(&self) -> MutexGuard<'_, (usize, HashMap<usize, OutsideArc<Entry>>)> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -120,7 +120,7 @@ impl Map {
 impl Entry {
     pub(crate) fn new(closure: Box<Closure>) -> Self {
         let state = State {
-            closure: Some(Arc::from(closure)),
+            closure: Some(OutsideArc::from(closure)),
             revoked: false,
             inside: Vec::new(),
             excused: Vec::new(),
@@ -142,7 +142,7 @@ impl Entry {
             closure
         };
         delivery.pass(Site::AfterAcquire);
-        let result = catch_unwind(AssertUnwindSafe(|| closure(delivery)));
+        let result = catch(|| closure(delivery));
         delivery.pass(Site::BeforeRelease);
         // The entry's own reference is the last one from here on: `settle` drops the closure.
         drop(closure);
@@ -221,7 +221,7 @@ impl Entry {
         state.dropping = Some(ThreadTag::here());
         drop(state);
         // A destructor that panics must not leave the waiters waiting.
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));
+        let dropped = catch(|| drop(closure));
         self.lock().dropping = None;
         self.changed.notify_all();
         if let Err(panic) = dropped {

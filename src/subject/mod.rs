@@ -36,6 +36,12 @@ pub trait Subject: Send + Sync {
         Contract::default()
     }
 
+    /// The same binding for the model engine: its locks and atomics are loom's, and its library is instrumented
+    /// ([`crate::model`]). `None`: it has no such twin, and the model engine does not check it.
+    fn modelled(&self) -> Option<Box<dyn Subject>> {
+        None
+    }
+
     /// A fresh instance of the binding and its library, for one run.
     ///
     /// # Errors

@@ -1,24 +1,25 @@
-//! The keeper that production code would use: [`crate::registry::Registry`], as a `static`.
+//! The keeper that production code would use: [`super::super::registry::Registry`], as a `static`.
 
+use super::super::registry::{Handle, Quiescence, Registration, Registry, Revoked, StallSite};
+use super::super::sync::{Mutex, MutexGuard, OutsideArc, catch, global};
 use super::keeper::{Closure, Delivery, Keeper, Kept, Key, NoRoom, careful};
 use crate::emitter::Event;
 use crate::engine::run;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::registry::{Handle, Quiescence, Registration, Registry, Revoked, StallSite};
-use crate::sync::{Arc, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// One registry for all runs of the process, as a binding would have it.
-static CALLBACKS: Registry<Closure> = Registry::new().with_name("emitter callbacks").with_stall_hook(stalled);
+global! {
+    /// One registry for all runs of the process, as a binding would have it.
+    static CALLBACKS: Registry<Closure> = Registry::new().with_name("emitter callbacks").with_stall_hook(stalled);
+}
 
 /// Keeps callbacks in the registry.
 #[derive(Debug, Default)]
 pub struct RegistryKeeper {
     once: bool,
-    guards: Mutex<HashMap<Key, Arc<Registration<'static, Closure>>>>,
+    guards: Mutex<HashMap<Key, OutsideArc<Registration<'static, Closure>>>>,
 }
 
 impl RegistryKeeper {
@@ -27,11 +28,11 @@ impl RegistryKeeper {
         RegistryKeeper { once, guards: Mutex::default() }
     }
 
-    fn guards(&self) -> MutexGuard<'_, HashMap<Key, Arc<Registration<'static, Closure>>>> {
+    fn guards(&self) -> MutexGuard<'_, HashMap<Key, OutsideArc<Registration<'static, Closure>>>> {
         self.guards.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn guard(&self, key: Key) -> Option<Arc<Registration<'static, Closure>>> {
+    fn guard(&self, key: Key) -> Option<OutsideArc<Registration<'static, Closure>>> {
         self.guards().get(&key).cloned()
     }
 }
@@ -40,7 +41,7 @@ impl Keeper for RegistryKeeper {
     fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
         let registration = CALLBACKS.try_register(careful(witness, self.once)).map_err(|_| NoRoom)?;
         let handle = registration.handle();
-        self.guards().insert(handle.bits(), Arc::new(registration));
+        self.guards().insert(handle.bits(), OutsideArc::new(registration));
         Ok(Kept { key: handle.bits(), callback: called, user_data: handle.as_ptr(), destroy: Some(destroyed) })
     }
 
@@ -71,7 +72,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
     // SAFETY: the library's event is valid until this returns.
     let delivery = unsafe { Delivery::of(event) };
     // A panic may not pass C: it ends here, and the library is told 0.
-    let call = |f: &Closure| catch_unwind(AssertUnwindSafe(|| f(&delivery))).unwrap_or(0);
+    let call = |f: &Closure| catch(|| f(&delivery)).unwrap_or(0);
     match CALLBACKS.call(user_data, call) {
         Ok(value) => value as isize,
         Err(_late) => {

@@ -20,7 +20,7 @@ pub const ALLOWED: &[&str] = &[
     "swab", "memccpy", "ntohl", "ntohs", "htonl", "htons", "inet_pton", "inet_ntop", "pthread_attr_getdetachstate",
     "pthread_attr_setguardsize", "pthread_attr_getguardsize", "pthread_attr_setscope", "pthread_attr_setinheritsched",
     "pthread_attr_setschedpolicy", "pthread_attr_setschedparam", "sched_get_priority_min", "sched_get_priority_max",
-    "__cxa_begin_catch", "__cxa_end_catch", "__cxa_rethrow", "__cxa_throw",
+    "__gxx_personality_v0", "__cxa_begin_catch", "__cxa_end_catch", "__cxa_rethrow", "__cxa_throw",
     "__cxa_allocate_exception", "__cxa_free_exception", "__cxa_pure_virtual", "_ZSt9terminatev", "_ZSt20__throw_system_errori", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
     "_ZSt28__throw_bad_array_new_lengthv", "_ZSt25__throw_bad_function_callv", "_ZSt24__throw_out_of_range_fmtPKcz",
     "_ZSt19__throw_logic_errorPKc",
@@ -60,7 +60,7 @@ pub const MODELLED: &[&str] = &[
     "pthread_setschedparam", "pthread_setaffinity_np",
     "clock_getres", "__cxa_atexit", "__cxa_guard_acquire", "__cxa_guard_release",
     "__cxa_guard_abort", "_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZnwmRKSt9nothrow_t",
-    "_ZnamRKSt9nothrow_t", "__emutls_get_address", "__gxx_personality_v0",
+    "_ZnamRKSt9nothrow_t", "__emutls_get_address",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and

@@ -73,11 +73,6 @@ impl Objects {
             _ => None,
         })
     }
-
-    /// Everything is void when an interleaving is given up.
-    pub(crate) fn abandon(self) {
-        std::mem::forget(self);
-    }
 }
 
 fn pointer<T>(address: usize) -> *mut T {

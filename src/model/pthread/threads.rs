@@ -9,7 +9,7 @@ use crate::model::stack::on_stack;
 use crate::model::world::{Leave, Me, Pc, World, enter, leave, throw, waiting, with};
 use crate::sync::loom_side::thread;
 use std::ffi::c_int;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// All that loom has; the first is the closure's.
@@ -33,7 +33,7 @@ fn run_thread(me: Me, start: usize, argument: usize, answers_int: bool) {
                 with(|world| world.thread(me).exiting = false);
                 with(|world| world.objects.results.get(&me).copied().unwrap_or_default())
             }
-            Err(payload) => resume_unwind(payload),
+            Err(payload) => crate::model::search::escaped(&*payload),
         };
         with(|world| world.objects.results.insert(me, value));
         end_of_thread(me);

@@ -1,0 +1,256 @@
+//! One run: a program, once, on a fresh session of a subject.
+//!
+//! How the parts fit: [`execute`] is a run with real threads: every engine that uses them comes through it, and what they
+//! differ in is which programs they make, and the [`Options`]. `interpret` does what a program says, and `stage` is where:
+//! over loom (`loomed`) the model engine puts `model_stage` in its place. [`Env`], [`pass`] and [`late`] are what a subject
+//! uses of a run.
+//!
+//! Pairs with: `monitor`, which watches the threads; `ledger::log`, where events go; `ledger::judge`, which reads them.
+
+mod interpret;
+use crate::sync;
+mod stage;
+
+use super::monitor;
+use crate::ledger::witness::Call;
+use crate::ledger::{Contract, Event, EventKind, Ledger, Quarantine, RunId, ThreadNo, Verdict, judge, log};
+use crate::program::{Hostile, Op, Program, Site};
+use crate::subject::{OpenError, Session, Subject};
+use crate::sync::{Arc, thread};
+use interpret::Run;
+use std::any::Any;
+use std::fmt;
+use std::time::Duration;
+
+/// How a run is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Disturbs the threads at stall sites and between ops, from this seed; `None`: threads run as they come.
+    pub disturb: Option<u64>,
+    /// A run in which nothing has moved for so long is a deadlock. Only counts while every thread of the run sleeps.
+    pub deadlock_after: Duration,
+    /// A run that takes longer than this is given up as a harness error, whatever its threads do.
+    pub limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { disturb: None, deadlock_after: Duration::from_millis(500), limit: Duration::from_secs(60) }
+    }
+}
+
+/// What a run was.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Everything that happened, in order.
+    pub events: Vec<Event>,
+    /// What that proves.
+    pub verdict: Verdict,
+}
+
+/// Why a run has no verdict.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The subject does not offer what the program needs.
+    NotOffered(String),
+    /// The subject's library could not be opened.
+    Open(OpenError),
+    /// The process does not use the quarantine allocator, so a dangling callback would crash it.
+    NoQuarantine,
+    /// More happened than the ledger holds.
+    TooManyEvents,
+    /// The subject panicked outside any callback.
+    SubjectPanicked(String),
+    /// It ran, busily, for longer than [`Options::limit`].
+    TooLong(Duration),
+    /// A thread of the run could not be started.
+    NoThread(std::io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::NotOffered(what) => f.write_str(what),
+            RunError::Open(error) => write!(f, "the subject's library could not be opened: {error}"),
+            RunError::NoQuarantine => f.write_str(
+                "this process does not use the quarantine, so a callback that is called after it was freed would crash it \
+                 instead of being named; add: #[global_allocator] static ALLOCATOR: latecall::ledger::Quarantine = \
+                 latecall::ledger::Quarantine::new();",
+            ),
+            RunError::TooManyEvents => write!(f, "the program made more than {} events; shorten it", log::MAX_EVENTS),
+            RunError::SubjectPanicked(message) => write!(f, "the subject panicked outside any callback: {message}"),
+            RunError::TooLong(limit) => write!(f, "the program was still running after {} s", limit.as_secs()),
+            RunError::NoThread(error) => write!(f, "a thread could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// What a subject may use of the run while it opens its session, and later.
+#[derive(Debug, Clone)]
+pub struct Env {
+    pub(crate) run: RunId,
+    /// Switches that the library is to be opened with.
+    pub hostile: Vec<Hostile>,
+    /// Which of the library's allocations fails.
+    pub fail_allocation: Option<u32>,
+    /// How many subscriptions the library takes.
+    pub capacity: Option<u32>,
+    /// How many threads of its own the library is to have: 0 where the program uses none.
+    pub library_threads: u32,
+}
+
+impl Env {
+    /// The run as an integer that C can carry as a pointer and hand back; never 0, never an address.
+    pub fn to_bits(&self) -> u64 {
+        self.run.to_bits()
+    }
+
+    /// The program that is about to run; `None` once the run is over.
+    pub(crate) fn program(&self) -> Option<Program> {
+        Ledger::find(self.run)?.with_run(self.run, |run| run.program())
+    }
+}
+
+/// A thread of the program or the library is at `site`: it may be held there. Call it wherever a test should be able to
+/// park a thread; on threads that work for no run it does nothing.
+pub fn pass(site: Site) {
+    if let Some((run, _)) = log::here() {
+        pass_in(run, site);
+    }
+}
+
+/// The same, for a thread that may be new to the run.
+pub(crate) fn pass_in(run: RunId, site: Site) {
+    let Some(ledger) = Ledger::find(run) else { return };
+    let thread = ledger.thread_no(run);
+    ledger.with_run(run, |it| it.at(thread, site));
+}
+
+/// The binding noticed a late call and ran no user code.
+pub fn late(call: &Call) {
+    if let Some((run, _)) = log::here() {
+        late_in(run, call);
+    }
+}
+
+/// The same, for a thread that may be new to the run.
+pub(crate) fn late_in(run: RunId, call: &Call) {
+    if let Some(ledger) = Ledger::find(run) {
+        ledger.report_here(run, EventKind::Late { cookie: call.cookie });
+    }
+}
+
+/// The panic that `panic` in a body makes.
+pub(crate) struct BodyPanic;
+
+/// Nested firings deeper than this are skipped, so that a body that fires itself ends.
+pub(crate) const MAX_DEPTH: u32 = 32;
+
+/// Runs a program once on a fresh session of a subject.
+///
+/// Blocks until it is over. Never panics and never hangs, whatever the subject does, short of ending the process; a run
+/// that hangs is a `Deadlock`, and its threads are abandoned.
+///
+/// # Errors
+///
+/// [`RunError`]: there is no verdict.
+pub fn execute(program: &Program, subject: &dyn Subject, options: &Options) -> Result<Outcome, RunError> {
+    applicable(program, subject)?;
+    if !Quarantine::installed() && !Quarantine::stands_aside() {
+        return Err(RunError::NoQuarantine);
+    }
+    let run = Run::open(program, subject, options)?;
+    let main = Arc::clone(&run);
+    let started = run.stage.watched.start(ThreadNo::MAIN);
+    let spawned = thread::Builder::new().name("main".into()).spawn(move || main.main(started));
+    if let Err(error) = spawned {
+        // Nothing of the run has started: let go of everything in order.
+        run.abandon();
+        return Err(RunError::NoThread(error));
+    }
+    let end = monitor::watch(&run.stage.watched, &run.stage.gates, options);
+    conclude(run, program, subject.contract(), options, end)
+}
+
+/// The run has ended, one way or another: judges it, and gives back what it held.
+fn conclude(
+    run: Arc<Run>,
+    program: &Program,
+    contract: Contract,
+    options: &Options,
+    end: monitor::End,
+) -> Result<Outcome, RunError> {
+    let events = run.events();
+    match end {
+        monitor::End::Finished if run.retire() => {
+            let (panicked, churned) = (run.panicked(), run.churned());
+            run.let_go();
+            if let Some(panicked) = panicked {
+                return Err(RunError::SubjectPanicked(panicked));
+            }
+            let events = events.ok_or(RunError::TooManyEvents)?;
+            let verdict = verdict(program, contract, &events, churned);
+            Ok(Outcome { events, verdict })
+        }
+        monitor::End::Deadlock => {
+            let unfinished = run.stage.watched.unfinished();
+            // Its threads will never end: what they use stays.
+            std::mem::forget(run);
+            let events = events.ok_or(RunError::TooManyEvents)?;
+            let mut verdict = judge(program, contract, &events);
+            verdict.violations.push(monitor::deadlock(program, &events, &unfinished));
+            Ok(Outcome { events, verdict })
+        }
+        // Too long; or a foreign thread is still inside a callback of a run whose threads have all ended.
+        monitor::End::TooLong | monitor::End::Finished => {
+            std::mem::forget(run);
+            Err(RunError::TooLong(options.limit))
+        }
+    }
+}
+
+/// What the events of a run that ended prove. `churned`: see `Run::churned`.
+pub(crate) fn verdict(program: &Program, contract: Contract, events: &[Event], churned: (u32, u32)) -> Verdict {
+    let mut verdict = judge(program, contract, events);
+    super::churned(&mut verdict, churned, events.len());
+    verdict
+}
+
+/// Whether the subject offers what the program needs.
+///
+/// # Errors
+///
+/// [`RunError::NotOffered`], naming what is missing.
+pub fn applicable(program: &Program, subject: &dyn Subject) -> Result<(), RunError> {
+    let offer = subject.offer();
+    let missing = program.verbs().minus(offer.verbs);
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|v| format!("`{v}`")).collect();
+        return Err(RunError::NotOffered(format!("{} does not offer {}", subject.name(), names.join(", "))));
+    }
+    if let Some(hostile) = program.hostile.iter().find(|h| !offer.hostile.contains(h)) {
+        return Err(RunError::NotOffered(format!("{} makes no promise about `hostile {hostile}`", subject.name())));
+    }
+    if let Some(site) = program.steps().find_map(|s| match s.op {
+        Op::Stall(site, _) if !offer.sites.contains(&site) => Some(site),
+        _ => None,
+    }) {
+        return Err(RunError::NotOffered(format!("{} has no stall site `{site}`", subject.name())));
+    }
+    Ok(())
+}
+
+/// What a panic said.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
+}
+
+impl fmt::Debug for dyn Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
+}

@@ -1,0 +1,401 @@
+//! The search: one interleaving after the other, until loom has no more, a limit is reached, or something is found.
+//!
+//! It runs on a thread of its own, the caller waiting. An interleaving that is cut short (a finding, a limit, a restart)
+//! is left where it stands: its thread reports and then sleeps for ever, with all that its frames own. Nothing is
+//! unwound, because neither C frames nor destructors that use loom's objects survive that; it costs a thread's memory
+//! for each search that finds something.
+
+use super::finding::{self, Bound, Finding, Kind};
+use super::world::{self, Leave, World};
+use super::{Exploration, Extent, Options};
+use super::{choice, globals, memory, pthread, race, stack, tsan};
+use crate::sync::{Arc, Mutex, Once, lock, loom_side, mpsc, thread};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+/// Globals of C code belong to the process: one search at a time.
+static SEARCHING: Mutex<()> = Mutex::new(());
+/// How often its listener is told how a search goes.
+const EVERY: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// This thread is inside a search.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// The last panic: its message, its place, and whether it is one of loom's own.
+    static LAST_PANIC: RefCell<Option<(String, String, bool)>> = const { RefCell::new(None) };
+    static OUT: RefCell<Option<mpsc::Sender<Message>>> = const { RefCell::new(None) };
+}
+
+/// Who wants to know how a search goes, and can put words to what the timeline holds for it.
+#[derive(Default)]
+pub(crate) struct Listener<'a> {
+    /// Told now and then: interleavings so far, and for how long.
+    pub(crate) progress: Option<&'a mut dyn FnMut(u64, Duration)>,
+    /// What the events that were [`tell`](super::tell)-ed are called.
+    pub(crate) words: Option<&'a dyn Fn(usize) -> String>,
+}
+
+/// What all interleavings of a search share.
+struct Search {
+    options: Options,
+    stop_at: Option<u64>,
+    began: Instant,
+    told: Instant,
+    count: u64,
+    sizes: tsan::Sizes,
+    /// See [`pthread::Objects::tries`].
+    tries: bool,
+    saved: globals::Saved,
+    /// Of the interleaving before, for the next.
+    parts: Option<(stack::Stacks, memory::Heap)>,
+    volatile: BTreeSet<world::Pc>,
+    /// In some interleaving a thread let others run first.
+    gave_way: bool,
+}
+
+/// From the search's thread to who waits for it.
+enum Message {
+    Progress(u64),
+    /// Loom has nothing left to explore, or a limit was reached between two interleavings.
+    Ended(Option<Bound>),
+    /// An interleaving was cut short, in this world; its thread does nothing any more.
+    Left(Why, Abandoned),
+}
+
+/// Why an interleaving was cut short.
+enum Why {
+    Leave(Leave),
+    /// A panic of loom's, or one of Rust code that nobody caught: message and place.
+    Panic(String, String),
+}
+
+/// The world of an interleaving whose thread sleeps for ever; null: it had none yet.
+struct Abandoned(*mut World);
+
+// SAFETY: whoever sends it touches the world never again: see `abandon`.
+unsafe impl Send for Abandoned {}
+
+/// Thrown between interleavings.
+struct Stop(Bound);
+
+/// See [`super::explore`] and [`super::replay`].
+pub(crate) fn run(
+    name: &str,
+    options: &Options,
+    stop_at: Option<u64>,
+    listener: &mut Listener<'_>,
+    f: impl Fn() + Send + Sync + 'static,
+) -> Exploration {
+    assert!(!QUIET.get(), "{name}: a search inside a search");
+    assert!(options.max_interleavings != Some(0), "{name}: no interleavings is no search");
+    let _alone = lock(&SEARCHING);
+    catch_panics();
+    let began = Instant::now();
+    let shared = Arc::new(Mutex::new(Search {
+        options: options.clone(),
+        stop_at,
+        began,
+        told: began,
+        count: 0,
+        sizes: [0; 4],
+        tries: false,
+        saved: globals::Saved::new(),
+        parts: None,
+        volatile: BTreeSet::new(),
+        gave_way: false,
+    }));
+    let f = Arc::new(f);
+    let (extent, finding) = loop {
+        lock(&shared).count = 0;
+        if let Some(result) = attempt(name, &shared, &f, listener) {
+            break result;
+        }
+    };
+    let search = lock(&shared);
+    search.saved.restore();
+    assert!(search.count > 0, "{name}: no interleaving ran");
+    let mut names = stack::Names::default();
+    Exploration {
+        name: name.to_owned(),
+        interleavings: search.count,
+        extent,
+        finding,
+        volatile: search.volatile.iter().map(|&pc| names.place(pc).to_string()).collect(),
+        elapsed: began.elapsed(),
+    }
+}
+
+/// One search from the beginning. None: it turned out to need more atomics.
+fn attempt<F: Fn() + Send + Sync + 'static>(
+    name: &str,
+    shared: &Arc<Mutex<Search>>,
+    f: &Arc<F>,
+    listener: &mut Listener<'_>,
+) -> Option<(Extent, Option<Finding>)> {
+    let (out, messages) = mpsc::channel();
+    let (on_it, body) = (Arc::clone(shared), Arc::clone(f));
+    let searcher = thread::Builder::new().name("model".to_owned()).spawn(move || explore(&on_it, &body, out));
+    let searcher = searcher.unwrap_or_else(|error| panic!("{name}: no thread for the search: {error}"));
+    let (why, world) = loop {
+        let began = lock(shared).began;
+        match messages.recv().expect("a search says how it ended") {
+            Message::Progress(count) => {
+                if let Some(progress) = &mut listener.progress {
+                    progress(count, began.elapsed());
+                }
+            }
+            Message::Ended(bound) => {
+                searcher.join().expect("its panics were caught");
+                let search = lock(shared);
+                let bound = bound.or(search.options.preemptions.map(Bound::Preemptions));
+                let bound = bound.or(search.gave_way.then_some(Bound::Yields));
+                return Some((bound.map_or(Extent::Exhausted, Extent::BoundedBy), None));
+            }
+            Message::Left(why, world) => break (why, world),
+        }
+    };
+    // SAFETY: its thread sleeps for ever and has handed it over; it is never freed.
+    let mut world = unsafe { world.0.as_mut() };
+    let mut search = lock(shared);
+    if let Some(world) = &mut world {
+        search.volatile.append(&mut world.atoms.volatile);
+    }
+    let mut finding = match why {
+        Why::Leave(Leave::Restart) => {
+            // A mutex was tried for the first time, or no atomic of this width was left.
+            search.tries |= world.as_ref().is_some_and(|world| world.objects.tries);
+            if let Some(width) = world.and_then(|world| world.atoms.missing) {
+                search.sizes[width] = (search.sizes[width] * 2).max(search.sizes[width] + 2);
+            }
+            return None;
+        }
+        Why::Leave(Leave::Limited(bound)) => return Some((Extent::BoundedBy(bound), None)),
+        Why::Leave(Leave::Convicted | Leave::ThreadExit) => {
+            world.as_ref().and_then(|world| world.finding.clone()).expect("who convicts says of what")
+        }
+        Why::Panic(message, place) => match panicked(&search.options, message, &place, world.as_deref()) {
+            Ok(finding) => finding,
+            Err(bound) => return Some((Extent::BoundedBy(bound), None)),
+        },
+    };
+    if let Some(world) = world {
+        finding.finish(world, search.count, listener.words);
+    }
+    Some((Extent::Convicted, Some(finding)))
+}
+
+/// What the search's thread does.
+fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc<F>, out: mpsc::Sender<Message>) {
+    QUIET.set(true);
+    OUT.set(Some(out));
+    let options = lock(shared).options.clone();
+    let mut model = loom_side::Model::new();
+    model.max_threads = 5;
+    model.max_branches = options.max_branches;
+    model.preemption_bound = options.preemptions;
+    model.max_permutations = None;
+    model.max_duration = None;
+    model.checkpoint_file = None;
+    let (inner, body) = (Arc::clone(shared), Arc::clone(f));
+    let result = tracing::subscriber::with_default(choice::Listener, || {
+        catch_unwind(AssertUnwindSafe(|| {
+            model.check(move || {
+                begin(&inner);
+                stack::on_stack(0, || {
+                    match catch_unwind(AssertUnwindSafe(|| body())) {
+                        Ok(()) => {}
+                        Err(payload) if matches!(payload.downcast_ref(), Some(Leave::ThreadExit)) => {}
+                        Err(payload) => escaped(&*payload),
+                    }
+                    pthread::end_of_thread(0);
+                    pthread::run_at_exit();
+                });
+            });
+            // The last one has nobody after it to look at it.
+            finish(shared);
+        }))
+    });
+    let bound = match result {
+        Ok(()) => None,
+        Err(payload) => match payload.downcast::<Stop>() {
+            Ok(stop) => Some(stop.0),
+            // From a thread that Rust code made.
+            Err(payload) => escaped(&*payload),
+        },
+    };
+    send(Message::Ended(bound));
+}
+
+fn send(message: Message) {
+    OUT.with_borrow(|out| {
+        // Who waits for it does so to the end.
+        let _ = out.as_ref().map(|out| out.send(message));
+    });
+}
+
+/// Cuts the interleaving short: reports, and never returns.
+fn abandon(why: Why) -> ! {
+    world::end();
+    send(Message::Left(why, Abandoned(world::address())));
+    loop {
+        thread::park();
+    }
+}
+
+/// Leaves the interleaving, wherever in it this is.
+pub(crate) fn leave(why: Leave) -> ! {
+    abandon(Why::Leave(why))
+}
+
+/// A panic that nobody caught.
+pub(crate) fn escaped(payload: &(dyn Any + Send)) -> ! {
+    let (message, place, _) = LAST_PANIC.take().unwrap_or_else(|| (words(payload), String::new(), false));
+    abandon(Why::Panic(message, place))
+}
+
+fn words(payload: &dyn Any) -> String {
+    let text = payload.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// Starts the next interleaving, when the one before was in order.
+fn begin(shared: &Arc<Mutex<Search>>) {
+    finish(shared);
+    let mut search = lock(shared);
+    let search = &mut *search;
+    let stop = |bound| resume_unwind(Box::new(Stop(bound)));
+    if let Some(most) = search.options.max_interleavings.filter(|&most| search.count >= most) {
+        stop(Bound::Interleavings(most));
+    }
+    if let Some(most) = search.options.max_duration.filter(|&most| search.began.elapsed() >= most) {
+        stop(Bound::Duration(most));
+    }
+    if let Some(last) = search.stop_at.filter(|&last| search.count >= last) {
+        stop(Bound::Interleavings(last));
+    }
+    if search.told.elapsed() >= EVERY {
+        search.told = Instant::now();
+        send(Message::Progress(search.count));
+    }
+    search.count += 1;
+    search.saved.restore();
+    let (mut stacks, mut heap) = search
+        .parts
+        .take()
+        .unwrap_or_else(|| (stack::Stacks::new(search.options.stack), memory::Heap::new(search.options.memory)));
+    stacks.clear();
+    heap.clear();
+    let pools = tsan::Pools::new(&search.sizes);
+    world::begin(Box::new(World::new(stacks, heap, pools, search.options.spurious_failures)));
+    world::with(|world| {
+        world.objects.tries = search.tries;
+        world.thread(0);
+    });
+}
+
+/// All threads of an interleaving are over: what did it leave behind?
+fn finish(shared: &Arc<Mutex<Search>>) {
+    let Some(mut world) = world::take() else { return };
+    if let Some(message) = world.heap.lost(&[globals::bounds()]) {
+        world.finding = Some(Finding::raw(&mut world, Kind::Leak, message, None));
+        world::begin(world);
+        leave(Leave::Convicted);
+    }
+    let mut search = lock(shared);
+    search.volatile.append(&mut world.atoms.volatile);
+    search.gave_way |= world.gave_way;
+    let World { stacks, heap, .. } = *world;
+    search.parts = Some((stacks, heap));
+}
+
+/// A panic of loom's, or of Rust code.
+fn panicked(options: &Options, message: String, place: &str, world: Option<&World>) -> Result<Finding, Bound> {
+    let raw =
+        |kind, message, at| Finding { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, at };
+    if message.starts_with("deadlock; threads") {
+        return Ok(raw(Kind::Deadlock, world.map_or(message, waits), None));
+    }
+    if message.starts_with("Model exceeded maximum number of branches") {
+        let spinning = world.and_then(|world| {
+            let mut threads = world.threads.iter().flatten();
+            threads
+                .find(|thread| thread.spin.count > 50)
+                .map(|thread| (thread.name.clone(), thread.spin.address, world))
+        });
+        return match spinning {
+            Some((name, address, world)) => {
+                let message = format!(
+                    "{name} reads {} again and again, and nobody changes it ({} branches)",
+                    world.name_address(address),
+                    options.max_branches
+                );
+                Ok(raw(Kind::Livelock, message, None))
+            }
+            None => Err(Bound::Branches(options.max_branches)),
+        };
+    }
+    if message.contains("self.threads.len() < self.max") {
+        return Err(Bound::Threads(5));
+    }
+    if message.contains("Causality violation") {
+        return Ok(raw(Kind::DataRace, format!("in Rust code: {}", message.trim()), None));
+    }
+    if message.contains("leaked") && place.contains("rt/") {
+        return Ok(raw(Kind::Leak, format!("in Rust code: {}", message.trim()), None));
+    }
+    let message = if place.is_empty() { message } else { format!("{message} ({place})") };
+    Ok(raw(Kind::Failed, message, None))
+}
+
+/// Who waits for what.
+fn waits(world: &World) -> String {
+    let mut lines = Vec::new();
+    for (me, thread) in world.threads.iter().enumerate() {
+        let Some(thread) = thread else { continue };
+        let Some(wait) = &thread.waiting else { continue };
+        let holder =
+            world.objects.holder(wait.address).filter(|_| wait.on.starts_with("mutex") || wait.on.contains("lock"));
+        let holder = match holder {
+            Some(holder) if holder == me => " (which it holds itself)".to_owned(),
+            Some(holder) => format!(" (held by thread {holder})"),
+            None => String::new(),
+        };
+        lines.push(format!("{} waits for {}{holder} at {}", thread.name, wait.on, finding::later(wait.pc)));
+    }
+    if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") }
+}
+
+/// Runs an operation of loom's. A panic by which loom ends the interleaving is the end of it, at once: what it comes from is
+/// in no order to be unwound.
+pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> R {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => result,
+        Err(payload) => {
+            let looms = world::live()
+                && !race::asking()
+                && LAST_PANIC.with_borrow(|last| last.as_ref().is_some_and(|last| last.2));
+            if looms { escaped(&*payload) } else { resume_unwind(payload) }
+        }
+    }
+}
+
+/// Panics of a search are not printed: who catches them, or does not, decides what they mean.
+fn catch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.try_with(Cell::get).unwrap_or(false) {
+                before(info);
+            } else if !race::asking() {
+                let (message, place) = (words(info.payload()), info.location().map(finding::at).unwrap_or_default());
+                let file = info.location().map_or("", |place| place.file());
+                LAST_PANIC.set(Some((message, place, file.split('/').any(|part| part.starts_with("loom-")))));
+            }
+        }));
+    });
+}
