@@ -1,7 +1,8 @@
 //! What a search found, in words for people.
 
+use super::event::{Event, What};
 use super::stack::{Names, Place};
-use super::world::{Event, Me, Pc, Thread, What, World};
+use super::world::{Me, Pc, Thread, World};
 use std::fmt;
 use std::time::Duration;
 
@@ -184,28 +185,15 @@ const WIDTH: usize = 72;
 
 fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dyn Fn(usize) -> String>) -> String {
     let mut cells: Vec<(Me, String)> = Vec::new();
-    let mut depth = vec![0_usize; world.threads.len()];
     let mut before: Vec<Option<Place>> = vec![None; world.threads.len()];
     for event in &world.events {
         let text = match &event.what {
-            What::Enter => {
-                depth[event.thread] += 1;
-                continue;
-            }
-            What::Exit => {
-                depth[event.thread] = depth[event.thread].saturating_sub(1);
-                continue;
-            }
-            What::Access { address, size, write } => {
-                if !world.watched(*address, *size) {
-                    continue;
-                }
-                let verb = if *write { "writes" } else { "reads" };
-                format!("{verb} {}", world.name_address(*address))
-            }
-            What::Did(text) => expand(text, names),
             What::Rust(what, place) => format!("{what} ({})", at(place)),
             What::Told(index) => words.map_or_else(|| format!("event {index}"), |words| words(*index)),
+            of_c => match of_c.text(world) {
+                Some(text) => expand(&text, names),
+                None => continue,
+            },
         };
         cells.push((event.thread, cell(event, text, names, &mut before[event.thread])));
     }

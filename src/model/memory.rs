@@ -6,6 +6,7 @@
 //! block refers to, has leaked.
 
 use super::entry::entry_points;
+use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::race::Access;
 use super::world::{Leave, Me, Pc, World, enter, leave, with};
@@ -129,6 +130,13 @@ impl World {
         }
     }
 
+    /// What a value is, where it is an address of C's memory.
+    pub(crate) fn name_value(&self, value: usize) -> Option<String> {
+        let known =
+            self.heap.contains(value) || super::globals::offset(value).is_some() || self.stacks.owner(value).is_some();
+        known.then(|| format!("&{}", self.name_address(value)))
+    }
+
     /// A stack, innermost last, as one line.
     pub(crate) fn name_stack(&self, pcs: &[Pc]) -> String {
         let places: Vec<_> = pcs.iter().rev().filter(|&&pc| pc != 0).map(|&pc| later(pc)).collect();
@@ -159,6 +167,11 @@ impl World {
         }
         let near =
             self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
+        if let Some((start, _, length, _, None)) = near
+            && address + size <= start + length
+        {
+            return;
+        }
         let Some((start, number, length, made, freed)) = near else {
             self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
         };
@@ -195,8 +208,7 @@ impl World {
             let bytes = self.heap.memory.len() * 8;
             leave(self, Leave::Limited(Bound::Memory(bytes)));
         };
-        let name = self.name_address(start);
-        self.did(me, pc, format!("allocates {} ({size} bytes)", name.trim_end_matches("+0")));
+        self.log(me, pc, What::Allocated(start, size));
         start
     }
 
@@ -211,10 +223,10 @@ impl World {
             let first = format!("{} from {}", later(first_pc), later(first_from));
             self.convict(me, pc, Kind::DoubleFree, format!("block {number} is freed again; {who} freed it at {first}"));
         }
-        self.did(me, pc, format!("frees block {number}"));
+        self.log(me, pc, What::Freed(number));
         // Whoever still uses the block without being ordered before this uses it after its end.
         let now = self.moment(me);
-        self.touch(me, pc, address, size, Access::Write, &now);
+        self.touch(me, pc, address, size, Access::Write, now);
         self.forget(address, size);
         self.atoms.forget(address, size);
         self.objects.forget(address, size);
@@ -311,7 +323,7 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
     if let Some(me) = enter() {
         with(|world| {
             let now = world.moment(me);
-            world.touch(me, pc, address, size, access, &now);
+            world.touch(me, pc, address, size, access, now);
         });
         if access.writes() {
             super::tsan::written(me, address, size);

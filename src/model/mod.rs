@@ -7,8 +7,8 @@
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `memory` what allocates; `race` says whether accesses are ordered; `globals` puts the C code's
-//! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `finding` tells
-//! people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
+//! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what
+//! is noted while it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
 //! use latecall::model::{Options, explore};
@@ -19,6 +19,7 @@
 
 mod choice;
 mod entry;
+mod event;
 mod finding;
 mod globals;
 pub mod instrument;
@@ -251,7 +252,7 @@ pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'
         && !of_the_runtime(place.file())
         && let Some(me) = world::enter()
     {
-        world::with(|world| world.log(me, 0, world::What::Rust(what, place)));
+        world::with(|world| world.log(me, 0, event::What::Rust(what, place)));
     }
 }
 
@@ -263,7 +264,7 @@ fn of_the_runtime(file: &str) -> bool {
 /// Puts an event into the timeline that the search's [`Listener`] has words for, in the column of this thread.
 pub(crate) fn tell(index: usize) {
     if let Some(me) = world::enter() {
-        world::with(|world| world.log(me, 0, world::What::Told(index)));
+        world::with(|world| world.log(me, 0, event::What::Told(index)));
     }
 }
 

@@ -12,6 +12,7 @@
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders.
 
 use super::entry::named_entry_points;
+use super::event::{Change, What};
 use super::finding::{Bound, Kind};
 use super::memory::accessed;
 use super::race::Access;
@@ -244,7 +245,7 @@ impl<T: Width> Operation<T> {
     }
 
     /// After loom's operation, which may have let other threads run: is the memory still there, and who else uses it?
-    fn end(&self, access: Access, stored: Option<T>, what: String) {
+    fn end(&self, access: Access, stored: Option<T>, verb: &'static str, change: Change, order: Ordering) {
         if self.seq_cst {
             // SeqCst: see the module's documentation.
             sync::fence(Ordering::SeqCst);
@@ -253,18 +254,14 @@ impl<T: Width> Operation<T> {
             if access.writes() {
                 world.thread(self.me).spin.count = 0;
             }
-            world.did(self.me, self.pc, what);
-            world.touch(self.me, self.pc, self.address, T::SIZE, access, &self.since);
+            world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
+            world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
             if let (Some(held), Some(placed)) = (stored, world.atoms.placed.get_mut(&self.address)) {
                 placed.last = held.wide();
                 let value = T::narrow(held.wide().wrapping_add(placed.base));
                 plain_write(self.address, value);
             }
         });
-    }
-
-    fn name(&self) -> String {
-        with(|world| world.name_address(self.address))
     }
 }
 
@@ -282,12 +279,12 @@ fn spins(me: Me, pc: Pc, address: usize, value: u64) {
     }
 }
 
-fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &str) -> T {
+fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'static str) -> T {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
     let value = operation.decode(held);
-    operation.end(Access::AtomicRead, None, format!("{verb} {} = {} {order:?}", operation.name(), value.wide()));
+    operation.end(Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
     spins(operation.me, pc, address, value.wide());
     value
 }
@@ -296,13 +293,12 @@ extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc: Pc) -> T 
     load_as(address, number, pc, "loads")
 }
 
-fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &str) {
+fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &'static str) {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_write(address, value) };
     let held = operation.encode(value);
     T::store(&operation.loom, held, if order == Ordering::SeqCst { Ordering::Release } else { order });
-    let what = format!("{verb} {} := {} {order:?}", operation.name(), value.wide());
-    operation.end(Access::AtomicWrite, Some(held), what);
+    operation.end(Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
 }
 
 pub(crate) extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc: Pc) {
@@ -313,7 +309,7 @@ fn rmw<T: Width>(
     address: usize,
     number: c_int,
     pc: Pc,
-    verb: &str,
+    verb: &'static str,
     new: impl Fn(T) -> T,
     direct: Option<Direct<T>>,
 ) -> T {
@@ -340,8 +336,7 @@ fn rmw<T: Width>(
     };
     let old = operation.decode(held);
     let next = operation.encode(new(old));
-    let what = format!("{verb} {}: {} -> {} {order:?}", operation.name(), old.wide(), new(old).wide());
-    operation.end(Access::AtomicWrite, Some(next), what);
+    operation.end(Access::AtomicWrite, Some(next), verb, Change::From(old.wide(), new(old).wide()), order);
     old
 }
 
@@ -401,21 +396,20 @@ fn compare<T: Width>(
     // Another thread may have used the last one up while this one chose.
     if weak && with(may_fail) && super::choice::choose(operation.me) && with(may_fail) {
         with(|world| world.spurious_left -= 1);
-        let what = format!("compares {} and fails for no reason", operation.name());
-        operation.end(Access::AtomicRead, None, what);
+        operation.end(Access::AtomicRead, None, "compares", Change::Nothing, failure);
         return (expected, false);
     }
     let (old, stored) = (operation.encode(expected), operation.encode(new));
     match T::exchange(&operation.loom, old, stored, success, failure) {
         Ok(_) => {
-            let what = format!("exchanges {}: {} -> {} {success:?}", operation.name(), expected.wide(), new.wide());
-            operation.end(Access::AtomicWrite, Some(stored), what);
+            let change = Change::From(expected.wide(), new.wide());
+            operation.end(Access::AtomicWrite, Some(stored), "exchanges", change, success);
             (expected, true)
         }
         Err(held) => {
             let found = operation.decode(held);
-            let what = format!("compares {} = {}, not {}", operation.name(), found.wide(), expected.wide());
-            operation.end(Access::AtomicRead, None, what);
+            let change = Change::Unlike(found.wide(), expected.wide());
+            operation.end(Access::AtomicRead, None, "compares", change, failure);
             spins(operation.me, pc, address, found.wide());
             (found, false)
         }
@@ -471,7 +465,7 @@ extern "C-unwind" fn thread_fence(number: c_int, pc: Pc) {
         // The order that C asks for.
         sync::fence(order);
     }
-    with(|world| world.did(me, pc, format!("fence {order:?}")));
+    with(|world| world.log(me, pc, What::Fence(order)));
 }
 
 /// Orders a thread against its own signal handlers, of which a model has none.
@@ -566,17 +560,15 @@ pub(crate) fn settle(me: Me, pending: Pending) {
     }
 }
 
-extern "C-unwind" fn func_entry(from: Pc, pc: Pc) {
+extern "C-unwind" fn func_entry(from: Pc, _: Pc) {
     if let Some(me) = enter() {
         super::stack::push(me, from);
-        with(|world| world.log(me, pc, super::world::What::Enter));
     }
 }
 
-extern "C-unwind" fn func_exit(pc: Pc) {
+extern "C-unwind" fn func_exit(_: Pc) {
     if let Some(me) = enter() {
         super::stack::pop(me);
-        with(|world| world.log(me, pc, super::world::What::Exit));
     }
 }
 

@@ -18,7 +18,7 @@ extern "C-unwind" fn barrier_init(address: usize, _: usize, needed: c_uint, pc: 
 
 extern "C-unwind" fn barrier_destroy(address: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_barrier_destroy", pc) else { return 0 };
-    destroyed(&call, "barrier")
+    destroyed(&call, "destroys barrier")
 }
 
 extern "C-unwind" fn barrier_wait(address: usize, pc: Pc) -> c_int {

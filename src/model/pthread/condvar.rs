@@ -9,6 +9,7 @@ use super::mutex::{
 use super::time::{limit, limited};
 use super::{Call, destroyed, write};
 use crate::model::entry::entry_points;
+use crate::model::event::What;
 use crate::model::finding::Kind;
 use crate::model::race::Access;
 use crate::model::world::{Me, Pc, World, waiting, with};
@@ -57,7 +58,7 @@ pub(super) extern "C-unwind" fn cond_destroy(address: usize, pc: Pc) -> c_int {
     if with(|world| !condition_at(world, address).waiters.is_empty()) {
         call.convict(Kind::Misuse, "a condition variable is destroyed while threads wait on it");
     }
-    destroyed(&call, "condition")
+    destroyed(&call, "destroys condition")
 }
 
 fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
@@ -72,7 +73,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
         world.objects.woken.remove(&me);
         condition_at(world, address).waiters.push_back(Waiter { me, thread });
         let since = world.moment(me);
-        world.touch(me, pc, mutex, 4, Access::AtomicRead, &since);
+        world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
     });
     // From here to where it parks no other thread runs.
     let depth = release(mutex);
@@ -93,15 +94,14 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
     }
     let answer = with(|world| {
         let since = world.moment(me);
-        world.touch(me, pc, address, 4, Access::AtomicRead, &since);
-        world.touch(me, pc, mutex, 4, Access::AtomicRead, &since);
-        let name = world.name_address(address);
+        world.touch(me, pc, address, 4, Access::AtomicRead, since);
+        world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
         if woken(world) {
-            world.did(me, pc, format!("is woken on {name}"));
+            world.log(me, pc, What::On("is woken on", address));
             0
         } else {
             condition_at(world, address).waiters.retain(|waiter| waiter.me != me);
-            world.did(me, pc, format!("gives up waiting on {name}"));
+            world.log(me, pc, What::On("gives up waiting on", address));
             libc::ETIMEDOUT
         }
     });
@@ -123,7 +123,7 @@ extern "C-unwind" fn cond_clockwait(address: usize, mutex: usize, _: c_int, limi
     cond_timedwait(address, mutex, limit, pc)
 }
 
-fn wake(call: &Call, most: usize, did: &str) -> c_int {
+fn wake(call: &Call, most: usize, did: &'static str) -> c_int {
     branch(call.address);
     call.end(did);
     let woken: Vec<Waiter> = with(|world| {

@@ -22,6 +22,7 @@ mod time;
 pub(crate) use process::run_at_exit;
 pub(crate) use threads::end_of_thread;
 
+use super::event::What;
 use super::finding::Kind;
 use super::race::Access;
 use super::world::{Me, Moment, Pc, enter, with};
@@ -114,11 +115,10 @@ impl Call {
     }
 
     /// The operation has happened; others may have run.
-    fn end(&self, did: &str) {
+    fn end(&self, did: &'static str) {
         with(|world| {
-            world.touch(self.me, self.pc, self.address, 4, Access::AtomicRead, &self.since);
-            let name = world.name_address(self.address);
-            world.did(self.me, self.pc, format!("{did} {name}"));
+            world.touch(self.me, self.pc, self.address, 4, Access::AtomicRead, self.since);
+            world.log(self.me, self.pc, What::On(did, self.address));
         });
     }
 
@@ -130,17 +130,16 @@ impl Call {
     }
 
     /// Makes or unmakes the object: like a plain store to it.
-    fn rewrite(&self, did: &str) {
+    fn rewrite(&self, did: &'static str) {
         with(|world| {
-            world.touch(self.me, self.pc, self.address, 4, Access::Write, &self.since);
-            let name = world.name_address(self.address);
-            world.did(self.me, self.pc, format!("{did} {name}"));
+            world.touch(self.me, self.pc, self.address, 4, Access::Write, self.since);
+            world.log(self.me, self.pc, What::On(did, self.address));
         });
     }
 }
 
-fn destroyed(call: &Call, what: &str) -> c_int {
-    call.rewrite(&format!("destroys {what}"));
+fn destroyed(call: &Call, did: &'static str) -> c_int {
+    call.rewrite(did);
     with(|world| {
         world.objects.forget(call.address, 1);
         world.objects.destroyed.insert(call.address);

@@ -37,7 +37,7 @@ pub(super) struct Monitor {
 }
 
 impl Call {
-    pub(super) fn make(&self, state: State, did: &str) -> c_int {
+    pub(super) fn make(&self, state: State, did: &'static str) -> c_int {
         self.rewrite(did);
         with(|world| {
             world.objects.destroyed.remove(&self.address);
@@ -101,7 +101,7 @@ impl Call {
     /// Attempts until it succeeds.
     pub(super) fn until<R>(
         &self,
-        kind: &str,
+        kind: &'static str,
         fresh: impl Fn() -> Option<State>,
         change: impl Fn(&mut State) -> Option<R>,
     ) -> R {

@@ -81,7 +81,7 @@ pub(super) extern "C-unwind" fn mutex_destroy(address: usize, pc: Pc) -> c_int {
     if with(|world| lock_at(world, address).owner).is_some() {
         call.convict(Kind::Misuse, "a mutex is destroyed while it is locked");
     }
-    destroyed(&call, "mutex")
+    destroyed(&call, "destroys mutex")
 }
 
 fn hold(guard: MutexGuard<'_, ()>) -> Held {

@@ -42,7 +42,7 @@ extern "C-unwind" fn rwlock_destroy(address: usize, pc: Pc) -> c_int {
     if with(|world| world.objects.holder(address)).is_some() {
         call.convict(Kind::Misuse, "a rwlock is destroyed while it is locked");
     }
-    destroyed(&call, "rwlock")
+    destroyed(&call, "destroys rwlock")
 }
 
 extern "C-unwind" fn rwlock_rdlock(address: usize, pc: Pc) -> c_int {

@@ -13,7 +13,7 @@ extern "C-unwind" fn sem_init(address: usize, _: c_int, count: c_uint, pc: Pc) -
 
 extern "C-unwind" fn sem_destroy(address: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "sem_destroy", pc) else { return 0 };
-    destroyed(&call, "semaphore")
+    destroyed(&call, "destroys semaphore")
 }
 
 fn take_one(state: &mut State) -> Option<()> {

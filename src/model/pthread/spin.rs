@@ -15,7 +15,7 @@ extern "C-unwind" fn spin_init(address: usize, _: c_int, pc: Pc) -> c_int {
 
 extern "C-unwind" fn spin_destroy(address: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_spin_destroy", pc) else { return 0 };
-    destroyed(&call, "spinlock")
+    destroyed(&call, "destroys spinlock")
 }
 
 fn take_spin(me: Me) -> impl Fn(&mut State) -> Option<()> {

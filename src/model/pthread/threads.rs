@@ -6,14 +6,11 @@ use crate::model::finding::{Bound, Kind};
 use crate::model::memory::accessed;
 use crate::model::race::Access;
 use crate::model::stack::on_stack;
-use crate::model::world::{Leave, Me, Pc, World, enter, leave, throw, waiting, with};
+use crate::model::world::{Leave, MOST_THREADS, Me, Pc, World, enter, leave, throw, waiting, with};
 use crate::sync::loom_side::thread;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-
-/// All that loom has; the first is the closure's.
-const MOST_THREADS: usize = 5;
 
 /// What C calls a thread: never 0.
 fn name_of(me: Me) -> usize {
