@@ -7,7 +7,7 @@ fn main() {
 }
 
 #[cfg(feature = "harness")]
-#[path = "src/model/instrument.rs"]
+#[path = "src/model/instrument/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the whole helper is public in the library; the build uses a part of it")]
 mod instrument;
 
@@ -18,8 +18,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=native/include");
     println!("cargo::rerun-if-changed=native/src");
-    println!("cargo::rerun-if-changed=native/tests/model");
-    println!("cargo::rerun-if-changed=src/model/instrument.rs");
+    println!("cargo::rerun-if-changed=src/model/instrument");
 
     let target = (env::var("CARGO_CFG_TARGET_OS").unwrap(), env::var("CARGO_CFG_TARGET_ARCH").unwrap());
     if (target.0.as_str(), target.1.as_str()) != ("linux", "x86_64") {
@@ -72,98 +71,15 @@ fn main() {
     shared_object(&sources, &out.join("libemitter-older.so"), &["-DEMITTER_ABI_VERSION=0u"], configure);
     println!("cargo::rustc-env=LATECALL_EMITTER_DIR={}", out.display());
 
-    modelled(&sources, &out);
+    // The library once more, for the model. Its mutants are a development dependency's: `native/tests/model`.
+    instrument::Instrument::new("model_emitter")
+        .compiler(cc::Build::new().get_compiler().path())
+        .flag("-std=c11")
+        .flag("-fvisibility=hidden")
+        .include("native/include")
+        .files(&sources)
+        .link();
 }
-
-/// The C library once more, instrumented for the model; then the small programs of the model's tests, and mutants of the
-/// library, each with one rule broken, that the model must convict.
-#[cfg(feature = "harness")]
-fn modelled(sources: &[std::path::PathBuf], out: &std::path::Path) {
-    use instrument::Instrument;
-
-    let compiler = cc::Build::new().get_compiler();
-    let library = |name: &str| {
-        Instrument::new(name)
-            .compiler(compiler.path())
-            .flag("-std=c11")
-            .flag("-fvisibility=hidden")
-            .include("native/include")
-    };
-    library("model_emitter").files(sources).link();
-    library("model_tests").flag("-D_GNU_SOURCE").flag("-Wno-tsan").files(in_folder("native/tests/model")).link();
-    for mutant in MUTANTS {
-        let folder = out.join(mutant.name);
-        std::fs::create_dir_all(&folder).expect("OUT_DIR can be written");
-        let mut patched = false;
-        let mut files = Vec::new();
-        for source in in_folder("native/src") {
-            let mut text = std::fs::read_to_string(&source).expect("native/src can be read");
-            let name = source.file_name().expect("a file");
-            if name == mutant.file {
-                let matches = text.matches(mutant.from).count();
-                assert_eq!(
-                    matches, 1,
-                    "{}: {matches} places in {} look like {:?}",
-                    mutant.name, mutant.file, mutant.from
-                );
-                text = text.replace(mutant.from, mutant.to);
-                patched = true;
-            }
-            let copy = folder.join(name);
-            std::fs::write(&copy, text).expect("OUT_DIR can be written");
-            if copy.extension().is_some_and(|ext| ext == "c") {
-                files.push(copy);
-            }
-        }
-        assert!(patched, "{}: there is no {}", mutant.name, mutant.file);
-        library(mutant.name).files(files).link();
-    }
-}
-
-#[cfg(feature = "harness")]
-fn in_folder(folder: &str) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("a folder of the package can be listed").path()).collect();
-    files.sort();
-    files
-}
-
-/// The library with one text replaced by another, which breaks one of its rules.
-#[cfg(feature = "harness")]
-struct Mutant {
-    name: &'static str,
-    file: &'static str,
-    from: &'static str,
-    to: &'static str,
-}
-
-#[cfg(feature = "harness")]
-const MUTANTS: &[Mutant] = &[
-    // Unsubscribing returns while calls are in flight, in every mode.
-    Mutant {
-        name: "mutant_forgets_to_wait",
-        file: "subscribe.c",
-        from: "  if (waits) emi_wait_quiet(&here, id);\n  emitter_status status",
-        to: "  emitter_status status",
-    },
-    // The frame says that it is over before the callback is called.
-    Mutant {
-        name: "mutant_counts_out_early",
-        file: "fire.c",
-        from: "    UNLOCKED(here->emitter);\n    result = callback(user_data, event);",
-        to: "    here->state = FRAME_VISITS;\n    emi_wake(here->emitter);\n    UNLOCKED(here->emitter);\n    \
-             result = callback(user_data, event);",
-    },
-    // A worker is told to stop before it can see that it is to.
-    Mutant {
-        name: "mutant_signals_first",
-        file: "queue.c",
-        from: "  pthread_mutex_lock(&e->lock);\n  e->stopping = true;\n  pthread_cond_broadcast(&e->work);\n  \
-               pthread_mutex_unlock(&e->lock);",
-        to: "  pthread_cond_broadcast(&e->work);\n  pthread_mutex_lock(&e->lock);\n  e->stopping = true;\n  \
-             pthread_mutex_unlock(&e->lock);",
-    },
-];
 
 /// `cc` makes archives only, so the shared object is made by calling the compiler it found.
 #[cfg(feature = "harness")]

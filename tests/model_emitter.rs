@@ -3,6 +3,7 @@
 #![cfg(feature = "harness")]
 
 use latecall::model::{Exploration, Kind, Options, explore, fail, note, replay};
+use latecall_fixtures as _;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 

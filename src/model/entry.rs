@@ -7,12 +7,19 @@
 /// Declares shims: `name(arity) => function;`, where `function` takes `arity` integer arguments and the caller's address.
 macro_rules! entry_points {
     ($($name:ident ($arity:tt) => $target:path;)*) => {
+        $crate::model::entry::named_entry_points! { $((stringify!($name)) ($arity) => $target;)* }
+    };
+}
+
+/// The same with names that are put together: `(concat!("name", 4))(arity) => function;`.
+macro_rules! named_entry_points {
+    ($(($($name:tt)*) ($arity:tt) => $target:path;)*) => {
         #[cfg(test)]
-        pub(in crate::model) const NAMES: &[&str] = &[$(stringify!($name)),*];
+        pub(in crate::model) const NAMES: &[&str] = &[$($($name)*),*];
         $(
             const _: () = {
                 #[unsafe(naked)]
-                #[unsafe(export_name = concat!("latecall_model_", stringify!($name)))]
+                #[unsafe(export_name = concat!("latecall_model_", $($name)*))]
                 extern "C-unwind" fn shim() {
                     std::arch::naked_asm!(
                         concat!("mov ", $crate::model::entry::caller_register!($arity), ", [rsp]"),
@@ -47,4 +54,4 @@ macro_rules! caller_register {
     };
 }
 
-pub(in crate::model) use {caller_register, entry_points};
+pub(in crate::model) use {caller_register, entry_points, named_entry_points};

@@ -1,7 +1,8 @@
 //! What a search found, in words for people.
 
+use super::event::{Event, What};
 use super::stack::{Names, Place};
-use super::world::{Event, Me, Pc, What, World};
+use super::world::{Me, Pc, Thread, World};
 use std::fmt;
 use std::time::Duration;
 
@@ -191,37 +192,28 @@ const WIDTH: usize = 72;
 
 fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dyn Fn(usize) -> String>) -> String {
     let mut cells: Vec<(Me, String)> = Vec::new();
-    let mut depth = vec![0_usize; world.threads.len()];
     let mut before: Vec<Option<Place>> = vec![None; world.threads.len()];
     for event in &world.events {
         let text = match &event.what {
-            What::Enter => {
-                depth[event.thread] += 1;
-                continue;
-            }
-            What::Exit => {
-                depth[event.thread] = depth[event.thread].saturating_sub(1);
-                continue;
-            }
-            What::Access { address, size, write } => {
-                if !world.watched(*address, *size) {
-                    continue;
-                }
-                let verb = if *write { "writes" } else { "reads" };
-                format!("{verb} {}", world.name_address(*address))
-            }
-            What::Did(text) => expand(text, names),
             What::Rust { what, place, frames } => {
                 cells.push((event.thread, rust_cell(what, place, frames, names)));
                 before[event.thread] = None;
                 continue;
             }
             What::Told(index) => words.map_or_else(|| format!("event {index}"), |words| words(*index)),
+            of_c => match of_c.text(world) {
+                Some(text) => expand(&text, names),
+                None => continue,
+            },
         };
         cells.push((event.thread, cell(event, text, names, &mut before[event.thread])));
     }
     let threads: Vec<String> = (0..world.threads.len())
-        .map(|me| world.threads[me].as_ref().map_or_else(|| format!("thread {me}"), |thread| thread.name.clone()))
+        .map(|me| match &world.threads[me] {
+            Some(Thread { name, title: Some(title), .. }) => format!("{name} \"{title}\""),
+            Some(thread) => thread.name.clone(),
+            None => format!("thread {me}"),
+        })
         .collect();
     let widths: Vec<usize> = threads
         .iter()

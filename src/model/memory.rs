@@ -6,6 +6,7 @@
 //! block refers to, has leaked.
 
 use super::entry::entry_points;
+use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::race::Access;
 use super::world::{Leave, Me, Pc, World, enter, leave, with};
@@ -129,6 +130,13 @@ impl World {
         }
     }
 
+    /// What a value is, where it is an address of C's memory.
+    pub(crate) fn name_value(&self, value: usize) -> Option<String> {
+        let known =
+            self.heap.contains(value) || super::globals::offset(value).is_some() || self.stacks.owner(value).is_some();
+        known.then(|| format!("&{}", self.name_address(value)))
+    }
+
     /// A stack, innermost last, as one line.
     pub(crate) fn name_stack(&self, pcs: &[Pc]) -> String {
         let places: Vec<_> = pcs.iter().rev().filter(|&&pc| pc != 0).map(|&pc| later(pc)).collect();
@@ -159,6 +167,11 @@ impl World {
         }
         let near =
             self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
+        if let Some((start, _, length, _, None)) = near
+            && address + size <= start + length
+        {
+            return;
+        }
         let Some((start, number, length, made, freed)) = near else {
             self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
         };
@@ -195,8 +208,7 @@ impl World {
             let bytes = self.heap.memory.len() * 8;
             leave(self, Leave::Limited(Bound::Memory(bytes)));
         };
-        let name = self.name_address(start);
-        self.did(me, pc, format!("allocates {} ({size} bytes)", name.trim_end_matches("+0")));
+        self.log(me, pc, What::Allocated(start, size));
         start
     }
 
@@ -211,10 +223,10 @@ impl World {
             let first = format!("{} from {}", later(first_pc), later(first_from));
             self.convict(me, pc, Kind::DoubleFree, format!("block {number} is freed again; {who} freed it at {first}"));
         }
-        self.did(me, pc, format!("frees block {number}"));
+        self.log(me, pc, What::Freed(number));
         // Whoever still uses the block without being ordered before this uses it after its end.
         let now = self.moment(me);
-        self.touch(me, pc, address, size, Access::Write, &now);
+        self.touch(me, pc, address, size, Access::Write, now);
         self.forget(address, size);
         self.atoms.forget(address, size);
         self.objects.forget(address, size);
@@ -311,7 +323,7 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
     if let Some(me) = enter() {
         with(|world| {
             let now = world.moment(me);
-            world.touch(me, pc, address, size, access, &now);
+            world.touch(me, pc, address, size, access, now);
         });
         if access.writes() {
             super::tsan::written(me, address, size);
@@ -434,6 +446,109 @@ extern "C-unwind" fn strndup(from: usize, most: usize, pc: Pc) -> usize {
     to
 }
 
+extern "C-unwind" fn strncat(to: usize, from: usize, most: usize, pc: Pc) -> usize {
+    let end = to + text(to, usize::MAX, pc);
+    let length = text(from, most, pc);
+    memcpy(end, from, length, pc);
+    memset(end + length, 0, 1, pc);
+    to
+}
+
+extern "C-unwind" fn stpcpy(to: usize, from: usize, pc: Pc) -> usize {
+    let length = text(from, usize::MAX, pc);
+    memcpy(to, from, length + 1, pc);
+    to + length
+}
+
+extern "C-unwind" fn mempcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
+    memcpy(to, from, size, pc) + size
+}
+
+extern "C-unwind" fn memrchr(a: usize, byte: c_int, size: usize, pc: Pc) -> usize {
+    accessed(a, size, Access::Read, pc);
+    // SAFETY: as in `memcpy`.
+    unsafe { libc::memrchr(pointer::<c_void>(a), byte, size) }.expose_provenance()
+}
+
+extern "C-unwind" fn strchrnul(a: usize, byte: c_int, pc: Pc) -> usize {
+    match strchr(a, byte, pc) {
+        0 => a + text(a, usize::MAX, pc),
+        found => found,
+    }
+}
+
+extern "C-unwind" fn strtok_r(a: usize, separators: usize, kept: usize, pc: Pc) -> usize {
+    text(separators, usize::MAX, pc);
+    accessed(kept, size_of::<usize>(), Access::Write, pc);
+    // SAFETY: C passes a place for a pointer, which an earlier call has set when there is no string.
+    let start = if a == 0 { unsafe { pointer::<usize>(kept).read() } } else { a };
+    // It puts an end into the string, so all of it counts as written.
+    let length = text(start, usize::MAX, pc);
+    accessed(start, length + 1, Access::Write, pc);
+    // SAFETY: two strings, and a place for a pointer: what the model knows of them has just been checked.
+    unsafe { libc::strtok_r(pointer::<c_char>(a), pointer::<c_char>(separators), pointer::<*mut c_char>(kept)) }
+        .expose_provenance()
+}
+
+extern "C-unwind" fn reallocarray(old: usize, count: usize, each: usize, pc: Pc) -> usize {
+    count.checked_mul(each).map_or(0, |size| realloc(old, size, pc))
+}
+
+extern "C-unwind" fn bzero(to: usize, size: usize, pc: Pc) {
+    memset(to, 0, size, pc);
+}
+
+extern "C-unwind" fn free_sized(address: usize, _: usize, pc: Pc) {
+    free(address, pc);
+}
+
+extern "C-unwind" fn new_nothrow(size: usize, _: usize, pc: Pc) -> usize {
+    malloc(size, pc)
+}
+
+/// A thread-local variable, as clang makes them under `-femulated-tls`: its size, its alignment, a place for the C library's
+/// own use, and what it holds in the beginning, or null for zeros.
+#[repr(C)]
+struct Local {
+    size: usize,
+    align: usize,
+    unused: usize,
+    initial: usize,
+}
+
+/// Where this thread's own copy of a variable is. The copy is a block, freed when the thread ends.
+extern "C-unwind" fn thread_local(variable: usize, pc: Pc) -> usize {
+    // SAFETY: the compiler passes the variable's description.
+    let Local { size, align, initial, .. } = unsafe { pointer::<Local>(variable).read() };
+    let Some(me) = enter() else { return plain_malloc(size) };
+    with(|world| {
+        if let Some(&copy) = world.thread(me).variables.get(&variable) {
+            return copy;
+        }
+        let copy = world.allocate(me, pc, size, align);
+        if initial == 0 {
+            // SAFETY: the block was just allocated with this size.
+            unsafe { pointer::<u8>(copy).write_bytes(0, size) };
+        } else {
+            // SAFETY: as above; the compiler made the initial value as large as the variable.
+            unsafe { pointer::<u8>(copy).copy_from_nonoverlapping(pointer::<u8>(initial), size) };
+        }
+        world.thread(me).variables.insert(variable, copy);
+        copy
+    })
+}
+
+/// The thread's variables end with it.
+pub(crate) fn end_locals(me: Me) {
+    if enter().is_some() {
+        with(|world| {
+            for copy in std::mem::take(&mut world.thread(me).variables).into_values() {
+                world.free(me, 0, copy);
+            }
+        });
+    }
+}
+
 entry_points! {
     malloc(1) => malloc;
     calloc(2) => calloc;
@@ -461,4 +576,21 @@ entry_points! {
     strcat(2) => strcat;
     strdup(1) => strdup;
     strndup(2) => strndup;
+    strncat(3) => strncat;
+    stpcpy(2) => stpcpy;
+    mempcpy(3) => mempcpy;
+    memrchr(3) => memrchr;
+    strchrnul(2) => strchrnul;
+    strtok_r(3) => strtok_r;
+    reallocarray(3) => reallocarray;
+    bzero(2) => bzero;
+    _Znwm(1) => malloc;
+    _Znam(1) => malloc;
+    _ZnwmRKSt9nothrow_t(2) => new_nothrow;
+    _ZnamRKSt9nothrow_t(2) => new_nothrow;
+    _ZdlPv(1) => free;
+    _ZdaPv(1) => free;
+    _ZdlPvm(2) => free_sized;
+    _ZdaPvm(2) => free_sized;
+    __emutls_get_address(1) => thread_local;
 }

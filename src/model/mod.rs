@@ -7,8 +7,8 @@
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `memory` what allocates; `race` says whether accesses are ordered; `globals` puts the C code's
-//! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `finding` tells
-//! people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
+//! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what
+//! is noted while it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
 //! use latecall::model::{Options, explore};
@@ -19,6 +19,7 @@
 
 mod choice;
 mod entry;
+mod event;
 mod finding;
 mod globals;
 pub mod instrument;
@@ -246,19 +247,22 @@ pub fn note(text: &str) {
 }
 
 /// A moment in the life of a thread of the search.
-#[derive(Clone)]
-pub(crate) struct Moment(world::Moment);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    of: world::Me,
+    when: world::Moment,
+}
 
 impl Moment {
     /// Now, in this thread; `None` outside of a search.
     pub(crate) fn now() -> Option<Self> {
         let me = world::enter()?;
-        Some(Self(world::with(|world| world.moment(me))))
+        Some(Self { of: me, when: world::with(|world| world.moment(me)) })
     }
 
     /// Whether it is in the past of this thread: whether something orders it before now.
-    pub(crate) fn passed(&self) -> bool {
-        race::in_the_past(&self.0)
+    pub(crate) fn passed(self) -> bool {
+        world::enter().is_none_or(|me| me == self.of || world::with(|world| world.in_the_past(me, self.of, self.when)))
     }
 }
 
@@ -285,7 +289,7 @@ pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'
             frames.len() < 40
         });
     }
-    world::with(|world| world.log(me, 0, world::What::Rust { what, place, frames }));
+    world::with(|world| world.log(me, 0, event::What::Rust { what, place, frames }));
 }
 
 /// Whether it is the C code's operation, which is in the timeline already.
@@ -298,7 +302,7 @@ pub(crate) fn end_with(index: usize) {
     if live() {
         world::with(|world| {
             let last =
-                world.events.iter().rposition(|event| matches!(event.what, world::What::Told(at) if at == index));
+                world.events.iter().rposition(|event| matches!(event.what, event::What::Told(at) if at == index));
             if let Some(last) = last {
                 world.events.truncate(last + 1);
             }
@@ -324,7 +328,7 @@ pub(crate) fn name_thread(name: String) {
 /// Puts an event into the timeline that the search's [`Listener`] has words for, in the column of this thread.
 pub(crate) fn tell(index: usize) {
     if let Some(me) = world::enter() {
-        world::with(|world| world.log(me, 0, world::What::Told(index)));
+        world::with(|world| world.log(me, 0, event::What::Told(index)));
     }
 }
 
@@ -336,8 +340,10 @@ mod tests {
     #[test]
     fn every_name_that_is_redirected_has_an_entry_point() {
         let provided: BTreeSet<&str> =
-            [tsan::NAMES, pthread::NAMES, memory::NAMES].into_iter().flatten().copied().collect();
-        let redirected: BTreeSet<&str> = instrument::MODELLED.iter().copied().collect();
+            tsan::NAMES.iter().chain(memory::NAMES).copied().chain(pthread::names()).collect();
+        let instrumentation = instrument::instrumentation();
+        let redirected = instrument::MODELLED.iter().copied().chain(instrumentation.iter().map(String::as_str));
+        let redirected: BTreeSet<&str> = redirected.collect();
         assert_eq!(provided, redirected);
         assert!(instrument::ALLOWED.iter().all(|name| !redirected.contains(name)));
     }

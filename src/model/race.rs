@@ -5,9 +5,12 @@
 //! loom whether the moment is in that thread's past. Nothing has to be known of the memory beforehand: stacks, Rust's
 //! memory and globals are checked like the heap.
 
+use super::event::What;
 use super::finding::Kind;
-use super::world::{Me, Moment, Pc, What, World};
+use super::world::{Me, Moment, Pc, World};
+use crate::sync::loom_side::UnsafeCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is done to memory.
@@ -61,7 +64,50 @@ const GRANULE: usize = 8;
 
 /// The last accesses of all memory.
 #[derive(Default)]
-pub(crate) struct Shadow(HashMap<usize, Vec<Touch>>);
+pub(crate) struct Shadow {
+    /// By granule, a number in `touches`.
+    granules: HashMap<usize, usize, BuildHasherDefault<Mixer>>,
+    /// Those of the interleavings before are kept, for their memory.
+    touches: Vec<Vec<Touch>>,
+    used: usize,
+}
+
+impl Shadow {
+    /// Nothing has been accessed yet.
+    pub(crate) fn clear(&mut self) {
+        self.granules.clear();
+        self.used = 0;
+    }
+
+    fn of(&mut self, granule: usize) -> &mut Vec<Touch> {
+        let number = *self.granules.entry(granule).or_insert_with(|| {
+            self.used += 1;
+            if self.used > self.touches.len() {
+                self.touches.push(Vec::new());
+            }
+            self.touches[self.used - 1].clear();
+            self.used - 1
+        });
+        &mut self.touches[number]
+    }
+}
+
+/// Addresses are no attack: one multiplication spreads them enough.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("granules are hashed as numbers");
+    }
+    fn write_usize(&mut self, number: usize) {
+        let mixed = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
 
 thread_local! {
     static ASKING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
@@ -72,7 +118,8 @@ pub(crate) fn asking() -> bool {
     ASKING.get()
 }
 
-pub(crate) fn in_the_past(moment: &Moment) -> bool {
+/// Whether what happened when the cell was created lies in the past of who asks.
+pub(crate) fn in_the_past(moment: &UnsafeCell<()>) -> bool {
     ASKING.set(true);
     let answer = catch_unwind(AssertUnwindSafe(|| moment.with(|_| ())));
     ASKING.set(false);
@@ -81,7 +128,7 @@ pub(crate) fn in_the_past(moment: &Moment) -> bool {
 
 impl World {
     /// The thread accesses memory now; it counts from `since` on, which differs for what releases.
-    pub(crate) fn touch(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: Access, since: &Moment) {
+    pub(crate) fn touch(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: Access, since: Moment) {
         if size == 0 {
             return;
         }
@@ -92,7 +139,8 @@ impl World {
         while granule * GRANULE < end {
             let low = address.max(granule * GRANULE);
             let high = end.min((granule + 1) * GRANULE);
-            let touches = self.shadow.0.entry(granule).or_default();
+            // Out of the shadow while loom is asked about them.
+            let mut touches = std::mem::take(self.shadow.of(granule));
             let mut raced = None;
             touches.retain(|old| {
                 let overlaps = old.low < high && low < old.high;
@@ -100,7 +148,7 @@ impl World {
                     return true;
                 }
                 if old.thread != me && old.access.conflicts(access) {
-                    if !in_the_past(&old.moment) {
+                    if !self.in_the_past(me, old.thread, old.moment) {
                         raced = Some((old.thread, [old.caller, old.pc], old.access));
                         return true;
                     }
@@ -112,7 +160,8 @@ impl World {
             if let Some(theirs) = raced {
                 self.raced(me, pc, access, (address, size), theirs);
             }
-            touches.push(Touch { low, high, thread: me, access, moment: since.clone(), pc, caller });
+            touches.push(Touch { low, high, thread: me, access, moment: since, pc, caller });
+            *self.shadow.of(granule) = touches;
             granule += 1;
         }
         if !access.atomic() {
@@ -123,7 +172,7 @@ impl World {
     /// What was there is gone; new memory there has no past.
     pub(crate) fn forget(&mut self, address: usize, size: usize) {
         for granule in address / GRANULE..(address + size).div_ceil(GRANULE) {
-            self.shadow.0.remove(&granule);
+            self.shadow.granules.remove(&granule);
         }
     }
 

@@ -8,7 +8,7 @@
 use super::finding::{self, Bound, Finding, Kind};
 use super::world::{self, Leave, World};
 use super::{Exploration, Extent, Options};
-use super::{choice, globals, memory, pthread, race, stack, tsan};
+use super::{choice, globals, pthread, race, stack, tsan};
 use crate::sync::{Arc, Mutex, Once, lock, loom_side, mpsc, thread};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -48,9 +48,11 @@ struct Search {
     told: Instant,
     count: u64,
     sizes: tsan::Sizes,
+    /// See [`pthread::Objects::tries`].
+    tries: bool,
     saved: globals::Saved,
     /// Of the interleaving before, for the next.
-    parts: Option<(stack::Stacks, memory::Heap)>,
+    parts: Option<world::Parts>,
     volatile: BTreeSet<world::Pc>,
     /// In some interleaving a thread let others run first.
     gave_way: bool,
@@ -102,6 +104,7 @@ pub(crate) fn run(
         told: began,
         count: 0,
         sizes: [0; 4],
+        tries: false,
         saved: globals::Saved::new(),
         parts: None,
         volatile: BTreeSet::new(),
@@ -176,8 +179,9 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     }
     let mut finding = match why {
         Why::Leave(Leave::Restart) => {
+            // A mutex was tried for the first time, or no atomic of this width was left.
+            search.tries |= world.as_ref().is_some_and(|world| world.objects.tries);
             if let Some(width) = world.and_then(|world| world.atoms.missing) {
-                // No atomic of this width was left.
                 search.sizes[width] = (search.sizes[width] * 2).max(search.sizes[width] + 2);
             }
             return None;
@@ -293,16 +297,12 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     }
     search.count += 1;
     search.saved.restore();
-    let (mut stacks, mut heap) = search
-        .parts
-        .take()
-        .unwrap_or_else(|| (stack::Stacks::new(search.options.stack), memory::Heap::new(search.options.memory)));
-    stacks.clear();
-    heap.clear();
+    let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
     let pools = tsan::Pools::new(&search.sizes);
-    world::begin(Box::new(World::new(stacks, heap, pools, search.options.spurious_failures)));
+    world::begin(Box::new(World::new(parts, pools, search.options.spurious_failures)));
     let detailed = search.detail_at == Some(search.count);
     world::with(|world| {
+        world.objects.tries = search.tries;
         world.thread(0);
         world.detailed = detailed;
     });
@@ -319,8 +319,7 @@ fn finish(shared: &Arc<Mutex<Search>>) {
     let mut search = lock(shared);
     search.volatile.append(&mut world.atoms.volatile);
     search.gave_way |= world.gave_way;
-    let World { stacks, heap, .. } = *world;
-    search.parts = Some((stacks, heap));
+    search.parts = Some(world::Parts::of(*world));
 }
 
 /// A panic of loom's, or of Rust code.
@@ -375,14 +374,18 @@ fn waits(world: &World) -> String {
     for (me, thread) in world.threads.iter().enumerate() {
         let Some(thread) = thread else { continue };
         let Some(wait) = &thread.waiting else { continue };
-        let holder =
-            world.objects.holder(wait.address).filter(|_| wait.on.starts_with("mutex") || wait.on.contains("lock"));
+        let holder = world.objects.holder(wait.address).filter(|_| wait.on == "mutex" || wait.on.contains("lock"));
         let holder = match holder {
             Some(holder) if holder == me => " (which it holds itself)".to_owned(),
             Some(holder) => format!(" (held by thread {holder})"),
             None => String::new(),
         };
-        lines.push(format!("{} waits for {}{holder} at {}", thread.name, wait.on, finding::later(wait.pc)));
+        let on = if wait.on.ends_with("thread") {
+            format!("{} {}", wait.on, wait.address)
+        } else {
+            format!("{} {}", wait.on, world.name_address(wait.address))
+        };
+        lines.push(format!("{} waits for {on}{holder} at {}", thread.name, finding::later(wait.pc)));
     }
     if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") }
 }

@@ -11,7 +11,8 @@
 //!
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders.
 
-use super::entry::entry_points;
+use super::entry::named_entry_points;
+use super::event::{Change, What};
 use super::finding::{Bound, Kind};
 use super::memory::accessed;
 use super::race::Access;
@@ -44,7 +45,7 @@ impl Pools {
 }
 
 #[derive(Clone)]
-enum Atom {
+pub(crate) enum Atom {
     Byte(Rc<sync::AtomicU8>),
     Short(Rc<sync::AtomicU16>),
     Word(Rc<sync::AtomicU32>),
@@ -90,7 +91,7 @@ impl Atoms {
 }
 
 /// A width of atomics.
-trait Width: Copy + Eq + 'static {
+pub(crate) trait Width: Copy + Eq + 'static {
     type Loom;
     const SIZE: usize;
     const POOL: usize;
@@ -244,7 +245,7 @@ impl<T: Width> Operation<T> {
     }
 
     /// After loom's operation, which may have let other threads run: is the memory still there, and who else uses it?
-    fn end(&self, access: Access, stored: Option<T>, what: String) {
+    fn end(&self, access: Access, stored: Option<T>, verb: &'static str, change: Change, order: Ordering) {
         if self.seq_cst {
             // SeqCst: see the module's documentation.
             sync::fence(Ordering::SeqCst);
@@ -253,18 +254,14 @@ impl<T: Width> Operation<T> {
             if access.writes() {
                 world.thread(self.me).spin.count = 0;
             }
-            world.did(self.me, self.pc, what);
-            world.touch(self.me, self.pc, self.address, T::SIZE, access, &self.since);
+            world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
+            world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
             if let (Some(held), Some(placed)) = (stored, world.atoms.placed.get_mut(&self.address)) {
                 placed.last = held.wide();
                 let value = T::narrow(held.wide().wrapping_add(placed.base));
                 plain_write(self.address, value);
             }
         });
-    }
-
-    fn name(&self) -> String {
-        with(|world| world.name_address(self.address))
     }
 }
 
@@ -282,12 +279,12 @@ fn spins(me: Me, pc: Pc, address: usize, value: u64) {
     }
 }
 
-fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &str) -> T {
+fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'static str) -> T {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
     let value = operation.decode(held);
-    operation.end(Access::AtomicRead, None, format!("{verb} {} = {} {order:?}", operation.name(), value.wide()));
+    operation.end(Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
     spins(operation.me, pc, address, value.wide());
     value
 }
@@ -296,16 +293,15 @@ extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc: Pc) -> T 
     load_as(address, number, pc, "loads")
 }
 
-fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &str) {
+fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &'static str) {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_write(address, value) };
     let held = operation.encode(value);
     T::store(&operation.loom, held, if order == Ordering::SeqCst { Ordering::Release } else { order });
-    let what = format!("{verb} {} := {} {order:?}", operation.name(), value.wide());
-    operation.end(Access::AtomicWrite, Some(held), what);
+    operation.end(Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
 }
 
-extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc: Pc) {
+pub(crate) extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc: Pc) {
     store_as(address, value, number, pc, "stores");
 }
 
@@ -313,7 +309,7 @@ fn rmw<T: Width>(
     address: usize,
     number: c_int,
     pc: Pc,
-    verb: &str,
+    verb: &'static str,
     new: impl Fn(T) -> T,
     direct: Option<Direct<T>>,
 ) -> T {
@@ -340,8 +336,7 @@ fn rmw<T: Width>(
     };
     let old = operation.decode(held);
     let next = operation.encode(new(old));
-    let what = format!("{verb} {}: {} -> {} {order:?}", operation.name(), old.wide(), new(old).wide());
-    operation.end(Access::AtomicWrite, Some(next), what);
+    operation.end(Access::AtomicWrite, Some(next), verb, Change::From(old.wide(), new(old).wide()), order);
     old
 }
 
@@ -401,21 +396,20 @@ fn compare<T: Width>(
     // Another thread may have used the last one up while this one chose.
     if weak && with(may_fail) && super::choice::choose(operation.me) && with(may_fail) {
         with(|world| world.spurious_left -= 1);
-        let what = format!("compares {} and fails for no reason", operation.name());
-        operation.end(Access::AtomicRead, None, what);
+        operation.end(Access::AtomicRead, None, "compares", Change::Nothing, failure);
         return (expected, false);
     }
     let (old, stored) = (operation.encode(expected), operation.encode(new));
     match T::exchange(&operation.loom, old, stored, success, failure) {
         Ok(_) => {
-            let what = format!("exchanges {}: {} -> {} {success:?}", operation.name(), expected.wide(), new.wide());
-            operation.end(Access::AtomicWrite, Some(stored), what);
+            let change = Change::From(expected.wide(), new.wide());
+            operation.end(Access::AtomicWrite, Some(stored), "exchanges", change, success);
             (expected, true)
         }
         Err(held) => {
             let found = operation.decode(held);
-            let what = format!("compares {} = {}, not {}", operation.name(), found.wide(), expected.wide());
-            operation.end(Access::AtomicRead, None, what);
+            let change = Change::Unlike(found.wide(), expected.wide());
+            operation.end(Access::AtomicRead, None, "compares", change, failure);
             spins(operation.me, pc, address, found.wide());
             (found, false)
         }
@@ -471,7 +465,7 @@ extern "C-unwind" fn thread_fence(number: c_int, pc: Pc) {
         // The order that C asks for.
         sync::fence(order);
     }
-    with(|world| world.did(me, pc, format!("fence {order:?}")));
+    with(|world| world.log(me, pc, What::Fence(order)));
 }
 
 /// Orders a thread against its own signal handlers, of which a model has none.
@@ -566,17 +560,15 @@ pub(crate) fn settle(me: Me, pending: Pending) {
     }
 }
 
-extern "C-unwind" fn func_entry(from: Pc, pc: Pc) {
+extern "C-unwind" fn func_entry(from: Pc, _: Pc) {
     if let Some(me) = enter() {
         super::stack::push(me, from);
-        with(|world| world.log(me, pc, super::world::What::Enter));
     }
 }
 
-extern "C-unwind" fn func_exit(pc: Pc) {
+extern "C-unwind" fn func_exit(_: Pc) {
     if let Some(me) = enter() {
         super::stack::pop(me);
-        with(|world| world.log(me, pc, super::world::What::Exit));
     }
 }
 
@@ -596,119 +588,72 @@ extern "C-unwind" fn wide_volatile(_: Pc) {
     refuse("volatile accesses of 16 bytes: loom has no atomics that wide");
 }
 
-entry_points! {
-    __tsan_init(0) => nothing;
-    __tsan_func_entry(1) => func_entry;
-    __tsan_func_exit(0) => func_exit;
-    __tsan_read1(1) => read::<1>;
-    __tsan_write1(1) => write::<1>;
-    __tsan_read_write1(1) => read_write::<1>;
-    __tsan_volatile_read1(1) => volatile_read::<u8>;
-    __tsan_volatile_write1(1) => volatile_write::<u8>;
-    __tsan_read2(1) => read::<2>;
-    __tsan_write2(1) => write::<2>;
-    __tsan_read_write2(1) => read_write::<2>;
-    __tsan_unaligned_read2(1) => read::<2>;
-    __tsan_unaligned_write2(1) => write::<2>;
-    __tsan_unaligned_read_write2(1) => read_write::<2>;
-    __tsan_volatile_read2(1) => volatile_read::<u16>;
-    __tsan_volatile_write2(1) => volatile_write::<u16>;
-    __tsan_unaligned_volatile_read2(1) => volatile_read::<u16>;
-    __tsan_unaligned_volatile_write2(1) => volatile_write::<u16>;
-    __tsan_read4(1) => read::<4>;
-    __tsan_write4(1) => write::<4>;
-    __tsan_read_write4(1) => read_write::<4>;
-    __tsan_unaligned_read4(1) => read::<4>;
-    __tsan_unaligned_write4(1) => write::<4>;
-    __tsan_unaligned_read_write4(1) => read_write::<4>;
-    __tsan_volatile_read4(1) => volatile_read::<u32>;
-    __tsan_volatile_write4(1) => volatile_write::<u32>;
-    __tsan_unaligned_volatile_read4(1) => volatile_read::<u32>;
-    __tsan_unaligned_volatile_write4(1) => volatile_write::<u32>;
-    __tsan_read8(1) => read::<8>;
-    __tsan_write8(1) => write::<8>;
-    __tsan_read_write8(1) => read_write::<8>;
-    __tsan_unaligned_read8(1) => read::<8>;
-    __tsan_unaligned_write8(1) => write::<8>;
-    __tsan_unaligned_read_write8(1) => read_write::<8>;
-    __tsan_volatile_read8(1) => volatile_read::<u64>;
-    __tsan_volatile_write8(1) => volatile_write::<u64>;
-    __tsan_unaligned_volatile_read8(1) => volatile_read::<u64>;
-    __tsan_unaligned_volatile_write8(1) => volatile_write::<u64>;
-    __tsan_read16(1) => read::<16>;
-    __tsan_write16(1) => write::<16>;
-    __tsan_read_write16(1) => read_write::<16>;
-    __tsan_unaligned_read16(1) => read::<16>;
-    __tsan_unaligned_write16(1) => write::<16>;
-    __tsan_unaligned_read_write16(1) => read_write::<16>;
-    __tsan_volatile_read16(0) => wide_volatile;
-    __tsan_volatile_write16(0) => wide_volatile;
-    __tsan_unaligned_volatile_read16(0) => wide_volatile;
-    __tsan_unaligned_volatile_write16(0) => wide_volatile;
-    __tsan_read_range(2) => read_range;
-    __tsan_write_range(2) => write_range;
-    __tsan_vptr_update(2) => vptr_update;
-    __tsan_vptr_read(1) => read::<8>;
-    __tsan_atomic8_load(2) => load::<u8>;
-    __tsan_atomic8_store(3) => store::<u8>;
-    __tsan_atomic8_exchange(3) => exchange::<u8>;
-    __tsan_atomic8_fetch_add(3) => fetch_add::<u8>;
-    __tsan_atomic8_fetch_sub(3) => fetch_sub::<u8>;
-    __tsan_atomic8_fetch_and(3) => fetch_and::<u8>;
-    __tsan_atomic8_fetch_or(3) => fetch_or::<u8>;
-    __tsan_atomic8_fetch_xor(3) => fetch_xor::<u8>;
-    __tsan_atomic8_fetch_nand(3) => fetch_nand::<u8>;
-    __tsan_atomic8_compare_exchange_strong(5) => exchange_strong::<u8>;
-    __tsan_atomic8_compare_exchange_weak(5) => exchange_weak::<u8>;
-    __tsan_atomic8_compare_exchange_val(5) => exchange_val::<u8>;
-    __tsan_atomic16_load(2) => load::<u16>;
-    __tsan_atomic16_store(3) => store::<u16>;
-    __tsan_atomic16_exchange(3) => exchange::<u16>;
-    __tsan_atomic16_fetch_add(3) => fetch_add::<u16>;
-    __tsan_atomic16_fetch_sub(3) => fetch_sub::<u16>;
-    __tsan_atomic16_fetch_and(3) => fetch_and::<u16>;
-    __tsan_atomic16_fetch_or(3) => fetch_or::<u16>;
-    __tsan_atomic16_fetch_xor(3) => fetch_xor::<u16>;
-    __tsan_atomic16_fetch_nand(3) => fetch_nand::<u16>;
-    __tsan_atomic16_compare_exchange_strong(5) => exchange_strong::<u16>;
-    __tsan_atomic16_compare_exchange_weak(5) => exchange_weak::<u16>;
-    __tsan_atomic16_compare_exchange_val(5) => exchange_val::<u16>;
-    __tsan_atomic32_load(2) => load::<u32>;
-    __tsan_atomic32_store(3) => store::<u32>;
-    __tsan_atomic32_exchange(3) => exchange::<u32>;
-    __tsan_atomic32_fetch_add(3) => fetch_add::<u32>;
-    __tsan_atomic32_fetch_sub(3) => fetch_sub::<u32>;
-    __tsan_atomic32_fetch_and(3) => fetch_and::<u32>;
-    __tsan_atomic32_fetch_or(3) => fetch_or::<u32>;
-    __tsan_atomic32_fetch_xor(3) => fetch_xor::<u32>;
-    __tsan_atomic32_fetch_nand(3) => fetch_nand::<u32>;
-    __tsan_atomic32_compare_exchange_strong(5) => exchange_strong::<u32>;
-    __tsan_atomic32_compare_exchange_weak(5) => exchange_weak::<u32>;
-    __tsan_atomic32_compare_exchange_val(5) => exchange_val::<u32>;
-    __tsan_atomic64_load(2) => load::<u64>;
-    __tsan_atomic64_store(3) => store::<u64>;
-    __tsan_atomic64_exchange(3) => exchange::<u64>;
-    __tsan_atomic64_fetch_add(3) => fetch_add::<u64>;
-    __tsan_atomic64_fetch_sub(3) => fetch_sub::<u64>;
-    __tsan_atomic64_fetch_and(3) => fetch_and::<u64>;
-    __tsan_atomic64_fetch_or(3) => fetch_or::<u64>;
-    __tsan_atomic64_fetch_xor(3) => fetch_xor::<u64>;
-    __tsan_atomic64_fetch_nand(3) => fetch_nand::<u64>;
-    __tsan_atomic64_compare_exchange_strong(5) => exchange_strong::<u64>;
-    __tsan_atomic64_compare_exchange_weak(5) => exchange_weak::<u64>;
-    __tsan_atomic64_compare_exchange_val(5) => exchange_val::<u64>;
-    __tsan_atomic128_load(0) => wide_atomic;
-    __tsan_atomic128_store(0) => wide_atomic;
-    __tsan_atomic128_exchange(0) => wide_atomic;
-    __tsan_atomic128_fetch_add(0) => wide_atomic;
-    __tsan_atomic128_fetch_sub(0) => wide_atomic;
-    __tsan_atomic128_fetch_and(0) => wide_atomic;
-    __tsan_atomic128_fetch_or(0) => wide_atomic;
-    __tsan_atomic128_fetch_xor(0) => wide_atomic;
-    __tsan_atomic128_fetch_nand(0) => wide_atomic;
-    __tsan_atomic128_compare_exchange_strong(0) => wide_atomic;
-    __tsan_atomic128_compare_exchange_weak(0) => wide_atomic;
-    __tsan_atomic128_compare_exchange_val(0) => wide_atomic;
-    __tsan_atomic_thread_fence(1) => thread_fence;
-    __tsan_atomic_signal_fence(1) => signal_fence;
+/// The entry points that come once for each width, and those that do not.
+macro_rules! entry_points_by_width {
+    ($($bytes:literal $bits:literal $int:ty;)*) => {
+        named_entry_points! {
+            $(
+                (concat!("__tsan_read", $bytes))(1) => read::<$bytes>;
+                (concat!("__tsan_write", $bytes))(1) => write::<$bytes>;
+                (concat!("__tsan_read_write", $bytes))(1) => read_write::<$bytes>;
+                (concat!("__tsan_unaligned_read", $bytes))(1) => read::<$bytes>;
+                (concat!("__tsan_unaligned_write", $bytes))(1) => write::<$bytes>;
+                (concat!("__tsan_unaligned_read_write", $bytes))(1) => read_write::<$bytes>;
+                (concat!("__tsan_volatile_read", $bytes))(1) => volatile_read::<$int>;
+                (concat!("__tsan_volatile_write", $bytes))(1) => volatile_write::<$int>;
+                (concat!("__tsan_unaligned_volatile_read", $bytes))(1) => volatile_read::<$int>;
+                (concat!("__tsan_unaligned_volatile_write", $bytes))(1) => volatile_write::<$int>;
+                (concat!("__tsan_atomic", $bits, "_load"))(2) => load::<$int>;
+                (concat!("__tsan_atomic", $bits, "_store"))(3) => store::<$int>;
+                (concat!("__tsan_atomic", $bits, "_exchange"))(3) => exchange::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_add"))(3) => fetch_add::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_sub"))(3) => fetch_sub::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_and"))(3) => fetch_and::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_or"))(3) => fetch_or::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_xor"))(3) => fetch_xor::<$int>;
+                (concat!("__tsan_atomic", $bits, "_fetch_nand"))(3) => fetch_nand::<$int>;
+                (concat!("__tsan_atomic", $bits, "_compare_exchange_strong"))(5) => exchange_strong::<$int>;
+                (concat!("__tsan_atomic", $bits, "_compare_exchange_weak"))(5) => exchange_weak::<$int>;
+                (concat!("__tsan_atomic", $bits, "_compare_exchange_val"))(5) => exchange_val::<$int>;
+            )*
+            ("__tsan_init")(0) => nothing;
+            ("__tsan_func_entry")(1) => func_entry;
+            ("__tsan_func_exit")(0) => func_exit;
+            ("__tsan_read_range")(2) => read_range;
+            ("__tsan_write_range")(2) => write_range;
+            ("__tsan_vptr_update")(2) => vptr_update;
+            ("__tsan_vptr_read")(1) => read::<8>;
+            ("__tsan_atomic_thread_fence")(1) => thread_fence;
+            ("__tsan_atomic_signal_fence")(1) => signal_fence;
+            ("__tsan_read16")(1) => read::<16>;
+            ("__tsan_write16")(1) => write::<16>;
+            ("__tsan_read_write16")(1) => read_write::<16>;
+            ("__tsan_unaligned_read16")(1) => read::<16>;
+            ("__tsan_unaligned_write16")(1) => write::<16>;
+            ("__tsan_unaligned_read_write16")(1) => read_write::<16>;
+            ("__tsan_volatile_read16")(0) => wide_volatile;
+            ("__tsan_volatile_write16")(0) => wide_volatile;
+            ("__tsan_unaligned_volatile_read16")(0) => wide_volatile;
+            ("__tsan_unaligned_volatile_write16")(0) => wide_volatile;
+            ("__tsan_atomic128_load")(0) => wide_atomic;
+            ("__tsan_atomic128_store")(0) => wide_atomic;
+            ("__tsan_atomic128_exchange")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_add")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_sub")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_and")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_or")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_xor")(0) => wide_atomic;
+            ("__tsan_atomic128_fetch_nand")(0) => wide_atomic;
+            ("__tsan_atomic128_compare_exchange_strong")(0) => wide_atomic;
+            ("__tsan_atomic128_compare_exchange_weak")(0) => wide_atomic;
+            ("__tsan_atomic128_compare_exchange_val")(0) => wide_atomic;
+        }
+    };
+}
+
+entry_points_by_width! {
+    1 8 u8;
+    2 16 u16;
+    4 32 u32;
+    8 64 u64;
 }

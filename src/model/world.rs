@@ -3,6 +3,7 @@
 //! All threads of a model run on one thread of the machine, one at a time, so the world is a thread-local without locks.
 //! It is never borrowed across an operation of loom's that may switch threads.
 
+use super::event::{Event, What};
 use super::finding::{Bound, Finding, Kind};
 use super::memory::Heap;
 use super::pthread::Objects;
@@ -15,12 +16,14 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_int;
-use std::rc::Rc;
 
 /// An address in code.
 pub(crate) type Pc = usize;
 /// A thread of the model, by loom's number: 0 is the closure's own.
 pub(crate) type Me = usize;
+
+/// All the threads that loom has; the first is the closure's.
+pub(crate) const MOST_THREADS: usize = 5;
 
 /// Loom's threads count their events in 16 bits. Its own operations count too, and those of Rust code.
 const MOST_EVENTS: u32 = 50_000;
@@ -43,42 +46,11 @@ pub(crate) enum Leave {
     ThreadExit,
 }
 
-/// What happened, in which thread, where.
-#[derive(Debug, Clone)]
-pub(crate) struct Event {
-    pub(crate) thread: Me,
-    /// Where in C code; 0 in Rust.
-    pub(crate) pc: Pc,
-    pub(crate) what: What,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum What {
-    /// A C function was entered, or left again.
-    Enter,
-    Exit,
-    /// A plain access, shown only where it matters.
-    Access {
-        address: usize,
-        size: usize,
-        write: bool,
-    },
-    /// Anything else, in words.
-    Did(String),
-    /// An operation of Rust code on an object of loom's, and where it stands.
-    Rust {
-        what: &'static str,
-        place: &'static std::panic::Location<'static>,
-        /// Who called it, innermost first: only where the interleaving is recorded in detail.
-        frames: Vec<Pc>,
-    },
-    /// What a listener has words for: see [`super::tell`].
-    Told(usize),
-}
-
 /// A thread of the interleaving.
 pub(crate) struct Thread {
     pub(crate) name: String,
+    /// What C calls it, where it does.
+    pub(crate) title: Option<String>,
     /// Where each C function on its stack was called from, outermost first.
     pub(crate) calls: Vec<Pc>,
     /// What it blocks on, and where.
@@ -86,6 +58,8 @@ pub(crate) struct Thread {
     pub(crate) events: u32,
     pub(crate) errno: Box<c_int>,
     pub(crate) locals: BTreeMap<u32, usize>,
+    /// Its copies of thread-local variables, by where they are described.
+    pub(crate) variables: BTreeMap<usize, usize>,
     /// To be done at its next event, when the store that the compiler announced has happened.
     pub(crate) pending: Vec<Pending>,
     /// The last atomic it read, and how often in a row.
@@ -106,7 +80,7 @@ pub(crate) struct Spin {
 /// What a thread blocks on.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
-    pub(crate) on: String,
+    pub(crate) on: &'static str,
     pub(crate) address: usize,
     pub(crate) pc: Pc,
 }
@@ -129,8 +103,12 @@ pub(crate) struct World {
     pub(crate) objects: Objects,
     pub(crate) events: Vec<Event>,
     pub(crate) finding: Option<Finding>,
-    /// Functions for `atexit`, in order.
-    pub(crate) at_exit: Vec<usize>,
+    /// Functions for `atexit`, in order, each with its argument.
+    pub(crate) at_exit: Vec<(usize, usize)>,
+    /// Created at each moment that may be asked for.
+    moments: Vec<UnsafeCell<()>>,
+    /// By thread and by other thread: the latest moment of the other that is known to lie in this one's past.
+    known: [Option<Moment>; MOST_THREADS * MOST_THREADS],
     /// A read of it counts the reader's clock up.
     clock: UnsafeCell<()>,
     /// What Rust threads' stacks have been seen to reach over; theirs are not ours.
@@ -143,21 +121,54 @@ pub(crate) struct World {
     pub(crate) detailed: bool,
 }
 
-/// A moment in a thread's life, for asking later whether it lies in another thread's past.
-pub(crate) type Moment = Rc<UnsafeCell<()>>;
+/// A moment in a thread's life, for asking later whether it lies in another thread's past: a number in [`World::moments`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u32);
+
+/// What one interleaving takes over from the one before: memory, at the same addresses and without asking for it again.
+pub(crate) struct Parts {
+    stacks: Stacks,
+    heap: Heap,
+    shadow: Shadow,
+    events: Vec<Event>,
+}
+
+impl Parts {
+    pub(crate) fn new(options: &super::Options) -> Self {
+        Self {
+            stacks: Stacks::new(options.stack),
+            heap: Heap::new(options.memory),
+            shadow: Shadow::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Of an interleaving that is over.
+    pub(crate) fn of(world: World) -> Self {
+        let World { mut stacks, mut heap, mut shadow, mut events, .. } = world;
+        stacks.clear();
+        heap.clear();
+        shadow.clear();
+        events.clear();
+        Self { stacks, heap, shadow, events }
+    }
+}
 
 impl World {
-    pub(crate) fn new(stacks: Stacks, heap: Heap, pools: super::tsan::Pools, spurious: u32) -> Self {
+    pub(crate) fn new(parts: Parts, pools: super::tsan::Pools, spurious: u32) -> Self {
+        let Parts { stacks, heap, shadow, events } = parts;
         Self {
             stacks,
             threads: Vec::new(),
             heap,
-            shadow: Shadow::default(),
+            shadow,
             atoms: Atoms::new(pools),
             objects: Objects::default(),
-            events: Vec::new(),
+            events,
             finding: None,
             at_exit: Vec::new(),
+            moments: Vec::new(),
+            known: [None; MOST_THREADS * MOST_THREADS],
             clock: UnsafeCell::new(()),
             seen: Vec::new(),
             spurious_left: spurious,
@@ -172,11 +183,13 @@ impl World {
         }
         self.threads[me].get_or_insert_with(|| Thread {
             name: if me == 0 { "main".to_owned() } else { format!("thread {me}") },
+            title: None,
             calls: Vec::new(),
             waiting: None,
             events: 0,
             errno: Box::new(0),
             locals: BTreeMap::new(),
+            variables: BTreeMap::new(),
             pending: Vec::new(),
             spin: Spin::default(),
             exiting: false,
@@ -193,15 +206,31 @@ impl World {
         // Loom counts a thread's clock up at its operations; without this one, what follows a release would look as if it
         // had come before.
         self.clock.with(|_| ());
-        Rc::new(UnsafeCell::new(()))
+        let moment = Moment(self.moments.len() as u32);
+        self.moments.push(UnsafeCell::new(()));
+        moment
+    }
+
+    /// Whether a moment of another thread lies in the past of this one.
+    pub(crate) fn in_the_past(&mut self, me: Me, other: Me, moment: Moment) -> bool {
+        let slot = me * MOST_THREADS + other;
+        // What came before something in the past is in the past.
+        if self.known[slot].is_some_and(|known| moment <= known) {
+            return true;
+        }
+        let is = super::race::in_the_past(&self.moments[moment.0 as usize]);
+        if is {
+            self.known[slot] = Some(moment);
+        }
+        is
     }
 
     pub(crate) fn log(&mut self, thread: Me, pc: Pc, what: What) {
         self.events.push(Event { thread, pc, what });
     }
 
-    pub(crate) fn did(&mut self, thread: Me, pc: Pc, what: impl Into<String>) {
-        self.log(thread, pc, What::Did(what.into()));
+    pub(crate) fn did(&mut self, thread: Me, pc: Pc, what: impl Into<What>) {
+        self.log(thread, pc, what.into());
     }
 
     /// Ends the interleaving with a violation.
@@ -302,15 +331,8 @@ pub(crate) fn enter() -> Option<Me> {
 }
 
 /// Runs something that may block, with a note of what on, for the report of a deadlock.
-pub(crate) fn waiting<R>(me: Me, pc: Pc, kind: &str, address: usize, block: impl FnOnce() -> R) -> R {
-    with(|world| {
-        let on = if kind.ends_with("thread") {
-            format!("{kind} {address}")
-        } else {
-            format!("{kind} {}", world.name_address(address))
-        };
-        world.thread(me).waiting = Some(Wait { on, address, pc });
-    });
+pub(crate) fn waiting<R>(me: Me, pc: Pc, on: &'static str, address: usize, block: impl FnOnce() -> R) -> R {
+    with(|world| world.thread(me).waiting = Some(Wait { on, address, pc }));
     let result = block();
     with(|world| world.thread(me).waiting = None);
     result

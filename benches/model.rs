@@ -1,0 +1,189 @@
+//! What exploring C code costs: one protocol in C under `latecall::model`, and the same in Rust, written for loom by hand.
+//!
+//! Both have the same interleavings, which is asserted; the times are printed with their ratio, which should be at most 1.3.
+//! Rounds of the two alternate, and the fastest of each counts, as other work on the machine only ever adds time.
+//!
+//! `cargo bench --bench model [calls]`
+#![allow(clippy::disallowed_types, reason = "the twin is written for loom, with std's Arc and counters around it")]
+
+use latecall::model::{Options, explore, fail};
+use latecall_fixtures as _;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use loom::sync::{Condvar, Mutex};
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the callback uses.
+struct Payload {
+    freed: UnsafeCell<bool>,
+    calls: AtomicUsize,
+}
+
+impl Payload {
+    fn new() -> Self {
+        Self { freed: UnsafeCell::new(false), calls: AtomicUsize::new(0) }
+    }
+
+    fn call(&self) {
+        // SAFETY: loom fails the model when somebody writes meanwhile.
+        if self.freed.with(|freed| unsafe { *freed }) {
+            fail("late call");
+        }
+        // Relaxed: a count.
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn free(&self) {
+        // SAFETY: loom fails the model when somebody reads meanwhile.
+        self.freed.with_mut(|freed| unsafe { *freed = true });
+    }
+}
+
+mod c {
+    use super::{Payload, c_int, c_void};
+
+    unsafe extern "C-unwind" {
+        #[link_name = "model_tests_source_start"]
+        fn start(times: c_int, callback: extern "C-unwind" fn(*mut c_void), user_data: *mut c_void) -> *mut c_void;
+        #[link_name = "model_tests_source_remove"]
+        fn remove(source: *mut c_void);
+        #[link_name = "model_tests_source_end"]
+        fn end(source: *mut c_void);
+    }
+
+    extern "C-unwind" fn callback(user_data: *mut c_void) {
+        // SAFETY: the payload outlives the source: see `run`.
+        unsafe { &*user_data.cast::<Payload>() }.call();
+    }
+
+    pub(super) fn run(calls: c_int) {
+        let payload = Box::new(Payload::new());
+        let user_data = (&raw const *payload).cast_mut().cast();
+        // SAFETY: the payload lives until after `end`.
+        let source = unsafe { start(calls, callback, user_data) };
+        // SAFETY: `source` has started and not ended.
+        unsafe { remove(source) };
+        payload.free();
+        // SAFETY: as above, and it is used no more.
+        unsafe { end(source) };
+    }
+}
+
+mod rust {
+    use super::{Arc, AtomicU32, Condvar, Mutex, Ordering, Payload, UnsafeCell};
+
+    struct Data {
+        payload: Option<Arc<Payload>>,
+        running: u32,
+    }
+
+    /// As `struct source`: the lock guards the data and does not contain it, so that each access is checked, as in C.
+    struct Source {
+        lock: Mutex<()>,
+        idle: Condvar,
+        data: UnsafeCell<Data>,
+        stopped: AtomicU32,
+        times: u32,
+    }
+
+    impl Source {
+        fn call(&self) {
+            let locked = self.lock.lock().unwrap();
+            // SAFETY: the lock is held, and loom checks that this is enough.
+            let payload = self.data.with(|data| unsafe { (*data).payload.clone() });
+            if payload.is_some() {
+                // SAFETY: as above.
+                self.data.with_mut(|data| unsafe { (*data).running += 1 });
+            }
+            drop(locked);
+            let Some(payload) = payload else { return };
+            payload.call();
+            let locked = self.lock.lock().unwrap();
+            let left = self.data.with_mut(|data| {
+                // SAFETY: as above.
+                let data = unsafe { &mut *data };
+                data.running -= 1;
+                data.running
+            });
+            if left == 0 {
+                self.idle.notify_all();
+            }
+            drop(locked);
+        }
+
+        fn remove(&self) {
+            let mut locked = self.lock.lock().unwrap();
+            // SAFETY: as in `call`.
+            self.data.with_mut(|data| unsafe { (*data).payload = None });
+            // SAFETY: as in `call`.
+            while self.data.with(|data| unsafe { (*data).running }) > 0 {
+                locked = self.idle.wait(locked).unwrap();
+            }
+        }
+    }
+
+    pub(super) fn run(calls: u32) {
+        let payload = Arc::new(Payload::new());
+        let source = Arc::new(Source {
+            lock: Mutex::new(()),
+            idle: Condvar::new(),
+            data: UnsafeCell::new(Data { payload: Some(Arc::clone(&payload)), running: 0 }),
+            stopped: AtomicU32::new(0),
+            times: calls,
+        });
+        let theirs = Arc::clone(&source);
+        let thread = loom::thread::spawn(move || {
+            for _ in 0..theirs.times {
+                // Acquire: pairs with the release below.
+                if theirs.stopped.load(Ordering::Acquire) != 0 {
+                    break;
+                }
+                theirs.call();
+            }
+        });
+        source.remove();
+        payload.free();
+        // Release: pairs with the acquire above.
+        source.stopped.store(1, Ordering::Release);
+        thread.join().unwrap();
+    }
+}
+
+fn in_c(calls: u32) -> (u64, Duration) {
+    let began = Instant::now();
+    let exploration = explore("protocol in C", &Options::new(), move || c::run(calls as c_int));
+    exploration.assert_exhausted();
+    (exploration.interleavings, began.elapsed())
+}
+
+fn in_rust(calls: u32) -> (u64, Duration) {
+    let count = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = Arc::clone(&count);
+    let began = Instant::now();
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = None;
+    model.check(move || {
+        // Relaxed: a count, of one thread.
+        counted.fetch_add(1, Ordering::Relaxed);
+        rust::run(calls);
+    });
+    // Relaxed: as above.
+    (count.load(Ordering::Relaxed), began.elapsed())
+}
+
+fn main() {
+    let calls = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(6);
+    let (mut c, mut rust) = (in_c(calls), in_rust(calls));
+    assert_eq!(c.0, rust.0, "interleavings of the protocol in C, and in Rust");
+    for _ in 0..20 {
+        c.1 = c.1.min(in_c(calls).1);
+        rust.1 = rust.1.min(in_rust(calls).1);
+    }
+    let rate = |(interleavings, time): (u64, Duration)| interleavings as f64 / time.as_secs_f64();
+    println!("{calls} calls: {} interleavings in C and in Rust", c.0);
+    println!("C    {:>10.2?}  {:>9.0} interleavings/s", c.1, rate(c));
+    println!("Rust {:>10.2?}  {:>9.0} interleavings/s", rust.1, rate(rust));
+    println!("ratio {:.2} (goal: at most 1.3)", c.1.as_secs_f64() / rust.1.as_secs_f64());
+}

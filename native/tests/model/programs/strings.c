@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * The C library's functions on memory and strings: that they do what they say, and that they are seen to step beyond a
+ * block: one program for the model each.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CHECK(what)                                                                                                    \
+  if (!(what)) abort()
+
+void strings(void) {
+  char *a = strdup("abcabc"), *b = strndup("abcdef", 3), *room = malloc(32);
+  CHECK(strlen(a) == 6 && strnlen(a, 4) == 4 && strcmp(b, "abc") == 0 && strncmp(a, b, 3) == 0 && strcmp(a, b) > 0);
+  CHECK(strchr(a, 'b') == a + 1 && strrchr(a, 'b') == a + 4 && strchr(a, 'x') == NULL && strchrnul(a, 'x') == a + 6);
+  CHECK(memchr(a, 'c', 6) == a + 2 && memrchr(a, 'c', 6) == a + 5 && memcmp(a, a + 3, 3) == 0);
+  CHECK(strcpy(room, a) == room && strcat(room, b) == room && strcmp(room, "abcabcabc") == 0);
+  CHECK(strncat(room, "xyz", 1) == room && strcmp(room, "abcabcabcx") == 0);
+  CHECK(stpcpy(room, b) == room + 3 && mempcpy(room, "hello", 6) == room + 6 && strcmp(room, "hello") == 0);
+  CHECK(strncpy(room, "ab", 8) == room && room[7] == 0 && memmove(room + 1, room, 2) == room + 1 && room[2] == 'b');
+  CHECK(memset(room, 'z', 4) == room && room[3] == 'z');
+  bzero(room, 4);
+  CHECK(room[0] == 0);
+  char *rest = NULL;
+  CHECK(strtok_r(a, "b", &rest) == a && strcmp(strtok_r(NULL, "b", &rest), "ca") == 0);
+  CHECK(strcmp(strtok_r(NULL, "b", &rest), "c") == 0 && strtok_r(NULL, "b", &rest) == NULL);
+  free(a);
+  free(b);
+  free(room);
+}
+
+void blocks(void) {
+  char *block = calloc(2, 8);
+  for (int i = 0; i < 16; i++) CHECK(block[i] == 0);
+  memcpy(block, "0123456789abcdef", 16);
+  block = realloc(block, 32);
+  CHECK(memcmp(block, "0123456789abcdef", 16) == 0);
+  block = realloc(block, 4);
+  CHECK(memcmp(block, "0123", 4) == 0);
+  block = reallocarray(block, 2, 8);
+  CHECK(memcmp(block, "0123", 4) == 0);
+  CHECK(reallocarray(block, SIZE_MAX, 8) == NULL && calloc(SIZE_MAX, 8) == NULL);
+  free(block);
+  CHECK((block = realloc(NULL, 8)) != NULL);
+  free(block);
+  free(NULL);
+  void *aligned = aligned_alloc(64, 128);
+  CHECK((uintptr_t)aligned % 64 == 0);
+  free(aligned);
+  aligned = NULL;
+  CHECK(posix_memalign(&aligned, 256, 10) == 0 && (uintptr_t)aligned % 256 == 0);
+  free(aligned);
+  CHECK(posix_memalign(&aligned, 3, 10) == EINVAL);
+}
+
+static char *four(void) { return malloc(4); }
+
+void overflow_strcpy(void) { strcpy(four(), "four"); }
+void overflow_strncpy(void) { strncpy(four(), "f", 5); }
+void overflow_stpcpy(void) { stpcpy(four(), "four"); }
+void overflow_memmove(void) { memmove(four(), "01234", 5); }
+void overflow_strlen(void) {
+  char *block = four();
+  memset(block, 'x', 4);
+  if (strlen(block) == 4) abort();
+}
+void overflow_memcmp(void) {
+  if (memcmp(four(), "01234567", 8) == 0) abort();
+}
+void overflow_strcat(void) {
+  char *block = four();
+  strcpy(block, "ab");
+  strcat(block, "cd");
+}
+void overflow_strncat(void) {
+  char *block = four();
+  strcpy(block, "ab");
+  strncat(block, "cde", 2);
+}
+void overflow_after_realloc(void) {
+  char *block = realloc(four(), 2);
+  block[2] = 'x';
+}
+void use_after_realloc(void) {
+  char *old = four(), *block = realloc(old, 64);
+  old[0] = 'x';
+  free(block);
+}
+void overflow_aligned(void) {
+  char *block = aligned_alloc(32, 32);
+  memset(block, 'x', 33);
+}

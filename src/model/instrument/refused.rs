@@ -1,0 +1,83 @@
+//! Why C code cannot be put under the model, and what to do about it.
+
+use super::symbols::reason;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Names, each with the objects (or functions) that have it.
+pub type Uses = BTreeMap<String, BTreeSet<String>>;
+
+/// Why C code cannot be put under the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Symbols that the model does not know, each with the objects that use it.
+    Unmodelled(Uses),
+    /// Thread-local variables, each with its object: all threads of a model share one thread of the machine.
+    ThreadLocal(Uses),
+    /// Objects with code that was not compiled with `-fsanitize=thread`: the model would see nothing of it.
+    NotInstrumented(BTreeSet<String>),
+    /// Instructions that only assembly in the source can have made, and that do to memory, to time or to the kernel what the
+    /// model would not see; each with the functions that have it.
+    Assembly(Uses),
+    /// There was nothing to instrument.
+    Nothing,
+    /// A tool could not be run, or failed.
+    Tool(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unmodelled(symbols) => {
+                write!(f, "the model does not know these functions:")?;
+                for (symbol, objects) in symbols {
+                    write!(f, "\n  `{symbol}` in {}: {}", list(objects), reason(symbol))?;
+                }
+                write!(
+                    f,
+                    "\nGive the code another way for the model (a flag that leaves the part out, or a function of the \
+                     same name in a file of your own), or let it call a harmless one with Instrument::allow"
+                )
+            }
+            Self::ThreadLocal(symbols) => {
+                write!(f, "thread-local variables cannot be modelled as this compiler makes them:")?;
+                uses(f, symbols)?;
+                write!(
+                    f,
+                    "\nCompile with clang (Instrument::compiler): it can turn them into calls, which are modelled; \
+                     pthread keys work with every compiler. An object that exists already needs -femulated-tls"
+                )
+            }
+            Self::NotInstrumented(objects) => {
+                write!(
+                    f,
+                    "compiled without -fsanitize=thread, so the model would not see what it does to memory: {} (compile \
+                     it with instrument::COMPILER_FLAGS, or pass its sources to Instrument::file)",
+                    list(objects)
+                )
+            }
+            Self::Assembly(instructions) => {
+                write!(f, "assembly in the source does what the model would not see:")?;
+                uses(f, instructions)?;
+                write!(
+                    f,
+                    "\nMost libraries have a flag that takes C11 atomics or the compiler's built-in ones instead, and \
+                     the C library instead of system calls"
+                )
+            }
+            Self::Nothing => f.write_str("there is no file and no object to instrument (Instrument::file, ::object)"),
+            Self::Tool(message) => f.write_str(message),
+        }
+    }
+}
+
+fn uses(f: &mut fmt::Formatter<'_>, uses: &Uses) -> fmt::Result {
+    uses.iter().try_for_each(|(name, places)| write!(f, "\n  `{name}` in {}", list(places)))
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,217 @@
+//! Which functions C code may call: those of the model, and those that may stay what they are; and why others may not.
+
+/// Functions that may stay what they are: they neither block nor keep anything between interleavings. The model does not
+/// watch the memory that they touch.
+#[rustfmt::skip]
+pub const ALLOWED: &[&str] = &[
+    "_GLOBAL_OFFSET_TABLE_", "_Unwind_Resume", "__gcc_personality_v0", "__stack_chk_fail", "__ctype_b_loc",
+    "__ctype_tolower_loc", "__ctype_toupper_loc", "abs", "labs", "llabs", "isalnum", "isalpha", "isdigit", "islower",
+    "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper", "snprintf", "vsnprintf", "sprintf",
+    "printf", "fprintf", "puts", "putchar", "fputs", "fputc", "fwrite", "fflush", "stdout", "stderr", "strtol",
+    "strtoul", "strtoll", "strtoull", "__isoc99_sscanf", "sscanf", "atoi", "atol", "qsort", "bsearch", "div", "ldiv",
+    "strerror", "strpbrk", "strspn", "strcspn", "strstr", "strcasecmp", "strncasecmp", "floor", "ceil", "sqrt", "pow",
+    "fmod", "log", "exp", "getenv", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy",
+    "pthread_attr_setdetachstate", "pthread_attr_setstacksize", "pthread_attr_getstacksize", "imaxabs", "ffs", "ffsl",
+    "ffsll", "isblank", "iscntrl", "isgraph", "fputc_unlocked", "putc", "putc_unlocked", "fwrite_unlocked", "vprintf",
+    "vfprintf", "perror", "asctime_r", "ctime_r", "localtime_r", "gmtime_r", "strftime", "mktime", "difftime",
+    "strtod", "strtof", "strtold", "atof", "atoll", "strtoumax", "strtoimax", "strsep", "strerror_r",
+    "__xpg_strerror_r", "lldiv", "fabs", "round", "trunc", "log2", "log10", "exp2", "cbrt", "sin", "cos", "tan",
+    "atan2", "hypot", "isatty", "fileno", "sysconf", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
+    "swab", "memccpy", "ntohl", "ntohs", "htonl", "htons", "inet_pton", "inet_ntop", "pthread_attr_getdetachstate",
+    "pthread_attr_setguardsize", "pthread_attr_getguardsize", "pthread_attr_setscope", "pthread_attr_setinheritsched",
+    "pthread_attr_setschedpolicy", "pthread_attr_setschedparam", "sched_get_priority_min", "sched_get_priority_max",
+    "__gxx_personality_v0", "__cxa_begin_catch", "__cxa_end_catch", "__cxa_rethrow", "__cxa_throw",
+    "__cxa_allocate_exception", "__cxa_free_exception", "__cxa_pure_virtual", "_ZSt9terminatev", "_ZSt20__throw_system_errori", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
+    "_ZSt28__throw_bad_array_new_lengthv", "_ZSt25__throw_bad_function_callv", "_ZSt24__throw_out_of_range_fmtPKcz",
+    "_ZSt19__throw_logic_errorPKc",
+    "_ZTVN10__cxxabiv117__class_type_infoE", "_ZTVN10__cxxabiv120__si_class_type_infoE",
+    "_ZTVN10__cxxabiv121__vmi_class_type_infoE", "__dso_handle",
+];
+
+/// Functions of the C library that the model provides; the entry point of `x` is
+/// [`ENTRY_PREFIX`](super::ENTRY_PREFIX)`x`. What the compiler calls is provided too: [`instrumentation`].
+#[rustfmt::skip]
+pub const MODELLED: &[&str] = &[
+    "malloc", "calloc", "realloc", "free", "aligned_alloc", "memalign", "posix_memalign", "memcpy", "memmove",
+    "memset", "memcmp", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strchr", "strrchr", "strcpy", "strncpy",
+    "strcat", "strdup", "strndup", "pthread_mutex_init", "pthread_mutex_destroy", "pthread_mutex_lock",
+    "pthread_mutex_trylock", "pthread_mutex_timedlock", "pthread_mutex_clocklock", "pthread_mutex_unlock",
+    "pthread_mutexattr_init", "pthread_mutexattr_destroy", "pthread_mutexattr_settype", "pthread_mutexattr_gettype",
+    "pthread_cond_init", "pthread_cond_destroy", "pthread_cond_wait", "pthread_cond_timedwait",
+    "pthread_cond_clockwait", "pthread_cond_signal", "pthread_cond_broadcast", "pthread_condattr_init",
+    "pthread_condattr_destroy", "pthread_condattr_setclock", "pthread_rwlock_init", "pthread_rwlock_destroy",
+    "pthread_rwlock_rdlock", "pthread_rwlock_wrlock", "pthread_rwlock_tryrdlock", "pthread_rwlock_trywrlock",
+    "pthread_rwlock_timedrdlock", "pthread_rwlock_timedwrlock", "pthread_rwlock_unlock", "pthread_spin_init",
+    "pthread_spin_destroy", "pthread_spin_lock", "pthread_spin_trylock", "pthread_spin_unlock",
+    "pthread_barrier_init", "pthread_barrier_destroy", "pthread_barrier_wait", "pthread_once", "sem_init",
+    "sem_destroy", "sem_wait", "sem_trywait", "sem_timedwait", "sem_post", "sem_getvalue", "pthread_create",
+    "pthread_join", "pthread_detach", "pthread_exit", "pthread_self", "pthread_equal", "pthread_key_create",
+    "pthread_key_delete", "pthread_setspecific", "pthread_getspecific", "sched_yield", "pthread_yield", "sleep",
+    "usleep", "nanosleep", "clock_nanosleep", "clock_gettime", "gettimeofday", "timespec_get", "time",
+    "__errno_location", "atexit", "abort", "__assert_fail", "mtx_init", "mtx_lock", "mtx_trylock", "mtx_timedlock",
+    "mtx_unlock", "mtx_destroy", "cnd_init", "cnd_destroy", "cnd_wait", "cnd_timedwait", "cnd_signal",
+    "cnd_broadcast", "thrd_create", "thrd_join", "thrd_detach", "thrd_exit", "thrd_current", "thrd_equal",
+    "thrd_yield", "thrd_sleep", "call_once", "tss_create", "tss_delete", "tss_get", "tss_set", "memrchr", "strncat",
+    "stpcpy", "strtok_r", "reallocarray", "mempcpy", "strchrnul", "bzero",
+    "pthread_mutexattr_setpshared", "pthread_mutexattr_setprotocol", "pthread_condattr_setpshared",
+    "pthread_condattr_getclock", "pthread_rwlockattr_init", "pthread_rwlockattr_destroy",
+    "pthread_rwlockattr_setpshared", "pthread_rwlockattr_setkind_np", "pthread_rwlock_clockrdlock",
+    "pthread_rwlock_clockwrlock", "sem_clockwait", "pthread_setname_np", "pthread_getname_np",
+    "pthread_setschedparam", "pthread_setaffinity_np",
+    "clock_getres", "__cxa_atexit", "__cxa_guard_acquire", "__cxa_guard_release",
+    "__cxa_guard_abort", "_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZnwmRKSt9nothrow_t",
+    "_ZnamRKSt9nothrow_t", "__emutls_get_address",
+];
+
+/// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
+/// neither modelled nor allowed, is refused too.
+#[rustfmt::skip]
+const REASONS: &[(&str, &[&str])] = &[
+    (
+        "waits for a file descriptor, or does to one what cannot be taken back before the next interleaving",
+        &[
+            "poll", "ppoll", "__poll_chk", "select", "pselect", "epoll_*", "read", "__read_chk", "write", "readv",
+            "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect", "listen", "bind",
+            "socket*", "pipe", "pipe2", "eventfd*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open",
+            "open64", "openat*", "close", "fcntl*", "ioctl", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock",
+            "lockf*", "io_*", "uring_*", "aio_*", "shutdown", "getaddrinfo", "gethostbyname*",
+        ],
+    ),
+    (
+        "reads or writes a file, which is not put back before the next interleaving",
+        &[
+            "fopen*", "freopen*", "fdopen", "fclose", "fread", "fgets", "fgetc", "getc", "getchar", "gets", "getline",
+            "getdelim", "fscanf", "scanf", "__isoc99_fscanf", "__isoc99_scanf", "fseek*", "ftell*", "rewind", "tmpfile*",
+            "mkstemp*", "unlink", "remove", "rename", "mkdir", "rmdir", "opendir", "readdir*", "closedir", "stat*",
+            "fstat*", "lstat*", "access", "syslog", "openlog", "stdin", "flockfile", "funlockfile",
+        ],
+    ),
+    (
+        "starts or waits for a process: a model has one",
+        &[
+            "fork", "vfork", "_Fork", "clone", "wait", "wait3", "wait4", "waitpid", "waitid", "system", "popen", "pclose",
+            "posix_spawn*", "exec*", "daemon", "pthread_atfork", "__register_atfork",
+        ],
+    ),
+    (
+        "sends, blocks, handles or waits for signals: a model has none",
+        &[
+            "signal", "sigaction", "__sysv_signal", "bsd_signal", "sigset", "sigprocmask", "pthread_sigmask", "sigwait*",
+            "sigsuspend", "sigpending", "sigtimedwait", "sigaltstack", "siginterrupt", "raise", "kill", "killpg",
+            "pthread_kill", "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_*",
+        ],
+    ),
+    (
+        "jumps between stack frames or stacks, behind the back of who follows function calls",
+        &[
+            "setjmp", "_setjmp", "__sigsetjmp", "sigsetjmp", "longjmp", "_longjmp", "siglongjmp", "__longjmp_chk",
+            "getcontext", "setcontext", "makecontext", "swapcontext",
+        ],
+    ),
+    (
+        "loads code while it runs, which is not instrumented",
+        &["dlopen", "dlmopen", "dlsym", "dlvsym", "dlclose", "dladdr*", "dlerror", "dl_iterate_phdr"],
+    ),
+    (
+        "makes a system call itself (a futex, for one), which blocks all threads of the model",
+        &["syscall", "futex*", "__futex*", "membarrier", "sched_setaffinity", "sched_setscheduler", "eventfd_read"],
+    ),
+    (
+        "cancels threads, which is not modelled",
+        &["pthread_cancel", "pthread_testcancel", "pthread_setcancel*", "__pthread_register_cancel", "__pthread_unwind_next",
+          "__pthread_unregister_cancel", "_pthread_cleanup_*", "__pthread_cleanup_*", "pthread_tryjoin_np",
+          "pthread_timedjoin_np", "pthread_clockjoin_np"],
+    ),
+    (
+        "is for locks that outlive their owner or belong to several processes, which are not modelled",
+        &[
+            "pthread_mutex_consistent*", "pthread_mutexattr_setrobust*", "pthread_mutexattr_getrobust*",
+            "pthread_mutex_setprioceiling", "sem_open", "sem_close", "sem_unlink", "shm_*", "mq_*", "semget", "semop",
+            "semctl", "shmget", "shmat", "shmdt", "msgget", "msgsnd", "msgrcv",
+        ],
+    ),
+    (
+        "maps memory, of which the model would not know whose it is",
+        &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "mlock*", "brk", "sbrk", "malloc_usable_size",
+          "mallopt", "valloc", "pvalloc", "reallocf"],
+    ),
+    (
+        "ends the process, and the search with it",
+        &["exit", "_exit", "_Exit", "quick_exit", "at_quick_exit", "on_exit", "err", "errx", "verr*"],
+    ),
+    (
+        "keeps state that is not put back before the next interleaving, so that no two would be alike",
+        &["rand*", "srand*", "random*", "*rand48", "getrandom", "getentropy", "arc4random*", "strtok", "setenv", "putenv",
+          "unsetenv", "setlocale", "localtime", "gmtime", "ctime", "asctime", "setvbuf", "setbuf", "clock", "times",
+          "getrusage", "umask", "chdir"],
+    ),
+    (
+        "is an atomic operation in the compiler's own library, which does it behind the model's back (16 bytes and odd \
+         sizes; use 8 bytes or fewer)",
+        &["__atomic_*", "__sync_*"],
+    ),
+    (
+        "is C++'s library, which was compiled without instrumentation (pthreads, std::atomic, std::mutex and templates \
+         are modelled; std::thread and std::condition_variable are not)",
+        &["_ZNSt*", "_ZNKSt*", "_ZSt*", "_ZTVNSt*", "_ZTVSt*", "_ZTISt*"],
+    ),
+];
+
+/// Why a function is refused.
+pub(super) fn reason(symbol: &str) -> &'static str {
+    let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => symbol.ends_with(end),
+        (_, Some(beginning)) => symbol.starts_with(beginning),
+        _ => symbol == pattern,
+    };
+    let group = REASONS.iter().find(|(_, names)| names.iter().any(|&name| fits(name)));
+    group
+        .map_or("it may block, or have effects that cannot be taken back before the next interleaving", |group| group.0)
+}
+
+/// What the compiler calls under `-fsanitize=thread`, gcc's calls and clang's.
+#[must_use]
+pub fn instrumentation() -> Vec<String> {
+    let mut names: Vec<String> = [
+        "init",
+        "func_entry",
+        "func_exit",
+        "vptr_read",
+        "vptr_update",
+        "read_range",
+        "write_range",
+        "memcpy",
+        "memmove",
+        "memset",
+        "atomic_thread_fence",
+        "atomic_signal_fence",
+    ]
+    .map(|name| format!("__tsan_{name}"))
+    .to_vec();
+    for bytes in [1, 2, 4, 8, 16] {
+        for access in ["read", "write", "read_write"] {
+            names.push(format!("__tsan_{access}{bytes}"));
+            names.push(format!("__tsan_unaligned_{access}{bytes}"));
+        }
+        for access in ["read", "write"] {
+            names.push(format!("__tsan_volatile_{access}{bytes}"));
+            names.push(format!("__tsan_unaligned_volatile_{access}{bytes}"));
+        }
+        let operations = [
+            "load",
+            "store",
+            "exchange",
+            "fetch_add",
+            "fetch_sub",
+            "fetch_and",
+            "fetch_or",
+            "fetch_xor",
+            "fetch_nand",
+            "compare_exchange_strong",
+            "compare_exchange_weak",
+            "compare_exchange_val",
+        ];
+        names.extend(operations.map(|operation| format!("__tsan_atomic{}_{operation}", bytes * 8)));
+    }
+    names
+}

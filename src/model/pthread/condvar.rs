@@ -1,0 +1,170 @@
+//! Condition variables.
+//!
+//! Who waits parks; who signals takes the first that waits off the list, and unparks it. A wait with a limit does not park:
+//! it gives up whenever the schedule lets it run before it was woken.
+
+use super::mutex::{
+    acquire, attributes_destroy, attributes_ignored, attributes_init, attributes_private, lock_at, release,
+};
+use super::time::{limit, limited};
+use super::{Call, destroyed, write};
+use crate::model::entry::entry_points;
+use crate::model::event::What;
+use crate::model::finding::Kind;
+use crate::model::race::Access;
+use crate::model::world::{Me, Pc, World, waiting, with};
+use crate::sync::loom_side::{Condvar, thread};
+use std::collections::VecDeque;
+use std::ffi::c_int;
+use std::rc::Rc;
+
+#[derive(Clone)]
+struct Waiter {
+    me: Me,
+    /// Present unless it only waits for its time to be over.
+    thread: Option<thread::Thread>,
+}
+
+pub(super) struct Condition {
+    /// Operations on it are branches of the search.
+    branch: Rc<Condvar>,
+    waiters: VecDeque<Waiter>,
+}
+
+fn condition_at(world: &mut World, address: usize) -> &mut Condition {
+    let fresh = || Condition { branch: Rc::new(Condvar::new()), waiters: VecDeque::new() };
+    world.objects.conditions.entry(address).or_insert_with(fresh)
+}
+
+/// Every operation on a condition variable depends on every other.
+fn branch(address: usize) {
+    let branch = with(|world| condition_at(world, address).branch.clone());
+    branch.notify_all();
+}
+
+pub(super) extern "C-unwind" fn cond_init(address: usize, _: usize, pc: Pc) -> c_int {
+    let Some(call) = Call::begin(address, "pthread_cond_init", pc) else { return 0 };
+    call.rewrite("makes condition");
+    with(|world| {
+        world.objects.destroyed.remove(&address);
+        world.objects.conditions.remove(&address);
+        condition_at(world, address);
+    });
+    0
+}
+
+pub(super) extern "C-unwind" fn cond_destroy(address: usize, pc: Pc) -> c_int {
+    let Some(call) = Call::begin(address, "pthread_cond_destroy", pc) else { return 0 };
+    if with(|world| !condition_at(world, address).waiters.is_empty()) {
+        call.convict(Kind::Misuse, "a condition variable is destroyed while threads wait on it");
+    }
+    destroyed(&call, "destroys condition")
+}
+
+fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
+    let (me, pc, address) = (call.me, call.pc, call.address);
+    if with(|world| lock_at(world, mutex).owner) != Some(me) {
+        call.convict(Kind::Misuse, "a wait on a condition variable with a mutex that this thread has not locked");
+    }
+    branch(address);
+    call.end("waits on");
+    let thread = (!timed).then(thread::current);
+    with(|world| {
+        world.objects.woken.remove(&me);
+        condition_at(world, address).waiters.push_back(Waiter { me, thread });
+        let since = world.moment(me);
+        world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
+    });
+    // From here to where it parks no other thread runs.
+    let depth = release(mutex);
+    let woken = |world: &mut World| world.objects.woken.contains(&me);
+    if timed {
+        limit(me);
+    } else {
+        waiting(me, pc, "condition", address, || {
+            while !with(woken) {
+                thread::park();
+            }
+        });
+    }
+    acquire(me, pc, mutex);
+    with(|world| lock_at(world, mutex).depth = depth);
+    if timed {
+        branch(address);
+    }
+    let answer = with(|world| {
+        let since = world.moment(me);
+        world.touch(me, pc, address, 4, Access::AtomicRead, since);
+        world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
+        if woken(world) {
+            world.log(me, pc, What::On("is woken on", address));
+            0
+        } else {
+            condition_at(world, address).waiters.retain(|waiter| waiter.me != me);
+            world.log(me, pc, What::On("gives up waiting on", address));
+            libc::ETIMEDOUT
+        }
+    });
+    if timed {
+        limited(me, answer == 0);
+    }
+    answer
+}
+
+pub(super) extern "C-unwind" fn cond_wait(address: usize, mutex: usize, pc: Pc) -> c_int {
+    Call::begin(address, "pthread_cond_wait", pc).map_or(0, |call| wait(&call, mutex, false))
+}
+
+pub(super) extern "C-unwind" fn cond_timedwait(address: usize, mutex: usize, _: usize, pc: Pc) -> c_int {
+    Call::begin(address, "pthread_cond_timedwait", pc).map_or(0, |call| wait(&call, mutex, true))
+}
+
+extern "C-unwind" fn cond_clockwait(address: usize, mutex: usize, _: c_int, limit: usize, pc: Pc) -> c_int {
+    cond_timedwait(address, mutex, limit, pc)
+}
+
+fn wake(call: &Call, most: usize, did: &'static str) -> c_int {
+    branch(call.address);
+    call.end(did);
+    let woken: Vec<Waiter> = with(|world| {
+        let waiters = &mut condition_at(world, call.address).waiters;
+        let count = most.min(waiters.len());
+        let woken: Vec<Waiter> = waiters.drain(..count).collect();
+        world.objects.woken.extend(woken.iter().map(|waiter| waiter.me));
+        woken
+    });
+    for waiter in woken {
+        if let Some(thread) = waiter.thread {
+            thread.unpark();
+        }
+    }
+    0
+}
+
+pub(super) extern "C-unwind" fn cond_signal(address: usize, pc: Pc) -> c_int {
+    Call::begin(address, "pthread_cond_signal", pc).map_or(0, |call| wake(&call, 1, "signals"))
+}
+
+pub(super) extern "C-unwind" fn cond_broadcast(address: usize, pc: Pc) -> c_int {
+    Call::begin(address, "pthread_cond_broadcast", pc).map_or(0, |call| wake(&call, usize::MAX, "broadcasts"))
+}
+
+extern "C-unwind" fn attributes_get_clock(_: usize, out: usize, _: Pc) -> c_int {
+    write(out, libc::CLOCK_REALTIME);
+    0
+}
+
+entry_points! {
+    pthread_cond_init(2) => cond_init;
+    pthread_cond_destroy(1) => cond_destroy;
+    pthread_cond_wait(2) => cond_wait;
+    pthread_cond_timedwait(3) => cond_timedwait;
+    pthread_cond_clockwait(4) => cond_clockwait;
+    pthread_cond_signal(1) => cond_signal;
+    pthread_cond_broadcast(1) => cond_broadcast;
+    pthread_condattr_init(1) => attributes_init;
+    pthread_condattr_destroy(1) => attributes_destroy;
+    pthread_condattr_setclock(2) => attributes_ignored;
+    pthread_condattr_getclock(2) => attributes_get_clock;
+    pthread_condattr_setpshared(2) => attributes_private;
+}

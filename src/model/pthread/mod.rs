@@ -1,0 +1,180 @@
+//! pthreads, POSIX semaphores and C11's `threads.h`, over loom.
+//!
+//! How the parts fit: `mutex` is a loom mutex, `condvar` parks and unparks, and everything else that blocks (`rwlock`, `spin`,
+//! `barrier`, `semaphore`, `once`) is a `monitor`. `threads` are loom's; `keys`, `time` and `process` block nobody. `c11` is all
+//! of this by other names. Here is what they share: the objects of an interleaving by address, and what each call on one
+//! begins and ends with.
+
+mod barrier;
+mod c11;
+mod condvar;
+mod keys;
+mod monitor;
+mod mutex;
+mod once;
+mod process;
+mod rwlock;
+mod semaphore;
+mod spin;
+mod threads;
+mod time;
+
+pub(crate) use process::run_at_exit;
+pub(crate) use threads::end_of_thread;
+
+use super::event::What;
+use super::finding::Kind;
+use super::race::Access;
+use super::world::{Me, Moment, Pc, enter, with};
+use crate::sync::loom_side::thread;
+use condvar::Condition;
+use monitor::{Monitor, State};
+use mutex::Lock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::c_int;
+
+/// The objects of an interleaving, by address.
+#[derive(Default)]
+pub(crate) struct Objects {
+    locks: BTreeMap<usize, Lock>,
+    conditions: BTreeMap<usize, Condition>,
+    monitors: BTreeMap<usize, Monitor>,
+    destroyed: BTreeSet<usize>,
+    woken: BTreeSet<Me>,
+    handles: BTreeMap<Me, thread::JoinHandle<()>>,
+    gone: BTreeSet<Me>,
+    results: BTreeMap<Me, usize>,
+    /// Destructors of thread-specific data, by key.
+    keys: BTreeMap<u32, Option<usize>>,
+    keys_made: u32,
+    threads: usize,
+    /// Attempts to lock a mutex are modelled; set when one is met.
+    pub(crate) tries: bool,
+    ticks: i64,
+    /// Threads whose last wait with a limit gave up.
+    gave_up: BTreeSet<Me>,
+}
+
+impl Objects {
+    /// The memory is something else now.
+    pub(crate) fn forget(&mut self, address: usize, size: usize) {
+        let range = address..address + size;
+        self.locks.retain(|at, _| !range.contains(at));
+        self.conditions.retain(|at, _| !range.contains(at));
+        self.monitors.retain(|at, _| !range.contains(at));
+        self.destroyed.retain(|at| !range.contains(at));
+    }
+
+    /// Who holds the mutex or lock at an address.
+    pub(crate) fn holder(&self, address: usize) -> Option<Me> {
+        let lock = self.locks.get(&address).and_then(|lock| lock.owner);
+        lock.or_else(|| match self.monitors.get(&address).map(|monitor| &monitor.state) {
+            Some(State::Shared { writer, readers }) => writer.or_else(|| readers.first().copied()),
+            Some(State::Spin { owner }) => *owner,
+            _ => None,
+        })
+    }
+}
+
+fn pointer<T>(address: usize) -> *mut T {
+    std::ptr::with_exposed_provenance_mut(address)
+}
+
+fn read_int(address: usize) -> c_int {
+    // SAFETY: C passes the address of an object that is at least this large; it has been checked.
+    unsafe { pointer::<c_int>(address).read() }
+}
+
+fn write<T>(address: usize, value: T) {
+    // SAFETY: C passes a place for the answer.
+    unsafe { pointer::<T>(address).write(value) };
+}
+
+/// A C call on an object: its thread, and that the object is there.
+struct Call {
+    me: Me,
+    pc: Pc,
+    address: usize,
+    since: Moment,
+}
+
+impl Call {
+    fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
+        let me = enter()?;
+        let since = with(|world| {
+            world.thread(me).spin.count = 0;
+            let since = world.moment(me);
+            world.check_memory(me, pc, address, 4, what);
+            if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
+                let name = world.name_address(address);
+                world.convict(me, pc, Kind::Misuse, format!("{what} of {name}, which was destroyed"));
+            }
+            since
+        });
+        Some(Self { me, pc, address, since })
+    }
+
+    /// The operation has happened; others may have run.
+    fn end(&self, did: &'static str) {
+        with(|world| {
+            world.touch(self.me, self.pc, self.address, 4, Access::AtomicRead, self.since);
+            world.log(self.me, self.pc, What::On(did, self.address));
+        });
+    }
+
+    fn convict(&self, kind: Kind, message: &str) -> ! {
+        with(|world| {
+            let name = world.name_address(self.address);
+            world.convict(self.me, self.pc, kind, format!("{message} ({name})"))
+        })
+    }
+
+    /// Makes or unmakes the object: like a plain store to it.
+    fn rewrite(&self, did: &'static str) {
+        with(|world| {
+            world.touch(self.me, self.pc, self.address, 4, Access::Write, self.since);
+            world.log(self.me, self.pc, What::On(did, self.address));
+        });
+    }
+}
+
+fn destroyed(call: &Call, did: &'static str) -> c_int {
+    call.rewrite(did);
+    with(|world| {
+        world.objects.forget(call.address, 1);
+        world.objects.destroyed.insert(call.address);
+    });
+    0
+}
+
+fn call_void(function: usize) {
+    // SAFETY: C passed it as a function of this type.
+    let function = unsafe { std::mem::transmute::<usize, extern "C-unwind" fn()>(function) };
+    function();
+}
+
+fn call_with(function: usize, argument: usize) -> usize {
+    // SAFETY: C passed it as a function of one pointer; those that answer nothing leave garbage, which nobody reads.
+    let function = unsafe { std::mem::transmute::<usize, extern "C-unwind" fn(usize) -> usize>(function) };
+    function(argument)
+}
+
+/// What instrumented code may call, for comparing with what it is redirected to.
+#[cfg(test)]
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let all = [
+        barrier::NAMES,
+        c11::NAMES,
+        condvar::NAMES,
+        keys::NAMES,
+        mutex::NAMES,
+        once::NAMES,
+        process::NAMES,
+        rwlock::NAMES,
+        semaphore::NAMES,
+        spin::NAMES,
+        threads::NAMES,
+        time::NAMES,
+    ];
+    all.into_iter().flatten().copied()
+}

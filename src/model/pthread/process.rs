@@ -1,0 +1,68 @@
+//! The process: its end, and what a thread calls `errno`.
+
+use super::{call_with, pointer};
+use crate::model::entry::entry_points;
+use crate::model::finding::Kind;
+use crate::model::world::{Pc, enter, with};
+use std::ffi::{c_char, c_int, c_uint};
+
+extern "C-unwind" fn errno(_: Pc) -> usize {
+    match enter() {
+        Some(me) => with(|world| (&raw mut *world.thread(me).errno).expose_provenance()),
+        // SAFETY: it only answers an address.
+        None => unsafe { libc::__errno_location() }.expose_provenance(),
+    }
+}
+
+extern "C-unwind" fn at_exit(function: usize, pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| {
+            world.at_exit.push((function, 0));
+            world.did(me, pc, "registers a function for exit");
+        });
+    }
+    0
+}
+
+/// C++ destroys its statics in this way.
+extern "C-unwind" fn cxx_at_exit(function: usize, argument: usize, _: usize, pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| {
+            world.at_exit.push((function, argument));
+            world.did(me, pc, "registers a destructor for exit");
+        });
+    }
+    0
+}
+
+/// The process exits, as far as C's handlers are concerned: the closure of the search has returned.
+pub(crate) fn run_at_exit() {
+    while let Some((function, argument)) = with(|world| world.at_exit.pop()) {
+        // A function without parameters does not look at the argument.
+        call_with(function, argument);
+    }
+    // Those functions may have used thread-local variables once more.
+    crate::model::memory::end_locals(0);
+}
+
+extern "C-unwind" fn abort(pc: Pc) {
+    if let Some(me) = enter() {
+        with(|world| world.convict(me, pc, Kind::Aborted, "abort was called".to_owned()));
+    }
+}
+
+extern "C-unwind" fn assert_fail(expression: usize, _: usize, _: c_uint, _: usize, pc: Pc) {
+    if let Some(me) = enter() {
+        // SAFETY: the compiler passes the text of the assertion.
+        let text = unsafe { std::ffi::CStr::from_ptr(pointer::<c_char>(expression)) }.to_string_lossy().into_owned();
+        with(|world| world.convict(me, pc, Kind::Aborted, format!("assertion failed: {text}")));
+    }
+}
+
+entry_points! {
+    __errno_location(0) => errno;
+    atexit(1) => at_exit;
+    __cxa_atexit(3) => cxx_at_exit;
+    abort(0) => abort;
+    __assert_fail(4) => assert_fail;
+}

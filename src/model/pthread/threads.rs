@@ -1,0 +1,228 @@
+//! Threads: their creation, their end, and who waits for it.
+
+use super::{call_with, pointer, write};
+use crate::model::entry::entry_points;
+use crate::model::finding::{Bound, Kind};
+use crate::model::memory::accessed;
+use crate::model::race::Access;
+use crate::model::stack::on_stack;
+use crate::model::world::{Leave, MOST_THREADS, Me, Pc, World, enter, leave, throw, waiting, with};
+use crate::sync::loom_side::thread;
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// What C calls a thread: never 0.
+fn name_of(me: Me) -> usize {
+    me + 1
+}
+
+fn run_thread(me: Me, start: usize, argument: usize, answers_int: bool) {
+    with(|world| {
+        world.thread(me);
+    });
+    on_stack(me, || {
+        let result = catch_unwind(AssertUnwindSafe(|| call_with(start, argument)));
+        let value = match result {
+            Ok(value) if answers_int => value as u32 as usize,
+            Ok(value) => value,
+            Err(payload) if matches!(payload.downcast_ref(), Some(Leave::ThreadExit)) => {
+                with(|world| world.thread(me).exiting = false);
+                with(|world| world.objects.results.get(&me).copied().unwrap_or_default())
+            }
+            Err(payload) => crate::model::search::escaped(&*payload),
+        };
+        with(|world| world.objects.results.insert(me, value));
+        end_of_thread(me);
+    });
+}
+
+/// Thread-specific data dies, in as many rounds as glibc makes.
+pub(crate) fn end_of_thread(me: Me) {
+    for _ in 0..4 {
+        let data: Vec<(u32, usize)> = with(|world| std::mem::take(&mut world.thread(me).locals).into_iter().collect());
+        let mut any = false;
+        for (key, value) in data {
+            let destructor = with(|world| world.objects.keys.get(&key).copied().flatten());
+            if let (Some(destructor), true) = (destructor, value != 0) {
+                any = true;
+                call_with(destructor, value);
+            }
+        }
+        if !any {
+            break;
+        }
+    }
+    crate::model::memory::end_locals(me);
+    if enter().is_some() {
+        with(|world| world.did(me, 0, "ends"));
+    }
+}
+
+pub(super) fn create(out: usize, start: usize, argument: usize, detached: bool, answers_int: bool, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return libc::EAGAIN };
+    with(|world| {
+        world.objects.threads += 1;
+        if world.objects.threads >= MOST_THREADS {
+            leave(world, Leave::Limited(Bound::Threads(MOST_THREADS)));
+        }
+    });
+    // Loom runs it at the creator's next branch at the earliest.
+    let number = Rc::new(std::cell::Cell::new(0));
+    let told = number.clone();
+    let handle = thread::spawn(move || run_thread(told.get(), start, argument, answers_int));
+    let child = crate::model::world::number(handle.thread().id());
+    number.set(child);
+    accessed(out, size_of::<usize>(), Access::Write, pc);
+    write(out, name_of(child));
+    with(|world| {
+        world.thread(child).name = format!("thread {child}");
+        world.did(me, pc, format!("creates thread {child}"));
+        if detached {
+            world.objects.gone.insert(child);
+        } else {
+            world.objects.handles.insert(child, handle);
+        }
+    });
+    0
+}
+
+extern "C-unwind" fn pthread_create(out: usize, attributes: usize, start: usize, argument: usize, pc: Pc) -> c_int {
+    let mut detached = libc::PTHREAD_CREATE_JOINABLE;
+    if attributes != 0 {
+        // SAFETY: C passes initialised attributes, and the real functions for them are in use.
+        unsafe { pthread_attr_getdetachstate(pointer(attributes), &raw mut detached) };
+    }
+    create(out, start, argument, detached == libc::PTHREAD_CREATE_DETACHED, false, pc)
+}
+
+unsafe extern "C" {
+    fn pthread_attr_getdetachstate(attributes: *const libc::pthread_attr_t, state: *mut c_int) -> c_int;
+}
+
+pub(super) fn join(name: usize, pc: Pc) -> Option<usize> {
+    let me = enter()?;
+    let child = name.wrapping_sub(1);
+    let handle = with(|world| {
+        if let Some(handle) = world.objects.handles.remove(&child) {
+            return handle;
+        }
+        let why = if world.objects.gone.contains(&child) { "was joined or detached before" } else { "does not exist" };
+        world.convict(me, pc, Kind::Misuse, format!("thread {child} is joined, which {why}"))
+    });
+    with(|world| world.objects.gone.insert(child));
+    let joined = waiting(me, pc, "the end of thread", child, || handle.join());
+    joined.expect("a thread that panicked took the interleaving with it");
+    with(|world| {
+        world.did(me, pc, format!("joins thread {child}"));
+        world.objects.results.get(&child).copied()
+    })
+}
+
+extern "C-unwind" fn pthread_join(name: usize, out: usize, pc: Pc) -> c_int {
+    let value = join(name, pc).unwrap_or_default();
+    if out != 0 {
+        accessed(out, size_of::<usize>(), Access::Write, pc);
+        write(out, value);
+    }
+    0
+}
+
+pub(super) extern "C-unwind" fn pthread_detach(name: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    let child = name.wrapping_sub(1);
+    with(|world| {
+        if world.objects.handles.remove(&child).is_none() {
+            world.convict(
+                me,
+                pc,
+                Kind::Misuse,
+                format!("thread {child} is detached, which was joined or detached before"),
+            );
+        }
+        world.objects.gone.insert(child);
+        world.did(me, pc, format!("detaches thread {child}"));
+    });
+    0
+}
+
+pub(super) extern "C-unwind" fn pthread_exit(value: usize, pc: Pc) {
+    let Some(me) = enter() else { return };
+    with(|world| {
+        world.objects.results.insert(me, value);
+        world.thread(me).exiting = true;
+        world.did(me, pc, "exits");
+    });
+    throw(Leave::ThreadExit);
+}
+
+pub(super) extern "C-unwind" fn pthread_self(_: Pc) -> usize {
+    enter().map_or(0, name_of)
+}
+
+pub(super) extern "C-unwind" fn pthread_equal(a: usize, b: usize, _: Pc) -> c_int {
+    c_int::from(a == b)
+}
+
+/// The thread gets a name, which the report shows.
+extern "C-unwind" fn setname(name: usize, text: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    // SAFETY: C passes a string.
+    let text = unsafe { std::ffi::CStr::from_ptr(pointer(text)) }.to_string_lossy().into_owned();
+    with(|world| {
+        let named = world.known(me, pc, name);
+        if text.len() > 15 {
+            return libc::ERANGE;
+        }
+        world.thread(named).title = Some(text);
+        0
+    })
+}
+
+extern "C-unwind" fn getname(name: usize, out: usize, size: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    let title = with(|world| {
+        let named = world.known(me, pc, name);
+        world.thread(named).title.clone().unwrap_or_default()
+    });
+    if size <= title.len() {
+        return libc::ERANGE;
+    }
+    accessed(out, title.len() + 1, Access::Write, pc);
+    for (at, byte) in title.bytes().chain([0]).enumerate() {
+        write(out + at, byte);
+    }
+    0
+}
+
+/// Priorities and processors are nothing to a model.
+extern "C-unwind" fn scheduled(name: usize, _: usize, _: usize, pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| world.known(me, pc, name));
+    }
+    0
+}
+
+impl World {
+    /// The thread that C calls so.
+    fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
+        let thread = name.wrapping_sub(1);
+        if self.threads.get(thread).is_none_or(Option::is_none) {
+            self.convict(me, pc, Kind::Misuse, format!("{name:#x} is no thread"));
+        }
+        thread
+    }
+}
+
+entry_points! {
+    pthread_setname_np(2) => setname;
+    pthread_getname_np(3) => getname;
+    pthread_setschedparam(3) => scheduled;
+    pthread_setaffinity_np(3) => scheduled;
+    pthread_create(4) => pthread_create;
+    pthread_join(2) => pthread_join;
+    pthread_detach(1) => pthread_detach;
+    pthread_exit(1) => pthread_exit;
+    pthread_self(0) => pthread_self;
+    pthread_equal(2) => pthread_equal;
+}

@@ -1,0 +1,107 @@
+//! Time, which does not pass: sleeping lets others run, and a clock goes on whenever somebody asks it.
+
+use super::write;
+use crate::model::entry::entry_points;
+use crate::model::memory::accessed;
+use crate::model::race::Access;
+use crate::model::world::{Me, Pc, enter, let_others_run, live, with};
+use std::ffi::c_int;
+
+/// A thread is about to wait with a limit. It gives up whenever the schedule lets it come too early; whoever has given up
+/// before lets others run first, or a loop around such a wait would never end.
+pub(super) fn limit(me: Me) {
+    if with(|world| world.objects.gave_up.contains(&me)) {
+        give_way();
+    }
+}
+
+/// Whether it got what it waited for.
+pub(super) fn limited(me: Me, got: bool) {
+    with(|world| if got { world.objects.gave_up.remove(&me) } else { world.objects.gave_up.insert(me) });
+}
+
+fn give_way() {
+    let_others_run();
+}
+
+pub(super) extern "C-unwind" fn yields(pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| world.did(me, pc, "yields"));
+        give_way();
+    }
+    0
+}
+
+extern "C-unwind" fn sleeps(_: usize, pc: Pc) -> c_int {
+    yields(pc)
+}
+
+pub(super) extern "C-unwind" fn nanosleep(_: usize, _: usize, pc: Pc) -> c_int {
+    yields(pc)
+}
+
+extern "C-unwind" fn clock_nanosleep(_: c_int, _: c_int, _: usize, _: usize, pc: Pc) -> c_int {
+    yields(pc)
+}
+
+/// A time that goes on by a microsecond whenever somebody asks.
+fn tick() -> libc::timespec {
+    let ticks = if live() {
+        with(|world| {
+            world.objects.ticks += 1;
+            world.objects.ticks
+        })
+    } else {
+        0
+    };
+    libc::timespec { tv_sec: 1_000_000, tv_nsec: (ticks % 1_000_000) * 1_000 }
+}
+
+extern "C-unwind" fn clock_gettime(_: c_int, out: usize, pc: Pc) -> c_int {
+    accessed(out, size_of::<libc::timespec>(), Access::Write, pc);
+    write(out, tick());
+    0
+}
+
+extern "C-unwind" fn gettimeofday(out: usize, _: usize, pc: Pc) -> c_int {
+    accessed(out, size_of::<libc::timeval>(), Access::Write, pc);
+    let time = tick();
+    write(out, libc::timeval { tv_sec: time.tv_sec, tv_usec: time.tv_nsec / 1_000 });
+    0
+}
+
+extern "C-unwind" fn timespec_get(out: usize, base: c_int, pc: Pc) -> c_int {
+    clock_gettime(0, out, pc);
+    base
+}
+
+extern "C-unwind" fn time(out: usize, pc: Pc) -> i64 {
+    let seconds = tick().tv_sec;
+    if out != 0 {
+        accessed(out, size_of::<i64>(), Access::Write, pc);
+        write(out, seconds);
+    }
+    seconds
+}
+
+extern "C-unwind" fn clock_getres(_: c_int, out: usize, pc: Pc) -> c_int {
+    if out != 0 {
+        accessed(out, size_of::<libc::timespec>(), Access::Write, pc);
+        write(out, libc::timespec { tv_sec: 0, tv_nsec: 1_000 });
+    }
+    0
+}
+
+entry_points! {
+    clock_getres(2) => clock_getres;
+    sched_yield(0) => yields;
+    pthread_yield(0) => yields;
+    sleep(1) => sleeps;
+    usleep(1) => sleeps;
+    nanosleep(2) => nanosleep;
+    clock_nanosleep(4) => clock_nanosleep;
+    clock_gettime(2) => clock_gettime;
+    gettimeofday(2) => gettimeofday;
+    timespec_get(2) => timespec_get;
+    time(1) => time;
+}
