@@ -15,8 +15,8 @@
 #![allow(dead_code, reason = "the seam offers one set of names; not every build needs all of them")]
 #![allow(unused_imports, reason = "the seam offers one set of names; not every build needs all of them")]
 
-#[cfg(not(target_has_atomic = "64"))]
-compile_error!("latecall needs 64-bit atomics: a slot's generation, state and count change in one step");
+#[cfg(not(target_has_atomic = "ptr"))]
+compile_error!("latecall needs atomics as wide as a pointer: a slot's generation and state change in one step");
 
 pub(crate) use std_side::*;
 
@@ -48,11 +48,17 @@ mod std_side {
     /// A lock over process-wide state; the same std lock on both sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
 
+    pub(crate) use crate::thread_word;
+
     /// Whether operations are loom's, which exist only inside a model.
     pub(crate) const MODELLED: bool = false;
-    /// Slots in a registry's first chunk of storage; every further chunk is twice as large.
+    /// Calls on one thread's stack that its own record has room for; deeper ones borrow a record each.
+    pub(crate) const DEPTH: usize = 7;
+    /// Records that exist from the start, so that the first threads to call need no memory.
+    pub(crate) const FIXED_RECORDS: usize = 64;
+    /// Slots in a registry's first chunk of storage; each further chunk doubles what there is.
     pub(crate) const FIRST_CHUNK: usize = 64;
-    /// Chunks of storage that a registry can have: 64 · (2^19 − 1) slots is more than an index can name.
+    /// Chunks of storage that a registry can have: 64 · 2^18 slots is as many as an index can name.
     pub(crate) const CHUNKS: usize = 19;
 
     /// Threads: std's, by the names the crate uses.
@@ -118,7 +124,14 @@ mod std_side {
         };
     }
 
-    pub(crate) use {array_of, const_fn, local};
+    /// Process-wide state.
+    macro_rules! global {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            $(#[$meta])* static $name: $type = $value;
+        };
+    }
+
+    pub(crate) use {array_of, const_fn, global, local};
 }
 
 /// The same names over loom.
@@ -150,7 +163,11 @@ pub(crate) mod loom_side {
     pub(crate) const MODELLED: bool = true;
     /// Slots in the first chunk: a model creates them anew in each interleaving, so there are few.
     pub(crate) const FIRST_CHUNK: usize = 2;
-    /// Chunks: few, for the same reason; 2 · (2^3 − 1) = 14 slots in all.
+    /// Calls on a thread's stack that its own record has room for: one, so that the next is already out of the ordinary.
+    pub(crate) const DEPTH: usize = 2;
+    /// Records from the start.
+    pub(crate) const FIXED_RECORDS: usize = 1;
+    /// Chunks: few, for the same reason; 2 · 2^2 = 8 slots in all.
     pub(crate) const CHUNKS: usize = 3;
 
     /// Threads: loom's.
@@ -184,5 +201,31 @@ pub(crate) mod loom_side {
         };
     }
 
-    pub(crate) use {array_of, const_fn, local};
+    /// The word of a modelled thread. It begins as null: there are no statics of loom's to point to.
+    pub(crate) mod thread_word {
+        use std::cell::Cell;
+
+        local! {
+            static WORD: Cell<*const ()> = Cell::new(std::ptr::null());
+        }
+
+        pub(crate) const NOWHERE: *const () = std::ptr::null();
+
+        pub(crate) fn get() -> *const () {
+            WORD.with(Cell::get)
+        }
+
+        pub(crate) fn set(word: *const ()) {
+            WORD.with(|place| place.set(word));
+        }
+    }
+
+    /// State of one interleaving.
+    macro_rules! global {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            loom::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
+        };
+    }
+
+    pub(crate) use {array_of, const_fn, global, local};
 }

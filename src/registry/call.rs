@@ -1,15 +1,19 @@
-//! The way in for C: find the slot, be counted in, run the closure, be counted out.
+//! The way in for C: find the slot, stand in a cell, look whether the slot admits the handle, run the closure, leave the
+//! cell, look again.
 //!
-//! No lock is taken, whatever the outcome, unless the callback is being revoked at that moment.
+//! A call writes to nothing that another thread writes to. No lock is taken, whatever the outcome, unless the callback is
+//! being revoked at that moment or the registry has a limit of calls in flight. Why the two looks are enough is told at
+//! `departing` and in `revoke.rs`.
 
 use super::error::{LateCall, OnItsThread, Reason, Refused};
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
-use super::slot::{Left, Slot};
+use super::record::{self, Cell, Record};
+use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::sync::{Ordering, lock};
-use super::{Core, Registry};
+use super::{Core, Registry, fence};
 use std::ffi::c_void;
 
 impl<F: ?Sized> Registry<F> {
@@ -48,19 +52,80 @@ impl<F: ?Sized> Registry<F> {
     /// drop(registration);
     /// assert_eq!(trampoline(500, user_data), 0);
     /// ```
+    #[inline(always)]
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
         let handle = Handle::from_ptr(user_data);
-        self.core.stall(StallSite::BeforeAcquire);
-        let slot = match self.enter(handle) {
-            Ok(slot) => slot,
-            Err(refused) => return Err(self.core.late(handle, refused)),
+        let Some(slot) = self.table.get(handle.index()) else {
+            return Err(self.unknown(handle));
         };
-        let inside = Inside { registry: self, slot, handle };
+        // The first look. It keeps handles that are not this registry's, or no longer live, out of the cells: what stands
+        // there is taken for a call by the revoker of that handle, whichever registry it asks.
+        if !slot.admits(handle) {
+            return match self.not_live(slot, handle) {
+                Some(late) => Err(late),
+                None => self.call_the_long_way(slot, handle, run),
+            };
+        }
+        let Some(cell) = record::cell() else {
+            return self.call_the_long_way(slot, handle, run);
+        };
+        cell.take(handle.bits());
+        if !self.core.flawed(Flaw::NoLightFence) {
+            // Between the handle in the cell and the second look at the word. Pairs with the heavy fence between the change
+            // of the word and the look at the cells.
+            fence::light();
+        }
+        if !slot.admits(handle) && !self.core.flawed(Flaw::CheckThenEnter) {
+            if let Err(refused) = self.not_admitted(slot, handle, cell) {
+                return Err(self.core.late(handle, refused));
+            }
+        }
+        let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell, handle };
+        // SAFETY: (1) the cell was taken and the word looked at, in this order and with a fence between, or the cell was
+        // found marked; `inside` clears it when it is dropped, below or by an unwind.
+        let result = unsafe { slot.shared(run) };
+        drop(inside);
+        Ok(result)
+    }
+
+    /// `call` for a thread that has no record or no free cell in it, and for registries that want every call to come this
+    /// way.
+    #[cold]
+    #[inline(never)]
+    fn call_the_long_way<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
+        self.core.stall(StallSite::BeforeAcquire);
+        if let Some(cell) = record::own().and_then(Record::free_cell) {
+            return self.call_in(slot, handle, cell, run);
+        }
+        let Some(record) = record::borrow() else {
+            // No memory for a record: as many calls are inside as can be counted.
+            let current_generation = slot.word(handle.index()).generation();
+            return Err(self.core.late(handle, Refused { reason: Reason::Exhausted, current_generation }));
+        };
+        let _borrowed = Borrowed(record);
+        let Some(cell) = record.free_cell() else { unreachable!("a record that nobody had is empty") };
+        frame::on_stack(handle.bits(), Doing::BorrowedCall(record), || self.call_in(slot, handle, cell, run))
+    }
+
+    fn call_in<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        cell: &Cell,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
+        if let Err(refused) = self.enter(slot, handle, cell) {
+            return Err(self.core.late(handle, refused));
+        }
         self.core.stall(StallSite::AfterAcquire);
-        let result = frame::on_stack(slot.key(), Doing::Call, || {
-            // SAFETY: (1) `enter` succeeded, and `inside` leaves only when it is dropped, below or by an unwind.
-            unsafe { slot.shared(run) }
-        });
+        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
+        // SAFETY: (1) `enter` succeeded, and `inside` clears the cell when it is dropped, below or by an unwind.
+        let result = unsafe { slot.shared(run) };
         drop(inside);
         Ok(result)
     }
@@ -77,50 +142,151 @@ impl<F: ?Sized> Registry<F> {
         self.table.get(handle.index()).ok_or(Refused::unknown(Reason::OutOfRange))
     }
 
-    #[inline]
-    fn enter(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
-        let slot = self.resolve(handle)?;
-        let entered = if self.core.flawed(Flaw::CheckThenEnter) {
-            slot.check_then_enter(handle.generation())
-        } else {
-            slot.enter(handle.generation(), self.core.options.in_flight_limit)
-        };
-        match entered {
-            Ok(()) => Ok(slot),
-            Err(word) => Err(self.core.refused(handle, word)),
+    /// A handle that names no slot.
+    #[cold]
+    #[inline(never)]
+    fn unknown(&self, handle: Handle) -> LateCall<'_> {
+        let refused = self.resolve(handle).err().unwrap_or(Refused::unknown(Reason::OutOfRange));
+        self.core.late(handle, refused)
+    }
+
+    /// The word does not admit `handle`: late, unless calls have to take the long way here.
+    #[cold]
+    #[inline(never)]
+    fn not_live(&self, slot: &Slot<F>, handle: Handle) -> Option<LateCall<'_>> {
+        let word = slot.word(handle.index());
+        if word.is(handle, State::Watched) {
+            return None;
+        }
+        Some(self.core.late(handle, self.refusal(handle, word)))
+    }
+
+    /// Why a handle was refused that found the word to be `found`.
+    fn refusal(&self, handle: Handle, found: Word) -> Refused {
+        match self.resolve(handle) {
+            Err(refused) => refused,
+            Ok(_) => self.core.refused(handle, found),
         }
     }
-}
 
-/// A call that is counted in; counts it out when dropped.
-struct Inside<'r, F: ?Sized> {
-    registry: &'r Registry<F>,
-    slot: &'r Slot<F>,
-    handle: Handle,
-}
+    /// The long way in.
+    fn enter(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<(), Refused> {
+        let live = |word: Word| word.is(handle, State::Live) || word.is(handle, State::Watched);
+        let limit = self.core.options.in_flight_limit;
+        // A registry with a limit lets one call enter at a time, so that counting and entering are one step.
+        let counting = (limit != u32::MAX).then(|| lock(&self.core.books));
+        let word = slot.word(handle.index());
+        let full = counting.is_some() && live(word) && record::calls(handle.bits()) >= limit;
+        if full || !live(word) {
+            return Err(self.refusal(handle, word));
+        }
+        cell.take(handle.bits());
+        fence::callers();
+        drop(counting);
+        if live(slot.word(handle.index())) { Ok(()) } else { self.not_admitted(slot, handle, cell) }
+    }
 
-impl<F: ?Sized> Drop for Inside<'_, F> {
-    fn drop(&mut self) {
-        let core = &self.registry.core;
-        core.stall(StallSite::BeforeRelease);
-        // AcqRel: see `leave` for what it pairs with; Relaxed is the flaw.
-        let order = if core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
-        // SAFETY: (1) one `Inside` is made per successful `enter` and dropped once; the closure is used only while it
-        // is borrowed from a slot that this value keeps entered.
-        let left = unsafe { self.slot.leave(order) };
-        core.stall(StallSite::AfterRelease);
-        match left {
-            Left::Live => {}
-            Left::Others => {
-                let mut books = lock(&core.books);
-                if books.release_inside(self.handle.index(), self.slot.word().count()) {
+    /// The word admitted `handle` at the first look and does not at the second: what becomes of the call.
+    ///
+    /// While the handle stood in the cell a revoker may have counted it. Then it is in flight, whatever the word says: the
+    /// revoker has answered so, and waits for it.
+    #[cold]
+    #[inline(never)]
+    fn not_admitted(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<(), Refused> {
+        let found = slot.word(handle.index());
+        cell.clear(Ordering::Release);
+        // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
+        fence::callers();
+        if !self.core.flawed(Flaw::RefusedUnasked) && self.departing(slot, handle) {
+            let books = lock(&self.core.books);
+            if cell.is_marked(handle.bits()) {
+                // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
+                cell.take(handle.bits());
+                drop(books);
+                return Ok(());
+            }
+        }
+        Err(self.core.refused(handle, found))
+    }
+
+    /// Whether a call that has cleared its cell, and fenced, may have been counted by a revoker before it did.
+    ///
+    /// If the fence came before the revoker's heavy one, the revoker found the cell clear. If it came after, the word is
+    /// Closing at least. Closing: the revoker has not begun to count, if this thread can be sure that what it cleared will
+    /// be seen then; a full fence here and one between Revoking and the count see to that, so the word is read again
+    /// after it. Revoking: it may have been counted; the mark says so. Beyond: it was not, or the word would still be Revoking.
+    fn departing(&self, slot: &Slot<F>, handle: Handle) -> bool {
+        let mut word = slot.word(handle.index());
+        if word.is(handle, State::Closing) {
+            fence::full();
+            word = slot.word(handle.index());
+        }
+        word.is(handle, State::Revoking)
+    }
+
+    /// A call has left `cell` and finds that its callback is no longer live.
+    #[cold]
+    #[inline(never)]
+    fn departed(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) {
+        let core = &self.core;
+        let bits = handle.bits();
+        if self.departing(slot, handle) {
+            let mut books = lock(&core.books);
+            cell.unmark(bits);
+            // Not so if it was not counted, left, and another has been the last since.
+            if slot.word(handle.index()).is(handle, State::Revoking) {
+                let others = record::marked(bits);
+                if others == 0 {
+                    slot.turn(handle, State::Revoking, State::Quiescent);
+                    drop(books);
+                    core.stall(StallSite::AfterRelease);
+                    // SAFETY: (1) turned by this thread, just now.
+                    unsafe { self.finish(slot, handle) };
+                    return;
+                }
+                if books.release_inside(handle, others) {
                     core.served.notify_all();
                 }
             }
-            Left::Last => {
-                // SAFETY: (1) `leave` has just said `Last` to this thread.
-                unsafe { self.registry.finish(self.slot, self.handle) };
-            }
+        }
+        core.stall(StallSite::AfterRelease);
+    }
+}
+
+/// Gives the record back.
+struct Borrowed(&'static Record);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+/// A call that is inside; lets it leave when dropped.
+///
+/// `LONG`: it came the long way, where fences may be symmetric and stall sites are.
+struct Inside<'r, F: ?Sized, const LONG: bool> {
+    registry: &'r Registry<F>,
+    slot: &'r Slot<F>,
+    cell: &'r Cell,
+    handle: Handle,
+}
+
+impl<F: ?Sized, const LONG: bool> Drop for Inside<'_, F, LONG> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let core = &self.registry.core;
+        if LONG {
+            core.stall(StallSite::BeforeRelease);
+        }
+        // Release: see `Cell::clear`; Relaxed is the flaw.
+        self.cell.clear(if core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
+        // Between the cell that is cleared and the look at the word: as in `call`.
+        if LONG { fence::callers() } else { fence::light() }
+        if !self.slot.admits(self.handle) && !core.flawed(Flaw::LeaveUnasked) {
+            self.registry.departed(self.slot, self.handle, self.cell);
+        } else if LONG {
+            core.stall(StallSite::AfterRelease);
         }
     }
 }
