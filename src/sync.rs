@@ -57,9 +57,9 @@ mod std_side {
     /// Records that exist from the start, so that the first threads to call need no memory.
     pub(crate) const FIXED_RECORDS: usize = 64;
     /// Slots in a registry's first chunk of storage; each further chunk doubles what there is.
-    pub(crate) const FIRST_CHUNK: usize = 64;
-    /// Chunks of storage that a registry can have: 64 · 2^18 slots is as many as an index can name.
-    pub(crate) const CHUNKS: usize = 19;
+    pub(crate) const FIRST_CHUNK: usize = 1024;
+    /// Chunks of storage that a registry can have: 1024 · 2^14 slots is as many as an index can name.
+    pub(crate) const CHUNKS: usize = 15;
 
     /// Threads: std's, by the names the crate uses.
     pub(crate) mod thread {

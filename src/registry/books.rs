@@ -97,6 +97,8 @@ pub(super) struct Books {
     tombstones: VecDeque<Tombstone>,
     inside_waiters: Vec<InsideWaiter>,
     last_ticket: u64,
+    /// Threads that wait for anything: if there are none, nobody has to be told.
+    pub(super) waiting: u32,
     pub(super) registered: u64,
     pub(super) revoked: u64,
     pub(super) dropped: u64,
@@ -117,6 +119,7 @@ impl Books {
             tombstones: VecDeque::new(),
             inside_waiters: Vec::new(),
             last_ticket: 0,
+            waiting: 0,
             registered: 0,
             revoked: 0,
             dropped: 0,

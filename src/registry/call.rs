@@ -13,6 +13,7 @@ use super::record::{self, Cell, Record};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::sync::{Ordering, lock};
+use super::table::Near;
 use super::{Core, Registry, fence};
 use std::ffi::c_void;
 
@@ -55,16 +56,33 @@ impl<F: ?Sized> Registry<F> {
     #[inline(always)]
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
         let handle = Handle::from_ptr(user_data);
-        let Some(slot) = self.table.get(handle.index()) else {
-            return Err(self.unknown(handle));
-        };
+        match self.table.get_near(handle.index()) {
+            Near::Here(slot) => self.call_slot(slot, handle, run),
+            Near::Nowhere => Err(self.unknown(handle)),
+            Near::Beyond => self.call_beyond(handle, run),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_beyond<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
+        match self.table.get(handle.index()) {
+            Some(slot) => self.call_slot(slot, handle, run),
+            None => Err(self.unknown(handle)),
+        }
+    }
+
+    #[inline(always)]
+    fn call_slot<'r, T>(
+        &'r self,
+        slot: &'r Slot<F>,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'r>> {
         // The first look. It keeps handles that are not this registry's, or no longer live, out of the cells: what stands
         // there is taken for a call by the revoker of that handle, whichever registry it asks.
         if !slot.admits(handle) {
-            return match self.not_live(slot, handle) {
-                Some(late) => Err(late),
-                None => self.call_the_long_way(slot, handle, run),
-            };
+            return self.not_live(slot, handle, run);
         }
         let Some(cell) = record::cell() else {
             return self.call_the_long_way(slot, handle, run);
@@ -76,13 +94,11 @@ impl<F: ?Sized> Registry<F> {
             fence::light();
         }
         if !slot.admits(handle) && !self.core.flawed(Flaw::CheckThenEnter) {
-            if let Err(refused) = self.not_admitted(slot, handle, cell) {
-                return Err(self.core.late(handle, refused));
-            }
+            return self.not_admitted(slot, handle, cell, run);
         }
         let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell, handle };
-        // SAFETY: (1) the cell was taken and the word looked at, in this order and with a fence between, or the cell was
-        // found marked; `inside` clears it when it is dropped, below or by an unwind.
+        // SAFETY: (1) the cell was taken and the word looked at, in this order and with a fence between; `inside` clears it
+        // when it is dropped, below or by an unwind.
         let result = unsafe { slot.shared(run) };
         drop(inside);
         Ok(result)
@@ -119,8 +135,10 @@ impl<F: ?Sized> Registry<F> {
         cell: &Cell,
         run: impl FnOnce(&F) -> T,
     ) -> Result<T, LateCall<'_>> {
-        if let Err(refused) = self.enter(slot, handle, cell) {
-            return Err(self.core.late(handle, refused));
+        match self.enter(slot, handle, cell) {
+            Ok(true) => {}
+            Ok(false) => return self.not_admitted(slot, handle, cell, run),
+            Err(refused) => return Err(self.core.late(handle, refused)),
         }
         self.core.stall(StallSite::AfterAcquire);
         let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
@@ -133,12 +151,7 @@ impl<F: ?Sized> Registry<F> {
     /// Finds the slot that `handle` names, whatever its state.
     #[inline]
     pub(super) fn resolve(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
-        if handle.is_null() {
-            return Err(Refused::unknown(Reason::Null));
-        }
-        if handle.registry_id() != self.core.id() {
-            return Err(Refused::unknown(Reason::WrongRegistry));
-        }
+        self.core.whose(handle)?;
         self.table.get(handle.index()).ok_or(Refused::unknown(Reason::OutOfRange))
     }
 
@@ -153,24 +166,22 @@ impl<F: ?Sized> Registry<F> {
     /// The word does not admit `handle`: late, unless calls have to take the long way here.
     #[cold]
     #[inline(never)]
-    fn not_live(&self, slot: &Slot<F>, handle: Handle) -> Option<LateCall<'_>> {
+    fn not_live<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
         let word = slot.word(handle.index());
-        if word.is(handle, State::Watched) {
-            return None;
+        // Live: it has been registered since it was looked at; somebody guessed the handle.
+        if word.is(handle, State::Watched) || word.is(handle, State::Live) {
+            return self.call_the_long_way(slot, handle, run);
         }
-        Some(self.core.late(handle, self.refusal(handle, word)))
+        Err(self.core.late(handle, self.core.refusal(handle, word)))
     }
 
-    /// Why a handle was refused that found the word to be `found`.
-    fn refusal(&self, handle: Handle, found: Word) -> Refused {
-        match self.resolve(handle) {
-            Err(refused) => refused,
-            Ok(_) => self.core.refused(handle, found),
-        }
-    }
-
-    /// The long way in.
-    fn enter(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<(), Refused> {
+    /// The long way in. False: the handle stands in the cell, and was not admitted at the second look.
+    fn enter(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<bool, Refused> {
         let live = |word: Word| word.is(handle, State::Live) || word.is(handle, State::Watched);
         let limit = self.core.options.in_flight_limit;
         // A registry with a limit lets one call enter at a time, so that counting and entering are one step.
@@ -178,12 +189,12 @@ impl<F: ?Sized> Registry<F> {
         let word = slot.word(handle.index());
         let full = counting.is_some() && live(word) && record::calls(handle.bits()) >= limit;
         if full || !live(word) {
-            return Err(self.refusal(handle, word));
+            return Err(self.core.refusal(handle, word));
         }
         cell.take(handle.bits());
         fence::callers();
         drop(counting);
-        if live(slot.word(handle.index())) { Ok(()) } else { self.not_admitted(slot, handle, cell) }
+        Ok(live(slot.word(handle.index())))
     }
 
     /// The word admitted `handle` at the first look and does not at the second: what becomes of the call.
@@ -192,36 +203,50 @@ impl<F: ?Sized> Registry<F> {
     /// revoker has answered so, and waits for it.
     #[cold]
     #[inline(never)]
-    fn not_admitted(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<(), Refused> {
+    fn not_admitted<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        cell: &Cell,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
         let found = slot.word(handle.index());
         cell.clear(Ordering::Release);
         // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
         fence::callers();
-        if !self.core.flawed(Flaw::RefusedUnasked) && self.departing(slot, handle) {
-            let books = lock(&self.core.books);
-            if cell.is_marked(handle.bits()) {
-                // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
-                cell.take(handle.bits());
-                drop(books);
-                return Ok(());
-            }
+        if self.core.flawed(Flaw::RefusedUnasked) || !self.departing(slot, handle) {
+            return Err(self.core.late(handle, self.core.refusal(handle, found)));
         }
-        Err(self.core.refused(handle, found))
+        let books = lock(&self.core.books);
+        if !cell.is_marked(handle.bits()) {
+            drop(books);
+            return Err(self.core.late(handle, self.core.refusal(handle, found)));
+        }
+        // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
+        cell.take(handle.bits());
+        drop(books);
+        self.core.stall(StallSite::AfterAcquire);
+        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
+        // SAFETY: (1) the cell was found marked; `inside` clears it when it is dropped, below or by an unwind.
+        let result = unsafe { slot.shared(run) };
+        drop(inside);
+        Ok(result)
     }
 
     /// Whether a call that has cleared its cell, and fenced, may have been counted by a revoker before it did.
     ///
     /// If the fence came before the revoker's heavy one, the revoker found the cell clear. If it came after, the word is
     /// Closing at least. Closing: the revoker has not begun to count, if this thread can be sure that what it cleared will
-    /// be seen then; a full fence here and one between Revoking and the count see to that, so the word is read again
-    /// after it. Revoking: it may have been counted; the mark says so. Beyond: it was not, or the word would still be Revoking.
+    /// be seen then; a full fence here and one between Counting and the count see to that, so the word is read again
+    /// after it. Counting or Revoking: it may have been counted; under the lock, the mark says so. Beyond: it was not, or
+    /// the word would still be Revoking.
     fn departing(&self, slot: &Slot<F>, handle: Handle) -> bool {
         let mut word = slot.word(handle.index());
         if word.is(handle, State::Closing) {
             fence::full();
             word = slot.word(handle.index());
         }
-        word.is(handle, State::Revoking)
+        word.is(handle, State::Counting) || word.is(handle, State::Revoking)
     }
 
     /// A call has left `cell` and finds that its callback is no longer live.
@@ -245,7 +270,7 @@ impl<F: ?Sized> Registry<F> {
                     return;
                 }
                 if books.release_inside(handle, others) {
-                    core.served.notify_all();
+                    core.tell(&books);
                 }
             }
         }
@@ -293,14 +318,19 @@ impl<F: ?Sized, const LONG: bool> Drop for Inside<'_, F, LONG> {
 
 impl Core {
     /// Counts a late call and tells the hook.
-    #[cold]
+    #[inline]
     fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        let late = LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) };
         if let Some(hook) = self.options.late_hook {
-            hook(&late);
+            self.tell_hook(hook, handle, refused);
         }
-        late
+        LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) }
+    }
+
+    /// Apart from `late`, which would otherwise keep what it returns in memory.
+    #[inline(never)]
+    fn tell_hook(&self, hook: fn(&LateCall<'_>), handle: Handle, refused: Refused) {
+        hook(&LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) });
     }
 }

@@ -90,25 +90,23 @@ impl<F: ?Sized> Registry<F> {
         }
         let mut books = lock(&self.core.books);
         for &(handle, _) in &batch {
-            self.slot(handle).turn(handle, State::Closing, State::Revoking);
+            self.slot(handle).turn(handle, State::Closing, State::Counting);
         }
         if !self.core.flawed(Flaw::NoFenceBeforeCount) {
             // As for one.
             fence::full();
         }
-        // Those whose slot is Revoking may be another revoker's, too: they have been counted, and are not again.
         let found = record::mark_those(|bits| {
             let handle = Handle::from_bits(bits);
-            let slot = self.resolve(handle);
-            slot.is_ok_and(|slot| slot.word(handle.index()).is(handle, State::Revoking))
-                && batch.iter().any(|(of, _)| *of == handle)
+            // Only this thread, which holds the lock, has slots that are Counting.
+            self.resolve(handle).is_ok_and(|slot| slot.word(handle.index()).is(handle, State::Counting))
         });
         batch.retain(|&(handle, trace)| {
             let calls = if found == 0 { 0 } else { record::marked(handle.bits()) };
             if calls > 0 {
                 books.note_revoked(handle, trace);
             }
-            self.counted(self.slot(handle), handle, calls, &mut books) == 0
+            self.counted(self.slot(handle), handle, State::Counting, calls, &mut books) == 0
         });
         drop(books);
         let mut first_panic = None;
@@ -133,8 +131,8 @@ impl<F: ?Sized> Registry<F> {
             self.flush_beyond_limit(&mut books);
         }
         books.recycle(batch);
+        self.core.tell(&books);
         drop(books);
-        self.core.served.notify_all();
         if let Some(panic) = first_panic {
             self.core.go_on_with(panic);
         }

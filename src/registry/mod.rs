@@ -90,6 +90,9 @@ use super::sync;
 use books::Books;
 use error::Refused;
 pub(crate) use flaw::Flaw;
+#[cfg(test)]
+#[allow(unused_imports, reason = "used by the models of the copy over loom")]
+pub(crate) use record::leave_thread;
 use handle::Layout;
 use slot::Word;
 use std::fmt;
@@ -354,11 +357,32 @@ impl Core {
         (first + (generations - 1)).min(Layout::HERE.max_generation())
     }
 
-    #[cold]
+    #[inline]
     fn refused(&self, handle: Handle, word: Word) -> Refused {
-        // Relaxed: ordered by the Acquire load of the id that `resolve` has made.
+        // Relaxed: ordered by the Acquire load of the id that `whose` has made.
         let first = self.first_generation.load(Ordering::Relaxed);
         Refused { reason: word.refusal(handle.generation(), first), current_generation: word.generation() }
+    }
+
+    /// Whether `handle` could be this registry's at all.
+    #[inline]
+    fn whose(&self, handle: Handle) -> Result<(), Refused> {
+        if handle.is_null() {
+            return Err(Refused::unknown(Reason::Null));
+        }
+        if handle.registry_id() != self.id() {
+            return Err(Refused::unknown(Reason::WrongRegistry));
+        }
+        Ok(())
+    }
+
+    /// Why a handle was refused that found the word to be `found`.
+    #[inline]
+    fn refusal(&self, handle: Handle, found: Word) -> Refused {
+        match self.whose(handle) {
+            Err(refused) => refused,
+            Ok(()) => self.refused(handle, found),
+        }
     }
 }
 

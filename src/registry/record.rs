@@ -16,7 +16,7 @@
 
 use super::fence;
 use super::sync::{
-    AtomicBool, AtomicPtr, AtomicUsize, DEPTH, FIXED_RECORDS, MODELLED, Ordering, array_of, const_fn,
+    AtomicBool, AtomicPtr, AtomicUsize, Counter, DEPTH, FIXED_RECORDS, MODELLED, Ordering, array_of, const_fn,
     global, local, thread_word,
 };
 use std::cell::Cell as PlainCell;
@@ -27,9 +27,9 @@ use std::ptr;
 pub(super) struct Cell {
     /// The bits of the handle of the call that stands here; 0: free.
     handle: AtomicUsize,
-    /// The bits of the handle that a revoker has counted here; not reset when the cell is cleared, but by who leaves, under
-    /// the lock of the handle's registry.
-    mark: AtomicUsize,
+    /// The bits of the handle that a revoker has counted here; not reset when the cell is cleared, but by who leaves. Read
+    /// and written under the lock of the handle's registry only, which is what orders it; hence not modelled.
+    mark: Counter,
 }
 
 /// A thread's calls.
@@ -76,7 +76,7 @@ const TAKEN: usize = usize::MAX;
 impl Cell {
     const_fn! {
         const fn new(handle: usize) -> Self {
-            Self { handle: AtomicUsize::new(handle), mark: AtomicUsize::new(0) }
+            Self { handle: AtomicUsize::new(handle), mark: Counter::new(0) }
         }
     }
 
@@ -106,7 +106,7 @@ impl Cell {
     /// Whether a revoker of `bits` has counted this cell. Under the lock of its registry.
     pub(super) fn is_marked(&self, bits: usize) -> bool {
         // Relaxed: the lock orders it.
-        self.mark.load(Ordering::Relaxed) == bits
+        self.mark.load(Ordering::Relaxed) == bits as u64
     }
 
     /// Takes the mark back. Under the lock of the registry of `bits`.
@@ -235,7 +235,7 @@ thread_local! {
 }
 
 /// The calling thread has done with its record. From here on its calls borrow one each.
-pub(super) fn leave_thread() {
+pub(crate) fn leave_thread() {
     let own = OWN.with(PlainCell::get);
     if own.is_null() {
         return;
@@ -288,7 +288,9 @@ fn own_again() -> Option<&'static Record> {
 pub(super) fn cell() -> Option<&'static Cell> {
     let first: *const Cell = thread_word::get().cast();
     if MODELLED && first.is_null() {
-        return None;
+        // So that a model's first calls, which are all it has, take the usual way.
+        let own = own()?;
+        return own.free_cell();
     }
     // SAFETY: the word points to a record, whose cells come first (`repr(C)`) and which is never given back, or nowhere,
     // which is as long as two cells and looks like two that are taken.
@@ -296,12 +298,17 @@ pub(super) fn cell() -> Option<&'static Cell> {
     if cell.is_free() {
         return Some(cell);
     }
+    cold();
     // SAFETY: as above: a record has at least one cell and an end.
     let second = unsafe { first.add(1) };
     // SAFETY: as above.
     let cell = unsafe { &*second };
     cell.is_free().then_some(cell)
 }
+
+/// Where this is called is not where calls usually come.
+#[cold]
+fn cold() {}
 
 /// Calls of `bits` that stand in the calling thread's record.
 pub(super) fn own_calls(bits: usize) -> u32 {
@@ -335,7 +342,7 @@ pub(super) fn mark_those(wanted: impl Fn(usize) -> bool) -> u32 {
         let bits = cell.handle.load(Ordering::Acquire);
         if bits != 0 && wanted(bits) {
             // Relaxed: the lock orders it.
-            cell.mark.store(bits, Ordering::Relaxed);
+            cell.mark.store(bits as u64, Ordering::Relaxed);
             count += 1;
         }
     }
@@ -349,7 +356,7 @@ pub(super) fn mark_own(bits: usize) -> u32 {
 
 fn mark_in(record: &Record, bits: usize) -> u32 {
     // Relaxed: the lock orders it.
-    record.calls_of(bits).map(|cell| cell.mark.store(bits, Ordering::Relaxed)).count() as u32
+    record.calls_of(bits).map(|cell| cell.mark.store(bits as u64, Ordering::Relaxed)).count() as u32
 }
 
 /// How many marks of `bits` there are. Under the lock of the registry of `bits`.

@@ -9,7 +9,7 @@ use super::handle::Handle;
 use super::record;
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
-use super::sync::{Ordering, lock, wait};
+use super::sync::{MutexGuard, Ordering, lock, wait};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
@@ -78,7 +78,9 @@ impl<F: ?Sized> Registry<F> {
                 Err(Rejected { handle, refused: self.core.refused(handle, word) })
             }
             State::Live | State::Watched => Ok(Standing::Live(record::calls(handle.bits()))),
-            State::Closing | State::Revoking => Ok(Standing::Revoking(record::calls(handle.bits()))),
+            State::Closing | State::Counting | State::Revoking => {
+                Ok(Standing::Revoking(record::calls(handle.bits())))
+            }
             State::Quiescent => Ok(Standing::Revoking(0)),
             State::Tombstoned => Ok(Standing::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
@@ -175,8 +177,7 @@ impl<F: ?Sized> Registry<F> {
         };
         let calls = if self.core.flawed(Flaw::AlwaysSole) || record::sole() {
             // No other thread has a record. One that gets one from here on finds the slot closed.
-            slot.turn(handle, State::Closing, State::Revoking);
-            self.counted(slot, handle, record::mark_own(handle.bits()), &mut books)
+            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut books)
         } else {
             drop(books);
             if !self.core.flawed(Flaw::NoHeavyFence) {
@@ -185,12 +186,12 @@ impl<F: ?Sized> Registry<F> {
                 fence::heavy();
             }
             books = lock(&self.core.books);
-            slot.turn(handle, State::Closing, State::Revoking);
+            slot.turn(handle, State::Closing, State::Counting);
             if !self.core.flawed(Flaw::NoFenceBeforeCount) {
-                // Who leaves, or is refused, and still reads Closing after a full fence of its own is not counted.
+                // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
             }
-            self.counted(slot, handle, record::mark(handle.bits()), &mut books)
+            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut books)
         };
         drop(books);
         self.core.stall(StallSite::Revoked);
@@ -211,13 +212,19 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// A revoker has counted `calls` inside `handle`, which is Revoking: none makes it Quiescent, and the revoker is the one
-    /// to drop the closure; otherwise the last of them is.
-    pub(super) fn counted(&self, slot: &Slot<F>, handle: Handle, calls: u32, books: &mut Books) -> u32 {
-        if calls == 0 {
-            slot.turn(handle, State::Revoking, State::Quiescent);
-        } else if books.release_inside(handle, calls) {
-            self.core.served.notify_all();
+    /// A revoker has counted `calls` inside `handle`: with none it is the one to drop the closure; otherwise the last of
+    /// them is.
+    pub(super) fn counted(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        from: State,
+        calls: u32,
+        books: &mut Books,
+    ) -> u32 {
+        slot.turn(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
+        if calls > 0 && books.release_inside(handle, calls) {
+            self.core.tell(books);
         }
         calls
     }
@@ -262,17 +269,17 @@ impl<F: ?Sized> Registry<F> {
                     unsafe { self.finish(slot, handle) };
                     return Quiescence::Quiescent;
                 }
-                books = wait(&self.core.served, books);
+                books = self.core.wait(books);
             }
         }
         let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
         let ticket = books.wait_inside(handle, excused);
         // While it is Closing nobody has been counted; who counts looks for those who wait inside.
         if word().is(handle, State::Revoking) && books.release_inside(handle, record::marked(bits)) {
-            self.core.served.notify_all();
+            self.core.tell(&books);
         }
         while !books.take_release(ticket) {
-            books = wait(&self.core.served, books);
+            books = self.core.wait(books);
         }
         Quiescence::DeferredToOuterFrame
     }
@@ -292,7 +299,7 @@ impl<F: ?Sized> Registry<F> {
         let mut books = lock(&self.core.books);
         self.bury(&mut books, slot, handle, None);
         if !self.core.flawed(Flaw::ForgetToServe) {
-            self.core.served.notify_all();
+            self.core.tell(&books);
         }
         if self.core.options.stall_hook.is_some() {
             drop(books);
@@ -324,6 +331,21 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl Core {
+    /// Tells who waits that something has changed.
+    pub(super) fn tell(&self, books: &Books) {
+        if books.waiting > 0 {
+            self.served.notify_all();
+        }
+    }
+
+    /// Waits to be told.
+    fn wait<'a>(&'a self, mut books: MutexGuard<'a, Books>) -> MutexGuard<'a, Books> {
+        books.waiting += 1;
+        books = wait(&self.served, books);
+        books.waiting -= 1;
+        books
+    }
+
     /// Goes on with a panic of a closure's destructor, now that everything is in order, if this thread can.
     pub(super) fn go_on_with(&self, panic: Box<dyn Any + Send>) {
         if std::thread::panicking() {
@@ -344,7 +366,8 @@ impl Core {
 
 /// Whether a slot that is not live for `handle` was, and is not vacated since.
 fn already(word: Word, handle: Handle) -> bool {
-    [State::Closing, State::Revoking, State::Quiescent, State::Tombstoned].iter().any(|&state| word.is(handle, state))
+    use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
+    [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
 }
 
 /// Whether the closure of `handle` has been dropped.

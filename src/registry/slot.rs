@@ -9,23 +9,24 @@
 //! is the business of `revoke.rs` and `call.rs`.
 //!
 //! ```text
-//! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─fence, count─▶ Revoking ─last one leaves─▶ Quiescent ─bury─▶ Tombstoned
-//!                                       └───────────── count: nobody inside ────────────────▲               │       │
-//!                                                                                            Vacant(g+1) ◀──┘       ▼
-//!                                                                                                                Retired
+//! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─fence─▶ Counting ─▶ Revoking ─last one leaves─▶ Quiescent ─bury─▶ Tombstoned
+//!                                                          └────────── nobody inside ─────────────▲             │       │
+//!                                                                                                Vacant(g+1) ◀──┘       ▼
+//!                                                                                                                    Retired
 //! ```
 
 use super::error::Reason;
+use super::frame;
 use super::handle::Handle;
 use super::stored::{Stored, Taken};
 use super::sync::{AtomicUsize, Ordering, UnsafeCell};
 
-/// Where a slot is in its life.
+/// Where a slot is in its life. The numbers are mixed into the index, of which every layout has more than four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Calls enter.
     Live = 0,
-    /// Calls are refused; who is inside has not been found out.
+    /// Calls are refused; nobody has begun to find out who is inside.
     Closing = 1,
     /// Calls are refused; those that are marked are inside.
     Revoking = 2,
@@ -39,6 +40,8 @@ pub(super) enum State {
     Retired = 6,
     /// Live, but calls have to take the long way, which counts them or stops at stall sites.
     Watched = 7,
+    /// Calls are refused; a revoker, who holds the lock, is counting those inside.
+    Counting = 8,
 }
 
 /// A slot's word, unpacked by value.
@@ -62,7 +65,7 @@ impl Word {
         if self.generation() == 0 {
             return State::Vacant; // Also as it was allocated: all zero.
         }
-        match (self.bits ^ self.index as usize) & 7 {
+        match (self.bits ^ self.index as usize) & 15 {
             0 => State::Live,
             1 => State::Closing,
             2 => State::Revoking,
@@ -70,13 +73,14 @@ impl Word {
             4 => State::Tombstoned,
             5 => State::Vacant,
             6 => State::Retired,
-            _ => State::Watched,
+            7 => State::Watched,
+            _ => State::Counting,
         }
     }
 
     /// Whether there is a closure in the slot: in all states from `publish` until the last has left.
     pub(super) fn has_closure(self) -> bool {
-        matches!(self.state(), State::Live | State::Watched | State::Closing | State::Revoking)
+        matches!(self.state(), State::Live | State::Watched | State::Closing | State::Counting | State::Revoking)
     }
 
     /// Whether this is `state` of the tenant that `handle` names.
@@ -102,9 +106,18 @@ impl Word {
                 State::Vacant => Reason::Unissued,
                 State::Live | State::Watched => Reason::Exhausted,
                 State::Revoking => Reason::Revoking,
-                State::Closing | State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
+                // Who is inside is not known yet, but for this thread.
+                state @ (State::Closing | State::Counting) if self.is_inside(state) => Reason::Revoking,
+                State::Closing | State::Counting => Reason::Stale,
+                State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
             }
         }
+    }
+
+    /// Whether the calling thread is inside the callback whose slot is in `state`.
+    #[cold]
+    fn is_inside(self, state: State) -> bool {
+        frame::own(self.bits ^ state as usize).calls > 0
     }
 }
 

@@ -41,6 +41,15 @@ pub(super) const MOST: usize = FIRST_CHUNK << (CHUNKS - 1);
 
 const _: () = assert!(FIRST_CHUNK.is_power_of_two() && FIRST_CHUNK > 1);
 
+/// What `get_near` finds.
+pub(super) enum Near<'t, F: ?Sized> {
+    Here(&'t Slot<F>),
+    /// There is no first chunk.
+    Nowhere,
+    /// Not in the first chunk: ask `get`.
+    Beyond,
+}
+
 impl<F: ?Sized> Table<F> {
     const_fn! {
         /// A table without storage.
@@ -49,15 +58,32 @@ impl<F: ?Sized> Table<F> {
         }
     }
 
-    /// The slot at `index` if its chunk exists.
+    /// The slot at `index` if it is in the first chunk. Most registries never need a second one, and finding out which one
+    /// it is takes longer than the rest of a call.
     #[inline(always)]
+    pub(super) fn get_near(&self, index: u32) -> Near<'_, F> {
+        if index as usize >= FIRST_CHUNK {
+            return Near::Beyond;
+        }
+        Self::within(&self.chunks[0], index).map_or(Near::Nowhere, Near::Here)
+    }
+
+    /// The slot at `index` if its chunk exists.
+    #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&Slot<F>> {
+        Self::within(self.chunks.get(chunk_of(index))?, index)
+    }
+
+    #[inline(always)]
+    fn within(chunk: &AtomicPtr<Slot<F>>, index: u32) -> Option<&Slot<F>> {
         // Acquire pairs with the Release of `ensure`: whoever sees the chunk sees its slots initialised.
-        let origin = self.chunks.get(chunk_of(index))?.load(Ordering::Acquire);
+        let origin = chunk.load(Ordering::Acquire);
         if origin.is_null() {
             return None;
         }
         let slot = origin.wrapping_add(index as usize);
+        // SAFETY: `slot` points into an allocation, see below.
+        unsafe { std::hint::assert_unchecked(!slot.is_null()) };
         // SAFETY: the chunk's slots are where `ensure` says, `index` is one of them, the slot was initialised before
         // `origin` was stored, lives until the table is dropped, which borrows it exclusively, and is only ever shared.
         Some(unsafe { &*slot })
