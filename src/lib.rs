@@ -9,6 +9,7 @@
 
 pub mod registry;
 mod sync;
+mod thread_word;
 
 #[cfg(feature = "harness")]
 pub mod emitter;

@@ -15,8 +15,8 @@
 #![allow(dead_code, reason = "the seam offers one set of names; not every build needs all of them")]
 #![allow(unused_imports, reason = "the seam offers one set of names; not every build needs all of them")]
 
-#[cfg(not(target_has_atomic = "64"))]
-compile_error!("latecall needs 64-bit atomics: a slot's generation, state and count change in one step");
+#[cfg(not(target_has_atomic = "ptr"))]
+compile_error!("latecall needs atomics as wide as a pointer: a slot's generation and state change in one step");
 
 pub(crate) use std_side::*;
 
@@ -68,12 +68,18 @@ mod std_side {
         false
     }
 
+    pub(crate) use crate::thread_word;
+
     /// Whether operations are loom's, which exist only inside a model.
     pub(crate) const MODELLED: bool = false;
-    /// Slots in a registry's first chunk of storage; every further chunk is twice as large.
-    pub(crate) const FIRST_CHUNK: usize = 64;
-    /// Chunks of storage that a registry can have: 64 · (2^19 − 1) slots is more than an index can name.
-    pub(crate) const CHUNKS: usize = 19;
+    /// Calls on one thread's stack that its own record has room for; deeper ones borrow a record each.
+    pub(crate) const DEPTH: usize = 7;
+    /// Records that exist from the start, so that the first threads to call need no memory.
+    pub(crate) const FIXED_RECORDS: usize = 64;
+    /// Slots in a registry's first chunk of storage; each further chunk doubles what there is.
+    pub(crate) const FIRST_CHUNK: usize = 1024;
+    /// Chunks of storage that a registry can have: 1024 · 2^14 slots is as many as an index can name.
+    pub(crate) const CHUNKS: usize = 15;
 
     /// Threads: std's, by the names the crate uses.
     pub(crate) mod thread {
@@ -221,7 +227,11 @@ pub(crate) mod loom_side {
     pub(crate) const MODELLED: bool = true;
     /// Slots in the first chunk: a model creates them anew in each interleaving, so there are few.
     pub(crate) const FIRST_CHUNK: usize = 2;
-    /// Chunks: few, for the same reason; 2 · (2^3 − 1) = 14 slots in all.
+    /// Calls on a thread's stack that its own record has room for: one, so that the next is already out of the ordinary.
+    pub(crate) const DEPTH: usize = 2;
+    /// Records from the start.
+    pub(crate) const FIXED_RECORDS: usize = 1;
+    /// Chunks: few, for the same reason; 2 · 2^2 = 8 slots in all.
     pub(crate) const CHUNKS: usize = 3;
 
     /// Locks, as on the std side.
@@ -250,6 +260,25 @@ pub(crate) mod loom_side {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
             loom::thread_local! { $(#[$meta])* static $name: $type = $value; }
         };
+    }
+
+    /// The word of a modelled thread. It begins as null: there are no statics of loom's to point to.
+    pub(crate) mod thread_word {
+        use std::cell::Cell;
+
+        local! {
+            static WORD: Cell<*const ()> = Cell::new(std::ptr::null());
+        }
+
+        pub(crate) const NOWHERE: *const () = std::ptr::null();
+
+        pub(crate) fn get() -> *const () {
+            WORD.with(Cell::get)
+        }
+
+        pub(crate) fn set(word: *const ()) {
+            WORD.with(|place| place.set(word));
+        }
     }
 
     macro_rules! global {

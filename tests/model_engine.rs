@@ -56,7 +56,11 @@ fn one() {
         Program::parse("callback a\nbefore\n  register a\nthread\n  fire a 1 2\nthread\n  revoke_and_wait a\n")
             .unwrap();
     let subject = catalogue::find(&std::env::var("SUBJ").unwrap(), Api::linked()).unwrap();
-    match explore(&program, &subject.subject, &Options::new(), &mut |_| {}) {
+    let mut options = Options::new().max_duration(std::time::Duration::from_secs(30));
+    if let Ok(p) = std::env::var("PRE") {
+        options = options.preemptions(p.parse().unwrap());
+    }
+    match explore(&program, &subject.subject, &options, &mut |_| {}) {
         Ok(e) => println!("{}", e.exploration),
         Err(e) => println!("{e}"),
     }

@@ -1,15 +1,20 @@
-//! The way in for C: find the slot, be counted in, run the closure, be counted out.
+//! The way in for C: find the slot, stand in a cell, look whether the slot admits the handle, run the closure, leave the
+//! cell, look again.
 //!
-//! No lock is taken, whatever the outcome, unless the callback is being revoked at that moment.
+//! A call writes to nothing that another thread writes to. No lock is taken, whatever the outcome, unless the callback is
+//! being revoked at that moment or the registry has a limit of calls in flight. Why the two looks are enough is told at
+//! `departing` and in `revoke.rs`.
 
 use super::error::{LateCall, OnItsThread, Reason, Refused};
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
-use super::slot::{Left, Slot};
+use super::record::{self, Cell, Record};
+use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::sync::{Ordering, lock};
-use super::{Core, Registry};
+use super::table::Near;
+use super::{Core, Registry, fence};
 use std::ffi::c_void;
 
 impl<F: ?Sized> Registry<F> {
@@ -48,19 +53,97 @@ impl<F: ?Sized> Registry<F> {
     /// drop(registration);
     /// assert_eq!(trampoline(500, user_data), 0);
     /// ```
+    #[inline(always)]
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
         let handle = Handle::from_ptr(user_data);
-        self.core.stall(StallSite::BeforeAcquire);
-        let slot = match self.enter(handle) {
-            Ok(slot) => slot,
-            Err(refused) => return Err(self.core.late(handle, refused)),
+        match self.table.get_near(handle.index()) {
+            Near::Here(slot) => self.call_slot(slot, handle, run),
+            Near::Nowhere => Err(self.unknown(handle)),
+            Near::Beyond => self.call_beyond(handle, run),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_beyond<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
+        match self.table.get(handle.index()) {
+            Some(slot) => self.call_slot(slot, handle, run),
+            None => Err(self.unknown(handle)),
+        }
+    }
+
+    #[inline(always)]
+    fn call_slot<'r, T>(
+        &'r self,
+        slot: &'r Slot<F>,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'r>> {
+        // The first look. It keeps handles that are not this registry's, or no longer live, out of the cells: what stands
+        // there is taken for a call by the revoker of that handle, whichever registry it asks.
+        if !slot.admits(handle) {
+            return self.not_live(slot, handle, run);
+        }
+        let Some(cell) = record::cell() else {
+            return self.call_the_long_way(slot, handle, run);
         };
-        let inside = Inside { registry: self, slot, handle };
+        cell.take(handle.bits());
+        if !self.core.flawed(Flaw::NoLightFence) {
+            // Between the handle in the cell and the second look at the word. Pairs with the heavy fence between the change
+            // of the word and the look at the cells.
+            fence::light();
+        }
+        if !slot.admits(handle) && !self.core.flawed(Flaw::CheckThenEnter) {
+            return self.not_admitted(slot, handle, cell, run);
+        }
+        let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell, handle };
+        // SAFETY: (1) the cell was taken and the word looked at, in this order and with a fence between; `inside` clears it
+        // when it is dropped, below or by an unwind.
+        let result = unsafe { slot.shared(run) };
+        drop(inside);
+        Ok(result)
+    }
+
+    /// `call` for a thread that has no record or no free cell in it, and for registries that want every call to come this
+    /// way.
+    #[cold]
+    #[inline(never)]
+    fn call_the_long_way<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
+        self.core.stall(StallSite::BeforeAcquire);
+        if let Some(cell) = record::own().and_then(Record::free_cell) {
+            return self.call_in(slot, handle, cell, run);
+        }
+        let Some(record) = record::borrow() else {
+            // No memory for a record: as many calls are inside as can be counted.
+            let current_generation = slot.word(handle.index()).generation();
+            return Err(self.core.late(handle, Refused { reason: Reason::Exhausted, current_generation }));
+        };
+        let _borrowed = Borrowed(record);
+        let Some(cell) = record.free_cell() else { unreachable!("a record that nobody had is empty") };
+        frame::on_stack(handle.bits(), Doing::BorrowedCall(record), || self.call_in(slot, handle, cell, run))
+    }
+
+    fn call_in<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        cell: &Cell,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
+        match self.enter(slot, handle, cell) {
+            Ok(true) => {}
+            Ok(false) => return self.not_admitted(slot, handle, cell, run),
+            Err(refused) => return Err(self.core.late(handle, refused)),
+        }
         self.core.stall(StallSite::AfterAcquire);
-        let result = frame::on_stack(slot.key(), Doing::Call, || {
-            // SAFETY: (1) `enter` succeeded, and `inside` leaves only when it is dropped, below or by an unwind.
-            unsafe { slot.shared(run) }
-        });
+        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
+        // SAFETY: (1) `enter` succeeded, and `inside` clears the cell when it is dropped, below or by an unwind.
+        let result = unsafe { slot.shared(run) };
         drop(inside);
         Ok(result)
     }
@@ -68,73 +151,185 @@ impl<F: ?Sized> Registry<F> {
     /// Finds the slot that `handle` names, whatever its state.
     #[inline]
     pub(super) fn resolve(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
-        if handle.is_null() {
-            return Err(Refused::unknown(Reason::Null));
-        }
-        if handle.registry_id() != self.core.id() {
-            return Err(Refused::unknown(Reason::WrongRegistry));
-        }
+        self.core.whose(handle)?;
         self.table.get(handle.index()).ok_or(Refused::unknown(Reason::OutOfRange))
     }
 
-    #[inline]
-    fn enter(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
-        let slot = self.resolve(handle)?;
-        let entered = if self.core.flawed(Flaw::CheckThenEnter) {
-            slot.check_then_enter(handle.generation())
-        } else {
-            slot.enter(handle.generation(), self.core.options.in_flight_limit)
-        };
-        match entered {
-            Ok(()) => Ok(slot),
-            Err(word) => Err(self.core.refused(handle, word)),
+    /// A handle that names no slot.
+    #[cold]
+    #[inline(never)]
+    fn unknown(&self, handle: Handle) -> LateCall<'_> {
+        let refused = self.resolve(handle).err().unwrap_or(Refused::unknown(Reason::OutOfRange));
+        self.core.late(handle, refused)
+    }
+
+    /// The word does not admit `handle`: late, unless calls have to take the long way here.
+    #[cold]
+    #[inline(never)]
+    fn not_live<T>(&self, slot: &Slot<F>, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
+        let word = slot.word(handle.index());
+        // Live: it has been registered since it was looked at; somebody guessed the handle.
+        if word.is(handle, State::Watched) || word.is(handle, State::Live) {
+            return self.call_the_long_way(slot, handle, run);
         }
+        Err(self.core.late(handle, self.core.refusal(handle, word)))
+    }
+
+    /// The long way in. False: the handle stands in the cell, and was not admitted at the second look.
+    fn enter(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<bool, Refused> {
+        let live = |word: Word| word.is(handle, State::Live) || word.is(handle, State::Watched);
+        let limit = self.core.options.in_flight_limit;
+        // A registry with a limit lets one call enter at a time, so that counting and entering are one step.
+        let counting = (limit != u32::MAX).then(|| lock(&self.core.books));
+        let word = slot.word(handle.index());
+        let full = counting.is_some() && live(word) && record::calls(handle.bits()) >= limit;
+        if full || !live(word) {
+            return Err(self.core.refusal(handle, word));
+        }
+        cell.take(handle.bits());
+        fence::callers();
+        drop(counting);
+        Ok(live(slot.word(handle.index())))
+    }
+
+    /// The word admitted `handle` at the first look and does not at the second: what becomes of the call.
+    ///
+    /// While the handle stood in the cell a revoker may have counted it. Then it is in flight, whatever the word says: the
+    /// revoker has answered so, and waits for it.
+    #[cold]
+    #[inline(never)]
+    fn not_admitted<T>(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        cell: &Cell,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, LateCall<'_>> {
+        let found = slot.word(handle.index());
+        cell.clear(Ordering::Release);
+        // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
+        fence::callers();
+        if self.core.flawed(Flaw::RefusedUnasked) || !self.departing(slot, handle) {
+            return Err(self.core.late(handle, self.core.refusal(handle, found)));
+        }
+        let books = lock(&self.core.books);
+        if !cell.is_marked(handle.bits()) {
+            drop(books);
+            return Err(self.core.late(handle, self.core.refusal(handle, found)));
+        }
+        // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
+        cell.take(handle.bits());
+        drop(books);
+        self.core.stall(StallSite::AfterAcquire);
+        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
+        // SAFETY: (1) the cell was found marked; `inside` clears it when it is dropped, below or by an unwind.
+        let result = unsafe { slot.shared(run) };
+        drop(inside);
+        Ok(result)
+    }
+
+    /// Whether a call that has cleared its cell, and fenced, may have been counted by a revoker before it did.
+    ///
+    /// If the fence came before the revoker's heavy one, the revoker found the cell clear. If it came after, the word is
+    /// Closing at least. Closing: the revoker has not begun to count, if this thread can be sure that what it cleared will
+    /// be seen then; a full fence here and one between Counting and the count see to that, so the word is read again
+    /// after it. Counting or Revoking: it may have been counted; under the lock, the mark says so. Beyond: it was not, or
+    /// the word would still be Revoking.
+    fn departing(&self, slot: &Slot<F>, handle: Handle) -> bool {
+        let mut word = slot.word(handle.index());
+        if word.is(handle, State::Closing) {
+            fence::full();
+            word = slot.word(handle.index());
+        }
+        word.is(handle, State::Counting) || word.is(handle, State::Revoking)
+    }
+
+    /// A call has left `cell` and finds that its callback is no longer live.
+    #[cold]
+    #[inline(never)]
+    fn departed(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) {
+        let core = &self.core;
+        let bits = handle.bits();
+        if self.departing(slot, handle) {
+            let mut books = lock(&core.books);
+            cell.unmark(bits);
+            // Not so if it was not counted, left, and another has been the last since.
+            if slot.word(handle.index()).is(handle, State::Revoking) {
+                let others = record::marked(bits);
+                if others == 0 {
+                    slot.turn(handle, State::Revoking, State::Quiescent);
+                    drop(books);
+                    core.stall(StallSite::AfterRelease);
+                    // SAFETY: (1) turned by this thread, just now.
+                    unsafe { self.finish(slot, handle) };
+                    return;
+                }
+                if books.release_inside(handle, others) {
+                    core.tell(&books);
+                }
+            }
+        }
+        core.stall(StallSite::AfterRelease);
     }
 }
 
-/// A call that is counted in; counts it out when dropped.
-struct Inside<'r, F: ?Sized> {
+/// Gives the record back.
+struct Borrowed(&'static Record);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+/// A call that is inside; lets it leave when dropped.
+///
+/// `LONG`: it came the long way, where fences may be symmetric and stall sites are.
+struct Inside<'r, F: ?Sized, const LONG: bool> {
     registry: &'r Registry<F>,
     slot: &'r Slot<F>,
+    cell: &'r Cell,
     handle: Handle,
 }
 
-impl<F: ?Sized> Drop for Inside<'_, F> {
+impl<F: ?Sized, const LONG: bool> Drop for Inside<'_, F, LONG> {
+    #[inline(always)]
     fn drop(&mut self) {
         let core = &self.registry.core;
-        core.stall(StallSite::BeforeRelease);
-        // AcqRel: see `leave` for what it pairs with; Relaxed is the flaw.
-        let order = if core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
-        // SAFETY: (1) one `Inside` is made per successful `enter` and dropped once; the closure is used only while it
-        // is borrowed from a slot that this value keeps entered.
-        let left = unsafe { self.slot.leave(order) };
-        core.stall(StallSite::AfterRelease);
-        match left {
-            Left::Live => {}
-            Left::Others => {
-                let mut books = lock(&core.books);
-                if books.release_inside(self.handle.index(), self.slot.word().count()) {
-                    core.served.notify_all();
-                }
-            }
-            Left::Last => {
-                // SAFETY: (1) `leave` has just said `Last` to this thread.
-                unsafe { self.registry.finish(self.slot, self.handle) };
-            }
+        if LONG {
+            core.stall(StallSite::BeforeRelease);
+        }
+        // Release: see `Cell::clear`; Relaxed is the flaw.
+        self.cell.clear(if core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
+        // Between the cell that is cleared and the look at the word: as in `call`.
+        if LONG {
+            fence::callers()
+        } else {
+            fence::light()
+        }
+        if !self.slot.admits(self.handle) && !core.flawed(Flaw::LeaveUnasked) {
+            self.registry.departed(self.slot, self.handle, self.cell);
+        } else if LONG {
+            core.stall(StallSite::AfterRelease);
         }
     }
 }
 
 impl Core {
     /// Counts a late call and tells the hook.
-    #[cold]
+    #[inline]
     fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        let late = LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) };
         if let Some(hook) = self.options.late_hook {
-            hook(&late);
+            self.tell_hook(hook, handle, refused);
         }
-        late
+        LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) }
+    }
+
+    /// Apart from `late`, which would otherwise keep what it returns in memory.
+    #[inline(never)]
+    fn tell_hook(&self, hook: fn(&LateCall<'_>), handle: Handle, refused: Refused) {
+        hook(&LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) });
     }
 }

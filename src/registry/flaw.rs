@@ -10,8 +10,20 @@ pub(crate) enum Flaw {
     FreeWhileRunning,
     /// Entering checks first and counts afterwards.
     CheckThenEnter,
-    /// Leaving publishes nothing: its compare-exchange is Relaxed.
+    /// A call that stands in its cell does not fence before it looks at the word again.
+    NoLightFence,
+    /// A revoker that has closed a slot does not fence before it counts.
+    NoHeavyFence,
+    /// A revoker does not fence between Revoking and the count.
+    NoFenceBeforeCount,
+    /// A revoker takes itself for the only thread without looking.
+    AlwaysSole,
+    /// Leaving publishes nothing: the cell is cleared with a Relaxed store.
     LeaveRelaxed,
+    /// A call that leaves does not look at the word again.
+    LeaveUnasked,
+    /// A call that is refused at the second look does not ask whether it was counted.
+    RefusedUnasked,
     /// A waiter goes on when the last call has left, before the closure is dropped.
     WakeBeforeDrop,
     /// A recycled slot keeps its generation.

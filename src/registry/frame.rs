@@ -1,27 +1,27 @@
-//! Which callbacks this thread is inside: a list of frames threaded through the thread's own stack.
+//! What this thread is inside of that its record does not show: a list threaded through the thread's own stack.
 //!
-//! A thread that asks to wait for a callback must know whether it would wait for itself, at any depth (S37, S38, S43).
-//! The frames know; a recorded thread id would not (S58: ids are reused). The list's head is a thread-local with a
-//! constant initial value and no destructor, so calls made while a thread is being torn down work as any other (S57).
-//!
-//! Not counted here: anybody else's frames. Those are the count in the slot's word.
+//! A thread that asks to wait for a callback must know whether it would wait for itself, at any depth (S37, S38, S43). Its
+//! calls stand in its record (`record.rs`). What does not are closures' destructors, and calls that had to borrow a
+//! record. The list's head is a thread-local with a constant initial value and no destructor, so it works while a thread
+//! is being torn down (S57). A thread id would tell nothing: ids are reused (S58).
 
+use super::record::{self, Record};
 use super::sync::local;
 use std::cell::Cell;
 use std::ptr;
 
-/// What a frame is doing with a slot's closure.
+/// What a frame is doing with the closure of its handle.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Running it.
-    Call,
+    /// Running it; the call stands in this borrowed record.
+    BorrowedCall(*const Record),
     /// Dropping it.
     Destructor,
 }
 
 struct Frame {
-    /// The slot's address: slots do not move, and outlive every frame that names them.
-    slot: *const (),
+    /// The bits of the handle.
+    handle: usize,
     doing: Doing,
     below: *const Frame,
 }
@@ -30,49 +30,62 @@ local! {
     static TOP: Cell<*const Frame> = Cell::new(ptr::null());
 }
 
-/// Runs `run` with a frame for `slot` on this thread's list; the frame is gone when `run` has returned or unwound.
+/// Runs `run` with a frame for `handle` on this thread's list; the frame is gone when `run` has returned or unwound.
 #[inline]
-pub(super) fn on_stack<T>(slot: *const (), doing: Doing, run: impl FnOnce() -> T) -> T {
+pub(super) fn on_stack<T>(handle: usize, doing: Doing, run: impl FnOnce() -> T) -> T {
     struct Pop(*const Frame);
     impl Drop for Pop {
         fn drop(&mut self) {
             TOP.with(|top| top.set(self.0));
         }
     }
-    let frame = Frame { slot, doing, below: TOP.with(Cell::get) };
+    let frame = Frame { handle, doing, below: TOP.with(Cell::get) };
     // Declared after the frame, so dropped before it.
     let _pop = Pop(frame.below);
     TOP.with(|top| top.set(&raw const frame));
     run()
 }
 
-/// This thread's frames of one slot.
+/// What this thread is doing with one closure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Own {
-    /// Calls of its closure.
+    /// Calls of it.
     pub(super) calls: u32,
-    /// Destructors of its closure.
+    /// Destructors of it.
     pub(super) destructors: u32,
 }
 
-/// Counts this thread's frames of `slot`, at any depth.
-pub(super) fn own(slot: *const ()) -> Own {
-    let mut own = Own::default();
+fn visit(mut see: impl FnMut(&Frame)) {
     let mut at = TOP.with(Cell::get);
     while !at.is_null() {
         // SAFETY: every pointer in the list is to the local variable of an `on_stack` of this thread that has neither
         // returned nor unwound: its `Pop` would have taken it off the list. Frames are not written after they are
         // listed.
         let frame = unsafe { &*at };
-        if frame.slot == slot {
+        see(frame);
+        at = frame.below;
+    }
+}
+
+/// Counts what this thread is doing with the closure of `handle`, at any depth.
+pub(super) fn own(handle: usize) -> Own {
+    let mut own = Own { calls: record::own_calls(handle), destructors: 0 };
+    visit(|frame| {
+        if frame.handle == handle {
             match frame.doing {
-                Doing::Call => own.calls += 1,
+                Doing::BorrowedCall(_) => own.calls += 1,
                 Doing::Destructor => own.destructors += 1,
             }
         }
-        at = frame.below;
-    }
+    });
     own
+}
+
+/// Whether a call of this thread stands in that record.
+pub(super) fn has_borrowed(record: *const Record) -> bool {
+    let mut found = false;
+    visit(|frame| found |= frame.doing == Doing::BorrowedCall(record));
+    found
 }
 
 #[cfg(test)]
@@ -85,17 +98,22 @@ mod tests {
         if super::super::sync::MODELLED {
             return; // The models use the list; this test is about the list alone and runs over std.
         }
-        let (a, b) = (ptr::without_provenance(8), ptr::without_provenance(16));
-        on_stack(a, Doing::Call, || {
-            on_stack(b, Doing::Call, || {
+        let (a, b) = (8, 16);
+        let call = Doing::BorrowedCall(ptr::without_provenance(128));
+        on_stack(a, call, || {
+            on_stack(b, call, || {
                 on_stack(a, Doing::Destructor, || {
                     assert_eq!(own(a), Own { calls: 1, destructors: 1 });
                     assert_eq!(own(b), Own { calls: 1, destructors: 0 });
                 });
             });
-            let unwound = catch_unwind(|| on_stack(ptr::without_provenance(8), Doing::Call, || panic!("out")));
+            let unwound = catch_unwind(|| {
+                let call = Doing::BorrowedCall(ptr::without_provenance(128));
+                on_stack(8, call, || panic!("out"))
+            });
             assert!(unwound.is_err());
             assert_eq!(own(a), Own { calls: 1, destructors: 0 });
+            assert!(has_borrowed(ptr::without_provenance(128)) && !has_borrowed(ptr::without_provenance(256)));
         });
         assert_eq!(own(a), Own::default());
     }

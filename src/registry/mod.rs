@@ -54,11 +54,16 @@
 
 mod books;
 mod call;
+mod clock;
+mod deferred;
 mod error;
+mod fence;
 mod flaw;
+mod fork;
 mod frame;
 mod handle;
 mod ids;
+mod record;
 mod register;
 mod registration;
 mod report;
@@ -66,6 +71,7 @@ mod revoke;
 mod slot;
 mod stall;
 mod stats;
+mod stored;
 mod table;
 mod thread;
 
@@ -85,6 +91,9 @@ use books::Books;
 use error::Refused;
 pub(crate) use flaw::Flaw;
 use handle::Layout;
+#[cfg(test)]
+#[allow(unused_imports, reason = "used by the models of the copy over loom")]
+pub(crate) use record::leave_thread;
 use slot::Word;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -128,6 +137,30 @@ struct Options {
     in_flight_limit: u32,
     #[cfg(test)]
     flaw: Option<Flaw>,
+}
+
+/// Has callers execute full fences, for the whole process and for good, instead of relying on Linux's `membarrier`.
+///
+/// A call costs some 40 ns more then. Needed only where `membarrier` works when the first callback is called and is
+/// refused later, because a seccomp filter is installed in between: revoking then ends the process, since it could not be
+/// done safely. Where it is missing or refused from the start this is what happens anyway, and on other systems too.
+///
+/// Answers whether it is so. False: a callback has been called before, by any registry of this process; nothing was
+/// changed.
+///
+/// ```
+/// assert!(latecall::registry::use_portable_fences());
+/// ```
+#[must_use = "false means that nothing was changed"]
+pub fn use_portable_fences() -> bool {
+    fence::use_portable()
+}
+
+impl Options {
+    /// Whether every call has to take the long way.
+    const fn is_watched(&self) -> bool {
+        self.stall_hook.is_some() || self.in_flight_limit != u32::MAX
+    }
 }
 
 impl<F: ?Sized> Registry<F> {
@@ -273,8 +306,8 @@ impl<F: ?Sized> Registry<F> {
             stats.revoked = books.revoked;
             stats.closures_dropped = books.dropped;
             stats.slots_retired = books.retired.into();
-            stats.slots_used = books.used.into();
-            stats.tombstones = books.tombstones.len() as u64;
+            stats.slots_used = books.used().into();
+            stats.tombstones = books.tombstones() as u64;
             stats.tombstones_flushed = books.flushed;
         }
         stats.live = stats.registered - stats.revoked;
@@ -324,11 +357,32 @@ impl Core {
         (first + (generations - 1)).min(Layout::HERE.max_generation())
     }
 
-    #[cold]
+    #[inline]
     fn refused(&self, handle: Handle, word: Word) -> Refused {
-        // Relaxed: ordered by the Acquire load of the id that `resolve` has made.
+        // Relaxed: ordered by the Acquire load of the id that `whose` has made.
         let first = self.first_generation.load(Ordering::Relaxed);
         Refused { reason: word.refusal(handle.generation(), first), current_generation: word.generation() }
+    }
+
+    /// Whether `handle` could be this registry's at all.
+    #[inline]
+    fn whose(&self, handle: Handle) -> Result<(), Refused> {
+        if handle.is_null() {
+            return Err(Refused::unknown(Reason::Null));
+        }
+        if handle.registry_id() != self.id() {
+            return Err(Refused::unknown(Reason::WrongRegistry));
+        }
+        Ok(())
+    }
+
+    /// Why a handle was refused that found the word to be `found`.
+    #[inline]
+    fn refusal(&self, handle: Handle, found: Word) -> Refused {
+        match self.whose(handle) {
+            Err(refused) => refused,
+            Ok(()) => self.refused(handle, found),
+        }
     }
 }
 
@@ -350,15 +404,18 @@ impl<F: ?Sized> fmt::Debug for Registry<F> {
 
 impl<F: ?Sized> Drop for Registry<F> {
     fn drop(&mut self) {
-        let used = lock(&self.core.books).used;
+        let used = lock(&self.core.books).used();
         let mut next_generation = 1;
         let mut first_panic = None;
         for index in 0..used {
             let Some(slot) = self.table.get(index) else { continue };
-            let word = slot.word();
+            let word = slot.word(index);
             let vacant = word.state() == slot::State::Vacant;
             next_generation = next_generation.max(word.generation() + u32::from(!vacant));
-            // SAFETY: (1) the registry is borrowed exclusively.
+            if !word.has_closure() {
+                continue;
+            }
+            // SAFETY: (1) there is one, and the registry is borrowed exclusively.
             let callback = unsafe { slot.take() };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(callback))) {
                 if first_panic.is_none() && !std::thread::panicking() {

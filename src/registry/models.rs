@@ -4,12 +4,15 @@
 //! whose name ends in `bounded`, which are limited to three preemptions an interleaving (loom's `preemption_bound`). Each
 //! prints how many interleavings it explored (`cargo test --lib models -- --nocapture`) and fails on fewer than two.
 //!
-//! What loom sees: every access to a slot's word, closure and chunk, the lock and the condition variable, and what the
-//! closures here touch. What it does not see: statistics, and the process-wide ids. It treats SeqCst accesses as AcqRel;
-//! the registry has none. Unwinding is not explored: loom's threads share one real thread, and with it the fact of
+//! What loom sees: every access to a slot's word, closure and chunk, to the threads' records and their list, the fences, the
+//! lock and the condition variable, and what the closures here touch. The light and the heavy fence are the pair of full
+//! fences that they amount to (`fence.rs`). What it does not see: statistics, marks, which are under the lock, and the
+//! process-wide ids. It treats SeqCst accesses as AcqRel; where the registry relies on one (`record::sole`) a full fence stands
+//! for it here. Fences of loom order more than the language promises (all before with all after), which errs towards
+//! missing: the flaws below show what is found all the same. Unwinding is not explored: loom's threads share one real thread, and with it the fact of
 //! panicking, so calls that unwind are tested over std (`tests/registry_panic.rs`).
 
-use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Shortage};
+use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
 use super::sync::thread::{JoinHandle, spawn};
 use super::sync::{Counter, Model, Ordering, UnsafeCell};
 // Not loom's: every thread is joined before the model ends, so the last owner is the model's first thread, and a
@@ -210,6 +213,81 @@ fn call_against_revoke(registry: Callbacks) {
 #[test]
 fn call_races_revoke() {
     explore("call_races_revoke", None, || call_against_revoke(Registry::new()));
+}
+
+/// The same by the long way, which a registry with a limit has every call take.
+#[test]
+fn call_by_the_long_way_races_revoke() {
+    explore("call_by_the_long_way_races_revoke", None, || call_against_revoke(Registry::new().with_in_flight_limit(9)));
+}
+
+/// Deferred: nothing is dropped before somebody reclaims; a call that runs keeps its closure, and drops it if it is counted.
+fn call_against_deferred(registry: Callbacks) {
+    let shared = Shared::new(registry);
+    let handle = shared.register(7, 0, nothing);
+    let thread = caller(&shared, handle);
+    assert_eq!(shared.registry.revoke_deferred(handle), Ok(true));
+    let dropped = shared.registry.reclaim();
+    if dropped == 1 {
+        assert_eq!(shared.dropped(0), 1, "reclaimed: dropped before reclaim returned");
+    }
+    let called = thread.join().unwrap();
+    assert!(matches!(called, Ok(7) | Err(Reason::Stale | Reason::Revoking)), "{called:?}");
+    assert!(dropped == 1 || called == Ok(7), "neither dropped nor in use");
+    assert_eq!(shared.dropped(0), 1);
+    assert_eq!(shared.call(handle), Err(Reason::Stale));
+}
+
+#[test]
+fn call_races_deferred_revoke() {
+    explore("call_races_deferred_revoke", None, || call_against_deferred(Registry::new()));
+}
+
+/// Two threads revoke and reclaim, one deferred and one at once, while a third calls both callbacks.
+#[test]
+fn two_reclaimers_race_a_call_bounded() {
+    explore("two_reclaimers_race_a_call_bounded", Some(2), || {
+        let shared = Shared::new(Registry::new());
+        let (one, two) = (shared.register(1, 0, nothing), shared.register(2, 1, nothing));
+        let call = {
+            let shared = Arc::clone(&shared);
+            spawn(move || (shared.call(one), shared.call(two)))
+        };
+        let other = {
+            let shared = Arc::clone(&shared);
+            spawn(move || {
+                assert_eq!(shared.registry.revoke_deferred(one), Ok(true));
+                shared.registry.reclaim();
+            })
+        };
+        assert_eq!(shared.registry.revoke_and_wait(two), Ok(Quiescence::Quiescent));
+        assert_eq!(shared.dropped(1), 1);
+        other.join().unwrap();
+        assert_eq!(shared.registry.revoke_and_wait(one), Ok(Quiescence::Quiescent));
+        assert_eq!(shared.dropped(0), 1);
+        let _ = call.join().unwrap();
+    });
+}
+
+/// A thread leaves and another gets its record: what the first one did is seen, and nothing of it is taken for the second's.
+#[test]
+fn a_reused_record_races_revoke() {
+    explore("a_reused_record_races_revoke", None, || {
+        let shared = Shared::new(Registry::new());
+        let handle = shared.register(7, 0, nothing);
+        let thread = {
+            let shared = Arc::clone(&shared);
+            spawn(move || {
+                let first = shared.call(handle);
+                leave_thread();
+                (first, shared.call(handle))
+            })
+        };
+        assert_eq!(shared.registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent));
+        assert_eq!(shared.dropped(0), 1);
+        let (first, second) = thread.join().unwrap();
+        assert!(first.is_ok() || second.is_err(), "{first:?} and then {second:?}");
+    });
 }
 
 /// S18: when revoke_and_wait returns the closure is dropped and nothing runs, whatever the caller was doing.
@@ -450,6 +528,43 @@ fn freeing_while_running_is_convicted() {
 fn check_then_enter_is_convicted() {
     let model = || call_against_revoke(Registry::new().with_flaw(Flaw::CheckThenEnter));
     convict("check_then_enter", None, model, &["Causality violation", "a live slot has a closure"]);
+}
+
+#[test]
+fn calling_without_a_fence_is_convicted() {
+    let model = || call_against_revoke(Registry::new().with_flaw(Flaw::NoLightFence));
+    convict("calling_without_a_fence", None, model, &["Causality violation", "Removed"]);
+}
+
+#[test]
+fn counting_without_a_heavy_fence_is_convicted() {
+    let model = || call_against_revoke(Registry::new().with_flaw(Flaw::NoHeavyFence));
+    convict("counting_without_a_heavy_fence", None, model, &["Causality violation", "Removed"]);
+}
+
+#[test]
+fn taking_oneself_for_the_only_thread_is_convicted() {
+    let model = || call_against_revoke(Registry::new().with_flaw(Flaw::AlwaysSole));
+    convict("taking_oneself_for_the_only_thread", None, model, &["Causality violation", "Removed"]);
+}
+
+#[test]
+fn leaving_without_a_second_look_is_convicted() {
+    let model = || call_against_wait(Registry::new().with_flaw(Flaw::LeaveUnasked));
+    convict("leaving_without_a_second_look", None, model, &["deadlock"]);
+}
+
+/// The path that refuses a late call has to help, too.
+#[test]
+fn being_refused_without_asking_is_convicted() {
+    let model = || call_against_wait(Registry::new().with_flaw(Flaw::RefusedUnasked));
+    convict("being_refused_without_asking", None, model, &["deadlock"]);
+}
+
+#[test]
+fn reclaiming_without_a_heavy_fence_is_convicted() {
+    let model = || call_against_deferred(Registry::new().with_flaw(Flaw::NoHeavyFence));
+    convict("reclaiming_without_a_heavy_fence", None, model, &["Causality violation", "neither dropped", "assertion"]);
 }
 
 #[test]

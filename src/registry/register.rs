@@ -1,12 +1,12 @@
 //! The way in for Rust: a closure becomes a registration.
 
 use super::Registry;
-use super::books::{Books, Life, Trace};
+use super::books::{Books, Trace};
 use super::error::{Exhausted, Shortage};
 use super::flaw::Flaw;
 use super::handle::{Handle, Layout};
 use super::registration::Registration;
-use super::slot::Slot;
+use super::slot::{Slot, State};
 use super::sync::{Ordering, lock};
 use super::{ids, table};
 use std::borrow::Cow;
@@ -86,16 +86,17 @@ impl<F: ?Sized> Registry<F> {
                 return Err(Exhausted { callback, shortage });
             }
         };
-        let generation = match slot.word().generation() {
+        let generation = match slot.word(index).generation() {
             // Relaxed: written under the lock, which is held.
             0 => self.core.first_generation.load(Ordering::Relaxed),
             next => next,
         };
-        books.begin(index, Life { generation, label, registered, revoked: None });
-        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock.
-        unsafe { slot.publish(generation, callback) };
+        books.begin(index, label, registered);
         drop(books);
-        Ok(Registration::new(self, Handle::pack(index, generation, self.core.id())))
+        let handle = Handle::pack(index, generation, self.core.id());
+        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock.
+        unsafe { slot.publish(handle, self.core.options.is_watched(), callback) };
+        Ok(Registration::new(self, handle))
     }
 
     /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
@@ -108,16 +109,17 @@ impl<F: ?Sized> Registry<F> {
             // Release pairs with the Acquire of `Core::id`: whoever sees the id sees its first generation.
             self.core.id.store(id.number, Ordering::Release);
         }
+        books.reserve_origin().map_err(|_| Shortage::Memory)?;
         loop {
-            if let Some(index) = books.vacant.pop_front() {
+            if let Some(index) = books.next_vacant() {
                 let slot = self.table.get(index);
                 return Ok((index, slot.unwrap_or_else(|| unreachable!("a listed slot exists"))));
             }
-            if (books.used as usize) < self.capacity() {
-                let index = books.used;
+            if (books.used() as usize) < self.capacity() {
+                let index = books.used();
                 books.reserve_slot(self.core.options.tombstones).map_err(|_| Shortage::Memory)?;
                 let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
-                books.used += 1;
+                books.use_slot();
                 return Ok((index, slot));
             }
             if !self.flush_oldest(books) {
@@ -132,16 +134,16 @@ impl<F: ?Sized> Registry<F> {
 
     /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
     pub(super) fn flush_oldest(&self, books: &mut Books) -> bool {
-        let Some(tombstone) = books.tombstones.pop_front() else { return false };
-        books.flushed += 1;
-        let (index, generation) = (tombstone.index, tombstone.life.generation);
+        let Some(handle) = books.dig_up() else { return false };
+        let (index, generation) = (handle.index(), handle.generation());
         let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
         if generation >= self.core.last_generation() {
-            slot.retire(generation);
+            slot.turn(handle, State::Tombstoned, State::Retired);
             books.retired += 1;
         } else {
-            slot.vacate(generation + u32::from(!self.core.flawed(Flaw::KeepGeneration)));
-            books.vacant.push_back(index);
+            let next = generation + u32::from(!self.core.flawed(Flaw::KeepGeneration));
+            slot.vacate(Handle::pack(index, next, handle.registry_id()));
+            books.list_vacant(index);
         }
         true
     }

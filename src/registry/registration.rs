@@ -76,6 +76,25 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         self.wait_at(Some(Location::caller()))
     }
 
+    /// Ends the registration without finding out whether calls are running: its closure is dropped later, with others. See
+    /// [`Registry::revoke_deferred`], also for panics.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    /// let registration = R.register(Box::new(|| ()));
+    /// let user_data = registration.handle().as_ptr();
+    /// registration.revoke_deferred();
+    /// assert!(R.call(user_data, |f| f()).is_err());
+    /// assert_eq!(R.reclaim(), 1);
+    /// ```
+    #[track_caller]
+    pub fn revoke_deferred(self) {
+        let handle = ManuallyDrop::new(self);
+        // Rejected or revoked before: it is over, or the last call ends it.
+        let _ = handle.registry.revoke_deferred_at(handle.handle, Location::caller());
+    }
+
     fn wait_at(&self, at: Option<&'static Location<'static>>) -> Quiescence {
         // The handle was issued, so the only way to be rejected is that the slot has been vacated since.
         self.registry.revoke_and_wait_at(self.handle, at).unwrap_or(Quiescence::Quiescent)

@@ -2,13 +2,14 @@
 
 use super::Core;
 use super::books::{Life, Trace};
+use super::clock::Moment;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
 use super::sync::lock;
 use super::thread::ThreadTag;
 use std::fmt;
 use std::panic::Location;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Something done to a registration before the late call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Deed {
         self.thread
     }
 
-    /// How long before the report.
+    /// How long before the report, to a few milliseconds: what is written down is the time of the kernel's last tick.
     #[must_use]
     pub fn ago(&self) -> Duration {
         self.ago
@@ -133,12 +134,11 @@ impl LateReport {
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
     let past = matches!(refused.reason, Reason::Stale | Reason::Revoking | Reason::Exhausted);
     let life: Option<Life> = match past {
-        true => lock(&core.books).find(handle.index(), handle.generation()).cloned(),
+        true => lock(&core.books).find(handle, refused.current_generation == handle.generation()),
         false => None,
     };
-    let now = Instant::now();
-    let deed =
-        |t: &Trace| Deed { at: t.at, thread: t.thread, ago: now.checked_duration_since(t.when).unwrap_or_default() };
+    let now = Moment::now();
+    let deed = |trace: &Trace| Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(now) };
     LateReport {
         reason: refused.reason,
         handle,

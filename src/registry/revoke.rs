@@ -1,14 +1,16 @@
 //! Ending a registration: refuse new calls, wait for old ones, drop the closure, write the tombstone.
 
-use super::Registry;
-use super::books::Trace;
+use super::books::{Books, Trace};
 use super::error::Rejected;
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
-use super::slot::{Closed, Slot, State, Word};
+use super::record;
+use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
-use super::sync::{Ordering, lock, wait};
+use super::sync::{MutexGuard, Ordering, lock, wait};
+use super::{Core, Registry, fence};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 /// What [`revoke`](Registry::revoke) found and left.
@@ -70,13 +72,14 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     pub fn standing(&self, handle: Handle) -> Result<Standing, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
-        let word = slot.word();
+        let word = slot.word(handle.index());
         match word.state() {
             _ if word.generation() != handle.generation() => {
                 Err(Rejected { handle, refused: self.core.refused(handle, word) })
             }
-            State::Live => Ok(Standing::Live(word.count())),
-            State::Revoking | State::Quiescent => Ok(Standing::Revoking(word.count())),
+            State::Live | State::Watched => Ok(Standing::Live(record::calls(handle.bits()))),
+            State::Closing | State::Counting | State::Revoking => Ok(Standing::Revoking(record::calls(handle.bits()))),
+            State::Quiescent => Ok(Standing::Revoking(0)),
             State::Tombstoned => Ok(Standing::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
@@ -138,29 +141,65 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_and_wait_at(handle, Some(Location::caller()))
     }
 
+    /// Closes the slot and notes who did it. Under the lock, so that whoever finds the callback revoked finds that noted.
+    pub(super) fn close<'r>(
+        &'r self,
+        books: &mut Books,
+        handle: Handle,
+        trace: Option<Trace>,
+    ) -> Result<Result<&'r Slot<F>, Revoked>, Rejected> {
+        let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
+        match slot.close(handle) {
+            Ok(()) => {
+                books.revoked += 1;
+                if let Some(trace) = trace {
+                    books.note_revoked(handle, trace);
+                }
+                Ok(Ok(slot))
+            }
+            Err(word) if already(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
+            Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
+        }
+    }
+
     pub(super) fn revoke_at(
         &self,
         handle: Handle,
         at: Option<&'static Location<'static>>,
     ) -> Result<Revoked, Rejected> {
-        let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         let trace = Trace::now(at);
         let mut books = lock(&self.core.books);
-        // Under the lock, so that whoever finds the callback revoked finds written where.
-        let closed = slot.close(handle.generation());
-        if let Closed::Idle | Closed::Busy(_) = closed {
-            books.note_revoked(handle.index(), trace);
-        }
+        let slot = match self.close(&mut books, handle, Some(trace))? {
+            Ok(slot) => slot,
+            Err(revoked) => return Ok(revoked),
+        };
+        let calls = if self.core.flawed(Flaw::AlwaysSole) || record::sole() {
+            // No other thread has a record. One that gets one from here on finds the slot closed.
+            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut books)
+        } else {
+            drop(books);
+            if !self.core.flawed(Flaw::NoHeavyFence) {
+                // Between the word that is changed and the look at the cells. A call that has found the slot live, and not
+                // left yet, is seen in its cell after this; one that is not seen finds the slot closed.
+                fence::heavy();
+            }
+            books = lock(&self.core.books);
+            slot.turn(handle, State::Closing, State::Counting);
+            if !self.core.flawed(Flaw::NoFenceBeforeCount) {
+                // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
+                fence::full();
+            }
+            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut books)
+        };
         drop(books);
-        match closed {
-            Closed::Idle => {
-                self.core.stall(StallSite::Revoked);
-                // SAFETY: (1) `close` has just said `Idle` to this thread.
+        self.core.stall(StallSite::Revoked);
+        match calls {
+            0 => {
+                // SAFETY: (1) `counted` has turned it, just now.
                 unsafe { self.finish(slot, handle) };
                 Ok(Revoked::Removed)
             }
-            Closed::Busy(calls) => {
-                self.core.stall(StallSite::Revoked);
+            calls => {
                 #[cfg(test)]
                 if self.core.flawed(Flaw::FreeWhileRunning) {
                     // SAFETY: none; that is the flaw, and a model stops here before the memory is gone.
@@ -168,9 +207,17 @@ impl<F: ?Sized> Registry<F> {
                 }
                 Ok(Revoked::InFlight(calls))
             }
-            Closed::Not(word) if already(word, handle) => Ok(Revoked::AlreadyRevoked),
-            Closed::Not(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
+    }
+
+    /// A revoker has counted `calls` inside `handle`: with none it is the one to drop the closure; otherwise the last of
+    /// them is.
+    pub(super) fn counted(&self, slot: &Slot<F>, handle: Handle, from: State, calls: u32, books: &mut Books) -> u32 {
+        slot.turn(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
+        if calls > 0 && books.release_inside(handle, calls) {
+            self.core.tell(books);
+        }
+        calls
     }
 
     pub(super) fn revoke_and_wait_at(
@@ -189,30 +236,41 @@ impl<F: ?Sized> Registry<F> {
 
     /// Waits until the revoked registration `handle` has settled as far as the calling thread can see to it.
     fn settle(&self, slot: &Slot<F>, handle: Handle) -> Quiescence {
-        let (index, generation) = (handle.index(), handle.generation());
-        let own = frame::own(slot.key());
-        let mut books = lock(&self.core.books);
-        if gone(slot.word(), generation) {
-            // Also when the frames on this thread's stack are of a later tenant.
-            return Quiescence::Quiescent;
+        let bits = handle.bits();
+        let word = || slot.word(handle.index());
+        if word().is(handle, State::Closing) {
+            self.reclaim();
         }
-        if own.destructors > 0 {
+        let own = frame::own(bits);
+        let mut books = lock(&self.core.books);
+        if gone(word(), handle) || own.destructors > 0 {
             return Quiescence::Quiescent;
         }
         if own.calls == 0 {
-            let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.state() == State::Quiescent;
-            while !gone(slot.word(), generation) && !early(slot.word()) {
-                books = wait(&self.core.served, books);
+            let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.is(handle, State::Quiescent);
+            loop {
+                if gone(word(), handle) || early(word()) {
+                    return Quiescence::Quiescent;
+                }
+                if word().is(handle, State::Revoking) && record::marked(bits) == 0 {
+                    // The calls that were counted are those of threads that did not survive a `fork`.
+                    slot.turn(handle, State::Revoking, State::Quiescent);
+                    drop(books);
+                    // SAFETY: (1) turned by this thread, just now.
+                    unsafe { self.finish(slot, handle) };
+                    return Quiescence::Quiescent;
+                }
+                books = self.core.wait(books);
             }
-            return Quiescence::Quiescent;
         }
         let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
-        let ticket = books.wait_inside(index, excused);
-        if books.release_inside(index, slot.word().count()) {
-            self.core.served.notify_all();
+        let ticket = books.wait_inside(handle, excused);
+        // While it is Closing nobody has been counted; who counts looks for those who wait inside.
+        if word().is(handle, State::Revoking) && books.release_inside(handle, record::marked(bits)) {
+            self.core.tell(&books);
         }
         while !books.take_release(ticket) {
-            books = wait(&self.core.served, books);
+            books = self.core.wait(books);
         }
         Quiescence::DeferredToOuterFrame
     }
@@ -220,54 +278,89 @@ impl<F: ?Sized> Registry<F> {
     /// Drops the closure, writes the tombstone, tells who waits, and flushes what is over the limit.
     ///
     /// # Safety
-    /// 1. `Slot::leave` or `Slot::close` has told this thread that it owns the closure of `handle` in `slot`.
+    /// 1. This thread has turned the slot of `handle` to Quiescent, and has not called this since.
     pub(super) unsafe fn finish(&self, slot: &Slot<F>, handle: Handle) {
-        // SAFETY: (1) is (1).
+        // SAFETY: (1) by (1).
         let callback = unsafe { slot.take() };
         // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
         // must not wait for itself. A panic is held back until the rest is done.
         let outcome =
-            frame::on_stack(slot.key(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
-        {
-            let mut books = lock(&self.core.books);
-            books.bury(handle.index());
-            slot.bury(handle.generation());
-            if !self.core.flawed(Flaw::ForgetToServe) {
-                self.core.served.notify_all();
-            }
+            frame::on_stack(handle.bits(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
+        let mut books = lock(&self.core.books);
+        self.bury(&mut books, slot, handle, None);
+        if !self.core.flawed(Flaw::ForgetToServe) {
+            self.core.tell(&books);
         }
-        self.core.stall(StallSite::TombstoneWritten);
-        let mut listed = false;
-        {
-            let mut books = lock(&self.core.books);
-            while books.tombstones.len() > self.core.options.tombstones && self.flush_oldest(&mut books) {
-                listed = true;
-            }
+        if self.core.options.stall_hook.is_some() {
+            drop(books);
+            self.core.stall(StallSite::TombstoneWritten);
+            books = lock(&self.core.books);
         }
+        let listed = self.flush_beyond_limit(&mut books);
+        drop(books);
         if listed {
             self.core.stall(StallSite::SlotListed);
         }
         if let Err(panic) = outcome {
-            if std::thread::panicking() {
-                // The callback is unwinding through here; a second panic would abort. Its payload is not dropped: that
-                // could panic too.
-                // Relaxed: a statistic.
-                self.core.swallowed_panics.fetch_add(1, Ordering::Relaxed);
-                std::mem::forget(panic);
-            } else {
-                resume_unwind(panic);
-            }
+            self.core.go_on_with(panic);
         }
+    }
+
+    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<Trace>) {
+        books.bury(handle, revoked);
+        slot.turn(handle, State::Quiescent, State::Tombstoned);
+    }
+
+    pub(super) fn flush_beyond_limit(&self, books: &mut Books) -> bool {
+        let mut listed = false;
+        while books.tombstones() > self.core.options.tombstones && self.flush_oldest(books) {
+            listed = true;
+        }
+        listed
     }
 }
 
-/// Whether a slot that is not live under `handle`'s generation was, and is not vacated since.
-fn already(word: Word, handle: Handle) -> bool {
-    word.generation() == handle.generation()
-        && matches!(word.state(), State::Revoking | State::Quiescent | State::Tombstoned)
+impl Core {
+    /// Tells who waits that something has changed.
+    pub(super) fn tell(&self, books: &Books) {
+        if books.waiting > 0 {
+            self.served.notify_all();
+        }
+    }
+
+    /// Waits to be told.
+    fn wait<'a>(&'a self, mut books: MutexGuard<'a, Books>) -> MutexGuard<'a, Books> {
+        books.waiting += 1;
+        books = wait(&self.served, books);
+        books.waiting -= 1;
+        books
+    }
+
+    /// Goes on with a panic of a closure's destructor, now that everything is in order, if this thread can.
+    pub(super) fn go_on_with(&self, panic: Box<dyn Any + Send>) {
+        if std::thread::panicking() {
+            // The callback is unwinding through here; a second panic would abort.
+            self.swallow(panic);
+        } else {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Counts a panic that cannot go on. Its payload is not dropped: that could panic too.
+    pub(super) fn swallow(&self, panic: Box<dyn Any + Send>) {
+        // Relaxed: a statistic.
+        self.swallowed_panics.fetch_add(1, Ordering::Relaxed);
+        std::mem::forget(panic);
+    }
 }
 
-/// Whether the closure of `generation` has been dropped.
-fn gone(word: Word, generation: u32) -> bool {
-    word.generation() != generation || matches!(word.state(), State::Tombstoned | State::Retired)
+/// Whether a slot that is not live for `handle` was, and is not vacated since.
+fn already(word: Word, handle: Handle) -> bool {
+    use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
+    [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
+}
+
+/// Whether the closure of `handle` has been dropped.
+fn gone(word: Word, handle: Handle) -> bool {
+    word.generation() != handle.generation() || matches!(word.state(), State::Tombstoned | State::Retired)
 }

@@ -1,15 +1,16 @@
-//! Where slots live: chunks, each twice as large as the one before, at addresses that never change.
+//! Where slots live: chunks, each as large as all before it together, at addresses that never change.
 //!
 //! A chunk is allocated when the first slot in it is needed and given back when the registry is dropped, never before:
 //! a stale handle may be looked up at any time, and a table that grows does not move what a running call uses (S44).
 
 use super::slot::Slot;
-use super::sync::{AtomicPtr, CHUNKS, FIRST_CHUNK, Ordering, array_of, const_fn};
+use super::sync::{AtomicPtr, CHUNKS, FIRST_CHUNK, MODELLED, Ordering, array_of, const_fn};
+use std::alloc::{Layout, alloc_zeroed};
 use std::marker::PhantomData;
 use std::ptr;
 
 pub(super) struct Table<F: ?Sized> {
-    /// Chunk `c` holds `FIRST_CHUNK << c` slots; null until it is needed.
+    /// Where slot 0 would be if the chunk began there; null until the chunk is needed.
     chunks: [AtomicPtr<Slot<F>>; CHUNKS],
     /// The table owns closures that several threads share. Atomic pointers are `Send` and `Sync` whatever they point
     /// to; this takes both back, so that only `F: Send` and the `unsafe impl` below give them.
@@ -21,15 +22,33 @@ pub(super) struct Table<F: ?Sized> {
 // to let any of them be the last to leave, which drops it (so `F: Send`). Everything else in a slot is atomic.
 unsafe impl<F: ?Sized + Send + Sync> Sync for Table<F> {}
 
-/// The chunk of `index` and the place in it.
-const fn locate(index: u32) -> (usize, usize) {
-    let block = index as usize / FIRST_CHUNK + 1;
-    let chunk = block.ilog2() as usize;
-    (chunk, index as usize - FIRST_CHUNK * ((1 << chunk) - 1))
+/// The chunk of `index`.
+#[inline(always)]
+const fn chunk_of(index: u32) -> usize {
+    ((index | (FIRST_CHUNK as u32 - 1)).ilog2() - (FIRST_CHUNK as u32 - 1).ilog2()) as usize
+}
+
+/// The first index in `chunk`, and how many there are.
+const fn extent(chunk: usize) -> (usize, usize) {
+    match chunk {
+        0 => (0, FIRST_CHUNK),
+        _ => (FIRST_CHUNK << (chunk - 1), FIRST_CHUNK << (chunk - 1)),
+    }
 }
 
 /// How many slots all chunks together can hold.
-pub(super) const MOST: usize = FIRST_CHUNK * ((1 << CHUNKS) - 1);
+pub(super) const MOST: usize = FIRST_CHUNK << (CHUNKS - 1);
+
+const _: () = assert!(FIRST_CHUNK.is_power_of_two() && FIRST_CHUNK > 1);
+
+/// What `get_near` finds.
+pub(super) enum Near<'t, F: ?Sized> {
+    Here(&'t Slot<F>),
+    /// There is no first chunk.
+    Nowhere,
+    /// Not in the first chunk: ask `get`.
+    Beyond,
+}
 
 impl<F: ?Sized> Table<F> {
     const_fn! {
@@ -39,20 +58,34 @@ impl<F: ?Sized> Table<F> {
         }
     }
 
+    /// The slot at `index` if it is in the first chunk. Most registries never need a second one, and finding out which one
+    /// it is takes longer than the rest of a call.
+    #[inline(always)]
+    pub(super) fn get_near(&self, index: u32) -> Near<'_, F> {
+        if index as usize >= FIRST_CHUNK {
+            return Near::Beyond;
+        }
+        Self::within(&self.chunks[0], index).map_or(Near::Nowhere, Near::Here)
+    }
+
     /// The slot at `index` if its chunk exists.
     #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&Slot<F>> {
-        let (chunk, offset) = locate(index);
+        Self::within(self.chunks.get(chunk_of(index))?, index)
+    }
+
+    #[inline(always)]
+    fn within(chunk: &AtomicPtr<Slot<F>>, index: u32) -> Option<&Slot<F>> {
         // Acquire pairs with the Release of `ensure`: whoever sees the chunk sees its slots initialised.
-        let first = self.chunks.get(chunk)?.load(Ordering::Acquire);
-        if first.is_null() {
+        let origin = chunk.load(Ordering::Acquire);
+        if origin.is_null() {
             return None;
         }
-        // SAFETY: `locate` gives an offset below the chunk's length, `FIRST_CHUNK << chunk`, which is what `ensure`
-        // allocated at `first`.
-        let slot = unsafe { first.add(offset) };
-        // SAFETY: the slot was initialised before `first` was stored, lives until the table is dropped, which borrows
-        // it exclusively, and is only ever shared.
+        let slot = origin.wrapping_add(index as usize);
+        // SAFETY: `slot` points into an allocation, see below.
+        unsafe { std::hint::assert_unchecked(!slot.is_null()) };
+        // SAFETY: the chunk's slots are where `ensure` says, `index` is one of them, the slot was initialised before
+        // `origin` was stored, lives until the table is dropped, which borrows it exclusively, and is only ever shared.
         Some(unsafe { &*slot })
     }
 
@@ -60,30 +93,50 @@ impl<F: ?Sized> Table<F> {
     ///
     /// Called by one thread at a time: the registry's lock is held.
     pub(super) fn ensure(&self, index: u32) -> Option<&Slot<F>> {
-        let (chunk, _) = locate(index);
-        let place = self.chunks.get(chunk)?;
+        let place = self.chunks.get(chunk_of(index))?;
         // Relaxed: only the holder of the registry's lock writes here, and that lock is held.
         if place.load(Ordering::Relaxed).is_null() {
-            let length = FIRST_CHUNK << chunk;
-            let mut slots: Vec<Slot<F>> = Vec::new();
-            slots.try_reserve_exact(length).ok()?;
-            slots.extend((0..length).map(|_| Slot::new()));
-            let first = Box::into_raw(slots.into_boxed_slice()).cast::<Slot<F>>();
+            let (start, length) = extent(chunk_of(index));
+            let first = new_slots(length)?;
+            if start == 0 {
+                // SAFETY: the first of at least one slot, which nobody else knows of.
+                unsafe { &*first }.forbid_null();
+            }
+            // Where slot 0 would be if this chunk went back to it, so that finding a slot is one addition. (Should that be
+            // the address 0, the chunk is as good as not there: registering says that there is no memory.)
             // Release pairs with the Acquire of `get`.
-            place.store(first, Ordering::Release);
+            place.store(first.wrapping_sub(start), Ordering::Release);
         }
         self.get(index)
     }
+}
+
+/// Memory of `length` slots that never had a tenant.
+fn new_slots<F: ?Sized>(length: usize) -> Option<*mut Slot<F>> {
+    if MODELLED {
+        let mut slots: Vec<Slot<F>> = Vec::new();
+        slots.try_reserve_exact(length).ok()?;
+        slots.extend((0..length).map(|_| Slot::new()));
+        return Some(Box::into_raw(slots.into_boxed_slice()).cast());
+    }
+    // Zeroed memory of this size comes from the system as it is needed: slots that are not used cost nothing.
+    let layout = Layout::array::<Slot<F>>(length).ok()?;
+    // SAFETY: the layout's size is not 0.
+    let first: *mut Slot<F> = unsafe { alloc_zeroed(layout) }.cast();
+    // What `Slot::new` makes may as well be all zero: a word of 0, and room for a closure that nobody reads.
+    (!first.is_null()).then_some(first)
 }
 
 impl<F: ?Sized> Drop for Table<F> {
     fn drop(&mut self) {
         for (chunk, place) in self.chunks.iter().enumerate() {
             // Relaxed: the table is borrowed exclusively, which already orders every use before this.
-            let first = place.load(Ordering::Relaxed);
-            if !first.is_null() {
-                let slots = ptr::slice_from_raw_parts_mut(first, FIRST_CHUNK << chunk);
-                // SAFETY: exactly this slice came out of `Box::into_raw` in `ensure`, and it is not used after this.
+            let origin = place.load(Ordering::Relaxed);
+            if !origin.is_null() {
+                let (start, length) = extent(chunk);
+                let slots = ptr::slice_from_raw_parts_mut(origin.wrapping_add(start), length);
+                // SAFETY: exactly this slice was allocated in `new_slots`, with the layout of its slots, which is that of
+                // a box of them, and it is not used after this. Slots have no destructor over std.
                 drop(unsafe { Box::from_raw(slots) });
             }
         }
@@ -96,13 +149,24 @@ mod tests {
 
     #[test]
     fn every_index_has_its_own_place_inside_its_chunk() {
-        let (mut chunk, mut offset) = (0, 0);
-        for index in 0..(FIRST_CHUNK * 7) as u32 {
-            assert_eq!(locate(index), (chunk, offset), "index {index}");
-            offset += 1;
-            if offset == FIRST_CHUNK << chunk {
-                (chunk, offset) = (chunk + 1, 0);
+        let (mut chunk, mut place) = (0, 0);
+        for index in 0..(FIRST_CHUNK * 16) as u32 {
+            let (start, length) = extent(chunk_of(index));
+            assert_eq!((chunk_of(index), index as usize - start), (chunk, place), "index {index}");
+            place += 1;
+            if place == length {
+                (chunk, place) = (chunk + 1, 0);
             }
+        }
+    }
+
+    #[test]
+    fn the_chunks_together_hold_what_an_index_can_name() {
+        let sum: usize = (0..CHUNKS).map(|chunk| extent(chunk).1).sum();
+        assert_eq!(sum, MOST);
+        assert_eq!(chunk_of(MOST as u32 - 1), CHUNKS - 1);
+        if !MODELLED {
+            assert!(MOST > super::super::handle::Layout::HERE.max_index() as usize);
         }
     }
 }

@@ -21,6 +21,7 @@ pub struct ThreadTag {
 impl ThreadTag {
     /// The calling thread's tag. Any thread may ask, at any time of its life.
     #[must_use]
+    #[inline]
     pub fn current() -> Self {
         local! {
             static TAG: Cell<Option<ThreadTag>> = Cell::new(None);

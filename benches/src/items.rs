@@ -1,0 +1,99 @@
+//! The unprotected twins, and the registry.
+
+use crate::{Callback, Item};
+use latecall::registry::{Handle, Registry};
+use std::ffi::c_void;
+use std::hint::black_box;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+static NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// The closure: one word, which it reads through.
+pub struct Load(&'static AtomicU64);
+
+impl Load {
+    pub fn new() -> Self {
+        Self(&NUMBER)
+    }
+
+    #[inline(always)]
+    pub fn run(&self, x: u64) {
+        black_box(self.0.load(Relaxed).wrapping_add(x));
+    }
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A closure that makes C call another one.
+pub struct Nest(Item);
+
+impl Nest {
+    #[inline(always)]
+    fn run(&self, x: u64) {
+        (self.0.call)(self.0.user_data, x);
+    }
+}
+
+type Shared = dyn Fn(u64) + Send + Sync;
+
+pub static GENERIC: Registry<Load> = Registry::new();
+pub static SHARED: Registry<Shared> = Registry::new();
+static NESTS: Registry<Nest> = Registry::new();
+
+fn shared() -> Box<Shared> {
+    let load = Load::new();
+    Box::new(move |x| load.run(x))
+}
+
+extern "C" fn raw(user_data: *mut c_void, x: u64) {
+    // SAFETY: `make` leaked a `Load` for this.
+    unsafe { &*user_data.cast::<Load>() }.run(x);
+}
+
+extern "C" fn raw_shared(user_data: *mut c_void, x: u64) {
+    // SAFETY: `make` leaked a box for this.
+    let f = unsafe { &*user_data.cast::<Box<Shared>>() };
+    f(x);
+}
+
+extern "C" fn raw_nest(user_data: *mut c_void, x: u64) {
+    // SAFETY: `make` leaked a `Nest` for this.
+    unsafe { &*user_data.cast::<Nest>() }.run(x);
+}
+
+extern "C" fn generic(user_data: *mut c_void, x: u64) {
+    let _ = GENERIC.call(user_data, |load| load.run(x));
+}
+
+extern "C" fn by_dyn(user_data: *mut c_void, x: u64) {
+    let _ = SHARED.call(user_data, |f| f(x));
+}
+
+extern "C" fn nest(user_data: *mut c_void, x: u64) {
+    let _ = NESTS.call(user_data, |nest| nest.run(x));
+}
+
+fn leak<T>(value: T) -> *mut c_void {
+    Box::into_raw(Box::new(value)).cast()
+}
+
+pub fn make(name: &str) -> Option<Item> {
+    let handle = |handle: Handle| handle.as_ptr();
+    let (call, user_data): (Callback, _) = match name {
+        "raw" => (raw, leak(Load::new())),
+        "raw-shared" => (raw_shared, leak(shared())),
+        "raw-nested" => (raw_nest, leak(Nest(make("raw")?))),
+        "generic" => (generic, handle(GENERIC.register(Box::new(Load::new())).leak())),
+        "shared" => (by_dyn, handle(SHARED.register(shared()).leak())),
+        "nested" => (nest, handle(NESTS.register(Box::new(Nest(make("generic")?))).leak())),
+        "late" => (generic, handle(GENERIC.register(Box::new(Load::new())).handle())),
+        "late-null" => (generic, ptr::null_mut()),
+        _ => return None,
+    };
+    Some(Item { call, user_data })
+}
