@@ -65,3 +65,28 @@ fn one() {
         Err(e) => println!("{e}"),
     }
 }
+
+#[test]
+fn measure() {
+    use latecall::engine::model::programs::{Size, all};
+    let ops: usize = std::env::var("OPS").unwrap().parse().unwrap();
+    let secs: u64 = std::env::var("SECS").unwrap().parse().unwrap();
+    let subject = catalogue::find(&std::env::var("SUBJ").unwrap(), Api::linked()).unwrap();
+    for program in all(subject.subject.offer().verbs, Size { ops, in_a_thread: 3 }) {
+        let mut options = Options::new().max_duration(std::time::Duration::from_secs(secs));
+        if let Ok(p) = std::env::var("PRE") {
+            options = options.preemptions(p.parse().unwrap());
+        }
+        let text = program.to_string().replace('\n', ";");
+        match explore(&program, &subject.subject, &options, &mut |_| {}) {
+            Ok(e) => println!(
+                "{text}: {:?} {:?} {} {:?}",
+                e.violation.map(|v| v.to_string()),
+                e.exploration.extent,
+                e.exploration.interleavings,
+                e.exploration.elapsed
+            ),
+            Err(e) => println!("{text}: {e}"),
+        }
+    }
+}

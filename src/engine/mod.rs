@@ -43,7 +43,7 @@ pub trait Engine {
 }
 
 /// The names of the engines, in the order of the gate.
-pub const ENGINES: [&str; 3] = ["replay", "property", "stress"];
+pub const ENGINES: [&str; 4] = ["replay", "property", "stress", "model"];
 
 /// What to generate for a subject: everything it offers but what never ends within a run.
 fn range(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -> generate::Offer {

@@ -4,6 +4,7 @@
 //! so what is not needed is not spent, and a flaw is missed only when the engine is really unable to find it.
 
 use crate::engine::Engine;
+use crate::engine::model::Model;
 use crate::engine::property::Property;
 use crate::engine::replay::Replay;
 use crate::engine::stress::Stress;
@@ -62,6 +63,32 @@ impl Budget {
         }
     }
 
+    /// How many ops the programs have that the model engine explores.
+    pub const fn model_ops(self) -> usize {
+        match self {
+            Budget::Quick | Budget::Normal => 2,
+            Budget::Deep => 3,
+        }
+    }
+
+    /// Up to how many interleavings the model engine explores a program exhaustively.
+    pub const fn interleavings(self) -> u64 {
+        match self {
+            Budget::Quick => 100,
+            Budget::Normal => 2500,
+            Budget::Deep => 200_000,
+        }
+    }
+
+    /// How many preemptions an interleaving has at most where that is not enough.
+    pub const fn preemptions(self) -> usize {
+        match self {
+            Budget::Quick => 1,
+            Budget::Normal => 2,
+            Budget::Deep => 4,
+        }
+    }
+
     /// For how long the stress engine works on a sound subject.
     pub const fn stress(self) -> Duration {
         Duration::from_millis(match self {
@@ -86,12 +113,18 @@ impl Budget {
             "replay" => "the seed programs as written".to_owned(),
             "property" => format!("{} generated programs", self.cases()),
             "stress" => format!("{} ms of generated programs under disturbance", self.stress().as_millis()),
+            "model" => format!(
+                "every interleaving of all programs of {} ops where {} are enough, or else those with at most {}",
+                self.model_ops(),
+                self.interleavings(),
+                counted(self.preemptions(), "preemption"),
+            ),
             other => other.to_owned(),
         };
         format!("budget {self} (on each sound subject {})", engines.iter().map(of).collect::<Vec<_>>().join("; "))
     }
 
-    /// The engine with this name, with this budget. `programs` are for those that replay.
+    /// The engine with this name, with this budget. `programs` are for those that do not make their own.
     pub(super) fn engine(
         self,
         name: &str,
@@ -109,9 +142,18 @@ impl Budget {
                 let at_least = if must_convict { 500 } else { 0 };
                 Some(Box::new(Stress { time: self.stress() * more, seed, at_least, ..Stress::default() }))
             }
+            "model" => Some(Box::new(Model {
+                programs: programs(),
+                exhaustive: if must_convict { 100_000 } else { self.interleavings() },
+                preemptions: Some(self.preemptions()),
+            })),
             _ => None,
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 impl fmt::Display for Budget {

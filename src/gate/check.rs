@@ -4,6 +4,8 @@
 use super::Budget;
 use super::select;
 use super::verdict::Expected;
+use crate::engine::model::programs::Size;
+use crate::engine::model::{self, Model};
 use crate::engine::replay::Replay;
 use crate::engine::report::Report;
 use crate::engine::run::{Env, Options, execute};
@@ -120,7 +122,11 @@ impl Check {
     }
 
     fn engine(&self, flaw: Option<&Flaw>, subject: &dyn Subject, only: &Option<Program>) -> Option<Box<dyn Engine>> {
-        let programs = || if only.is_some() { Vec::new() } else { programs(flaw, subject) };
+        let programs = || match (only, self.engine.as_str()) {
+            (Some(_), _) => Vec::new(),
+            (None, "model") => modelled_programs(flaw, subject, self.budget.model_ops()),
+            (None, _) => programs(flaw, subject),
+        };
         self.budget.engine(&self.engine, self.seed, flaw, programs)
     }
 
@@ -134,6 +140,9 @@ impl Check {
     ) -> Report {
         let mut report = if self.engine == "stress" {
             Stress { repeat, seed: self.seed, ..Stress::default() }.check_program(program, subject)
+        } else if self.engine == "model" {
+            let (exhaustive, preemptions) = (self.budget.interleavings(), Some(self.budget.preemptions()));
+            return Model { programs: vec![program.clone()], exhaustive, preemptions }.check(subject, watch);
         } else {
             Replay { programs: vec![program.clone()], repeat }.check(subject, watch)
         };
@@ -156,6 +165,15 @@ pub fn programs(flaw: Option<&Flaw>, subject: &dyn Subject) -> Vec<Program> {
     let seeds = SEEDS.iter().map(|seed| seed.program());
     let others = FLAWS.iter().filter(|_| flaw.is_none()).map(of_flaw);
     own.chain(seeds).chain(others).filter(|program| suits(program, subject)).collect()
+}
+
+/// What the model engine explores on a subject: a flaw's own program first, and all small ones that make sense.
+pub fn modelled_programs(flaw: Option<&Flaw>, subject: &dyn Subject, ops: usize) -> Vec<Program> {
+    let own = flaw.map(|flaw| {
+        Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
+    });
+    let size = Size { ops, in_a_thread: ops };
+    own.into_iter().chain(model::programs::all(subject.offer().verbs, size)).collect()
 }
 
 /// A subject that writes down which program is about to run on it.
@@ -205,6 +223,10 @@ impl Subject for Announced<'_> {
 
     fn contract(&self) -> Contract {
         self.inner.contract()
+    }
+
+    fn modelled(&self) -> Option<Box<dyn Subject>> {
+        self.inner.modelled()
     }
 
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {

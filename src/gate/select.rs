@@ -51,6 +51,9 @@ impl Selection {
         let mut checks = Vec::new();
         for it in subjects.iter().filter(|it| chosen.contains(&it.subject.name())) {
             for engine in &engines {
+                if *engine == "model" && it.subject.modelled().is_none() {
+                    continue; // there is nothing that it could run
+                }
                 checks.push(Check {
                     subject: it.subject.name().to_owned(),
                     engine: (*engine).to_owned(),

@@ -112,6 +112,8 @@ pub struct Finding {
     /// The same search, run again, did not find it there: what runs in it does not do the same whenever the same choices
     /// are made, and what it found holds for the one time only.
     pub unsteady: bool,
+    /// Which line of the timeline an event is that was [told](super::tell): event, line.
+    pub(crate) told: Vec<(usize, usize)>,
     pub(crate) at: Option<(Me, Pc)>,
 }
 
@@ -128,8 +130,16 @@ impl fmt::Display for Finding {
 impl Finding {
     /// As it is raised, deep in C code on a small stack: names come later.
     pub(crate) fn raw(world: &mut World, kind: Kind, message: String, at: Option<(Me, Pc)>) -> Self {
-        let mut finding =
-            Self { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, unsteady: false, at };
+        let mut finding = Self {
+            kind,
+            message,
+            stack: Vec::new(),
+            timeline: String::new(),
+            interleaving: 0,
+            unsteady: false,
+            told: Vec::new(),
+            at,
+        };
         if let Some((me, pc)) = at {
             let calls = world.thread(me).calls.clone();
             // Addresses for now.
@@ -146,7 +156,7 @@ impl Finding {
         self.stack = places.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
         self.interleaving = interleaving;
         self.message = expand(&self.message, &mut names);
-        self.timeline = render(world, self, &mut names, words);
+        (self.timeline, self.told) = render(world, self, &mut names, words);
     }
 }
 
@@ -190,8 +200,14 @@ fn expand(text: &str, names: &mut Names) -> String {
 /// Longest column.
 const WIDTH: usize = 72;
 
-fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dyn Fn(usize) -> String>) -> String {
+fn render(
+    world: &World,
+    finding: &Finding,
+    names: &mut Names,
+    words: Option<&dyn Fn(usize) -> String>,
+) -> (String, Vec<(usize, usize)>) {
     let mut cells: Vec<(Me, String)> = Vec::new();
+    let mut told = Vec::new();
     let mut before: Vec<Option<Place>> = vec![None; world.threads.len()];
     for event in &world.events {
         let text = match &event.what {
@@ -200,7 +216,10 @@ fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dy
                 before[event.thread] = None;
                 continue;
             }
-            What::Told(index) => words.map_or_else(|| format!("event {index}"), |words| words(*index)),
+            What::Told(index) => {
+                told.push((*index, cells.len() + 1)); // the first line is the heading
+                words.map_or_else(|| format!("event {index}"), |words| words(*index))
+            }
             of_c => match of_c.text(world) {
                 Some(text) => expand(&text, names),
                 None => continue,
@@ -241,7 +260,11 @@ fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dy
         row((number + 1).to_string(), &columns);
     }
     let place = finding.at.map(|(me, _)| format!(" in {}", threads[me])).unwrap_or_default();
-    text.push_str(&format!("{:?}{place}: {}\n", finding.kind, finding.message));
+    match (finding.kind, finding.at) {
+        // The message says everything.
+        (Kind::Failed, Some((_, 0))) => text.push_str(&format!("{}\n", finding.message)),
+        (kind, _) => text.push_str(&format!("{kind:?}{place}: {}\n", finding.message)),
+    }
     for (number, frame) in finding.stack.iter().enumerate() {
         text.push_str(&format!("{} {frame}\n", if number == 0 { "  at" } else { "  from" }));
     }
@@ -257,7 +280,7 @@ fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dy
             text.push_str(&format!("{} is in a function called by {}\n", thread.name, calls.join(" from ")));
         }
     }
-    text
+    (text, told)
 }
 
 /// An operation of Rust code. Its function is known where the interleaving was recorded with frames.

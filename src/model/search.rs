@@ -331,6 +331,7 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
         timeline: String::new(),
         interleaving: 0,
         unsteady: false,
+        told: Vec::new(),
         at,
     };
     if message.starts_with("deadlock; threads") {

@@ -60,14 +60,15 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
     out.push('\n');
     let legend = "In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; \
                   each subject in `flawed/` has one known defect and must be convicted of it. –: this engine need not \
-                  find this defect.";
+                  find this defect. exhausted: clean in every interleaving of every program; where it says clean, the \
+                  engine was bounded.";
     out += &wrap(legend, style.width, "");
     out.push('\n');
     out
 }
 
 fn cell(it: &CheckResult, style: Style) -> String {
-    let word = word(&it.verdict);
+    let word = if it.report.exhausted { "exhausted" } else { word(&it.verdict) };
     let (programs, events) = (it.report.programs, it.report.events);
     if style.width >= WIDE {
         format!("{word:<9} {:>6} / {:<9}", grouped(programs), grouped(events))
@@ -95,7 +96,7 @@ fn word(verdict: &CheckVerdict) -> &'static str {
 
 /// Colours the verdicts in a line of the table.
 fn paint(line: &str, style: Style) -> String {
-    const GREEN: &[&str] = &["clean", "convicted"];
+    const GREEN: &[&str] = &["clean", "exhausted", "convicted"];
     const RED: &[&str] = &["MISSED", "MISTAKEN", "UNSOUND", "CRASHED", "NOTHING", "ERROR"];
     if !style.colour {
         return line.to_owned();

@@ -20,6 +20,7 @@ use crate::model::{self, Bound, Exploration, Extent, Kind, Listener};
 use crate::program::Program;
 use crate::subject::Subject;
 use crate::sync::{Arc, Mutex, lock};
+use std::collections::BTreeMap;
 
 /// Loom has no more threads than this: the closure's own, the program's, and the library's.
 const MOST_THREADS: usize = 5;
@@ -29,8 +30,10 @@ const MOST_THREADS: usize = 5;
 pub struct Model {
     /// The programs, the smallest first: the search ends at the first that convicts.
     pub programs: Vec<Program>,
-    /// What limits the search of each.
-    pub options: model::Options,
+    /// Each is explored exhaustively if so many interleavings are enough.
+    pub exhaustive: u64,
+    /// If they are not, it is explored once more, with so many preemptions in an interleaving at most; none: it is not.
+    pub preemptions: Option<usize>,
 }
 
 /// What a search of one program came to.
@@ -67,16 +70,11 @@ impl Engine for Model {
 
     fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report {
         let mut report = Report::new(subject.name(), self.name());
-        report.exhausted = true;
-        let mut bounds: Vec<String> = Vec::new();
+        let mut bounds: BTreeMap<String, u64> = BTreeMap::new();
+        let mut exhausted = 0;
         for program in &self.programs {
             let program = freed(program);
-            let before = report.runs;
-            let explored = explore(&program, subject, &self.options, &mut |interleavings| {
-                report.runs = before + interleavings;
-                watch(&report);
-            });
-            let explored = match explored {
+            let explored = match self.explore(&program, subject, &mut report, watch) {
                 Ok(explored) => explored,
                 Err(RunError::NotOffered(_)) => {
                     report.not_offered += 1;
@@ -88,43 +86,84 @@ impl Engine for Model {
                 }
             };
             report.programs += 1;
+            watch(&report);
+            if let Some(violation) = explored.violation {
+                report.finding = Some(finding(subject, &program, violation, &explored.exploration));
+                break;
+            }
+            match explored.exploration.extent {
+                Extent::BoundedBy(bound) => *bounds.entry(bound.to_string()).or_default() += 1,
+                Extent::Exhausted => exhausted += 1,
+                Extent::Convicted => unreachable!("a conviction has a violation"),
+            }
+        }
+        let mut parts: Vec<String> =
+            bounds.iter().map(|(bound, count)| format!("{count} bounded by {bound}")).collect();
+        if exhausted > 0 {
+            parts.insert(0, format!("{exhausted} exhausted"));
+        }
+        report.bounded_by = format!("{} programs: {}", report.programs, parts.join(", "));
+        report.exhausted = exhausted > 0 && exhausted == report.programs;
+        report
+    }
+}
+
+impl Model {
+    /// A program, exhaustively if that is little work, or else within the bound.
+    fn explore(
+        &self,
+        program: &Program,
+        subject: &dyn Subject,
+        report: &mut Report,
+        watch: &mut dyn FnMut(&Report),
+    ) -> Result<Explored, RunError> {
+        let mut once = |options: &model::Options| {
+            let before = report.runs;
+            let explored = explore(program, subject, options, &mut |interleavings| {
+                report.runs = before + interleavings;
+                watch(report);
+            })?;
             report.runs = before + explored.exploration.interleavings;
             report.events += explored.events;
             report.calls += explored.calls;
             report.defused += explored.defused;
-            watch(&report);
-            if let Some(violation) = explored.violation {
-                report.exhausted = false;
-                report.finding = Some(finding(subject, &program, violation, &explored.exploration));
-                break;
-            }
-            if let Extent::BoundedBy(bound) = &explored.exploration.extent {
-                report.exhausted = false;
-                if !bounds.contains(&bound.to_string()) {
-                    bounds.push(bound.to_string());
-                }
-            }
-        }
-        report.bounded_by = if bounds.is_empty() {
-            format!("{} programs, each exhausted", report.programs)
-        } else {
-            format!("{} programs; {}", report.programs, bounds.join("; "))
+            Ok(explored)
         };
-        report.exhausted &= report.programs > 0 && report.error.is_none();
-        report
+        let explored = once(&model::Options::new().max_interleavings(self.exhaustive))?;
+        match (&explored.exploration.extent, self.preemptions) {
+            (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => once(&model::Options::new().preemptions(most)),
+            _ => Ok(explored),
+        }
     }
 }
 
 fn finding(subject: &dyn Subject, program: &Program, violation: Violation, exploration: &Exploration) -> Finding {
     let mut program = program.clone();
     program.subject = Some(subject.name().to_owned());
-    let timeline = exploration.finding.as_ref().map_or("", |finding| &finding.timeline);
+    let (mut timeline, mut told) = (Vec::new(), Vec::new());
+    if let Some(found) = &exploration.finding {
+        timeline = rows(&found.timeline);
+        told.clone_from(&found.told);
+    }
+    // From events to lines of the timeline.
+    let line = |event: &usize| told.iter().find(|(told, _)| told == event).map(|(_, line)| *line);
+    let proof = violation.proof.iter().filter_map(line).collect();
     Finding {
-        violation,
+        violation: Violation { proof, ..violation },
         program: program.to_string(),
         steps: program.len(),
-        timeline: timeline.lines().map(str::to_owned).collect(),
+        timeline,
     }
+}
+
+/// The heading and the rows of a timeline, without their numbers.
+fn rows(timeline: &str) -> Vec<String> {
+    let row = |line: &str| {
+        let (number, rest) = line.split_once(" | ")?;
+        let number = number.trim();
+        (number.is_empty() || number.parse::<usize>().is_ok()).then(|| rest.to_owned())
+    };
+    timeline.lines().map_while(row).collect()
 }
 
 /// The program without gates, and without what its ops must answer in the order that the gates force.

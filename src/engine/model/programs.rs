@@ -1,1 +1,143 @@
-//! Which programs the model engine explores.
+//! Which programs the model engine explores: all that make sense, up to a size.
+//!
+//! A program here is about one callback, `a`, registered before the threads start. Each of one or two threads does a few
+//! ops: *calls* (the library calls it, on this thread or on one of its own) and *ends* (somebody revokes it, waiting or
+//! not). What is left out, and why nothing is lost:
+//!
+//! * programs without a call or without an end: nothing can be late in them.
+//! * after its own end a thread does nothing more with the callback: what it would do is done by the other thread, before,
+//!   after and at the same time.
+//! * the same two threads the other way round.
+//! * programs that are the beginning of a longer one: each interleaving of theirs is the beginning of one of that.
+
+use crate::program::{Args, Callback, CallbackId, Kind, Op, Program, Step, Verb, VerbSet};
+
+/// How large the programs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Ops in both threads together, at least 2.
+    pub ops: usize,
+    /// Ops in one thread, at least 1.
+    pub in_a_thread: usize,
+}
+
+const A: CallbackId = CallbackId(0);
+const ARGS: Option<Args> = Some(Args { a: 243, b: 257 });
+
+/// Ops by which the library comes to call, and ops that end a registration, in a library that offers `verbs`.
+fn alphabet(verbs: VerbSet) -> (Vec<Op>, Vec<Op>) {
+    let of = |ops: Vec<Op>| ops.into_iter().filter(|op| verbs.contains(op.verb())).collect();
+    let calls = of(vec![Op::Fire(A, ARGS), Op::Post(A, ARGS)]);
+    let ends = of(vec![Op::Revoke(A), Op::RevokeAndWait(A), Op::Replace(A, CallbackId(1))]);
+    (calls, ends)
+}
+
+/// Every program of exactly this size that makes sense for a library that offers `verbs`, the plainest first.
+#[must_use]
+pub fn all(verbs: VerbSet, size: Size) -> Vec<Program> {
+    if !verbs.contains(Verb::Register) {
+        return scoped(verbs);
+    }
+    let (calls, ends) = alphabet(verbs);
+    let mut programs: Vec<Program> = Vec::new();
+    for first in 1..size.ops {
+        let second = size.ops - first;
+        if first < second || first > size.in_a_thread || second > size.in_a_thread {
+            continue; // the same the other way round
+        }
+        let (ones, others) = (threads(&calls, &ends, first), threads(&calls, &ends, second));
+        for (i, one) in ones.iter().enumerate() {
+            for (j, other) in others.iter().enumerate() {
+                if first == second && j < i {
+                    continue; // the same the other way round
+                }
+                let both = || one.iter().chain(other);
+                let replaced = both().filter(|op| op.verb() == Verb::Replace).count();
+                if both().any(|op| calls.contains(op)) && both().any(|op| ends.contains(op)) && replaced < 2 {
+                    programs.push(program(vec![one.clone(), other.clone()]));
+                }
+            }
+        }
+    }
+    if size.ops > 2 {
+        programs.extend(ending_themselves(&calls, &ends));
+    }
+    programs.sort_by_key(cost);
+    programs
+}
+
+/// A callback that ends itself while it is called, and another thread that calls or ends it.
+fn ending_themselves(calls: &[Op], ends: &[Op]) -> Vec<Program> {
+    let plain: Vec<&Op> = ends.iter().filter(|op| op.verb() != Verb::Replace).collect();
+    let others = || calls.iter().chain(plain.iter().copied());
+    let with = |end: &Op, other: &Op| {
+        let mut program = program(vec![vec![calls[0].clone()], vec![other.clone()]]);
+        program.callbacks[0].body = vec![Step::from(end.clone())];
+        program
+    };
+    plain.iter().flat_map(|end| others().map(|other| with(end, other)).collect::<Vec<_>>()).collect()
+}
+
+/// Every sequence of `n` ops that ends a registration last, if at all.
+fn threads(calls: &[Op], ends: &[Op], n: usize) -> Vec<Vec<Op>> {
+    let mut sequences: Vec<Vec<Op>> = vec![Vec::new()];
+    for i in 0..n {
+        let last = i + 1 == n;
+        let longer = |ops: &Vec<Op>| {
+            let next = calls.iter().chain(if last { ends } else { &[] });
+            let ops = ops.clone();
+            next.map(move |op| [&ops[..], &[op.clone()]].concat()).collect::<Vec<_>>()
+        };
+        sequences = sequences.iter().flat_map(longer).collect();
+    }
+    sequences
+}
+
+/// A library that retains nothing: it calls while it is being called, on two threads at once, and a callback may call it
+/// again.
+fn scoped(verbs: VerbSet) -> Vec<Program> {
+    let calls: Vec<fn(CallbackId) -> Op> = vec![|id| Op::Invoke(id, ARGS), |id| Op::Enumerate(id, 2)];
+    let calls: Vec<_> = calls.into_iter().filter(|call| verbs.contains(call(A).verb())).collect();
+    let mut programs = Vec::new();
+    for (i, one) in calls.iter().enumerate() {
+        for other in &calls[i..] {
+            programs.push(program(vec![vec![one(A)], vec![other(CallbackId(1))]]));
+        }
+        let mut nested = program(vec![vec![one(A)], vec![one(CallbackId(2))]]);
+        nested.callbacks[0].body = vec![Step::from(Op::Invoke(CallbackId(1), ARGS))];
+        if matches!(one(A), Op::Invoke(..)) {
+            programs.push(nested); // an enumeration would register it at each of its calls
+        }
+    }
+    programs
+}
+
+/// How large a search it will be, roughly: what comes on a thread of the library's own costs most.
+fn cost(program: &Program) -> usize {
+    let of = |op: &Op| match op.verb() {
+        Verb::Post | Verb::Send => 4,
+        Verb::RevokeAndWait => 2,
+        _ => 1,
+    };
+    program.steps().map(|step| of(&step.op)).sum()
+}
+
+fn program(threads: Vec<Vec<Op>>) -> Program {
+    let steps = |ops: Vec<Op>| ops.into_iter().map(Step::from).collect::<Vec<_>>();
+    let ids = threads.iter().flatten().flat_map(Op::callbacks).map(|id| id.0).max().unwrap_or(0);
+    let nested = threads.iter().flatten().any(|op| op.callbacks().contains(&CallbackId(2)));
+    let callbacks = (0..=ids.max(if nested { 2 } else { 0 })).map(|i| Callback {
+        name: char::from(b'a' + i).to_string(),
+        kind: Kind::Sum,
+        exclusive: false,
+        confined: false,
+        body: Vec::new(),
+    });
+    let scoped = threads.iter().flatten().any(|op| matches!(op, Op::Invoke(..) | Op::Enumerate(..)));
+    Program {
+        callbacks: callbacks.collect(),
+        before: if scoped { Vec::new() } else { steps(vec![Op::Register(vec![A])]) },
+        threads: threads.into_iter().map(steps).collect(),
+        ..Program::default()
+    }
+}
