@@ -5,12 +5,12 @@ use super::super::sync::{Mutex, MutexGuard};
 use crate::emitter::{Destroy, Event};
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 
 /// Boxes that their owner has not freed, by address.
 #[derive(Debug, Default)]
-struct Owned(Mutex<HashSet<Key>>);
+struct Owned(Mutex<BTreeSet<Key>>);
 
 impl Owned {
     fn keep(&self, witness: Witness) -> Key {
@@ -31,7 +31,7 @@ impl Owned {
     }
 
     #[track_caller]
-    fn lock(&self) -> MutexGuard<'_, HashSet<Key>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Key>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -137,13 +137,13 @@ impl Keeper for LeakOnRefusal {
 /// Keeps each witness in a page of its own, and unmaps the page when unsubscribe has returned: a late call does not find
 /// old bytes there, it faults.
 #[derive(Debug, Default)]
-pub struct Unmapped(Mutex<HashSet<Key>>);
+pub struct Unmapped(Mutex<BTreeSet<Key>>);
 
 const PAGE: usize = 4096;
 
 impl Unmapped {
     #[track_caller]
-    fn lock(&self) -> MutexGuard<'_, HashSet<Key>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Key>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 

@@ -10,7 +10,7 @@ use crate::emitter::Event;
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Probe, Witness};
 use crate::program::Site;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 static ALL: Directory<Inner> = Directory::new();
@@ -25,7 +25,7 @@ pub struct WaiterFrees {
 #[derive(Debug, Default)]
 struct Inner {
     /// Addresses of blocks, by handle, which counts up.
-    blocks: Mutex<(usize, HashMap<Key, usize>)>,
+    blocks: Mutex<(usize, BTreeMap<Key, usize>)>,
 }
 
 struct Block {
@@ -51,7 +51,7 @@ impl Block {
 
 impl Inner {
     #[track_caller]
-    fn lock(&self) -> MutexGuard<'_, (usize, HashMap<Key, usize>)> {
+    fn lock(&self) -> MutexGuard<'_, (usize, BTreeMap<Key, usize>)> {
         self.blocks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -11,7 +11,7 @@ use crate::engine::run::{self, Env};
 use crate::ledger::witness::inside_callback;
 use crate::ledger::{Answer, Call, Contract, RunId, Witness};
 use crate::program::{CallbackId, Hostile, Site, Verb, VerbSet};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 /// Makes a keeper for a run.
@@ -146,7 +146,7 @@ struct EmitterSession {
     mode: Mode,
     keeper: Box<dyn Keeper>,
     emitter: Emitter,
-    subscriptions: Mutex<HashMap<CallbackId, Subscription>>,
+    subscriptions: Mutex<BTreeMap<CallbackId, Subscription>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +160,7 @@ struct Subscription {
 
 impl EmitterSession {
     #[track_caller]
-    fn subscriptions(&self) -> MutexGuard<'_, HashMap<CallbackId, Subscription>> {
+    fn subscriptions(&self) -> MutexGuard<'_, BTreeMap<CallbackId, Subscription>> {
         self.subscriptions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 

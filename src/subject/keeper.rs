@@ -10,7 +10,7 @@ use crate::engine::run;
 use crate::ledger::{Answer, Call, RunId, Turned, Witness};
 use crate::program::Site;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -171,7 +171,7 @@ impl ThreadTag {
 
 /// Keepers by run, for trampolines whose user data is only a number.
 #[derive(Debug)]
-pub struct Directory<T>(Outside<Option<HashMap<u64, OutsideArc<T>>>>);
+pub struct Directory<T>(Outside<Option<BTreeMap<u64, OutsideArc<T>>>>);
 
 impl<T> Directory<T> {
     /// An empty one.

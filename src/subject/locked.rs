@@ -9,7 +9,7 @@ use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, Thr
 use crate::emitter::Event;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::resume_unwind;
@@ -26,7 +26,7 @@ pub struct LockedKeeper {
 
 /// Entries by user data, which counts up and is never given out twice; 0 is none.
 #[derive(Debug, Default)]
-pub(crate) struct Map(Mutex<(usize, HashMap<usize, OutsideArc<Entry>>)>);
+pub(crate) struct Map(Mutex<(usize, BTreeMap<usize, OutsideArc<Entry>>)>);
 
 /// A callback, and who is in it.
 pub(crate) struct Entry {
@@ -113,7 +113,7 @@ impl Map {
     }
 
     #[track_caller]
-    fn lock(&self) -> MutexGuard<'_, (usize, HashMap<usize, OutsideArc<Entry>>)> {
+    fn lock(&self) -> MutexGuard<'_, (usize, BTreeMap<usize, OutsideArc<Entry>>)> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -10,6 +10,9 @@
 //!   `flawed`, differ.
 //! * [`binding`]: the binding of the bundled C library over any keeper.
 //! * [`registry`], [`locked`]: the two sound keepers.
+//!
+//! Nothing in `keeper`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its operations
+//! (a hash map's order would): the model engine runs each thousands of times and expects the same each time.
 //! * [`catalogue`]: every bundled subject by name.
 
 pub mod binding;

@@ -7,7 +7,7 @@ use crate::emitter::Event;
 use crate::engine::run;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 global! {
@@ -19,7 +19,7 @@ global! {
 #[derive(Debug, Default)]
 pub struct RegistryKeeper {
     once: bool,
-    guards: Mutex<HashMap<Key, OutsideArc<Registration<'static, Closure>>>>,
+    guards: Mutex<BTreeMap<Key, OutsideArc<Registration<'static, Closure>>>>,
 }
 
 impl RegistryKeeper {
@@ -29,7 +29,7 @@ impl RegistryKeeper {
     }
 
     #[track_caller]
-    fn guards(&self) -> MutexGuard<'_, HashMap<Key, OutsideArc<Registration<'static, Closure>>>> {
+    fn guards(&self) -> MutexGuard<'_, BTreeMap<Key, OutsideArc<Registration<'static, Closure>>>> {
         self.guards.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
