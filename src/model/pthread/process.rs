@@ -24,6 +24,11 @@ extern "C-unwind" fn at_exit(function: usize, pc: Pc) -> c_int {
     0
 }
 
+/// Nobody forks in a model, so nobody is told of it.
+extern "C-unwind" fn at_fork(_: usize, _: usize, _: usize, _: Pc) -> c_int {
+    0
+}
+
 /// C++ destroys its statics in this way.
 extern "C-unwind" fn cxx_at_exit(function: usize, argument: usize, _: usize, pc: Pc) -> c_int {
     if let Some(me) = enter() {
@@ -63,6 +68,8 @@ entry_points! {
     __errno_location(0) => errno;
     atexit(1) => at_exit;
     __cxa_atexit(3) => cxx_at_exit;
+    pthread_atfork(3) => at_fork;
+    __register_atfork(3) => at_fork;
     abort(0) => abort;
     __assert_fail(4) => assert_fail;
 }
