@@ -225,11 +225,13 @@ pub(crate) mod loom_side {
     pub(crate) const CHUNKS: usize = 3;
 
     /// Locks, as on the std side.
+    #[track_caller]
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Waits, as on the std side.
+    #[track_caller]
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -6,6 +6,7 @@
 //! * [`replay`]: the programs that somebody wrote or kept.
 //! * [`property`]: generated programs, shrunk when they fail.
 //! * [`stress`]: generated programs of two and more threads, many times, disturbed at the stall sites.
+//! * [`model`]: every interleaving of small programs, the C code's included.
 //! * [`fuzz`]: what a fuzz target does with a fuzzer's bytes.
 //! * [`report`]: what an engine found; [`timeline`]: a run's events as lines.
 //!
@@ -13,6 +14,7 @@
 
 pub mod fuzz;
 pub(crate) mod gates;
+pub mod model;
 mod monitor;
 pub mod property;
 pub mod replay;

@@ -27,6 +27,9 @@ pub struct Report {
     pub defused: u64,
     /// Orders that programs asked for and that were impossible.
     pub gave_up: u64,
+    /// Every interleaving of every program was explored: the model engine's to say.
+    #[serde(default)]
+    pub exhausted: bool,
     /// What limited the search: it says nothing about what lies beyond.
     pub bounded_by: String,
     /// The first rule that was found broken, with the smallest program that breaks it.
@@ -61,6 +64,7 @@ impl Report {
             calls: 0,
             defused: 0,
             gave_up: 0,
+            exhausted: false,
             bounded_by: String::new(),
             finding: None,
             error: None,

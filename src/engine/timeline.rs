@@ -7,6 +7,16 @@ use std::collections::BTreeMap;
 
 /// One line an event: `t1    enter a`. Nested events are indented under the op or callback they happen in.
 pub fn lines(program: &Program, events: &[Event]) -> Vec<String> {
+    let lines = texts(program, events).into_iter().zip(events);
+    lines.map(|(text, event)| format!("{:<5} {text}", event.thread.name())).collect()
+}
+
+/// The line of one event, without the name of its thread.
+pub(crate) fn text(program: &Program, events: &[Event], at: usize) -> String {
+    texts(program, events.get(..=at).unwrap_or(events)).pop().unwrap_or_default()
+}
+
+fn texts(program: &Program, events: &[Event]) -> Vec<String> {
     let mut depth: BTreeMap<ThreadNo, usize> = BTreeMap::new();
     let mut ops: BTreeMap<ThreadNo, Vec<String>> = BTreeMap::new();
     let name = |callback: crate::program::CallbackId| match program.callbacks.get(callback.0 as usize) {
@@ -53,7 +63,7 @@ pub fn lines(program: &Program, events: &[Event]) -> Vec<String> {
             EventKind::Closed => ("the session is closed".to_owned(), 0, 0),
         };
         *depth = depth.saturating_add_signed(before);
-        out.push(format!("{:<5} {}{text}", event.thread.name(), "  ".repeat(*depth)));
+        out.push(format!("{}{text}", "  ".repeat(*depth)));
         *depth = depth.saturating_add_signed(after);
     }
     out

@@ -30,6 +30,7 @@ impl Owned {
         Answer::Done
     }
 
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, HashSet<Key>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -141,6 +142,7 @@ pub struct Unmapped(Mutex<HashSet<Key>>);
 const PAGE: usize = 4096;
 
 impl Unmapped {
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, HashSet<Key>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -49,6 +49,7 @@ struct Inner {
 }
 
 impl Inner {
+    #[track_caller]
     fn executing(&self) -> MutexGuard<'_, Option<(ThreadTag, Key)>> {
         self.executing.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

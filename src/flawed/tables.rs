@@ -55,6 +55,7 @@ enum Tenant {
 }
 
 impl Inner {
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

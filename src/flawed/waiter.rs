@@ -43,12 +43,14 @@ struct State {
 }
 
 impl Block {
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl Inner {
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, (usize, HashMap<Key, usize>)> {
         self.blocks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

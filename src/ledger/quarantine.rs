@@ -102,6 +102,18 @@ impl Scope {
         YARD.set(None);
     }
 
+    /// Runs `f`, whose frees are not the run's: the harness's own, on a thread that works for a run.
+    pub(crate) fn suspended<R>(f: impl FnOnce() -> R) -> R {
+        struct Back(Option<&'static Yard>);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                YARD.set(self.0);
+            }
+        }
+        let _back = Back(YARD.take());
+        f()
+    }
+
     /// Frees what was set aside. Answers how many blocks had been freed more than once.
     pub(crate) fn close(self) -> usize {
         let yard = self.0;

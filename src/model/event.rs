@@ -40,7 +40,12 @@ pub(crate) enum What {
     Did(String),
     Said(&'static str),
     /// An operation of Rust code on an object of loom's, and where it stands.
-    Rust(&'static str, &'static std::panic::Location<'static>),
+    Rust {
+        what: &'static str,
+        place: &'static std::panic::Location<'static>,
+        /// Who called it, innermost first: only where the interleaving is recorded in detail.
+        frames: Vec<Pc>,
+    },
     /// What a listener has words for: see [`super::tell`].
     Told(usize),
 }
@@ -101,7 +106,7 @@ impl What {
             Self::Freed(number) => format!("frees block {number}"),
             Self::Did(text) => text.clone(),
             Self::Said(text) => (*text).to_owned(),
-            Self::Rust(..) | Self::Told(_) => return None,
+            Self::Rust { .. } | Self::Told(_) => return None,
         })
     }
 }

@@ -119,12 +119,18 @@ pub struct Finding {
     pub timeline: String,
     /// Which interleaving of the search it was; the first is 1.
     pub interleaving: u64,
+    /// The same search, run again, did not find it there: what runs in it does not do the same whenever the same choices
+    /// are made, and what it found holds for the one time only.
+    pub unsteady: bool,
     pub(crate) at: Option<(Me, Pc)>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?} in interleaving {}", self.kind, self.interleaving)?;
+        if self.unsteady {
+            writeln!(f, "which the same search did not find again: the code under the model does not repeat itself")?;
+        }
         write!(f, "{}", self.timeline)
     }
 }
@@ -132,7 +138,8 @@ impl fmt::Display for Finding {
 impl Finding {
     /// As it is raised, deep in C code on a small stack: names come later.
     pub(crate) fn raw(world: &mut World, kind: Kind, message: String, at: Option<(Me, Pc)>) -> Self {
-        let mut finding = Self { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, at };
+        let mut finding =
+            Self { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, unsteady: false, at };
         if let Some((me, pc)) = at {
             let calls = world.thread(me).calls.clone();
             // Addresses for now.
@@ -198,7 +205,11 @@ fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dy
     let mut before: Vec<Option<Place>> = vec![None; world.threads.len()];
     for event in &world.events {
         let text = match &event.what {
-            What::Rust(what, place) => format!("{what} ({})", at(place)),
+            What::Rust { what, place, frames } => {
+                cells.push((event.thread, rust_cell(what, place, frames, names)));
+                before[event.thread] = None;
+                continue;
+            }
             What::Told(index) => words.map_or_else(|| format!("event {index}"), |words| words(*index)),
             of_c => match of_c.text(world) {
                 Some(text) => expand(&text, names),
@@ -257,6 +268,36 @@ fn render(world: &World, finding: &Finding, names: &mut Names, words: Option<&dy
         }
     }
     text
+}
+
+/// An operation of Rust code. Its function is known where the interleaving was recorded with frames.
+fn rust_cell(what: &str, place: &'static std::panic::Location<'static>, frames: &[Pc], names: &mut Names) -> String {
+    let line = at(place);
+    let function = frames.iter().find_map(|&pc| {
+        let mut places = names.frames(pc).iter();
+        places.find(|found| found.line == line && !of_the_machinery(found)).map(|found| found.function.clone())
+    });
+    let file = line.rsplit('/').next().unwrap_or_default();
+    match function {
+        Some(function) => format!("{}: {what} ({file})", short(&function)),
+        None => format!("{what} ({line})"),
+    }
+}
+
+/// The last two parts of a Rust path, without generic arguments: `Slot::enter`.
+fn short(function: &str) -> String {
+    let mut plain = String::new();
+    let mut depth = 0_i32;
+    for c in function.trim_start_matches('<').chars() {
+        match c {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            c if depth <= 0 => plain.push(c),
+            _ => {}
+        }
+    }
+    let parts: Vec<&str> = plain.split("::").filter(|part| !part.is_empty() && !part.starts_with('{')).collect();
+    parts[parts.len().saturating_sub(2)..].join("::")
 }
 
 fn cell(event: &Event, text: String, names: &mut Names, before: &mut Option<Place>) -> String {

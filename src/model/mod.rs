@@ -246,19 +246,83 @@ pub fn note(text: &str) {
     }
 }
 
+/// A moment in the life of a thread of the search.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    of: world::Me,
+    when: world::Moment,
+}
+
+impl Moment {
+    /// Now, in this thread; `None` outside of a search.
+    pub(crate) fn now() -> Option<Self> {
+        let me = world::enter()?;
+        Some(Self { of: me, when: world::with(|world| world.moment(me)) })
+    }
+
+    /// Whether it is in the past of this thread: whether something orders it before now.
+    pub(crate) fn passed(self) -> bool {
+        world::enter().is_none_or(|me| me == self.of || world::with(|world| world.in_the_past(me, self.of, self.when)))
+    }
+}
+
+/// [`explore`], for somebody who listens.
+pub(crate) fn explore_for(
+    name: &str,
+    options: &Options,
+    listener: &mut Listener<'_>,
+    f: impl Fn() + Send + Sync + 'static,
+) -> Exploration {
+    search::run(name, options, None, listener, f)
+}
+
 /// An operation on one of loom's objects by Rust code, for the timeline.
 pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'static>) {
-    if live()
-        && !of_the_runtime(place.file())
-        && let Some(me) = world::enter()
-    {
-        world::with(|world| world.log(me, 0, event::What::Rust(what, place)));
+    if !live() || of_the_runtime(place.file()) {
+        return;
     }
+    let Some(me) = world::enter() else { return };
+    let mut frames = Vec::new();
+    if world::with(|world| world.detailed) {
+        backtrace::trace(|frame| {
+            frames.push(frame.ip().addr());
+            frames.len() < 40
+        });
+    }
+    world::with(|world| world.log(me, 0, event::What::Rust { what, place, frames }));
 }
 
 /// Whether it is the C code's operation, which is in the timeline already.
 fn of_the_runtime(file: &str) -> bool {
     file.contains("src/model/")
+}
+
+/// Forgets what the timeline holds after the event that was [`tell`]-ed as this one.
+pub(crate) fn end_with(index: usize) {
+    if live() {
+        world::with(|world| {
+            let last =
+                world.events.iter().rposition(|event| matches!(event.what, event::What::Told(at) if at == index));
+            if let Some(last) = last {
+                world.events.truncate(last + 1);
+            }
+        });
+    }
+}
+
+/// Ends the interleaving with a finding whose text says everything.
+pub(crate) fn convict(text: &str) -> ! {
+    match world::enter() {
+        Some(me) => world::with(|world| world.convict(me, 0, Kind::Failed, text.to_owned())),
+        None => panic!("{text}"),
+    }
+}
+
+/// Names this thread in reports.
+pub(crate) fn name_thread(name: String) {
+    if let Some(me) = world::enter() {
+        world::with(|world| world.thread(me).name = name);
+    }
 }
 
 /// Puts an event into the timeline that the search's [`Listener`] has words for, in the column of this thread.

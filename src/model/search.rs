@@ -42,6 +42,8 @@ pub(crate) struct Listener<'a> {
 struct Search {
     options: Options,
     stop_at: Option<u64>,
+    /// The interleaving to be recorded in detail.
+    detail_at: Option<u64>,
     began: Instant,
     told: Instant,
     count: u64,
@@ -97,6 +99,7 @@ pub(crate) fn run(
     let shared = Arc::new(Mutex::new(Search {
         options: options.clone(),
         stop_at,
+        detail_at: None,
         began,
         told: began,
         count: 0,
@@ -108,12 +111,23 @@ pub(crate) fn run(
         gave_way: false,
     }));
     let f = Arc::new(f);
-    let (extent, finding) = loop {
+    let mut search_all = || loop {
         lock(&shared).count = 0;
         if let Some(result) = attempt(name, &shared, &f, listener) {
             break result;
         }
     };
+    let (extent, mut finding) = search_all();
+    // Once more up to there, to be recorded in detail: that would be too slow for a whole search.
+    if let Some(found) = &mut finding {
+        let count = lock(&shared).count;
+        lock(&shared).detail_at = Some(found.interleaving);
+        match search_all() {
+            (_, Some(again)) if again.interleaving == found.interleaving && again.kind == found.kind => *found = again,
+            _ => found.unsteady = true,
+        }
+        lock(&shared).count = count;
+    }
     let search = lock(&shared);
     search.saved.restore();
     assert!(search.count > 0, "{name}: no interleaving ran");
@@ -286,9 +300,11 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
     let pools = tsan::Pools::new(&search.sizes);
     world::begin(Box::new(World::new(parts, pools, search.options.spurious_failures)));
+    let detailed = search.detail_at == Some(search.count);
     world::with(|world| {
         world.objects.tries = search.tries;
         world.thread(0);
+        world.detailed = detailed;
     });
 }
 
@@ -308,8 +324,15 @@ fn finish(shared: &Arc<Mutex<Search>>) {
 
 /// A panic of loom's, or of Rust code.
 fn panicked(options: &Options, message: String, place: &str, world: Option<&World>) -> Result<Finding, Bound> {
-    let raw =
-        |kind, message, at| Finding { kind, message, stack: Vec::new(), timeline: String::new(), interleaving: 0, at };
+    let raw = |kind, message, at| Finding {
+        kind,
+        message,
+        stack: Vec::new(),
+        timeline: String::new(),
+        interleaving: 0,
+        unsteady: false,
+        at,
+    };
     if message.starts_with("deadlock; threads") {
         return Ok(raw(Kind::Deadlock, world.map_or(message, waits), None));
     }

@@ -10,6 +10,7 @@ use super::pthread::Objects;
 use super::race::Shadow;
 use super::stack::Stacks;
 use super::tsan::Atoms;
+use crate::ledger::quarantine::Scope;
 use crate::sync::loom_side::{UnsafeCell, thread};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -116,6 +117,8 @@ pub(crate) struct World {
     pub(crate) spurious_left: u32,
     /// A thread let others run first where it might have gone on at once: see [`let_others_run`].
     pub(crate) gave_way: bool,
+    /// This interleaving is known to be the one that convicts: it is recorded with the frames of Rust code.
+    pub(crate) detailed: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past: a number in [`World::moments`].
@@ -170,6 +173,7 @@ impl World {
             seen: Vec::new(),
             spurious_left: spurious,
             gave_way: false,
+            detailed: false,
         }
     }
 
@@ -307,7 +311,7 @@ pub(crate) fn live() -> bool {
 
 /// Runs `f` with the world, which it must not keep across anything that switches threads.
 pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
-    WORLD.with_borrow_mut(|world| f(world.as_mut().expect("inside an interleaving")))
+    Scope::suspended(|| WORLD.with_borrow_mut(|world| f(world.as_mut().expect("inside an interleaving"))))
 }
 
 /// Every C event begins here: who is it, and what was still to be done for it? `None` where there is no interleaving (any

@@ -115,6 +115,11 @@ impl Op {
         }
     }
 
+    /// Whether it only forces an order.
+    pub(crate) fn is_about_gates(&self) -> bool {
+        matches!(self, Op::Hold(_) | Op::Open(_) | Op::Reach(_) | Op::Stall(..))
+    }
+
     /// The callbacks it names, in the order it names them.
     pub fn callbacks(&self) -> Vec<CallbackId> {
         match self {

@@ -124,7 +124,7 @@ impl Subject for EmitterSubject {
         config.fail_allocation = env.fail_allocation.unwrap_or(0);
         // The run's id: an integer, so that a call after the run is over is recognised instead of followed.
         config.owner = env.to_bits() as *mut c_void;
-        config.stall = Some(stalled);
+        config.stall = env.stalls.then_some(stalled);
         config.stall_data = config.owner;
         let keeper = (self.keeper)(env, self.mode);
         // SAFETY: 1. the hook reads nothing but the integer it is given.
@@ -157,6 +157,7 @@ struct Subscription {
 }
 
 impl EmitterSession {
+    #[track_caller]
     fn subscriptions(&self) -> MutexGuard<'_, HashMap<CallbackId, Subscription>> {
         self.subscriptions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

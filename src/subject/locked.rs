@@ -112,6 +112,7 @@ impl Map {
         self.lock().1.get(&key).cloned()
     }
 
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, (usize, HashMap<usize, OutsideArc<Entry>>)> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -229,6 +230,7 @@ impl Entry {
         }
     }
 
+    #[track_caller]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

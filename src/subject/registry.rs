@@ -28,6 +28,7 @@ impl RegistryKeeper {
         RegistryKeeper { once, guards: Mutex::default() }
     }
 
+    #[track_caller]
     fn guards(&self) -> MutexGuard<'_, HashMap<Key, OutsideArc<Registration<'static, Closure>>>> {
         self.guards.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

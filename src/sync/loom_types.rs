@@ -4,12 +4,18 @@
 //! by which loom ends an interleaving (a deadlock, a race) ends it *here*: nothing is unwound, since destructors that use
 //! loom's objects would panic again. Outside a search (a plain loom model) these are loom's types and nothing else.
 
+use crate::ledger::quarantine::Scope;
 use crate::model::{guarded, rust_op};
 use loom::sync as loomed;
 use std::panic::Location;
 use std::sync::LockResult;
 
 pub(crate) use std::sync::atomic::Ordering;
+
+/// An operation that runs no code of the caller's: what loom frees in it is no business of the run's.
+fn op<R>(f: impl FnOnce() -> R) -> R {
+    Scope::suspended(|| guarded(f))
+}
 
 /// `loom::sync::Mutex`.
 #[derive(Debug, Default)]
@@ -24,13 +30,13 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         rust_op("locks", Location::caller());
-        guarded(|| self.0.lock())
+        op(|| self.0.lock())
     }
 
     #[track_caller]
     pub(crate) fn try_lock(&self) -> std::sync::TryLockResult<MutexGuard<'_, T>> {
         rust_op("tries to lock", Location::caller());
-        guarded(|| self.0.try_lock())
+        op(|| self.0.try_lock())
     }
 
     pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
@@ -54,19 +60,19 @@ impl Condvar {
     #[track_caller]
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         rust_op("waits", Location::caller());
-        guarded(|| self.0.wait(guard))
+        op(|| self.0.wait(guard))
     }
 
     #[track_caller]
     pub(crate) fn notify_one(&self) {
         rust_op("notifies one", Location::caller());
-        guarded(|| self.0.notify_one());
+        op(|| self.0.notify_one());
     }
 
     #[track_caller]
     pub(crate) fn notify_all(&self) {
         rust_op("notifies all", Location::caller());
-        guarded(|| self.0.notify_all());
+        op(|| self.0.notify_all());
     }
 }
 
@@ -80,11 +86,11 @@ impl Notify {
     }
 
     pub(crate) fn notify(&self) {
-        guarded(|| self.0.notify());
+        op(|| self.0.notify());
     }
 
     pub(crate) fn wait(&self) {
-        guarded(|| self.0.wait());
+        op(|| self.0.wait());
     }
 }
 
@@ -116,7 +122,7 @@ impl<T> UnsafeCell<T> {
 #[track_caller]
 pub(crate) fn fence(order: Ordering) {
     rust_op("fence", Location::caller());
-    guarded(|| loomed::atomic::fence(order));
+    op(|| loomed::atomic::fence(order));
 }
 
 macro_rules! atomic {
@@ -133,19 +139,19 @@ macro_rules! atomic {
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 rust_op("loads", Location::caller());
-                guarded(|| self.0.load(order))
+                op(|| self.0.load(order))
             }
 
             #[track_caller]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 rust_op("stores", Location::caller());
-                guarded(|| self.0.store(value, order));
+                op(|| self.0.store(value, order));
             }
 
             #[track_caller]
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                 rust_op("swaps", Location::caller());
-                guarded(|| self.0.swap(value, order))
+                op(|| self.0.swap(value, order))
             }
 
             #[track_caller]
@@ -157,7 +163,7 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
-                guarded(|| self.0.compare_exchange(current, new, success, failure))
+                op(|| self.0.compare_exchange(current, new, success, failure))
             }
 
             #[track_caller]
@@ -169,7 +175,7 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
-                guarded(|| self.0.compare_exchange_weak(current, new, success, failure))
+                op(|| self.0.compare_exchange_weak(current, new, success, failure))
             }
         }
     )* };
@@ -192,7 +198,7 @@ macro_rules! arithmetic {
                 #[track_caller]
                 pub(crate) fn $op(&self, value: $value, order: Ordering) -> $value {
                     rust_op($verb, Location::caller());
-                    guarded(|| self.0.$op(value, order))
+                    op(|| self.0.$op(value, order))
                 }
             )+
         }
@@ -221,18 +227,18 @@ pub(crate) mod thread {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        JoinHandle(super::guarded(|| loom::thread::spawn(f)))
+        JoinHandle(super::op(|| loom::thread::spawn(f)))
     }
 
     #[track_caller]
     pub(crate) fn yield_now() {
-        super::guarded(loom::thread::yield_now);
+        super::op(loom::thread::yield_now);
     }
 
     impl<T> JoinHandle<T> {
         #[track_caller]
         pub(crate) fn join(self) -> std::thread::Result<T> {
-            super::guarded(|| self.0.join())
+            super::op(|| self.0.join())
         }
 
         pub(crate) fn thread(&self) -> &Thread {

@@ -10,10 +10,10 @@
 use super::stage::{Stage, Started};
 use super::sync;
 use crate::engine::gates::Passed;
-use crate::engine::run::{BodyPanic, Env, MAX_DEPTH, Options, RunError, message};
+use crate::engine::run::{BodyPanic, Env, MAX_DEPTH, Options, RunError, message, needs_library_threads};
 use crate::ledger::log::{self, Interpreter};
 use crate::ledger::{Answer, Call, Event, EventKind, Ledger, RunId, Section, StepId, ThreadNo, Witness};
-use crate::program::{Args, CallbackId, GateId, Hostile, Kind, Op, Program, Site, Step, Verb};
+use crate::program::{Args, CallbackId, GateId, Kind, Op, Program, Site, Step};
 use crate::subject::{Session, Subject};
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -135,7 +135,8 @@ impl Run {
             hostile: program.hostile.clone(),
             fail_allocation: program.fail_allocation,
             capacity: program.capacity,
-            library_threads: if run.needs_library_threads() { Stage::LIBRARY_THREADS } else { 0 },
+            stalls: Stage::GATED,
+            library_threads: if needs_library_threads(program) { Stage::LIBRARY_THREADS } else { 0 },
         };
         match subject.open(&env) {
             Ok(session) => {
@@ -171,11 +172,9 @@ impl Run {
         std::mem::forget(run);
     }
 
-    fn needs_library_threads(&self) -> bool {
-        let verbs = self.program.verbs();
-        let asked = [Verb::Send, Verb::Post, Verb::Barrier].iter().any(|v| verbs.contains(*v));
-        let switches = [Hostile::Concurrent, Hostile::FireTlsDestructor];
-        asked || self.program.hostile.iter().any(|h| switches.contains(h))
+    /// The main thread is about to begin.
+    pub(crate) fn start(&self) -> Started {
+        self.stage.start(ThreadNo::MAIN)
     }
 
     /// What has happened so far; `None` when there was too much of it.

@@ -13,8 +13,8 @@ mod stage;
 
 use super::monitor;
 use crate::ledger::witness::Call;
-use crate::ledger::{Contract, Event, EventKind, Ledger, Quarantine, RunId, ThreadNo, Verdict, judge, log};
-use crate::program::{Hostile, Op, Program, Site};
+use crate::ledger::{Contract, Event, EventKind, Ledger, Quarantine, RunId, Verdict, judge, log};
+use crate::program::{Hostile, Op, Program, Site, Verb};
 use crate::subject::{OpenError, Session, Subject};
 use crate::sync::{Arc, thread};
 use interpret::Run;
@@ -66,6 +66,8 @@ pub enum RunError {
     TooLong(Duration),
     /// A thread of the run could not be started.
     NoThread(std::io::Error),
+    /// The model cannot do it.
+    Model(crate::model::Bound),
 }
 
 impl fmt::Display for RunError {
@@ -81,6 +83,7 @@ impl fmt::Display for RunError {
             RunError::TooManyEvents => write!(f, "the program made more than {} events; shorten it", log::MAX_EVENTS),
             RunError::SubjectPanicked(message) => write!(f, "the subject panicked outside any callback: {message}"),
             RunError::TooLong(limit) => write!(f, "the program was still running after {} s", limit.as_secs()),
+            RunError::Model(bound) => write!(f, "the model is limited to {bound}"),
             RunError::NoThread(error) => write!(f, "a thread could not be started: {error}"),
         }
     }
@@ -98,6 +101,8 @@ pub struct Env {
     pub fail_allocation: Option<u32>,
     /// How many subscriptions the library takes.
     pub capacity: Option<u32>,
+    /// Whether threads may be held at stall sites. If not, a library that has a hook for that need not be given one.
+    pub stalls: bool,
     /// How many threads of its own the library is to have: 0 where the program uses none.
     pub library_threads: u32,
 }
@@ -164,7 +169,7 @@ pub fn execute(program: &Program, subject: &dyn Subject, options: &Options) -> R
     }
     let run = Run::open(program, subject, options)?;
     let main = Arc::clone(&run);
-    let started = run.stage.watched.start(ThreadNo::MAIN);
+    let started = run.start();
     let spawned = thread::Builder::new().name("main".into()).spawn(move || main.main(started));
     if let Err(error) = spawned {
         // Nothing of the run has started: let go of everything in order.
@@ -217,6 +222,14 @@ pub(crate) fn verdict(program: &Program, contract: Contract, events: &[Event], c
     let mut verdict = judge(program, contract, events);
     super::churned(&mut verdict, churned, events.len());
     verdict
+}
+
+/// Whether a program needs threads of the library's own.
+pub(crate) fn needs_library_threads(program: &Program) -> bool {
+    let verbs = program.verbs();
+    let asked = [Verb::Send, Verb::Post, Verb::Barrier].iter().any(|v| verbs.contains(*v));
+    let switches = [Hostile::Concurrent, Hostile::FireTlsDestructor];
+    asked || program.hostile.iter().any(|h| switches.contains(h))
 }
 
 /// Whether the subject offers what the program needs.

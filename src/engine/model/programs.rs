@@ -1,0 +1,1 @@
+//! Which programs the model engine explores.
