@@ -104,7 +104,7 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         ("sem_open", "sem_open(0, 0)", "belong to several processes"),
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
         ("exit", "exit(0)", "ends the process"),
-        ("rand", "rand()", "keeps state that is not put back"),
+        ("drand48", "drand48()", "keeps state that is not put back"),
         ("a_function_of_nobody", "a_function_of_nobody()", "it may block"),
     ] {
         let name = format!("refused_{symbol}");
@@ -233,7 +233,7 @@ fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
         let archive = all.build(&folder).unwrap();
         let symbols = symbols(&archive);
         assert!(
-            symbols.contains("T deferred_refused_poll") && symbols.contains("U latecall_model___refused"),
+            symbols.contains("T deferred.refused.poll") && symbols.contains("U latecall_model___refused"),
             "{symbols}"
         );
     }

@@ -442,3 +442,23 @@ fn a_count_of_calls_in_flight_needs_its_orders() {
     let finding = finding.expect("a store-load pair without sequential consistency");
     assert!(matches!(finding.kind, Kind::UseAfterFree | Kind::DataRace), "{finding}");
 }
+
+programs! {
+    random_numbers
+    refused_and_called
+    refused_and_not_called
+}
+
+#[test]
+fn random_numbers_are_the_same_in_every_interleaving() {
+    explore("random_numbers", &Options::new(), || random_numbers()).assert_exhausted();
+}
+
+#[test]
+fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
+    explore("refused_and_not_called", &Options::new(), || refused_and_not_called()).assert_exhausted();
+    let exploration = explore("refused_and_called", &Options::new(), || refused_and_called());
+    assert!(matches!(exploration.extent, Extent::BoundedBy(Bound::Unmodelled(_))), "{exploration}");
+    let text = exploration.to_string();
+    assert!(text.contains("poll was called at waits_for_input programs/timed.c:"), "{text}");
+}

@@ -37,8 +37,8 @@ pub const COMPILER_FLAGS: &[&str] = &[
     "-fno-builtin",
 ];
 
-/// In the name of what answers calls that are refused.
-const REFUSED: &str = "refused_";
+/// In the name of what answers calls that are refused; no name in C has a dot.
+const REFUSED: &str = ".refused.";
 
 /// Variables of the C library: not functions that could be refused when they are called.
 const DATA: &[&str] =
@@ -258,7 +258,7 @@ impl Instrument {
     /// What answers the calls of functions that are refused when they are called: tells the model which one it was.
     fn refusals(&self, renames: &BTreeMap<String, String>, folder: &Path) -> Result<Option<PathBuf>, Refused> {
         let mut source = String::from(".text\n");
-        for (name, to) in renames.iter().filter(|(_, to)| to.starts_with(&format!("{}_{REFUSED}", self.name))) {
+        for (name, to) in renames.iter().filter(|(_, to)| to.starts_with(&format!("{}{REFUSED}", self.name))) {
             // A jump: the model is called as if by the C code, and sees its place there.
             source.push_str(&format!(
                 ".globl {to}\n.type {to}, @function\n{to}:\nleaq 1f(%rip), %rdi\njmp {ENTRY_PREFIX}__refused\n1: .asciz \"{name}\"\n"
@@ -344,7 +344,7 @@ impl Instrument {
             } else if self.allowed.contains(name) {
                 // It stays what it is.
             } else if self.deferred.contains(name) || (self.defers_all && !DATA.contains(&name)) {
-                renames.insert(symbol.name.clone(), format!("{}_{REFUSED}{name}", self.name));
+                renames.insert(symbol.name.clone(), format!("{}{REFUSED}{name}", self.name));
             } else {
                 unmodelled.entry(symbol.name.clone()).or_default().insert(symbol.object.clone());
             }
