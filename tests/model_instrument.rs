@@ -1,8 +1,9 @@
 //! The build helper: each form of input, and each reason to refuse one, with what it tells.
 #![cfg(feature = "harness")]
 
-use latecall::model::instrument::{Instrument, Refused};
+use latecall::model::instrument::{COMPILER_FLAGS, Instrument, Refused};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -63,5 +64,177 @@ fn an_existing_archive_is_instrumented() {
     let symbols = String::from_utf8(symbols.stdout).unwrap();
     for symbol in ["T other_twice", "other_count", "U latecall_model_malloc", "U latecall_model___tsan_write4"] {
         assert!(symbols.contains(symbol), "{symbol}:\n{symbols}");
+    }
+}
+
+/// Compiles a source as a user's build would, with the flags for instrumentation or without.
+fn compiled(folder: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    let (file, object) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.o")));
+    std::fs::write(&file, source).unwrap();
+    let status = Command::new("cc").args(flags).arg("-c").arg(&file).arg("-o").arg(&object).status().unwrap();
+    assert!(status.success());
+    object
+}
+
+fn symbols(archive: &Path) -> String {
+    String::from_utf8(Command::new("nm").arg(archive).output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() {
+    for (symbol, call, reason) in [
+        ("poll", "poll(0, 0, -1)", "waits for a file descriptor"),
+        ("select", "select(0, 0, 0, 0, 0)", "waits for a file descriptor"),
+        ("epoll_wait", "epoll_wait(0, 0, 0, 0)", "waits for a file descriptor"),
+        ("read", "read(0, 0, 0)", "waits for a file descriptor"),
+        ("write", "write(0, 0, 0)", "waits for a file descriptor"),
+        ("accept", "accept(0, 0, 0)", "waits for a file descriptor"),
+        ("fopen", "fopen(\"\", \"r\")", "reads or writes a file"),
+        ("fork", "fork()", "starts or waits for a process"),
+        ("waitpid", "waitpid(0, 0, 0)", "starts or waits for a process"),
+        ("system", "system(0)", "starts or waits for a process"),
+        ("sigaction", "sigaction(0, 0, 0)", "handles or waits for signals"),
+        ("pthread_sigmask", "pthread_sigmask(0, 0, 0)", "handles or waits for signals"),
+        ("raise", "raise(0)", "handles or waits for signals"),
+        ("longjmp", "longjmp(0, 0)", "jumps between stack frames"),
+        ("swapcontext", "swapcontext(0, 0)", "jumps between stack frames"),
+        ("dlopen", "dlopen(0, 0)", "loads code while it runs"),
+        ("syscall", "syscall(202)", "makes a system call itself (a futex"),
+        ("pthread_cancel", "pthread_cancel(0)", "cancels threads"),
+        ("sem_open", "sem_open(0, 0)", "belong to several processes"),
+        ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
+        ("exit", "exit(0)", "ends the process"),
+        ("drand48", "drand48()", "keeps state that is not put back"),
+        ("a_function_of_nobody", "a_function_of_nobody()", "it may block"),
+    ] {
+        let name = format!("refused_{symbol}");
+        let source = format!("long {symbol}();\nlong used(void) {{ return (long){call}; }}\n");
+        let refused = refused(&name, &source);
+        let text = refused.to_string();
+        assert!(text.contains(&format!("`{symbol}` in 0.{name}.o: ")), "{text}");
+        assert!(text.contains(reason), "{text}");
+        assert!(text.contains("Instrument::allow") && text.contains("Instrument::refuse_when_called"), "{text}");
+        assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
+    }
+}
+
+#[test]
+fn assembly_that_the_model_would_not_see_is_refused_with_its_function() {
+    for (name, instruction, text) in [
+        ("locked", "lock incl %0", "`lock incl` in hidden"),
+        ("swapped", "xchgl %%eax, %0", "`xchg` in hidden"),
+        ("fenced", "mfence # %0", "`mfence` in hidden"),
+        ("called", "syscall # %0", "`syscall` in hidden"),
+        ("timed", "rdtsc # %0", "`rdtsc` in hidden"),
+    ] {
+        let source = format!(
+            "int x;\nvoid hidden(void) {{ __asm__ volatile(\"{instruction}\" : \"+m\"(x) : : \"memory\"); }}\n"
+        );
+        let refused = refused(name, &source);
+        assert!(matches!(refused, Refused::Assembly(_)), "{refused}");
+        assert!(refused.to_string().contains(text) && refused.to_string().contains("built-in"), "{refused}");
+    }
+    // Assembly that does nothing of the kind is nobody's business: a hint to the processor, for one.
+    let folder = folder("hint");
+    let file = folder.join("hint.c");
+    std::fs::write(&file, "int x;\nvoid hint(void) { __asm__ volatile(\"pause\"); x++; }\n").unwrap();
+    Instrument::new("hint").file(file).build(&folder).unwrap();
+}
+
+#[test]
+fn nothing_to_instrument_and_a_compiler_that_is_not_there_are_said() {
+    let folder = folder("nothing");
+    assert_eq!(Instrument::new("nothing").build(&folder).unwrap_err(), Refused::Nothing);
+    let file = folder.join("any.c");
+    std::fs::write(&file, "int x;\n").unwrap();
+    let refused = Instrument::new("nothing").compiler("no-such-compiler").file(&file).build(&folder).unwrap_err();
+    assert!(refused.to_string().contains("cannot run \"no-such-compiler\""), "{refused}");
+    std::fs::write(&file, "int x\n").unwrap();
+    let refused = Instrument::new("nothing").file(&file).build(&folder).unwrap_err();
+    assert!(refused.to_string().contains("any.c:1"), "the compiler's own words: {refused}");
+}
+
+const COUNT: &str = "int count;\nint add(int n) { return count += n; }\n";
+
+#[test]
+fn files_an_object_and_an_archive_become_the_same_library() {
+    let folder = folder("forms");
+    let file = folder.join("count.c");
+    std::fs::write(&file, COUNT).unwrap();
+    let of_file = Instrument::new("twin").file(&file).build(&folder.join("file")).unwrap();
+    let object = compiled(&folder, "count", COUNT, COMPILER_FLAGS);
+    let of_object = Instrument::new("twin").object(&object).build(&folder.join("object")).unwrap();
+    let packed = folder.join("libcount.a");
+    let other =
+        compiled(&folder, "other", "int add(int);\nint twice(int n) { return add(n) + add(n); }\n", COMPILER_FLAGS);
+    let status = Command::new("ar").arg("rcs").arg(&packed).arg(&object).arg(&other).status().unwrap();
+    assert!(status.success());
+    let of_archive = Instrument::new("twin").object(&packed).build(&folder.join("archive")).unwrap();
+    for archive in [&of_file, &of_object, &of_archive] {
+        let symbols = symbols(archive);
+        for symbol in ["T twin_add", " twin_count", "U latecall_model___tsan_write4"] {
+            assert!(symbols.contains(symbol), "{}: {symbol}:\n{symbols}", archive.display());
+        }
+        assert!(!symbols.contains("U __tsan") && !symbols.contains(" add\n"), "{symbols}");
+    }
+    assert!(symbols(&of_archive).contains("T twin_twice"), "every member of an archive is in");
+}
+
+#[test]
+fn the_twin_lives_beside_the_plain_build_in_one_binary() {
+    let folder = folder("beside");
+    let plain = compiled(&folder, "plain", COUNT, &[]);
+    let file = folder.join("twin.c");
+    std::fs::write(&file, COUNT).unwrap();
+    let twin = Instrument::new("twin").file(&file).build(&folder).unwrap();
+    // The model's side of it, as far as the linker wants to see one.
+    let main = compiled(
+        &folder,
+        "main",
+        "int add(int); int twin_add(int); extern int count, twin_count;\n\
+         void latecall_model___tsan_init(void) {}\n\
+         void latecall_model___tsan_func_entry(void *p) { (void)p; }\n\
+         void latecall_model___tsan_func_exit(void) {}\n\
+         void latecall_model___tsan_read4(void *p) { (void)p; }\n\
+         void latecall_model___tsan_write4(void *p) { (void)p; }\n\
+         int main(void) { add(1); twin_add(2); twin_add(2); return count * 10 + twin_count; }\n",
+        &[],
+    );
+    let binary = folder.join("both");
+    let status = Command::new("cc").arg(&main).arg(&plain).arg(&twin).arg("-o").arg(&binary).status().unwrap();
+    assert!(status.success());
+    assert_eq!(Command::new(&binary).status().unwrap().code(), Some(14), "each has its own count");
+}
+
+#[test]
+fn c_plus_plus_is_instrumented_by_the_compiler_for_it() {
+    let folder = folder("cxx");
+    let file = folder.join("shape.cpp");
+    std::fs::write(&file, "struct Shape { virtual int area(); int side = 1; };\nint Shape::area() { return side; }\n")
+        .unwrap();
+    let archive = Instrument::new("shapes").file(&file).build(&folder).unwrap();
+    assert!(symbols(&archive).contains("T shapes__ZN5Shape4areaEv"), "{}", symbols(&archive));
+    let file = folder.join("thread.cpp");
+    std::fs::write(&file, "#include <thread>\nvoid run(void (*f)()) { std::thread(f).join(); }\n").unwrap();
+    let refused = Instrument::new("threads").file(&file).build(&folder).unwrap_err();
+    assert!(refused.to_string().contains("std::thread"), "{refused}");
+}
+
+#[test]
+fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
+    let folder = folder("deferred");
+    let file = folder.join("deferred.c");
+    let source = "#include <poll.h>\n#include <unistd.h>\nint waits(void) { return poll(0, 0, -1); }\nint reads(void) { return (int)read(0, 0, 0); }\n";
+    std::fs::write(&file, source).unwrap();
+    let some = Instrument::new("deferred").file(&file).refuse_when_called("poll");
+    let refused = some.build(&folder).unwrap_err();
+    assert!(refused.to_string().contains("`read`") && !refused.to_string().contains("`poll`"), "{refused}");
+    for all in [some.refuse_when_called("read"), Instrument::new("deferred").file(&file).refuse_all_when_called()] {
+        let archive = all.build(&folder).unwrap();
+        let symbols = symbols(&archive);
+        assert!(
+            symbols.contains("T deferred.refused.poll") && symbols.contains("U latecall_model___refused"),
+            "{symbols}"
+        );
     }
 }

@@ -61,6 +61,16 @@ pub enum Bound {
     Unmodelled(String),
 }
 
+impl Bound {
+    /// Puts names to the places in it, once the interleaving is over.
+    pub(crate) fn with_names(self) -> Self {
+        match self {
+            Self::Unmodelled(what) => Self::Unmodelled(expand(&what, &mut Names::default())),
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -186,7 +186,7 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
             }
             return None;
         }
-        Why::Leave(Leave::Limited(bound)) => return Some((Extent::BoundedBy(bound), None)),
+        Why::Leave(Leave::Limited(bound)) => return Some((Extent::BoundedBy(bound.with_names()), None)),
         Why::Leave(Leave::Convicted | Leave::ThreadExit) => {
             world.as_ref().and_then(|world| world.finding.clone()).expect("who convicts says of what")
         }

@@ -13,7 +13,7 @@
 
 use super::entry::named_entry_points;
 use super::event::{Change, What};
-use super::finding::{Bound, Kind};
+use super::finding::{Bound, Kind, later};
 use super::memory::accessed;
 use super::race::Access;
 use super::world::{Leave, Me, Pc, Pending, enter, leave, live, with};
@@ -580,6 +580,19 @@ fn refuse(what: &str) {
     }
 }
 
+/// The C code calls a function that it could be built with, and that is refused when it is called.
+extern "C-unwind" fn refused(name: usize, pc: Pc) {
+    // SAFETY: the build helper passes a name.
+    let name = unsafe { std::ffi::CStr::from_ptr(memory(name)) }.to_string_lossy().into_owned();
+    if let Some(me) = enter() {
+        with(|world| {
+            let from = world.thread(me).calls.last().copied().unwrap_or_default();
+            let what = format!("{name} was called at {} from {}, which is refused", later(pc), later(from));
+            leave(world, Leave::Limited(Bound::Unmodelled(what)));
+        });
+    }
+}
+
 extern "C-unwind" fn wide_atomic(_: Pc) {
     refuse("128-bit atomics: loom has none");
 }
@@ -616,6 +629,7 @@ macro_rules! entry_points_by_width {
                 (concat!("__tsan_atomic", $bits, "_compare_exchange_weak"))(5) => exchange_weak::<$int>;
                 (concat!("__tsan_atomic", $bits, "_compare_exchange_val"))(5) => exchange_val::<$int>;
             )*
+            ("__refused")(1) => refused;
             ("__tsan_init")(0) => nothing;
             ("__tsan_func_entry")(1) => func_entry;
             ("__tsan_func_exit")(0) => func_exit;

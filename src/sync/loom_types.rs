@@ -216,7 +216,7 @@ arithmetic! {
 
 /// Threads: loom's.
 pub(crate) mod thread {
-    pub(crate) use loom::thread::{Builder, Thread, ThreadId, current, park};
+    pub(crate) use loom::thread::{Builder, Thread, ThreadId, current};
 
     #[derive(Debug)]
     pub(crate) struct JoinHandle<T>(loom::thread::JoinHandle<T>);
@@ -228,6 +228,11 @@ pub(crate) mod thread {
         T: 'static,
     {
         JoinHandle(super::op(|| loom::thread::spawn(f)))
+    }
+
+    #[track_caller]
+    pub(crate) fn park() {
+        super::guarded(loom::thread::park);
     }
 
     #[track_caller]

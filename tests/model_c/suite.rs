@@ -420,3 +420,45 @@ fn c_plus_plus_objects_mutexes_and_statics() {
     convicted("vptr_race", vptr_race, Kind::DataRace, &["asks"]);
     convicted("array_delete_twice", array_delete_twice, Kind::DoubleFree, &["block 1 is freed again"]);
 }
+
+programs! {
+    fast_path_sound
+    fast_path_relaxed_out
+    fast_path_relaxed_wait
+    fast_path_not_sequential
+}
+
+#[test]
+fn a_count_of_calls_in_flight_needs_its_orders() {
+    passes_giving_way("fast_path_sound", fast_path_sound);
+    for (name, program) in [
+        ("fast_path_relaxed_out", fast_path_relaxed_out as extern "C-unwind" fn()),
+        ("fast_path_relaxed_wait", fast_path_relaxed_wait),
+    ] {
+        convicted(name, program, Kind::DataRace, &["callback", "frees block 2"]);
+    }
+    // Both see the other too late: the callback runs on what was freed.
+    let finding = explore("fast_path_not_sequential", &Options::new(), || fast_path_not_sequential()).finding;
+    let finding = finding.expect("a store-load pair without sequential consistency");
+    assert!(matches!(finding.kind, Kind::UseAfterFree | Kind::DataRace), "{finding}");
+}
+
+programs! {
+    random_numbers
+    refused_and_called
+    refused_and_not_called
+}
+
+#[test]
+fn random_numbers_are_the_same_in_every_interleaving() {
+    explore("random_numbers", &Options::new(), || random_numbers()).assert_exhausted();
+}
+
+#[test]
+fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
+    explore("refused_and_not_called", &Options::new(), || refused_and_not_called()).assert_exhausted();
+    let exploration = explore("refused_and_called", &Options::new(), || refused_and_called());
+    assert!(matches!(exploration.extent, Extent::BoundedBy(Bound::Unmodelled(_))), "{exploration}");
+    let text = exploration.to_string();
+    assert!(text.contains("poll was called at waits_for_input programs/timed.c:"), "{text}");
+}

@@ -63,4 +63,28 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         to: "  pthread_cond_broadcast(&e->work);\n  pthread_mutex_lock(&e->lock);\n  e->stopping = true;\n  \
              pthread_mutex_unlock(&e->lock);",
     },
+    // Between finding that it has to wait and waiting, the lock is given up: what wakes it may come in between, to nobody.
+    Mutant {
+        name: "mutant_waits_too_late",
+        file: "frame.c",
+        from: "  e->waiting++;\n  pthread_cond_wait(&e->settled, &e->lock);",
+        to: "  pthread_mutex_unlock(&e->lock);\n  pthread_mutex_lock(&e->lock);\n  e->waiting++;\n  \
+             pthread_cond_wait(&e->settled, &e->lock);",
+    },
+    // Whoever unsubscribes runs the destroy notify at once, while calls may still be in flight.
+    Mutant {
+        name: "mutant_notifies_early",
+        file: "subscribe.c",
+        from: "  if (waits) emi_excuse(&here, id);\n  emi_stall(&here, EMITTER_STALL_UNSUBSCRIBED, id);",
+        to: "  struct parting now = emi_take_notify(here.pair);\n  emi_part(&here, &now);\n  \
+             if (waits) emi_excuse(&here, id);\n  emi_stall(&here, EMITTER_STALL_UNSUBSCRIBED, id);",
+    },
+    // The frame that runs a destroy notify says that it uses nothing: whoever waits for the subscription does not wait for
+    // its notify.
+    Mutant {
+        name: "mutant_notifies_outside",
+        file: "frame.c",
+        from: "  here->state = own.destroy != NULL || lent.destroy != NULL ? FRAME_HOLDS : FRAME_VISITS;",
+        to: "  here->state = FRAME_VISITS;\n  emi_wake(e);",
+    },
 ];

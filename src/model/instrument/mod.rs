@@ -5,7 +5,7 @@
 //! [`latecall::model`](crate::model), and gives the code's own symbols a prefix, so that the instrumented twin lives in one
 //! binary with the plain one. What the model does not know is refused by name here, before anything runs.
 //!
-//! The module depends on nothing but `std`, a C compiler, and binutils (`ld`, `objcopy`, `objdump`, `readelf`, `ar`): a build script
+//! The module depends on nothing but `std`, a C compiler, and binutils (`as`, `ld`, `objcopy`, `objdump`, `readelf`, `ar`): a build script
 //! can use the crate as a build dependency, or include this folder with `#[path]`, as latecall's own does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,13 @@ pub const COMPILER_FLAGS: &[&str] = &[
     "-fno-builtin",
 ];
 
+/// In the name of what answers calls that are refused; no name in C has a dot.
+const REFUSED: &str = ".refused.";
+
+/// Variables of the C library: not functions that could be refused when they are called.
+const DATA: &[&str] =
+    &["environ", "__environ", "stdin", "optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
+
 /// The section that holds all writable data of instrumented code; a C identifier, so that the linker marks its bounds.
 pub const DATA_SECTION: &str = "latecall_model_data";
 
@@ -65,6 +72,9 @@ pub struct Instrument {
     files: Vec<PathBuf>,
     objects: Vec<PathBuf>,
     allowed: BTreeSet<String>,
+    /// Refused when they are called, and not before.
+    deferred: BTreeSet<String>,
+    defers_all: bool,
 }
 
 impl Instrument {
@@ -81,6 +91,8 @@ impl Instrument {
             files: Vec::new(),
             objects: Vec::new(),
             allowed: ALLOWED.iter().map(|&name| name.to_owned()).collect(),
+            deferred: BTreeSet::new(),
+            defers_all: false,
         }
     }
 
@@ -154,6 +166,21 @@ impl Instrument {
         self
     }
 
+    /// Refuses `symbol` when the code calls it, and not because the code could: the search that meets such a call is bounded
+    /// by it. For libraries of which a test uses a part.
+    #[must_use]
+    pub fn refuse_when_called(mut self, symbol: &str) -> Self {
+        self.deferred.insert(symbol.to_owned());
+        self
+    }
+
+    /// As [`Self::refuse_when_called`], for every function that the model does not know.
+    #[must_use]
+    pub fn refuse_all_when_called(mut self) -> Self {
+        self.defers_all = true;
+        self
+    }
+
     /// Builds into cargo's `OUT_DIR` and tells cargo to link the result.
     ///
     /// # Panics
@@ -197,7 +224,8 @@ impl Instrument {
 
         let symbols = self.read(&inputs)?;
         let renamed = folder.join("symbols");
-        let lines: String = self.renames(&symbols)?.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
+        let renames = self.renames(&symbols)?;
+        let lines: String = renames.iter().map(|(from, to)| format!("{from} {to}\n")).collect();
         std::fs::write(&renamed, lines).map_err(|error| Refused::Tool(format!("{}: {error}", renamed.display())))?;
 
         for input in &inputs {
@@ -218,8 +246,32 @@ impl Instrument {
 
         let archive = out.join(format!("lib{}.a", self.name));
         let _ = std::fs::remove_file(&archive);
-        run(Command::new("ar").arg("rcs").arg(&archive).arg(&object))?;
+        let mut pack = Command::new("ar");
+        pack.arg("rcs").arg(&archive).arg(&object);
+        if let Some(refusals) = self.refusals(&renames, &folder)? {
+            pack.arg(refusals);
+        }
+        run(&mut pack)?;
         Ok(archive)
+    }
+
+    /// What answers the calls of functions that are refused when they are called: tells the model which one it was.
+    fn refusals(&self, renames: &BTreeMap<String, String>, folder: &Path) -> Result<Option<PathBuf>, Refused> {
+        let mut source = String::from(".text\n");
+        for (name, to) in renames.iter().filter(|(_, to)| to.starts_with(&format!("{}{REFUSED}", self.name))) {
+            // A jump: the model is called as if by the C code, and sees its place there.
+            source.push_str(&format!(
+                ".globl {to}\n.type {to}, @function\n{to}:\nleaq 1f(%rip), %rdi\njmp {ENTRY_PREFIX}__refused\n1: .asciz \"{name}\"\n"
+            ));
+        }
+        if !source.contains(".globl") {
+            return Ok(None);
+        }
+        source.push_str(".section .note.GNU-stack,\"\",@progbits\n");
+        let (file, object) = (folder.join("refused.s"), folder.join("refused.o"));
+        std::fs::write(&file, source).map_err(|error| Refused::Tool(format!("{}: {error}", file.display())))?;
+        run(Command::new("as").arg("-o").arg(&object).arg(&file))?;
+        Ok(Some(object))
     }
 
     fn compile(&self, file: &Path, object: &Path) -> Result<(), Refused> {
@@ -289,7 +341,11 @@ impl Instrument {
                 // Nobody else's business.
             } else if provided.contains(name) {
                 renames.insert(symbol.name.clone(), format!("{ENTRY_PREFIX}{name}"));
-            } else if !self.allowed.contains(name) {
+            } else if self.allowed.contains(name) {
+                // It stays what it is.
+            } else if self.deferred.contains(name) || (self.defers_all && !DATA.contains(&name)) {
+                renames.insert(symbol.name.clone(), format!("{}{REFUSED}{name}", self.name));
+            } else {
                 unmodelled.entry(symbol.name.clone()).or_default().insert(symbol.object.clone());
             }
         }

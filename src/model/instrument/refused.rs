@@ -37,7 +37,8 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nGive the code another way for the model (a flag that leaves the part out, or a function of the \
-                     same name in a file of your own), or let it call a harmless one with Instrument::allow"
+                     same name in a file of your own), let it call a harmless one with Instrument::allow, or, where your test \
+                     does not come to it, refuse it only when it is called (Instrument::refuse_when_called)"
                 )
             }
             Self::ThreadLocal(symbols) => {

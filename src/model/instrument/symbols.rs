@@ -16,8 +16,9 @@ pub const ALLOWED: &[&str] = &[
     "vfprintf", "perror", "asctime_r", "ctime_r", "localtime_r", "gmtime_r", "strftime", "mktime", "difftime",
     "strtod", "strtof", "strtold", "atof", "atoll", "strtoumax", "strtoimax", "strsep", "strerror_r",
     "__xpg_strerror_r", "lldiv", "fabs", "round", "trunc", "log2", "log10", "exp2", "cbrt", "sin", "cos", "tan",
-    "atan2", "hypot", "isatty", "fileno", "sysconf", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
-    "swab", "memccpy", "ntohl", "ntohs", "htonl", "htons", "inet_pton", "inet_ntop", "pthread_attr_getdetachstate",
+    "atan2", "hypot", "isatty", "fileno", "sysconf", "__sysconf", "getrlimit", "gnu_get_libc_version", "sigemptyset", "sigfillset", "sigaddset", "sigdelset",
+    "sigismember", "uname", "getegid", "getgid", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
+    "swab", "rand_r", "memccpy", "ntohl", "ntohs", "htonl", "htons", "inet_pton", "inet_ntop", "pthread_attr_getdetachstate",
     "pthread_attr_setguardsize", "pthread_attr_getguardsize", "pthread_attr_setscope", "pthread_attr_setinheritsched",
     "pthread_attr_setschedpolicy", "pthread_attr_setschedparam", "sched_get_priority_min", "sched_get_priority_max",
     "__gxx_personality_v0", "__cxa_begin_catch", "__cxa_end_catch", "__cxa_rethrow", "__cxa_throw",
@@ -60,7 +61,8 @@ pub const MODELLED: &[&str] = &[
     "pthread_setschedparam", "pthread_setaffinity_np",
     "clock_getres", "__cxa_atexit", "__cxa_guard_acquire", "__cxa_guard_release",
     "__cxa_guard_abort", "_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZnwmRKSt9nothrow_t",
-    "_ZnamRKSt9nothrow_t", "__emutls_get_address",
+    "_ZnamRKSt9nothrow_t", "__emutls_get_address", "pthread_atfork", "__register_atfork", "rand", "random", "srand",
+    "srandom",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -83,14 +85,14 @@ const REASONS: &[(&str, &[&str])] = &[
             "fopen*", "freopen*", "fdopen", "fclose", "fread", "fgets", "fgetc", "getc", "getchar", "gets", "getline",
             "getdelim", "fscanf", "scanf", "__isoc99_fscanf", "__isoc99_scanf", "fseek*", "ftell*", "rewind", "tmpfile*",
             "mkstemp*", "unlink", "remove", "rename", "mkdir", "rmdir", "opendir", "readdir*", "closedir", "stat*",
-            "fstat*", "lstat*", "access", "syslog", "openlog", "stdin", "flockfile", "funlockfile",
+            "fstat*", "lstat*", "access", "fchmod", "fchown", "chmod", "chown", "utime*", "readlink", "getcwd", "symlink", "link", "dup", "dup2", "dup3", "syslog", "openlog", "stdin", "flockfile", "funlockfile",
         ],
     ),
     (
         "starts or waits for a process: a model has one",
         &[
             "fork", "vfork", "_Fork", "clone", "wait", "wait3", "wait4", "waitpid", "waitid", "system", "popen", "pclose",
-            "posix_spawn*", "exec*", "daemon", "pthread_atfork", "__register_atfork",
+            "posix_spawn*", "exec*", "daemon", 
         ],
     ),
     (
@@ -141,7 +143,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "keeps state that is not put back before the next interleaving, so that no two would be alike",
-        &["rand*", "srand*", "random*", "*rand48", "getrandom", "getentropy", "arc4random*", "strtok", "setenv", "putenv",
+        &["random_r", "initstate*", "setstate*", "*rand48", "getrandom", "getentropy", "arc4random*", "strtok", "setenv", "putenv",
           "unsetenv", "setlocale", "localtime", "gmtime", "ctime", "asctime", "setvbuf", "setbuf", "clock", "times",
           "getrusage", "umask", "chdir"],
     ),

@@ -51,6 +51,7 @@ pub(crate) struct Objects {
     /// Attempts to lock a mutex are modelled; set when one is met.
     pub(crate) tries: bool,
     ticks: i64,
+    random: u64,
     /// Threads whose last wait with a limit gave up.
     gave_up: BTreeSet<Me>,
 }

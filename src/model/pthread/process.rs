@@ -3,7 +3,7 @@
 use super::{call_with, pointer};
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
-use crate::model::world::{Pc, enter, with};
+use crate::model::world::{Pc, enter, live, with};
 use std::ffi::{c_char, c_int, c_uint};
 
 extern "C-unwind" fn errno(_: Pc) -> usize {
@@ -21,6 +21,30 @@ extern "C-unwind" fn at_exit(function: usize, pc: Pc) -> c_int {
             world.did(me, pc, "registers a function for exit");
         });
     }
+    0
+}
+
+/// Numbers that look random and are the same in every interleaving, until the code seeds them.
+extern "C-unwind" fn random(_: Pc) -> i64 {
+    if !live() {
+        return 0;
+    }
+    with(|world| {
+        let state = &mut world.objects.random;
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // 31 bits: what `rand` and `random` answer.
+        (*state >> 33) as i64
+    })
+}
+
+extern "C-unwind" fn seed(seed: c_uint, _: Pc) {
+    if live() {
+        with(|world| world.objects.random = u64::from(seed));
+    }
+}
+
+/// Nobody forks in a model, so nobody is told of it.
+extern "C-unwind" fn at_fork(_: usize, _: usize, _: usize, _: Pc) -> c_int {
     0
 }
 
@@ -63,6 +87,12 @@ entry_points! {
     __errno_location(0) => errno;
     atexit(1) => at_exit;
     __cxa_atexit(3) => cxx_at_exit;
+    pthread_atfork(3) => at_fork;
+    __register_atfork(3) => at_fork;
+    rand(0) => random;
+    random(0) => random;
+    srand(1) => seed;
+    srandom(1) => seed;
     abort(0) => abort;
     __assert_fail(4) => assert_fail;
 }

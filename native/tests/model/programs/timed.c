@@ -3,6 +3,7 @@
  * Waits with a limit and attempts, detached threads, clocks, exit: one program for the model each.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -224,6 +225,38 @@ void at_exit(void) {
 static void complains(void) { abort(); }
 
 void at_exit_aborts(void) { atexit(complains); }
+
+/* Numbers that are the same in every interleaving. */
+static void *draws(void *argument) {
+  *(long *)argument = random();
+  return argument;
+}
+
+void random_numbers(void) {
+  long theirs = -1, mine = -1;
+  srandom(7);
+  pthread_t thread;
+  pthread_create(&thread, NULL, draws, &theirs);
+  pthread_join(thread, NULL);
+  draws(&mine);
+  if (theirs < 0 || mine < 0 || mine == theirs || rand() < 0) abort();
+  srandom(7);
+  if (random() != theirs) abort();
+}
+
+/* A part of a library that no test comes to may do what is refused. */
+static int waits_for_input(int timeout) {
+  struct pollfd input = {.fd = 0, .events = POLLIN};
+  return poll(&input, 1, timeout);
+}
+
+void refused_and_called(void) {
+  if (waits_for_input(0) > 1) abort();
+}
+
+void refused_and_not_called(void) {
+  if (got != 0) waits_for_input(0);
+}
 
 void thread_names(void) {
   char name[16];
