@@ -1,7 +1,7 @@
 //! One measurement, in a process of its own. Prints lines of a name and a number.
 
 use libloading::Library;
-use speed::items::{GENERIC, Load};
+use speed::items::{Load, register};
 use speed::{Item, fire, make};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CString;
@@ -141,18 +141,18 @@ fn each(times: u32, mut work: impl FnMut()) -> f64 {
 }
 
 fn crowd() -> Vec<impl Drop> {
-    (0..1000).map(|_| GENERIC.register(Box::new(Load::new()))).collect()
+    (0..1000).map(|_| register()).collect()
 }
 
 fn pairs_now() {
     for _ in 0..PAIRS {
-        let _ = GENERIC.register(Box::new(Load::new())).revoke();
+        drop(register());
     }
 }
 
 fn pairs_deferred() {
     for _ in 0..PAIRS {
-        GENERIC.register(Box::new(Load::new())).revoke_deferred();
+        register().revoke_deferred();
     }
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn run(name: &str) {
         }
         Some(("fire", "pair-deferred")) => say(under_fire(|| fastest(PAIRS, pairs_deferred))),
         Some(("fire", "revoke")) => under_fire(|| {
-            let mut some: Vec<_> = (0..2_000).map(|_| GENERIC.register(Box::new(Load::new()))).collect();
+            let mut some: Vec<_> = (0..2_000).map(|_| register()).collect();
             println!("fire/membarrier {}", each(1_000, membarrier));
             println!("fire/prompt {}", each(1_000, || {
                 let _ = some.pop().expect("one more").revoke();
@@ -219,7 +219,7 @@ pub(crate) fn run(name: &str) {
             let before = resident();
             COUNT.store(true, Relaxed);
             for _ in 0..MANY {
-                handles.push(GENERIC.register(Box::new(Load::new())).leak());
+                handles.push(register().leak());
             }
             COUNT.store(false, Relaxed);
             let touched = handles.capacity() * size_of_val(&handles[0]);

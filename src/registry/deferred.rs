@@ -16,13 +16,13 @@ use super::{Registry, fence};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 /// How many revocations are deferred before the next one reclaims them all.
-const BATCH: usize = if MODELLED { 2 } else { 512 };
+const BATCH: usize = if MODELLED { 2 } else { 1024 };
 
 impl<F: ?Sized> Registry<F> {
     /// Revokes by handle without finding out whether calls are running: no call that starts after this will run the
     /// closure, and its destructor runs some time later.
     ///
-    /// For those who revoke many at a high rate while other threads call. The closures of at most 512 registrations wait;
+    /// For those who revoke many at a high rate while other threads call. The closures of at most 1024 registrations wait;
     /// the next deferred revocation after that drops them (or leaves them to the last call inside), on the thread that makes
     /// it, as [`reclaim`](Registry::reclaim) and dropping the registry do. A waiting closure is also waited for, and dropped,
     /// by [`revoke_and_wait`](Registry::revoke_and_wait).
@@ -84,7 +84,9 @@ impl<F: ?Sized> Registry<F> {
         if batch.is_empty() {
             return 0;
         }
-        if !self.core.flawed(Flaw::NoHeavyFence) {
+        // As for one.
+        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
+        if !unfenced {
             // As for one: see `revoke_at`. All of them were closed before this.
             fence::heavy();
         }
@@ -92,7 +94,7 @@ impl<F: ?Sized> Registry<F> {
         for &(handle, _) in &batch {
             self.slot(handle).turn(handle, State::Closing, State::Counting);
         }
-        if !self.core.flawed(Flaw::NoFenceBeforeCount) {
+        if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
             // As for one.
             fence::full();
         }

@@ -543,6 +543,12 @@ fn counting_without_a_heavy_fence_is_convicted() {
 }
 
 #[test]
+fn counting_without_a_full_fence_is_convicted() {
+    let model = || call_against_wait(Registry::new().with_flaw(Flaw::NoFenceBeforeCount));
+    convict("counting_without_a_full_fence", None, model, &["deadlock"]);
+}
+
+#[test]
 fn taking_oneself_for_the_only_thread_is_convicted() {
     let model = || call_against_revoke(Registry::new().with_flaw(Flaw::AlwaysSole));
     convict("taking_oneself_for_the_only_thread", None, model, &["Causality violation", "Removed"]);

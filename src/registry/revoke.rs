@@ -175,19 +175,21 @@ impl<F: ?Sized> Registry<F> {
             Ok(slot) => slot,
             Err(revoked) => return Ok(revoked),
         };
-        let calls = if self.core.flawed(Flaw::AlwaysSole) || record::sole() {
+        // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
+        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
+        let calls = if self.core.flawed(Flaw::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. One that gets one from here on finds the slot closed.
             self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut books)
         } else {
             drop(books);
-            if !self.core.flawed(Flaw::NoHeavyFence) {
+            if !unfenced {
                 // Between the word that is changed and the look at the cells. A call that has found the slot live, and not
                 // left yet, is seen in its cell after this; one that is not seen finds the slot closed.
                 fence::heavy();
             }
             books = lock(&self.core.books);
             slot.turn(handle, State::Closing, State::Counting);
-            if !self.core.flawed(Flaw::NoFenceBeforeCount) {
+            if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
                 // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
             }
@@ -234,6 +236,12 @@ impl<F: ?Sized> Registry<F> {
         handle: Handle,
         at: Option<&'static Location<'static>>,
     ) -> Result<Quiescence, Rejected> {
+        if let Ok(slot) = self.resolve(handle)
+            && slot.word(handle.index()).is(handle, State::Tombstoned)
+        {
+            // Over already: what a `Registration` finds that is dropped after it was revoked.
+            return Ok(Quiescence::Quiescent);
+        }
         match self.revoke_at(handle, at)? {
             Revoked::Removed => Ok(Quiescence::Quiescent),
             Revoked::InFlight(_) | Revoked::AlreadyRevoked => {
