@@ -62,10 +62,8 @@ impl<F: ?Sized> Registry<F> {
             drop(books);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
-        if self.close(&mut books, handle, None)?.is_err() {
-            return Ok(false);
-        }
-        let waiting = books.defer(handle, trace);
+        let Ok((_, revoker)) = self.close(&mut books, handle, trace)? else { return Ok(false) };
+        let waiting = books.defer(handle, revoker);
         drop(books);
         if waiting >= BATCH {
             self.reclaim();
@@ -103,10 +101,10 @@ impl<F: ?Sized> Registry<F> {
             // Only this thread, which holds the lock, has slots that are Counting.
             self.resolve(handle).is_ok_and(|slot| slot.word(handle.index()).is(handle, State::Counting))
         });
-        batch.retain(|&(handle, trace)| {
+        batch.retain(|&(handle, revoker)| {
             let calls = if found == 0 { 0 } else { record::marked(handle.bits()) };
             if calls > 0 {
-                books.note_revoked(handle, trace);
+                books.keep_revoker(handle, revoker);
             }
             self.counted(self.slot(handle), handle, State::Counting, calls, &mut books) == 0
         });
@@ -128,8 +126,8 @@ impl<F: ?Sized> Registry<F> {
         }
         let dropped = batch.len();
         let mut books = lock(&self.core.books);
-        for &(handle, trace) in &batch {
-            self.bury(&mut books, self.slot(handle), handle, Some(trace));
+        for &(handle, revoker) in &batch {
+            self.bury(&mut books, self.slot(handle), handle, Some(revoker));
             self.flush_beyond_limit(&mut books);
         }
         books.recycle(batch);

@@ -461,7 +461,7 @@ fn tiny() -> Callbacks {
 #[test]
 fn reuse_of_two_slots_until_retired_races_a_stale_call_bounded() {
     let name = "reuse_of_two_slots_until_retired_races_a_stale_call_bounded";
-    explore(name, Some(2), || reuse_against_stale_call(tiny()));
+    explore(name, Some(3), || reuse_against_stale_call(tiny()));
 }
 
 /// One slot is searched without a bound.

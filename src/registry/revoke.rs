@@ -143,21 +143,18 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_and_wait_at(handle, Some(Location::caller()))
     }
 
-    /// Closes the slot and notes who did it. Under the lock, so that whoever finds the callback revoked finds that noted.
+    /// Closes the slot and notes who did it; the note is the caller's to keep. Under the lock, so that whoever finds the callback revoked finds that noted.
     pub(super) fn close<'r>(
         &'r self,
         books: &mut Books,
         handle: Handle,
-        trace: Option<Trace>,
-    ) -> Result<Result<&'r Slot<F>, Revoked>, Rejected> {
+        trace: Trace,
+    ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         match slot.close(handle) {
             Ok(()) => {
                 books.revoked += 1;
-                if let Some(trace) = trace {
-                    books.note_revoked(handle, trace);
-                }
-                Ok(Ok(slot))
+                Ok(Ok((slot, books.note_revoker(trace))))
             }
             Err(word) if already(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
@@ -171,10 +168,11 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut books = lock(&self.core.books);
-        let slot = match self.close(&mut books, handle, Some(trace))? {
-            Ok(slot) => slot,
+        let (slot, revoker) = match self.close(&mut books, handle, trace)? {
+            Ok(closed) => closed,
             Err(revoked) => return Ok(revoked),
         };
+        books.keep_revoker(handle, revoker);
         // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
         let unfenced = self.core.flawed(Flaw::NoHeavyFence);
         let calls = if self.core.flawed(Flaw::AlwaysSole) || (!unfenced && record::sole()) {
@@ -324,7 +322,7 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<Trace>) {
+    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<u32>) {
         books.bury(handle, revoked);
         slot.turn(handle, State::Quiescent, State::Tombstoned);
     }
