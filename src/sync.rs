@@ -144,7 +144,18 @@ mod std_side {
         };
     }
 
-    /// A static with a constant initial value; over loom each interleaving begins with a new one.
+    /// Loads what only the calling thread stores. An atomic load would do the same; this one the compiler can make part of
+    /// the instruction that uses it.
+    ///
+    /// # Safety
+    /// 1. No other thread stores to it meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn own_load(atomic: &AtomicUsize) -> usize {
+        // SAFETY: a read that is not atomic races with stores of other threads only, and by (1) there are none.
+        unsafe { *atomic.as_ptr() }
+    }
+
+    /// Process-wide state.
     macro_rules! global {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
             $(#[$meta])* static $name: $type = $value;
@@ -281,6 +292,15 @@ pub(crate) mod loom_side {
         }
     }
 
+    /// Loads what only the calling thread stores.
+    ///
+    /// # Safety
+    /// 1. As on the std side. Here it is an atomic load: loom would see any other as a race with those who only read.
+    pub(crate) unsafe fn own_load(atomic: &AtomicUsize) -> usize {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    /// State of one interleaving.
     macro_rules! global {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
             loom::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }

@@ -66,6 +66,17 @@ fn a_slot_whose_generations_are_used_up_retires() {
     assert!(registry.try_register(Box::new(|_| 0)).is_err(), "a retired slot does not come back");
 }
 
+/// S84, S86: a retired slot's last tenant has no history any more, and is not given anybody else's.
+#[test]
+fn a_retired_slot_has_no_history() {
+    let registry = Callbacks::new().with_generation_bits(1).with_tombstones(0);
+    let gone = registry.builder().label("gone").register(Box::new(|_| 0)).handle();
+    let _other = registry.builder().label("other").register(Box::new(|_| 0));
+    assert_eq!(registry.stats().slots_retired, 1);
+    let report = registry.call(gone.as_ptr(), |f| f(0)).unwrap_err().report();
+    assert_eq!((report.reason(), report.label(), report.tombstone_flushed()), (Reason::Stale, None, true));
+}
+
 /// S86: capacity drops slot by slot; one that is live keeps working while the others retire around it.
 #[test]
 fn capacity_shrinks_as_slots_retire() {

@@ -1,7 +1,7 @@
 //! One measurement, in a process of its own. Prints lines of a name and a number.
 
 use libloading::Library;
-use speed::items::{GENERIC, Load};
+use speed::items::{Load, register};
 use speed::{Item, fire, make};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CString;
@@ -141,18 +141,18 @@ fn each(times: u32, mut work: impl FnMut()) -> f64 {
 }
 
 fn crowd() -> Vec<impl Drop> {
-    (0..1000).map(|_| GENERIC.register(Box::new(Load::new()))).collect()
+    (0..1000).map(|_| register()).collect()
 }
 
 fn pairs_now() {
     for _ in 0..PAIRS {
-        let _ = GENERIC.register(Box::new(Load::new())).revoke();
+        drop(register());
     }
 }
 
 fn pairs_deferred() {
     for _ in 0..PAIRS {
-        GENERIC.register(Box::new(Load::new())).revoke_deferred();
+        register().revoke_deferred();
     }
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn run(name: &str) {
         }
         Some(("fire", "pair-deferred")) => say(under_fire(|| fastest(PAIRS, pairs_deferred))),
         Some(("fire", "revoke")) => under_fire(|| {
-            let mut some: Vec<_> = (0..2_000).map(|_| GENERIC.register(Box::new(Load::new()))).collect();
+            let mut some: Vec<_> = (0..2_000).map(|_| register()).collect();
             println!("fire/membarrier {}", each(1_000, membarrier));
             println!(
                 "fire/prompt {}",
@@ -222,7 +222,7 @@ pub(crate) fn run(name: &str) {
             let before = resident();
             COUNT.store(true, Relaxed);
             for _ in 0..MANY {
-                handles.push(GENERIC.register(Box::new(Load::new())).leak());
+                handles.push(register().leak());
             }
             COUNT.store(false, Relaxed);
             let touched = handles.capacity() * size_of_val(&handles[0]);
@@ -231,4 +231,33 @@ pub(crate) fn run(name: &str) {
         }
         _ => panic!("no measurement is called {name}"),
     }
+}
+
+/// 10^7 registrations, each called, revoked by one of the verbs in turn, and called again, too late. Memory in use at the end
+/// is what it was after the first hundredth, to the byte.
+pub(crate) fn churn() -> std::process::ExitCode {
+    const TIMES: u64 = 10_000_000;
+    COUNT.store(true, Relaxed);
+    let registry: latecall::registry::Registry<dyn Fn() -> u64 + Send + Sync> = latecall::registry::Registry::new();
+    let mut settled = 0;
+    for n in 0..TIMES {
+        let registration = registry.register(Box::new(move || n));
+        let user_data = registration.handle().as_ptr();
+        assert_eq!(registry.call(user_data, |f| f()).ok(), Some(n));
+        match n % 3 {
+            0 => drop(registration),
+            1 => assert_eq!(registration.revoke(), latecall::registry::Revoked::Removed),
+            _ => registration.revoke_deferred(),
+        }
+        assert!(registry.call(user_data, |f| f()).is_err());
+        if n == TIMES / 100 {
+            registry.reclaim();
+            settled = BYTES.load(Relaxed);
+        }
+    }
+    registry.reclaim();
+    let (bytes, stats) = (BYTES.load(Relaxed), registry.stats());
+    println!("{TIMES} registrations: {settled} bytes in use after a hundredth of them, {bytes} at the end; {stats:?}");
+    let flat = bytes <= settled && stats.closures_dropped == TIMES && stats.late.total() == TIMES;
+    std::process::ExitCode::from(u8::from(!flat))
 }

@@ -1,7 +1,7 @@
 //! The unprotected twins, and the registry.
 
-use crate::{Callback, Item};
-use latecall::registry::{Handle, Registry};
+use crate::{Callback, Item, fire};
+use latecall::registry::{Handle, Registration, Registry};
 use std::ffi::c_void;
 use std::hint::black_box;
 use std::ptr;
@@ -29,21 +29,27 @@ impl Default for Load {
     }
 }
 
-/// A closure that makes C call another one.
+/// A closure that makes C call another one, once.
 pub struct Nest(Item);
 
 impl Nest {
     #[inline(always)]
     fn run(&self, x: u64) {
-        (self.0.call)(self.0.user_data, x);
+        black_box(x);
+        fire(self.0, 1);
     }
 }
 
 type Shared = dyn Fn(u64) + Send + Sync;
 
-pub static GENERIC: Registry<Load> = Registry::new();
-pub static SHARED: Registry<Shared> = Registry::new();
+static GENERIC: Registry<Load> = Registry::new();
+static SHARED: Registry<Shared> = Registry::new();
 static NESTS: Registry<Nest> = Registry::new();
+
+/// Another of the registry that `generic` items are in.
+pub fn register() -> Registration<'static, Load> {
+    GENERIC.register(Box::new(Load::new()))
+}
 
 fn shared() -> Box<Shared> {
     let load = Load::new();
@@ -67,15 +73,15 @@ extern "C" fn raw_nest(user_data: *mut c_void, x: u64) {
 }
 
 extern "C" fn generic(user_data: *mut c_void, x: u64) {
-    let _ = GENERIC.call(user_data, |load| load.run(x));
+    let _ = GENERIC.call(user_data, move |load| load.run(x));
 }
 
 extern "C" fn by_dyn(user_data: *mut c_void, x: u64) {
-    let _ = SHARED.call(user_data, |f| f(x));
+    let _ = SHARED.call(user_data, move |f| f(x));
 }
 
 extern "C" fn nest(user_data: *mut c_void, x: u64) {
-    let _ = NESTS.call(user_data, |nest| nest.run(x));
+    let _ = NESTS.call(user_data, move |nest| nest.run(x));
 }
 
 fn leak<T>(value: T) -> *mut c_void {

@@ -4,7 +4,8 @@
 //! of them; the figure of an item is the median over its processes of the fastest round in each. Every goal is a ratio
 //! to something measured in the same run, or a time. Exit code 1 if a row falls short.
 //!
-//! `-- --rounds N` (default 11), `-- instructions` (instructions a call, by callgrind: the same on a noisy machine).
+//! `-- --rounds N` (default 11), `-- instructions` (instructions a call, by callgrind: the same on a noisy machine),
+//! `-- churn` (10^7 registrations, called and revoked, in flat memory).
 
 mod child;
 mod instructions;
@@ -46,11 +47,12 @@ fn main() -> ExitCode {
             child::run(name);
             ExitCode::SUCCESS
         }
+        ["churn"] => child::churn(),
         ["instructions"] => instructions::print(),
         [] => table(11),
         ["--rounds", rounds] => table(rounds.parse().expect("a number of rounds")),
         _ => {
-            eprintln!("usage: speed [--rounds N | instructions]");
+            eprintln!("usage: speed [--rounds N | instructions | churn]");
             ExitCode::from(2)
         }
     }

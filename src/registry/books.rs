@@ -6,8 +6,8 @@
 //! not have to fail for want of memory; what it may write (who revoked a callback that is still running) is left out when
 //! there is none.
 //!
-//! A live registration costs four bytes here. What it came from (place, thread, time) is written down once for all that
-//! one thread registers at one place in the same tick of the clock ([`Origin`]).
+//! A live registration costs four bytes here, a tombstone sixteen. Place, thread and time of what was done are written down
+//! once for all that one thread did at one place in the same tick of the clock ([`Note`]).
 
 use super::clock::Moment;
 use super::handle::Handle;
@@ -39,14 +39,15 @@ impl Trace {
     }
 }
 
-/// Where registrations came from.
+/// Something that was done, once or often.
 #[derive(Clone, Debug)]
-struct Origin {
+struct Note {
     trace: Trace,
-    /// A registration with a label has an origin of its own.
+    /// A registration with a label has a note of its own.
     label: Option<Cow<'static, str>>,
-    /// How many registrations share this; 0: the entry is free, and `next` is the next free one.
+    /// How many registrations, revocations and tombstones refer to it.
     shares: u32,
+    /// While it is free: the next free one.
     next: u32,
 }
 
@@ -62,7 +63,19 @@ pub(super) struct Life {
 #[derive(Debug)]
 struct Tombstone {
     handle: Handle,
-    life: Life,
+    /// Places in `notes`.
+    registered: u32,
+    revoked: u32,
+}
+
+/// A revocation that is not under a tombstone yet: whose, and the place of its note.
+pub(super) type Revocation = (Handle, u32);
+
+/// What a note may be about: each kind has its newest, which the next one may share.
+#[derive(Clone, Copy)]
+enum Deed {
+    Registered = 0,
+    Revoked = 1,
 }
 
 /// A thread that waits for a callback while it is inside that callback.
@@ -76,23 +89,25 @@ struct InsideWaiter {
 
 /// Tombstones beyond the limit that may exist for a moment, while as many threads are between writing one and flushing.
 const TOMBSTONE_SLACK: usize = 64;
+/// Notes to make room for at first: as many ticks as tombstones usually span, so that memory settles early.
+const FIRST_NOTES: usize = 32;
 /// No index: the end of a list.
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(super) struct Books {
-    /// By index: while the slot has a tenant, its place in `origins`; while it is vacant, the slot to reuse after it.
-    notes: Vec<u32>,
+    /// By index: while the slot has a tenant, the place of its note; while it is vacant, the slot to reuse after it.
+    slots: Vec<u32>,
     /// Slots to reuse, longest vacant first: the first and the last.
     vacant: (u32, u32),
-    origins: Vec<Origin>,
-    free_origin: u32,
-    /// The newest, which the next registration may share.
-    last_origin: u32,
+    notes: Vec<Note>,
+    free_note: u32,
+    /// The newest of each kind; not free even if nobody refers to it.
+    newest: [u32; 2],
     /// Who revoked those that are revoked and not under a tombstone yet, as far as there was room to write it down.
-    revocations: Vec<(Handle, Trace)>,
+    revocations: Vec<Revocation>,
     /// Revoked, by whom, with the closure to be dropped later.
-    deferred: Vec<(Handle, Trace)>,
+    deferred: Vec<Revocation>,
     /// Oldest first.
     tombstones: VecDeque<Tombstone>,
     inside_waiters: Vec<InsideWaiter>,
@@ -109,11 +124,11 @@ pub(super) struct Books {
 impl Books {
     pub(super) const fn new() -> Self {
         Self {
-            notes: Vec::new(),
+            slots: Vec::new(),
             vacant: (NONE, NONE),
-            origins: Vec::new(),
-            free_origin: NONE,
-            last_origin: NONE,
+            notes: Vec::new(),
+            free_note: NONE,
+            newest: [NONE; 2],
             revocations: Vec::new(),
             deferred: Vec::new(),
             tombstones: VecDeque::new(),
@@ -130,7 +145,7 @@ impl Books {
 
     /// Slots that ever had a tenant: `0..used`.
     pub(super) fn used(&self) -> u32 {
-        self.notes.len() as u32
+        self.slots.len() as u32
     }
 
     pub(super) fn tombstones(&self) -> usize {
@@ -139,30 +154,98 @@ impl Books {
 
     /// Makes room for one more slot, including for its end.
     pub(super) fn reserve_slot(&mut self, tombstone_limit: usize) -> Result<(), TryReserveError> {
-        self.notes.try_reserve(1)?;
-        let tombstones = (self.notes.len() + 1).min(tombstone_limit.saturating_add(TOMBSTONE_SLACK));
+        self.slots.try_reserve(1)?;
+        let tombstones = (self.slots.len() + 1).min(tombstone_limit.saturating_add(TOMBSTONE_SLACK));
         self.tombstones.try_reserve(tombstones.saturating_sub(self.tombstones.len()))
     }
 
-    /// Makes room for what `begin` writes.
-    pub(super) fn reserve_origin(&mut self) -> Result<(), TryReserveError> {
-        if self.free_origin == NONE { self.origins.try_reserve(1) } else { Ok(()) }
+    /// Makes room for a note.
+    pub(super) fn reserve_note(&mut self) -> Result<(), TryReserveError> {
+        match self.free_note {
+            NONE if self.notes.is_empty() => self.notes.try_reserve(FIRST_NOTES),
+            NONE => self.notes.try_reserve(1),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a note, or takes a share of the newest of its kind. `reserve_note` has made room.
+    #[inline]
+    fn note(&mut self, deed: Deed, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+        let newest = self.newest[deed as usize];
+        if label.is_none()
+            && let Some(note) = self.notes.get_mut(newest as usize)
+            && note.trace.same(&trace)
+            && note.shares < u32::MAX
+        {
+            note.shares += 1;
+            return newest;
+        }
+        self.note_anew(deed, label, trace)
+    }
+
+    #[cold]
+    fn note_anew(&mut self, deed: Deed, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+        let shared = label.is_none();
+        let note = Note { trace, label, shares: 1, next: NONE };
+        let place = match self.free_note {
+            NONE => {
+                self.notes.push(note);
+                self.notes.len() as u32 - 1
+            }
+            free => {
+                let entry = &mut self.notes[free as usize];
+                self.free_note = entry.next;
+                *entry = note;
+                free
+            }
+        };
+        if shared {
+            let before = std::mem::replace(&mut self.newest[deed as usize], place);
+            if before != NONE && self.notes[before as usize].shares == 0 {
+                self.free(before);
+            }
+        }
+        place
+    }
+
+    /// Gives a share of a note back.
+    #[inline]
+    fn forget(&mut self, place: u32) {
+        let Some(note) = self.notes.get_mut(place as usize) else { return };
+        note.shares -= 1;
+        if note.shares == 0 && !self.newest.contains(&place) {
+            self.free(place);
+        }
+    }
+
+    #[cold]
+    fn free(&mut self, place: u32) {
+        let note = &mut self.notes[place as usize];
+        note.label = None;
+        note.next = self.free_note;
+        self.free_note = place;
     }
 
     /// The slot that `reserve_slot` made room for is in use from here on.
     pub(super) fn use_slot(&mut self) -> u32 {
-        self.notes.push(NONE);
+        self.slots.push(NONE);
         self.used() - 1
     }
 
     /// Lists a slot for reuse.
     pub(super) fn list_vacant(&mut self, index: u32) {
-        self.notes[index as usize] = NONE;
+        self.slots[index as usize] = NONE;
         match self.vacant.1 {
             NONE => self.vacant.0 = index,
-            last => self.notes[last as usize] = index,
+            last => self.slots[last as usize] = index,
         }
         self.vacant.1 = index;
+    }
+
+    /// A slot that will have no tenant any more.
+    pub(super) fn retire(&mut self, index: u32) {
+        self.slots[index as usize] = NONE;
+        self.retired += 1;
     }
 
     /// The slot that has been vacant longest.
@@ -171,48 +254,31 @@ impl Books {
         if index == NONE {
             return None;
         }
-        self.vacant.0 = self.notes[index as usize];
+        self.vacant.0 = self.slots[index as usize];
         if self.vacant.0 == NONE {
             self.vacant.1 = NONE;
         }
         Some(index)
     }
 
-    /// A tenant for slot `index`. `reserve_origin` has made room.
+    /// A tenant for slot `index`. `reserve_note` has made room.
+    #[inline]
     pub(super) fn begin(&mut self, index: u32, label: Option<Cow<'static, str>>, trace: Trace) {
         self.registered += 1;
-        if label.is_none()
-            && let Some(last) = self.origins.get_mut(self.last_origin as usize)
-            && last.trace.same(&trace)
-            && last.shares < u32::MAX
-        {
-            last.shares += 1;
-            self.notes[index as usize] = self.last_origin;
-            return;
-        }
-        let shared = label.is_none();
-        let origin = Origin { trace, label, shares: 1, next: NONE };
-        let place = match self.free_origin {
-            NONE => {
-                self.origins.push(origin);
-                self.origins.len() as u32 - 1
-            }
-            free => {
-                let entry = &mut self.origins[free as usize];
-                self.free_origin = entry.next;
-                *entry = origin;
-                free
-            }
-        };
-        if shared {
-            self.last_origin = place;
-        }
-        self.notes[index as usize] = place;
+        self.slots[index as usize] = self.note(Deed::Registered, label, trace);
     }
 
-    pub(super) fn note_revoked(&mut self, handle: Handle, trace: Trace) {
+    /// A note of who revokes; of nobody if there is no room.
+    pub(super) fn note_revoker(&mut self, trace: Trace) -> u32 {
+        if self.reserve_note().is_ok() { self.note(Deed::Revoked, None, trace) } else { NONE }
+    }
+
+    /// Keeps who revoked `handle` until it is buried.
+    pub(super) fn keep_revoker(&mut self, handle: Handle, revoked: u32) {
         if self.revocations.try_reserve(1).is_ok() {
-            self.revocations.push((handle, trace));
+            self.revocations.push((handle, revoked));
+        } else {
+            self.forget(revoked);
         }
     }
 
@@ -222,67 +288,60 @@ impl Books {
     }
 
     /// Lists a closed slot for a later count. Says how many are listed.
-    pub(super) fn defer(&mut self, handle: Handle, trace: Trace) -> usize {
-        self.deferred.push((handle, trace));
+    pub(super) fn defer(&mut self, handle: Handle, revoked: u32) -> usize {
+        self.deferred.push((handle, revoked));
         self.deferred.len()
     }
 
     /// All that are listed; they are the caller's to count.
-    pub(super) fn take_deferred(&mut self) -> Vec<(Handle, Trace)> {
+    pub(super) fn take_deferred(&mut self) -> Vec<Revocation> {
         std::mem::take(&mut self.deferred)
     }
 
     /// Keeps the room of a list that has been worked off.
-    pub(super) fn recycle(&mut self, mut batch: Vec<(Handle, Trace)>) {
+    pub(super) fn recycle(&mut self, mut batch: Vec<Revocation>) {
         if self.deferred.is_empty() {
             batch.clear();
             self.deferred = batch;
         }
     }
 
-    /// The registration is over; `revoked`: by whom, if that has not been noted.
-    pub(super) fn bury(&mut self, handle: Handle, revoked: Option<Trace>) {
+    /// The registration is over; `revoked`: the note of by whom, if that was not kept here.
+    pub(super) fn bury(&mut self, handle: Handle, revoked: Option<u32>) {
         self.dropped += 1;
         let revoked = revoked.or_else(|| {
             let place = self.revocations.iter().rposition(|(of, _)| *of == handle)?;
             Some(self.revocations.swap_remove(place).1)
         });
-        let place = self.notes[handle.index() as usize];
-        let origin = &mut self.origins[place as usize];
-        origin.shares -= 1;
-        let registered = origin.trace;
-        let mut label = None;
-        if origin.shares == 0 {
-            label = origin.label.take();
-            origin.next = self.free_origin;
-            self.free_origin = place;
-            if self.last_origin == place {
-                self.last_origin = NONE;
-            }
-        }
-        self.tombstones.push_back(Tombstone { handle, life: Life { label, registered, revoked } });
+        // The note of its registration is the tombstone's from here on.
+        let registered = self.slots[handle.index() as usize];
+        self.tombstones.push_back(Tombstone { handle, registered, revoked: revoked.unwrap_or(NONE) });
     }
 
     /// Forgets the oldest tombstone.
     pub(super) fn dig_up(&mut self) -> Option<Handle> {
         let tombstone = self.tombstones.pop_front()?;
         self.flushed += 1;
+        self.forget(tombstone.registered);
+        self.forget(tombstone.revoked);
         Some(tombstone.handle)
     }
 
-    /// What is known about the registration `handle`, which the slot says is alive, being revoked, or buried.
+    /// What is known about the registration `handle`; `in_slot`: it is the slot's tenant, or was the last.
     pub(super) fn find(&self, handle: Handle, in_slot: bool) -> Option<Life> {
         let buried = self.tombstones.iter().rev().find(|tombstone| tombstone.handle == handle);
-        if let Some(tombstone) = buried {
-            return Some(tombstone.life.clone());
-        }
-        if !in_slot {
-            return None;
-        }
-        let origin = self.origins.get(*self.notes.get(handle.index() as usize)? as usize)?;
-        let mut noted = self.revocations.iter().chain(&self.deferred);
-        let revoked = noted.find(|(of, _)| *of == handle).map(|(_, trace)| *trace);
-        Some(Life { label: origin.label.clone(), registered: origin.trace, revoked })
+        let (registered, revoked) = match buried {
+            Some(tombstone) => (tombstone.registered, tombstone.revoked),
+            None if in_slot => {
+                let mut kept = self.revocations.iter().chain(&self.deferred);
+                let revoked = kept.find(|(of, _)| *of == handle).map_or(NONE, |(_, revoked)| *revoked);
+                (*self.slots.get(handle.index() as usize)?, revoked)
+            }
+            None => return None,
+        };
+        let registered = self.notes.get(registered as usize)?;
+        let revoked = self.notes.get(revoked as usize).map(|note| note.trace);
+        Some(Life { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
     /// Notes that a thread with `own` calls of `handle` on its stack waits for the calls of others.

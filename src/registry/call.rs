@@ -12,10 +12,12 @@ use super::handle::Handle;
 use super::record::{self, Cell, Record};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
-use super::sync::{Ordering, lock};
+use super::stored::is_wide;
+use super::sync::{Ordering, abandoned, lock};
 use super::table::Near;
 use super::{Core, Registry, fence};
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 
 impl<F: ?Sized> Registry<F> {
     /// Runs `run` on the closure that `user_data` stands for, or says why not.
@@ -96,11 +98,11 @@ impl<F: ?Sized> Registry<F> {
         if !slot.admits(handle) && !self.core.flawed(Flaw::CheckThenEnter) {
             return self.not_admitted(slot, handle, cell, run);
         }
-        let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell, handle };
+        let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell };
         // SAFETY: (1) the cell was taken and the word looked at, in this order and with a fence between; `inside` clears it
-        // when it is dropped, below or by an unwind.
+        // below or when it is dropped by an unwind.
         let result = unsafe { slot.shared(run) };
-        drop(inside);
+        inside.leave(handle);
         Ok(result)
     }
 
@@ -141,10 +143,10 @@ impl<F: ?Sized> Registry<F> {
             Err(refused) => return Err(self.core.late(handle, refused)),
         }
         self.core.stall(StallSite::AfterAcquire);
-        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
-        // SAFETY: (1) `enter` succeeded, and `inside` clears the cell when it is dropped, below or by an unwind.
+        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
+        // SAFETY: (1) `enter` succeeded, and `inside` clears the cell below or when it is dropped by an unwind.
         let result = unsafe { slot.shared(run) };
-        drop(inside);
+        inside.leave(handle);
         Ok(result)
     }
 
@@ -168,6 +170,11 @@ impl<F: ?Sized> Registry<F> {
     #[inline(never)]
     fn not_live<T>(&self, slot: &Slot<F>, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
         let word = slot.word(handle.index());
+        if word.is(handle, State::Tombstoned) {
+            // The usual case, which needs no asking: the word says that the handle was this registry's.
+            let refused = Refused { reason: Reason::Stale, current_generation: handle.generation() };
+            return Err(self.core.late(handle, refused));
+        }
         // Live: it has been registered since it was looked at; somebody guessed the handle.
         if word.is(handle, State::Watched) || word.is(handle, State::Live) {
             return self.call_the_long_way(slot, handle, run);
@@ -221,10 +228,10 @@ impl<F: ?Sized> Registry<F> {
         cell.take(handle.bits());
         drop(books);
         self.core.stall(StallSite::AfterAcquire);
-        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell, handle };
-        // SAFETY: (1) the cell was found marked; `inside` clears it when it is dropped, below or by an unwind.
+        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
+        // SAFETY: (1) the cell was found marked; `inside` clears it below or when it is dropped by an unwind.
         let result = unsafe { slot.shared(run) };
-        drop(inside);
+        inside.leave(handle);
         Ok(result)
     }
 
@@ -282,35 +289,61 @@ impl Drop for Borrowed {
     }
 }
 
-/// A call that is inside; lets it leave when dropped.
+/// A call that is inside. It leaves by `leave`, or by being dropped when the callback unwinds.
 ///
 /// `LONG`: it came the long way, where fences may be symmetric and stall sites are.
 struct Inside<'r, F: ?Sized, const LONG: bool> {
     registry: &'r Registry<F>,
     slot: &'r Slot<F>,
+    /// Has the handle.
     cell: &'r Cell,
-    handle: Handle,
+}
+
+impl<F: ?Sized, const LONG: bool> Inside<'_, F, LONG> {
+    /// `handle` is what stands in the cell. Behind a call of unknown code it is cheaper to read it there than to keep it.
+    #[inline(always)]
+    fn leave(self, handle: Handle) {
+        let inside = ManuallyDrop::new(self);
+        let handle = if is_wide::<F>() { inside.cell.handle() } else { handle };
+        inside.registry.leave::<LONG>(inside.slot, inside.cell, handle);
+    }
 }
 
 impl<F: ?Sized, const LONG: bool> Drop for Inside<'_, F, LONG> {
     #[inline(always)]
     fn drop(&mut self) {
-        let core = &self.registry.core;
+        // No more than a call here, so that a landing pad needs nothing that is not in registers anyway.
+        self.registry.leave_by_unwind::<LONG>(self.slot, self.cell);
+    }
+}
+
+impl<F: ?Sized> Registry<F> {
+    #[cold]
+    #[inline(never)]
+    fn leave_by_unwind<const LONG: bool>(&self, slot: &Slot<F>, cell: &Cell) {
+        // Where a conviction unwinds, it ends the model: nothing is to be put in order.
+        if !abandoned() {
+            self.leave::<LONG>(slot, cell, cell.handle());
+        }
+    }
+
+    #[inline(always)]
+    fn leave<const LONG: bool>(&self, slot: &Slot<F>, cell: &Cell, handle: Handle) {
         if LONG {
-            core.stall(StallSite::BeforeRelease);
+            self.core.stall(StallSite::BeforeRelease);
         }
         // Release: see `Cell::clear`; Relaxed is the flaw.
-        self.cell.clear(if core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
+        cell.clear(if self.core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
         // Between the cell that is cleared and the look at the word: as in `call`.
         if LONG {
             fence::callers()
         } else {
             fence::light()
         }
-        if !self.slot.admits(self.handle) && !core.flawed(Flaw::LeaveUnasked) {
-            self.registry.departed(self.slot, self.handle, self.cell);
+        if !slot.admits(handle) && !self.core.flawed(Flaw::LeaveUnasked) {
+            self.departed(slot, handle, cell);
         } else if LONG {
-            core.stall(StallSite::AfterRelease);
+            self.core.stall(StallSite::AfterRelease);
         }
     }
 }

@@ -16,13 +16,13 @@ use super::{Registry, fence};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 /// How many revocations are deferred before the next one reclaims them all.
-const BATCH: usize = if MODELLED { 2 } else { 512 };
+const BATCH: usize = if MODELLED { 2 } else { 1024 };
 
 impl<F: ?Sized> Registry<F> {
     /// Revokes by handle without finding out whether calls are running: no call that starts after this will run the
     /// closure, and its destructor runs some time later.
     ///
-    /// For those who revoke many at a high rate while other threads call. The closures of at most 512 registrations wait;
+    /// For those who revoke many at a high rate while other threads call. The closures of at most 1024 registrations wait;
     /// the next deferred revocation after that drops them (or leaves them to the last call inside), on the thread that makes
     /// it, as [`reclaim`](Registry::reclaim) and dropping the registry do. A waiting closure is also waited for, and dropped,
     /// by [`revoke_and_wait`](Registry::revoke_and_wait).
@@ -58,10 +58,8 @@ impl<F: ?Sized> Registry<F> {
             drop(books);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
-        if self.close(&mut books, handle, None)?.is_err() {
-            return Ok(false);
-        }
-        let waiting = books.defer(handle, trace);
+        let Ok((_, revoker)) = self.close(&mut books, handle, trace)? else { return Ok(false) };
+        let waiting = books.defer(handle, revoker);
         drop(books);
         if waiting >= BATCH {
             self.reclaim();
@@ -80,7 +78,9 @@ impl<F: ?Sized> Registry<F> {
         if batch.is_empty() {
             return 0;
         }
-        if !self.core.flawed(Flaw::NoHeavyFence) {
+        // As for one.
+        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
+        if !unfenced {
             // As for one: see `revoke_at`. All of them were closed before this.
             fence::heavy();
         }
@@ -88,7 +88,7 @@ impl<F: ?Sized> Registry<F> {
         for &(handle, _) in &batch {
             self.slot(handle).turn(handle, State::Closing, State::Counting);
         }
-        if !self.core.flawed(Flaw::NoFenceBeforeCount) {
+        if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
             // As for one.
             fence::full();
         }
@@ -97,10 +97,10 @@ impl<F: ?Sized> Registry<F> {
             // Only this thread, which holds the lock, has slots that are Counting.
             self.resolve(handle).is_ok_and(|slot| slot.word(handle.index()).is(handle, State::Counting))
         });
-        batch.retain(|&(handle, trace)| {
+        batch.retain(|&(handle, revoker)| {
             let calls = if found == 0 { 0 } else { record::marked(handle.bits()) };
             if calls > 0 {
-                books.note_revoked(handle, trace);
+                books.keep_revoker(handle, revoker);
             }
             self.counted(self.slot(handle), handle, State::Counting, calls, &mut books) == 0
         });
@@ -121,8 +121,8 @@ impl<F: ?Sized> Registry<F> {
         }
         let dropped = batch.len();
         let mut books = lock(&self.core.books);
-        for &(handle, trace) in &batch {
-            self.bury(&mut books, self.slot(handle), handle, Some(trace));
+        for &(handle, revoker) in &batch {
+            self.bury(&mut books, self.slot(handle), handle, Some(revoker));
             self.flush_beyond_limit(&mut books);
         }
         books.recycle(batch);

@@ -12,9 +12,9 @@ pub(crate) enum Flaw {
     CheckThenEnter,
     /// A call that stands in its cell does not fence before it looks at the word again.
     NoLightFence,
-    /// A revoker that has closed a slot does not fence before it counts.
+    /// A revoker that has closed a slot does not fence at all before it counts.
     NoHeavyFence,
-    /// A revoker does not fence between Revoking and the count.
+    /// A revoker does not fence between Counting and the count.
     NoFenceBeforeCount,
     /// A revoker takes itself for the only thread without looking.
     AlwaysSole,

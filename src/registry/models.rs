@@ -459,8 +459,15 @@ fn tiny() -> Callbacks {
 }
 
 #[test]
+fn reuse_of_two_slots_until_retired_races_a_stale_call_bounded() {
+    let name = "reuse_of_two_slots_until_retired_races_a_stale_call_bounded";
+    explore(name, Some(3), || reuse_against_stale_call(tiny()));
+}
+
+/// One slot is searched without a bound.
+#[test]
 fn reuse_until_retired_races_a_stale_call() {
-    explore("reuse_until_retired_races_a_stale_call", None, || reuse_against_stale_call(tiny()));
+    explore("reuse_until_retired_races_a_stale_call", None, || reuse_against_stale_call(tiny().with_capacity_limit(1)));
 }
 
 /// S23: a made-up handle of the next generation, used while that generation is being registered, finds it whole or not
@@ -540,6 +547,12 @@ fn calling_without_a_fence_is_convicted() {
 fn counting_without_a_heavy_fence_is_convicted() {
     let model = || call_against_revoke(Registry::new().with_flaw(Flaw::NoHeavyFence));
     convict("counting_without_a_heavy_fence", None, model, &["Causality violation", "Removed"]);
+}
+
+#[test]
+fn counting_without_a_full_fence_is_convicted() {
+    let model = || call_against_wait(Registry::new().with_flaw(Flaw::NoFenceBeforeCount));
+    convict("counting_without_a_full_fence", None, model, &["deadlock"]);
 }
 
 #[test]

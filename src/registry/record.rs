@@ -15,9 +15,10 @@
 //! Handles of all registries stand in the same cells: a handle carries its registry's id.
 
 use super::fence;
+use super::handle::Handle;
 use super::sync::{
     AtomicBool, AtomicPtr, AtomicUsize, Counter, DEPTH, FIXED_RECORDS, MODELLED, Ordering, array_of, const_fn, global,
-    local, thread_word,
+    local, own_load, thread_word,
 };
 use std::cell::Cell as PlainCell;
 use std::ptr;
@@ -82,8 +83,8 @@ impl Cell {
 
     #[inline(always)]
     fn is_free(&self) -> bool {
-        // Relaxed: only this thread writes it.
-        self.handle.load(Ordering::Relaxed) == 0
+        // SAFETY: (1) the cells that a thread asks about are its own, or of a record that it has just taken.
+        unsafe { own_load(&self.handle) == 0 }
     }
 
     /// The call of `bits` stands here. A fence has to follow before the slot's word is looked at.
@@ -101,6 +102,13 @@ impl Cell {
     #[inline(always)]
     pub(super) fn clear(&self, order: Ordering) {
         self.handle.store(0, order);
+    }
+
+    /// The handle of the call that stands here.
+    #[inline(always)]
+    pub(super) fn handle(&self) -> Handle {
+        // SAFETY: (1) the cells that a thread asks about are its own.
+        Handle::from_bits(unsafe { own_load(&self.handle) })
     }
 
     /// Whether a revoker of `bits` has counted this cell. Under the lock of its registry.

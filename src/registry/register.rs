@@ -109,7 +109,7 @@ impl<F: ?Sized> Registry<F> {
             // Release pairs with the Acquire of `Core::id`: whoever sees the id sees its first generation.
             self.core.id.store(id.number, Ordering::Release);
         }
-        books.reserve_origin().map_err(|_| Shortage::Memory)?;
+        books.reserve_note().map_err(|_| Shortage::Memory)?;
         loop {
             if let Some(index) = books.next_vacant() {
                 let slot = self.table.get(index);
@@ -139,7 +139,7 @@ impl<F: ?Sized> Registry<F> {
         let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
         if generation >= self.core.last_generation() {
             slot.turn(handle, State::Tombstoned, State::Retired);
-            books.retired += 1;
+            books.retire(index);
         } else {
             let next = generation + u32::from(!self.core.flawed(Flaw::KeepGeneration));
             slot.vacate(Handle::pack(index, next, handle.registry_id()));

@@ -141,21 +141,18 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_and_wait_at(handle, Some(Location::caller()))
     }
 
-    /// Closes the slot and notes who did it. Under the lock, so that whoever finds the callback revoked finds that noted.
+    /// Closes the slot and notes who did it; the note is the caller's to keep. Under the lock, so that whoever finds the callback revoked finds that noted.
     pub(super) fn close<'r>(
         &'r self,
         books: &mut Books,
         handle: Handle,
-        trace: Option<Trace>,
-    ) -> Result<Result<&'r Slot<F>, Revoked>, Rejected> {
+        trace: Trace,
+    ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         match slot.close(handle) {
             Ok(()) => {
                 books.revoked += 1;
-                if let Some(trace) = trace {
-                    books.note_revoked(handle, trace);
-                }
-                Ok(Ok(slot))
+                Ok(Ok((slot, books.note_revoker(trace))))
             }
             Err(word) if already(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
@@ -169,23 +166,26 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut books = lock(&self.core.books);
-        let slot = match self.close(&mut books, handle, Some(trace))? {
-            Ok(slot) => slot,
+        let (slot, revoker) = match self.close(&mut books, handle, trace)? {
+            Ok(closed) => closed,
             Err(revoked) => return Ok(revoked),
         };
-        let calls = if self.core.flawed(Flaw::AlwaysSole) || record::sole() {
+        books.keep_revoker(handle, revoker);
+        // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
+        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
+        let calls = if self.core.flawed(Flaw::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. One that gets one from here on finds the slot closed.
             self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut books)
         } else {
             drop(books);
-            if !self.core.flawed(Flaw::NoHeavyFence) {
+            if !unfenced {
                 // Between the word that is changed and the look at the cells. A call that has found the slot live, and not
                 // left yet, is seen in its cell after this; one that is not seen finds the slot closed.
                 fence::heavy();
             }
             books = lock(&self.core.books);
             slot.turn(handle, State::Closing, State::Counting);
-            if !self.core.flawed(Flaw::NoFenceBeforeCount) {
+            if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
                 // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
             }
@@ -225,6 +225,12 @@ impl<F: ?Sized> Registry<F> {
         handle: Handle,
         at: Option<&'static Location<'static>>,
     ) -> Result<Quiescence, Rejected> {
+        if let Ok(slot) = self.resolve(handle)
+            && slot.word(handle.index()).is(handle, State::Tombstoned)
+        {
+            // Over already: what a `Registration` finds that is dropped after it was revoked.
+            return Ok(Quiescence::Quiescent);
+        }
         match self.revoke_at(handle, at)? {
             Revoked::Removed => Ok(Quiescence::Quiescent),
             Revoked::InFlight(_) | Revoked::AlreadyRevoked => {
@@ -306,7 +312,7 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<Trace>) {
+    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<u32>) {
         books.bury(handle, revoked);
         slot.turn(handle, State::Quiescent, State::Tombstoned);
     }

@@ -122,16 +122,16 @@ impl Word {
 }
 
 /// One slot. Its address does not change and its memory is not given back while the registry lives.
-#[repr(C, align(32))]
+///
+/// Four words over std; `table.rs` aligns it to its size, so that none lies across two cache lines.
+#[repr(C)]
 pub(super) struct Slot<F: ?Sized> {
     word: AtomicUsize,
     /// A closure while [`Word::has_closure`], and until `take`. Shared by those inside, otherwise owned by one thread.
     callback: UnsafeCell<Stored<F>>,
 }
 
-/// Four words, so that none lies across two cache lines (on 64-bit targets).
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(super::sync::MODELLED || size_of::<Slot<dyn Fn()>>() == 32);
+const _: () = assert!(super::sync::MODELLED || size_of::<Slot<dyn Fn()>>() == 4 * size_of::<usize>());
 
 impl<F: ?Sized> Slot<F> {
     /// A slot that never had a tenant. All its bytes may as well be zero, over std; but for slot 0, see `forbid_null`.

@@ -28,7 +28,8 @@ pub(super) struct Stored<F: ?Sized> {
 /// A second word that says that the value is in its box. A slice of one element has this length: it stays in its box.
 const BOXED: *const () = std::ptr::without_provenance(1);
 
-const fn is_wide<F: ?Sized>() -> bool {
+/// Whether a pointer to `F` is two words.
+pub(super) const fn is_wide<F: ?Sized>() -> bool {
     size_of::<*mut F>() == 2 * size_of::<usize>()
 }
 
@@ -50,6 +51,10 @@ unsafe fn from_words<F: ?Sized>(words: [*const (); 2]) -> *mut F {
     // SAFETY: by (1) the words are a pointer's; the first may be any.
     unsafe { (&raw const words).cast::<*mut F>().read() }
 }
+
+/// Has the compiler lay out the path of a small closure as the straight one.
+#[cold]
+fn large() {}
 
 impl<F: ?Sized> Stored<F> {
     /// Nothing.
@@ -100,6 +105,7 @@ impl<F: ?Sized> Stored<F> {
         if is_wide::<F>() {
             let room: *const () = (&raw const stored.room).cast();
             if stored.key == BOXED {
+                large();
                 // SAFETY: by (1) and `key`, `put` wrote the whole pointer here.
                 unsafe { room.cast::<*const F>().read() }
             } else {

@@ -5,7 +5,7 @@
 
 use super::slot::Slot;
 use super::sync::{AtomicPtr, CHUNKS, FIRST_CHUNK, MODELLED, Ordering, array_of, const_fn};
-use std::alloc::{Layout, alloc_zeroed};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -111,6 +111,14 @@ impl<F: ?Sized> Table<F> {
     }
 }
 
+/// The layout of the memory of `length` slots: room for one more, so that they can be aligned to their size in it. Asking
+/// for that alignment outright would have the allocator write the whole chunk, where zeroed memory of an ordinary alignment
+/// comes from the system as it is used.
+fn memory_of<F: ?Sized>(length: usize) -> Option<Layout> {
+    let size = length.checked_add(1)?.checked_mul(size_of::<Slot<F>>())?;
+    Layout::from_size_align(size, SLOT_SIZE / 2).ok()
+}
+
 /// Memory of `length` slots that never had a tenant.
 fn new_slots<F: ?Sized>(length: usize) -> Option<*mut Slot<F>> {
     if MODELLED {
@@ -119,12 +127,37 @@ fn new_slots<F: ?Sized>(length: usize) -> Option<*mut Slot<F>> {
         slots.extend((0..length).map(|_| Slot::new()));
         return Some(Box::into_raw(slots.into_boxed_slice()).cast());
     }
-    // Zeroed memory of this size comes from the system as it is needed: slots that are not used cost nothing.
-    let layout = Layout::array::<Slot<F>>(length).ok()?;
     // SAFETY: the layout's size is not 0.
-    let first: *mut Slot<F> = unsafe { alloc_zeroed(layout) }.cast();
+    let memory = unsafe { alloc_zeroed(memory_of::<F>(length)?) };
+    if memory.is_null() {
+        return None;
+    }
     // What `Slot::new` makes may as well be all zero: a word of 0, and room for a closure that nobody reads.
-    (!first.is_null()).then_some(first)
+    let first: *mut Slot<F> = memory.wrapping_add(memory.align_offset(SLOT_SIZE)).cast();
+    // SAFETY: aligned to its size, the chunk ends half a slot before the end of the memory or more: the memory is aligned to
+    // half of that. A pointer fits there.
+    unsafe { first.add(length).cast::<*mut u8>().write(memory) };
+    Some(first)
+}
+
+/// Four words, with the closure whatever it is.
+const SLOT_SIZE: usize = 4 * size_of::<usize>();
+
+/// Gives the memory of a chunk back.
+///
+/// # Safety
+/// 1. `first` is from `new_slots` of the same length, and is not used after this.
+unsafe fn give_back<F: ?Sized>(first: *mut Slot<F>, length: usize) {
+    if MODELLED {
+        // SAFETY: (1) exactly this slice came out of `Box::into_raw`.
+        drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(first, length)) });
+        return;
+    }
+    let Some(layout) = memory_of::<F>(length) else { unreachable!("a layout that was allocated") };
+    // SAFETY: by (1) `new_slots` wrote it there.
+    let memory = unsafe { first.add(length).cast::<*mut u8>().read() };
+    // SAFETY: by (1) allocated with this layout. Slots have no destructor over std.
+    unsafe { dealloc(memory, layout) };
 }
 
 impl<F: ?Sized> Drop for Table<F> {
@@ -134,10 +167,8 @@ impl<F: ?Sized> Drop for Table<F> {
             let origin = place.load(Ordering::Relaxed);
             if !origin.is_null() {
                 let (start, length) = extent(chunk);
-                let slots = ptr::slice_from_raw_parts_mut(origin.wrapping_add(start), length);
-                // SAFETY: exactly this slice was allocated in `new_slots`, with the layout of its slots, which is that of
-                // a box of them, and it is not used after this. Slots have no destructor over std.
-                drop(unsafe { Box::from_raw(slots) });
+                // SAFETY: (1) `ensure` got it there with this length; the table is going.
+                unsafe { give_back(origin.wrapping_add(start), length) };
             }
         }
     }
@@ -145,6 +176,7 @@ impl<F: ?Sized> Drop for Table<F> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::handle::Handle;
     use super::*;
 
     #[test]
@@ -156,6 +188,27 @@ mod tests {
             place += 1;
             if place == length {
                 (chunk, place) = (chunk + 1, 0);
+            }
+        }
+    }
+
+    /// What the first look of a call relies on: no handle that leads to a slot is the word of a slot that never had a
+    /// tenant, NULL and slot 0 included; and no slot lies across two cache lines.
+    #[test]
+    fn slots_that_never_had_a_tenant_admit_nobody() {
+        if MODELLED {
+            return; // There are no models here; loom's slots exist inside a model only.
+        }
+        let table: Table<dyn Fn()> = Table::new();
+        assert!(table.get(0).is_none());
+        for index in [0, 1, 2, 5, FIRST_CHUNK as u32 - 1, FIRST_CHUNK as u32, FIRST_CHUNK as u32 * 2 + 77] {
+            let slot = table.ensure(index).expect("there is memory");
+            assert_eq!((&raw const *slot).addr() % SLOT_SIZE, 0);
+            assert!(ptr::eq(slot, table.get(index).expect("it exists")));
+            assert_eq!((slot.word(index).generation(), slot.word(index).has_closure()), (0, false));
+            for (generation, id) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let handle = Handle::pack(index, generation, id);
+                assert!(!slot.admits(handle), "{handle:?}");
             }
         }
     }

@@ -1,0 +1,290 @@
+//! What the system does to a process: `fork` with calls in flight, signal handlers in the middle of a call, a filter that
+//! refuses `membarrier`. S70 to S74, as far as they concern the registry.
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
+
+mod support;
+
+use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing, use_portable_fences};
+use std::ffi::{c_int, c_long, c_ulong, c_void};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use support::{grave, meeting};
+
+type Callbacks = Registry<dyn Fn() + Send + Sync>;
+
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
+    fn _exit(status: c_int) -> !;
+    fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
+    fn pthread_self() -> usize;
+    fn pthread_kill(thread: usize, number: c_int) -> c_int;
+    fn prctl(option: c_int, ...) -> c_int;
+}
+
+/// Runs `work` in a child made by `fork` and says with what status it ended. `work` must not panic.
+fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
+    // SAFETY: the child runs `work`, which uses the registry and the allocator, and ends without running anything else.
+    let child = unsafe { fork() };
+    assert!(child >= 0, "fork failed");
+    if child == 0 {
+        let status = work();
+        // SAFETY: ends the child.
+        unsafe { _exit(status) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` may be written.
+    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status & 0x7f, 0, "the child was ended by signal {}", status & 0x7f);
+    status >> 8
+}
+
+/// S70: another thread is inside a callback when this one forks. In the child that call does not count, whether the callback
+/// is revoked there or was revoked before; in the parent it counts as ever.
+#[test]
+fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
+    let registry = Callbacks::new();
+    let meetings = [meeting(), meeting()];
+    let [(one, one_host), (two, two_host)] = meetings;
+    let (graves, watches): (Vec<_>, Vec<_>) = [grave(), grave()].into_iter().unzip();
+    let mut visitors = [one, two].map(Mutex::new).into_iter().zip(graves);
+    let mut registrations = std::iter::repeat_with(|| {
+        let (visitor, grave) = visitors.next().unwrap();
+        registry.register(Box::new(move || {
+            let _owned = &grave;
+            visitor.lock().unwrap().stop_here();
+        }))
+    });
+    let (live, revoked) = (registrations.next().unwrap(), registrations.next().unwrap());
+    let (live_handle, revoked_handle) = (live.handle(), revoked.handle());
+    thread::scope(|scope| {
+        let registry = &registry;
+        for handle in [live_handle, revoked_handle] {
+            scope.spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok());
+        }
+        one_host.wait_for_visitor();
+        two_host.wait_for_visitor();
+        assert_eq!(revoked.revoke(), Revoked::InFlight(1));
+        let status = in_a_child(|| {
+            let mut passed = 0;
+            passed += c_int::from(registry.standing(live_handle) == Ok(Standing::Live(0)));
+            passed += c_int::from(registry.revoke_and_wait(live_handle) == Ok(Quiescence::Quiescent));
+            passed += c_int::from(registry.revoke_and_wait(revoked_handle) == Ok(Quiescence::Quiescent));
+            passed += c_int::from(watches.iter().all(|watch| watch.drops() == 1));
+            let again = registry.register(Box::new(|| ()));
+            passed += c_int::from(registry.call(again.handle().as_ptr(), |f| f()).is_ok());
+            passed += c_int::from(again.revoke() == Revoked::Removed);
+            passed
+        });
+        assert_eq!(status, 6, "checks passed in the child");
+        assert_eq!(registry.standing(live_handle), Ok(Standing::Live(1)), "nothing has changed in the parent");
+        assert_eq!(registry.standing(revoked_handle), Ok(Standing::Revoking(1)));
+        one_host.let_go();
+        two_host.let_go();
+    });
+    drop(live);
+    assert!(watches.iter().all(|watch| watch.drops() == 1));
+}
+
+/// S70: the thread that forks is itself inside; in the child it still is.
+#[test]
+fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
+    let registry = Callbacks::new();
+    let handle = registry.register(Box::new(|| ())).leak();
+    let status = registry
+        .call(handle.as_ptr(), |_| {
+            in_a_child(|| {
+                let inside = registry.revoke_and_wait(handle) == Ok(Quiescence::DeferredToOuterFrame);
+                c_int::from(inside && registry.standing(handle) == Ok(Standing::Revoking(1)))
+            })
+        })
+        .unwrap();
+    assert_eq!(status, 1);
+}
+
+/// S72: a signal handler calls the same callback as the code that it interrupts, wherever that is: before the handle is in
+/// its cell, between the two looks, on the way out. Meanwhile another thread revokes. Each closure that ran was alive, each
+/// is dropped once, and what is in flight comes to nothing.
+#[test]
+fn a_signal_handler_may_hit_a_call_anywhere() {
+    static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
+    static TARGET: AtomicUsize = AtomicUsize::new(0);
+    static HANDLED: AtomicU64 = AtomicU64::new(0);
+    static DROPS: AtomicU64 = AtomicU64::new(0);
+    const SIGUSR2: c_int = 12;
+    const ROUNDS: u64 = 3_000;
+
+    extern "C" fn handler(_: c_int) {
+        let handle = Handle::from_bits(TARGET.load(SeqCst));
+        let _ = REGISTRY.call(handle.as_ptr(), |f| f());
+        HANDLED.fetch_add(1, SeqCst);
+    }
+    struct Canary([u64; 2]);
+    impl Drop for Canary {
+        fn drop(&mut self) {
+            self.0 = [0; 2];
+            DROPS.fetch_add(1, SeqCst);
+        }
+    }
+
+    // SAFETY: the handler calls the registry, which takes no lock here but while the callback is being revoked by another
+    // thread: the interrupted thread never holds it.
+    unsafe { signal(SIGUSR2, handler) };
+    let stop = AtomicBool::new(false);
+    let caller_id = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            // The first call of a thread may allocate; handlers must not be the first.
+            let _ = REGISTRY.call(REGISTRY.register(Box::new(|| ())).handle().as_ptr(), |f| f());
+            // SAFETY: says who is calling.
+            caller_id.store(unsafe { pthread_self() }, SeqCst);
+            let mut calls = 0_u64;
+            while !stop.load(SeqCst) {
+                let handle = Handle::from_bits(TARGET.load(SeqCst));
+                calls += u64::from(REGISTRY.call(handle.as_ptr(), |f| f()).is_ok());
+            }
+            calls
+        });
+        while caller_id.load(SeqCst) == 0 {
+            thread::yield_now();
+        }
+        let interrupter = scope.spawn(|| {
+            while !stop.load(SeqCst) {
+                // SAFETY: the thread is not joined before this one has stopped.
+                unsafe { pthread_kill(caller_id.load(SeqCst), SIGUSR2) };
+                thread::yield_now();
+            }
+        });
+        for round in 0..ROUNDS {
+            let canary = Canary([round + 1; 2]);
+            let registration = REGISTRY.register(Box::new(move || {
+                let Canary([one, two]) = &canary;
+                assert!(*one == round + 1 && one == two, "the closure was gone");
+            }));
+            TARGET.store(registration.handle().bits(), SeqCst);
+            if round % 2 == 0 {
+                drop(registration);
+            } else {
+                let _ = registration.revoke();
+            }
+        }
+        while HANDLED.load(SeqCst) < 10 {
+            thread::yield_now();
+        }
+        stop.store(true, SeqCst);
+        interrupter.join().unwrap();
+        caller.join().unwrap();
+    });
+    let stats = REGISTRY.stats();
+    assert_eq!((stats.live, stats.revoking, DROPS.load(SeqCst)), (0, 0, ROUNDS));
+}
+
+/// Refuses `membarrier` in this process from here on, as a sandbox may.
+fn refuse_membarrier() {
+    #[repr(C)]
+    struct Instruction {
+        code: u16,
+        if_true: u8,
+        if_false: u8,
+        k: u32,
+    }
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: *const Instruction,
+    }
+    const MEMBARRIER: u32 = if cfg!(target_arch = "x86_64") { 324 } else { 283 };
+    const LOAD_NUMBER: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const ALLOW: u32 = 0x7fff_0000;
+    const REFUSE_EPERM: u32 = 0x0005_0001;
+    let instructions = [
+        Instruction { code: LOAD_NUMBER, if_true: 0, if_false: 0, k: 0 },
+        Instruction { code: JUMP_IF_EQUAL, if_true: 0, if_false: 1, k: MEMBARRIER },
+        Instruction { code: RETURN, if_true: 0, if_false: 0, k: REFUSE_EPERM },
+        Instruction { code: RETURN, if_true: 0, if_false: 0, k: ALLOW },
+    ];
+    let program = Program { length: instructions.len() as u16, instructions: instructions.as_ptr() };
+    const PR_SET_SECCOMP: c_int = 22;
+    const PR_SET_NO_NEW_PRIVS: c_int = 38;
+    const FILTER: c_ulong = 2;
+    // SAFETY: only ever less may be done after this.
+    assert_eq!(unsafe { prctl(PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }, 0);
+    // SAFETY: the program and its instructions live to the end of the call, which copies them.
+    let status = unsafe { prctl(PR_SET_SECCOMP, FILTER, (&raw const program).cast::<c_void>()) };
+    assert_eq!(status, 0, "a filter cannot be installed here");
+    unsafe extern "C" {
+        fn syscall(number: c_long, ...) -> c_long;
+    }
+    // SAFETY: refused, or a query.
+    assert_eq!(unsafe { syscall(c_long::from(MEMBARRIER), 0 as c_int, 0 as c_int, 0 as c_int) }, -1);
+}
+
+/// Runs one test of this file that is only meant for a process of its own.
+fn alone(name: &str) -> std::process::Output {
+    let me = std::env::current_exe().unwrap();
+    Command::new(me).args(["--exact", name, "--nocapture"]).env("LATECALL_ALONE", name).output().unwrap()
+}
+
+fn is_alone(name: &str) -> bool {
+    std::env::var("LATECALL_ALONE").is_ok_and(|alone| alone == name)
+}
+
+/// A filter that is there from the start: full fences, and everything works.
+#[test]
+fn membarrier_refused_from_the_start_means_full_fences() {
+    const NAME: &str = "membarrier_refused_from_the_start_means_full_fences";
+    if !is_alone(NAME) {
+        let output = alone(NAME);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    refuse_membarrier();
+    let registry = Callbacks::new();
+    let (visitor, host) = meeting();
+    let visitor = Mutex::new(visitor);
+    let registration = registry.register(Box::new(move || visitor.lock().unwrap().stop_here()));
+    let handle = registration.handle();
+    thread::scope(|scope| {
+        scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
+        host.wait_for_visitor();
+        assert_eq!(registration.revoke(), Revoked::InFlight(1));
+        assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
+        host.let_go();
+    });
+    assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
+    assert!(use_portable_fences(), "that is what is in use");
+}
+
+/// A filter that comes after callers have begun to rely on `membarrier`: a revocation that would need it ends the process
+/// rather than free a closure under a call, and says what to do about it.
+#[test]
+fn membarrier_refused_later_ends_the_process_with_advice() {
+    const NAME: &str = "membarrier_refused_later_ends_the_process_with_advice";
+    if !is_alone(NAME) {
+        let output = alone(NAME);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
+        return;
+    }
+    let registry = Callbacks::new();
+    let registration = registry.register(Box::new(|| ()));
+    let handle = registration.handle();
+    let (visitor, host) = meeting();
+    thread::scope(|scope| {
+        let registry = &registry;
+        scope.spawn(move || {
+            registry.call(handle.as_ptr(), |f| f()).unwrap();
+            visitor.stop_here();
+        });
+        host.wait_for_visitor();
+        assert!(!use_portable_fences(), "too late");
+        refuse_membarrier();
+        let _ = registration.revoke();
+        host.let_go();
+    });
+}
