@@ -8,6 +8,7 @@
 )]
 
 pub mod registry;
+pub mod signature;
 mod sync;
 
 #[cfg(feature = "harness")]

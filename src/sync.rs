@@ -99,6 +99,15 @@ mod std_side {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Waits on `condvar` for at most `limit`, which bounds a wait and never is one.
+    pub(crate) fn wait_for<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        limit: std::time::Duration,
+    ) -> MutexGuard<'a, T> {
+        condvar.wait_timeout(guard, limit).unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+
     /// A function that is `const` over std, and not over loom, whose types have no const constructors.
     macro_rules! const_fn {
         ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$meta])* $vis const fn $($rest)* };
@@ -166,6 +175,15 @@ pub(crate) mod loom_side {
     /// Waits, as on the std side.
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits, as on the std side; in a model no limit is ever reached.
+    pub(crate) fn wait_for<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        _limit: std::time::Duration,
+    ) -> MutexGuard<'a, T> {
+        wait(condvar, guard)
     }
 
     macro_rules! const_fn {

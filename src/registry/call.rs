@@ -50,11 +50,14 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
         let handle = Handle::from_ptr(user_data);
+        self.admitted(handle, run).map_err(|refused| self.core.late(handle, refused))
+    }
+
+    /// [`call`](Registry::call), without counting or telling anybody of a refusal.
+    #[inline(always)]
+    pub(super) fn admitted<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, Refused> {
         self.core.stall(StallSite::BeforeAcquire);
-        let slot = match self.enter(handle) {
-            Ok(slot) => slot,
-            Err(refused) => return Err(self.core.late(handle, refused)),
-        };
+        let slot = self.enter(handle)?;
         let inside = Inside { registry: self, slot, handle };
         self.core.stall(StallSite::AfterAcquire);
         let result = frame::on_stack(slot.key(), Doing::Call, || {
@@ -128,7 +131,7 @@ impl<F: ?Sized> Drop for Inside<'_, F> {
 impl Core {
     /// Counts a late call and tells the hook.
     #[cold]
-    fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
+    pub(super) fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
         let late = LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) };

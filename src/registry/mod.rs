@@ -59,6 +59,7 @@ mod flaw;
 mod frame;
 mod handle;
 mod ids;
+mod layered;
 mod register;
 mod registration;
 mod report;
@@ -114,6 +115,7 @@ struct Core {
     /// Told when a wait may be over; goes with `books`.
     served: Condvar,
     late_calls: [Counter; Reason::COUNT],
+    panics: Counter,
     swallowed_panics: Counter,
 }
 
@@ -160,6 +162,7 @@ impl<F: ?Sized> Registry<F> {
                     books: Mutex::new(Books::new()),
                     served: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
+                    panics: Counter::new(0),
                     swallowed_panics: Counter::new(0),
                 },
                 table: Table::new(),
@@ -280,6 +283,7 @@ impl<F: ?Sized> Registry<F> {
         stats.live = stats.registered - stats.revoked;
         stats.revoking = stats.revoked - stats.closures_dropped;
         // Relaxed: statistics.
+        stats.panics = core.panics.load(Ordering::Relaxed);
         stats.swallowed_panics = core.swallowed_panics.load(Ordering::Relaxed);
         for (count, counter) in stats.late.0.iter_mut().zip(&core.late_calls) {
             // Relaxed: statistics.

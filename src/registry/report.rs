@@ -131,7 +131,7 @@ impl LateReport {
 
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
-    let past = matches!(refused.reason, Reason::Stale | Reason::Revoking | Reason::Exhausted);
+    let past = refused.reason.of_a_registration();
     let life: Option<Life> = match past {
         true => lock(&core.books).find(handle.index(), handle.generation()).cloned(),
         false => None,
@@ -151,6 +151,23 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
         current_generation: refused.current(),
         caller: ThreadTag::current(),
     }
+}
+
+/// A registration in one line: what C holds, what it is called, where it was made.
+pub(super) fn describe(core: &Core, handle: Handle) -> impl fmt::Display + use<> {
+    let life = lock(&core.books).find(handle.index(), handle.generation()).cloned();
+    let mut text = String::from("  callback    ");
+    if let Some(label) = life.as_ref().and_then(|life| life.label.as_ref()) {
+        text += &format!("`{label}`, ");
+    }
+    text += &format!("{handle:?}");
+    if let Some(registry) = core.options.name {
+        text += &format!(" `{registry}`");
+    }
+    if let Some(at) = life.and_then(|life| life.registered.at) {
+        text += &format!(", registered {at}");
+    }
+    text
 }
 
 impl fmt::Display for LateReport {

@@ -1,0 +1,68 @@
+//! What `crate::signature` needs of a registry and nobody else: the way in without a report, the report without the way
+//! in, and counters.
+
+use super::Registry;
+use super::error::{Reason, Refused};
+use super::handle::Handle;
+use super::revoke::Quiescence;
+use super::sync::Ordering;
+use std::fmt;
+
+impl<F: ?Sized> Registry<F> {
+    /// [`call`](Registry::call), where a refusal is neither counted nor told to anybody: the caller does, or tries
+    /// another handle.
+    #[inline]
+    pub(crate) fn attempt<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, Reason> {
+        self.admitted(handle, run).map_err(|refused| refused.reason)
+    }
+
+    /// Counts and reports a call that was let in and then refused by the callback itself.
+    #[cold]
+    pub(crate) fn refuse(&self, handle: Handle, reason: Reason) {
+        let _ = self.core.late(handle, Refused { reason, current_generation: handle.generation() });
+    }
+
+    #[cold]
+    pub(crate) fn count_panic(&self) {
+        // Relaxed: a statistic.
+        self.core.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cold]
+    pub(crate) fn count_swallowed_panic(&self) {
+        // Relaxed: a statistic.
+        self.core.swallowed_panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is known about `handle`, for a message.
+    pub(crate) fn describe(&self, handle: Handle) -> impl fmt::Display {
+        super::report::describe(&self.core, handle)
+    }
+
+    /// Revokes and does not return while anybody can be inside, whatever it takes.
+    pub(crate) fn revoke_and_outlast(&self, handle: Handle) {
+        match self.revoke_and_wait(handle) {
+            // Rejected: it was revoked before, and its slot has been vacated since.
+            Ok(Quiescence::Quiescent) | Err(_) => {}
+            Ok(Quiescence::DeferredToOuterFrame) => {
+                // A frame outside the scope that made the registration cannot be one of its calls; should the stack be
+                // other than that, to return would be a use after free.
+                eprintln!("latecall: a scope ended inside its own callback\n{}", self.describe(handle));
+                std::process::abort();
+            }
+        }
+    }
+}
+
+/// [`or_named`](Registry::or_named) is `const`, for the macro.
+impl<F: ?Sized> Registry<F> {
+    /// Names the registry in reports unless it has a name.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn or_named(mut self, name: &'static str) -> Self {
+        if self.core.options.name.is_none() {
+            self.core.options.name = Some(name);
+        }
+        self
+    }
+}

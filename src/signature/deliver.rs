@@ -1,0 +1,76 @@
+//! The way in, shared by all trampolines: look up, run, contain.
+
+use super::{Callback, PanicPolicy, Signature, panic};
+use crate::registry::{Handle, Reason, Registry};
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A call by C: runs `run` on the callback behind `user_data`, or says what C gets instead.
+///
+/// `run` may refuse for a reason of the callback's own kind; such a refusal is counted and reported as any other.
+#[inline(always)]
+pub fn deliver<S: Signature, R>(
+    user_data: *mut c_void,
+    run: impl FnOnce(&Callback<S::Target<'static>>, Handle) -> Result<R, Reason>,
+    late: impl FnOnce() -> R,
+) -> R {
+    let registry = S::registry();
+    let call = || -> Option<R> {
+        let handle = Handle::from_ptr(user_data);
+        match registry.call(user_data, |callback| run(callback, handle)) {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(reason)) => {
+                registry.refuse(handle, reason);
+                None
+            }
+            Err(_) => None,
+        }
+    };
+    let outcome = if matches!(S::PANIC, PanicPolicy::Abort) {
+        // Nothing is caught: an unwind that comes here ends the process, and costs nothing until it does.
+        let abort = AbortOnUnwind { registry, user_data };
+        let outcome = call();
+        std::mem::forget(abort);
+        outcome
+    } else {
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(outcome) => outcome,
+            Err(payload) => {
+                panic::contain(registry, S::PANIC, payload);
+                None
+            }
+        }
+    };
+    outcome.unwrap_or_else(late)
+}
+
+/// The destroy notify that a C library calls when it will not call any more: revokes, and does not wait.
+pub fn destroy<S: Signature>(user_data: *mut c_void) {
+    let registry = S::registry();
+    let revoke = || match registry.revoke(Handle::from_ptr(user_data)) {
+        Ok(_) => {}
+        Err(rejected) => registry.refuse(rejected.handle(), rejected.reason()),
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(revoke)) {
+        // A destructor's panic; there is no value to give and nobody to carry it to but an enclosing `carry`.
+        if matches!(S::PANIC, PanicPolicy::Abort) {
+            drop(AbortOnUnwind { registry, user_data });
+        }
+        panic::contain(registry, S::PANIC, payload);
+    }
+}
+
+struct AbortOnUnwind<'r, F: ?Sized> {
+    registry: &'r Registry<F>,
+    user_data: *mut c_void,
+}
+
+impl<F: ?Sized> Drop for AbortOnUnwind<'_, F> {
+    #[cold]
+    fn drop(&mut self) {
+        let handle = Handle::from_ptr(self.user_data);
+        // If formatting panics the process aborts as well: it is unwinding.
+        eprintln!("latecall: a panic left a callback whose policy is to abort\n{}", self.registry.describe(handle));
+        std::process::abort();
+    }
+}

@@ -1,0 +1,76 @@
+//! Typed trampolines, and the kinds of callback that they run: what a binding writes in place of an `extern "C" fn`.
+//!
+//! [`signature!`](crate::signature!) declares one C callback type: its arguments, where among them the user data is,
+//! what it returns, what C gets when the call is refused, and what becomes of a panic. It makes a type with a
+//! [`Registry`] of its own, the function to give to C, and a constructor for each kind of callback:
+//!
+//! ```
+//! use latecall::signature;
+//!
+//! latecall::signature! {
+//!     /// `int (*)(uint64_t event, void *user_data)`
+//!     pub extern "C" fn OnEvent(event: u64, user_data) -> i32;
+//!     late = -1;
+//!     panic = Late;
+//! }
+//!
+//! let registration = OnEvent::registry().builder().label("volume").register(OnEvent::shared(|event| event as i32 + 1));
+//! let (function, user_data) = (OnEvent::function(), registration.handle().as_ptr()); // give both to C
+//! assert_eq!(function(41, user_data), 42);
+//! drop(registration);
+//! assert_eq!(function(41, user_data), -1); // late: nobody's closure ran
+//! ```
+//!
+//! | Constructor | Takes | Runs it |
+//! | --- | --- | --- |
+//! | `shared` | `Fn + Send + Sync` | on any thread, several at a time |
+//! | `inlined` | `Fn + Send + Sync + 'static` | as `shared`, from a function compiled for that closure |
+//! | `once` | `FnOnce + Send` | once, and then the registration is revoked (S51) |
+//! | `exclusive` | `FnMut + Send` | one call at a time: others are rejected or wait (S50) |
+//! | `confined` | `Fn`, not `Send` | on the thread that made it and no other (S60) |
+//! | `confined_ref` | `&Fn`, not `Send` | the same, borrowed: for [`scope`] |
+//! | `weak` | `&Arc<T>`, `Fn(&T, ..)` | while the object lives, which the call keeps alive (S13) |
+//! | `switch` | any of these | whichever is armed: replaced as one unit (S31) |
+//!
+//! A handle of one signature given to another's function is [`Reason::WrongRegistry`]; a handle of the same signature
+//! given to a function compiled for another closure is [`Reason::WrongType`] (S96). Neither reads anything through it.
+//! That C calls the function with the right C type is out of reach (S97): the compiler checks it where the pointer is
+//! handed over.
+//!
+//! # How the parts fit
+//!
+//! `declare` is the macro. `callback` is what a signature's registry stores: a trait object with the type it was made
+//! from. `deliver` is the way in, shared by all trampolines: look up, run, contain. `panic` says what becomes of a
+//! panic; `kinds` has a wrapper for each kind of callback, `confined` those that belong to a thread, `switch` the one
+//! that can be replaced, and `scope` lends borrowed callbacks to C for the time of a call.
+//!
+//! Built on [`crate::registry`]; nothing in here is part of the protocol that the models explore.
+
+mod callback;
+mod confined;
+mod declare;
+mod deliver;
+mod kinds;
+mod panic;
+mod scope;
+mod switch;
+
+pub use callback::{Boxed, Callback, Registered, Signature};
+pub use confined::collect_confined;
+pub use kinds::Overlap;
+pub use panic::{PanicPolicy, carry};
+pub use scope::{Scope, scope};
+pub use switch::Switch;
+
+#[allow(unused_imports, reason = "named in this page")]
+use crate::registry::{Reason, Registry};
+
+/// What the macro's expansion names; not public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::confined::{Confined, ConfinedRef};
+    pub use super::deliver::{deliver, destroy};
+    pub use super::kinds::{Exclusive, Once, Shared, Weakly};
+    pub use super::switch::Switched;
+    pub use crate::registry::{Handle, Reason, Registry};
+}
