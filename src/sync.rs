@@ -45,6 +45,8 @@ mod std_side {
 
     /// A statistic: counts, and orders nothing.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
+    /// A process-wide fact; the same std atomic on both sides.
+    pub(crate) type Flag = std::sync::atomic::AtomicBool;
     /// A lock over process-wide state; the same std lock on both sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
 
@@ -91,6 +93,11 @@ mod std_side {
 
     /// Locks; a lock poisoned by a panic is entered all the same, because what it guards is kept whole across panics.
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Locks process-wide state, as [`lock`].
+    pub(crate) fn lock_outside<T>(mutex: &Outside<T>) -> std::sync::MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -152,6 +159,8 @@ pub(crate) mod loom_side {
 
     /// A statistic: counts, orders nothing, and is not modelled.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
+    /// A process-wide fact; not modelled.
+    pub(crate) type Flag = std::sync::atomic::AtomicBool;
     /// A lock over process-wide state; not modelled. Never held where a modelled operation happens.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
 
@@ -169,6 +178,11 @@ pub(crate) mod loom_side {
 
     /// Locks, as on the std side.
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Locks process-wide state, as on the std side.
+    pub(crate) fn lock_outside<T>(mutex: &Outside<T>) -> std::sync::MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

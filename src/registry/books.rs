@@ -5,6 +5,9 @@
 //! everything that revoking writes is reserved when a slot is first used, so that revoking does not have to fail for
 //! want of memory.
 
+use super::completion::Once;
+use super::handle::Handle;
+use super::policy::LatePolicy;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
 use std::collections::{TryReserveError, VecDeque};
@@ -33,6 +36,8 @@ pub(super) struct Life {
     pub(super) label: Option<Cow<'static, str>>,
     pub(super) registered: Trace,
     pub(super) revoked: Option<Trace>,
+    /// `None`: the registry's.
+    pub(super) late_policy: Option<LatePolicy>,
 }
 
 /// A registration whose closure is gone, kept so that a late call can be explained.
@@ -54,7 +59,6 @@ pub(super) struct InsideWaiter {
 /// Tombstones beyond the limit that may exist for a moment, while as many threads are between writing one and flushing.
 const TOMBSTONE_SLACK: usize = 64;
 
-#[derive(Debug)]
 pub(super) struct Books {
     /// Slots to reuse, longest vacant first.
     pub(super) vacant: VecDeque<u32>,
@@ -66,6 +70,10 @@ pub(super) struct Books {
     pub(super) tombstones: VecDeque<Tombstone>,
     inside_waiters: Vec<InsideWaiter>,
     last_ticket: u64,
+    /// What to run when a revoked registration is over; see `completion`.
+    pub(super) completions: Vec<(Handle, Once)>,
+    /// Nothing can be registered any more; see `close`.
+    pub(super) closed: bool,
     pub(super) registered: u64,
     pub(super) revoked: u64,
     pub(super) dropped: u64,
@@ -82,6 +90,8 @@ impl Books {
             tombstones: VecDeque::new(),
             inside_waiters: Vec::new(),
             last_ticket: 0,
+            completions: Vec::new(),
+            closed: false,
             registered: 0,
             revoked: 0,
             dropped: 0,
@@ -154,5 +164,10 @@ impl Books {
     pub(super) fn take_release(&mut self, ticket: u64) -> bool {
         let place = self.inside_waiters.iter().position(|waiter| waiter.ticket == ticket && waiter.released);
         place.map(|place| self.inside_waiters.swap_remove(place)).is_some()
+    }
+
+    /// Forgets a ticket whose wait ends without having been let go.
+    pub(super) fn cancel_wait(&mut self, ticket: u64) {
+        self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! No lock is taken, whatever the outcome, unless the callback is being revoked at that moment.
 
-use super::error::{LateCall, OnItsThread, Reason, Refused};
+use super::Registry;
+use super::error::{LateCall, Reason, Refused};
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
 use super::slot::{Left, Slot};
 use super::stall::StallSite;
-use super::sync::{Ordering, lock};
-use super::{Core, Registry};
+use super::sync::Ordering;
 use std::ffi::c_void;
 
 impl<F: ?Sized> Registry<F> {
@@ -59,6 +59,7 @@ impl<F: ?Sized> Registry<F> {
         self.core.stall(StallSite::BeforeAcquire);
         let slot = self.enter(handle)?;
         let inside = Inside { registry: self, slot, handle };
+        let _named = self.core.options.name_callers.then(|| self.core.name_caller(handle));
         self.core.stall(StallSite::AfterAcquire);
         let result = frame::on_stack(slot.key(), Doing::Call, || {
             // SAFETY: (1) `enter` succeeded, and `inside` leaves only when it is dropped, below or by an unwind.
@@ -96,10 +97,10 @@ impl<F: ?Sized> Registry<F> {
 }
 
 /// A call that is counted in; counts it out when dropped.
-struct Inside<'r, F: ?Sized> {
-    registry: &'r Registry<F>,
-    slot: &'r Slot<F>,
-    handle: Handle,
+pub(super) struct Inside<'r, F: ?Sized> {
+    pub(super) registry: &'r Registry<F>,
+    pub(super) slot: &'r Slot<F>,
+    pub(super) handle: Handle,
 }
 
 impl<F: ?Sized> Drop for Inside<'_, F> {
@@ -114,30 +115,11 @@ impl<F: ?Sized> Drop for Inside<'_, F> {
         core.stall(StallSite::AfterRelease);
         match left {
             Left::Live => {}
-            Left::Others => {
-                let mut books = lock(&core.books);
-                if books.release_inside(self.handle.index(), self.slot.word().count()) {
-                    core.served.notify_all();
-                }
-            }
+            Left::Others => self.serve_others(),
             Left::Last => {
                 // SAFETY: (1) `leave` has just said `Last` to this thread.
                 unsafe { self.registry.finish(self.slot, self.handle) };
             }
         }
-    }
-}
-
-impl Core {
-    /// Counts a late call and tells the hook.
-    #[cold]
-    pub(super) fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
-        // Relaxed: a statistic.
-        self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        let late = LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) };
-        if let Some(hook) = self.options.late_hook {
-            hook(&late);
-        }
-        late
     }
 }

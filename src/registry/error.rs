@@ -1,5 +1,6 @@
 //! Why a handle was refused, or a registration could not be made. A distinct reason for each misuse (S11, S36).
 
+use super::completion::Once;
 use super::handle::Handle;
 use super::report::LateReport;
 use super::{Core, report};
@@ -140,6 +141,8 @@ pub enum Shortage {
     RegistryIds,
     /// Memory for the slot or its books could not be had.
     Memory,
+    /// The registry has been [closed](super::Registry::close) (S28).
+    Closed,
     /// The [`Switch`](crate::signature::Switch) has been shut down: nothing is armed any more (S32).
     ShutDown,
 }
@@ -150,6 +153,7 @@ impl fmt::Display for Shortage {
             Self::Slots => "every slot is live, being revoked, or retired",
             Self::RegistryIds => "as many registries are in use as ids can tell apart",
             Self::Memory => "memory for the slot could not be had",
+            Self::Closed => "the registry has been closed",
             Self::ShutDown => "the switch has been shut down",
         })
     }
@@ -157,14 +161,18 @@ impl fmt::Display for Shortage {
 
 /// A registration that could not be made, with the closure handed back: nothing was half-registered, and the caller
 /// owns what it owned before (S48, S89).
+///
+/// If there is a [destroy notify](super::Builder::destroy_notify), dropping this drops the closure and then runs it.
 pub struct Exhausted<F: ?Sized> {
-    pub(super) callback: Box<F>,
-    pub(super) shortage: Shortage,
+    /// `None` only while this is taken apart.
+    callback: Option<Box<F>>,
+    shortage: Shortage,
+    notify: Option<Once>,
 }
 
 impl<F: ?Sized> Exhausted<F> {
-    pub(crate) fn new(callback: Box<F>, shortage: Shortage) -> Self {
-        Self { callback, shortage }
+    pub(crate) fn new(callback: Box<F>, shortage: Shortage, notify: Option<Once>) -> Self {
+        Self { callback: Some(callback), shortage, notify }
     }
 
     /// What ran out.
@@ -173,10 +181,20 @@ impl<F: ?Sized> Exhausted<F> {
         self.shortage
     }
 
-    /// The closure that was not registered.
+    /// The closure that was not registered. Nothing has been destroyed, so a destroy notify is dropped and not run.
     #[must_use]
-    pub fn into_callback(self) -> Box<F> {
-        self.callback
+    pub fn into_callback(mut self) -> Box<F> {
+        self.notify = None;
+        self.callback.take().unwrap_or_else(|| unreachable!("taken once"))
+    }
+}
+
+impl<F: ?Sized> Drop for Exhausted<F> {
+    fn drop(&mut self) {
+        drop(self.callback.take());
+        if let Some(notify) = self.notify.take() {
+            notify();
+        }
     }
 }
 

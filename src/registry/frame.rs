@@ -75,6 +75,22 @@ pub(super) fn own(slot: *const ()) -> Own {
     own
 }
 
+/// Whether this thread is inside any callback or destructor.
+pub(super) fn any() -> bool {
+    !TOP.with(Cell::get).is_null()
+}
+
+/// Tells `visit` the slot of each of this thread's frames, innermost first.
+pub(super) fn each(mut visit: impl FnMut(*const ())) {
+    let mut at = TOP.with(Cell::get);
+    while !at.is_null() {
+        // SAFETY: as in `own`.
+        let frame = unsafe { &*at };
+        visit(frame.slot);
+        at = frame.below;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

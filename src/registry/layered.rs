@@ -6,6 +6,7 @@ use super::error::{Reason, Refused};
 use super::handle::Handle;
 use super::revoke::Quiescence;
 use super::sync::Ordering;
+use super::wait::Patience;
 use std::fmt;
 
 impl<F: ?Sized> Registry<F> {
@@ -41,10 +42,10 @@ impl<F: ?Sized> Registry<F> {
 
     /// Revokes and does not return while anybody can be inside, whatever it takes.
     pub(crate) fn revoke_and_outlast(&self, handle: Handle) {
-        match self.revoke_and_wait(handle) {
+        match self.revoke_patiently(handle, None, Patience::Regardless) {
             // Rejected: it was revoked before, and its slot has been vacated since.
             Ok(Quiescence::Quiescent) | Err(_) => {}
-            Ok(Quiescence::DeferredToOuterFrame) => {
+            Ok(_) => {
                 // A frame outside the scope that made the registration cannot be one of its calls; should the stack be
                 // other than that, to return would be a use after free.
                 eprintln!("latecall: a scope ended inside its own callback\n{}", self.describe(handle));

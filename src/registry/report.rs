@@ -129,6 +129,12 @@ impl LateReport {
     }
 }
 
+/// What was done, seen from now.
+pub(super) fn deed(trace: &Trace) -> Deed {
+    let ago = Instant::now().checked_duration_since(trace.when).unwrap_or_default();
+    Deed { at: trace.at, thread: trace.thread, ago }
+}
+
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
     let past = refused.reason.of_a_registration();
@@ -136,9 +142,6 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
         true => lock(&core.books).find(handle.index(), handle.generation()).cloned(),
         false => None,
     };
-    let now = Instant::now();
-    let deed =
-        |t: &Trace| Deed { at: t.at, thread: t.thread, ago: now.checked_duration_since(t.when).unwrap_or_default() };
     LateReport {
         reason: refused.reason,
         handle,

@@ -8,8 +8,9 @@ use super::frame::{self, Doing};
 use super::handle::Handle;
 use super::slot::{Closed, Slot, State, Word};
 use super::stall::StallSite;
-use super::sync::{Ordering, lock, wait};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use super::sync::{Ordering, lock};
+use super::wait::Patience;
+use std::panic::{Location, resume_unwind};
 
 /// What [`revoke`](Registry::revoke) found and left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,13 @@ pub enum Quiescence {
     /// returned, except those of threads that are themselves inside it and waiting for it. The closure lives on until
     /// the outermost of the frames that remain returns, which drops it.
     DeferredToOuterFrame,
+    /// A verb that does not wait, or not for ever, has given up: that many calls are running on other threads (0: a
+    /// thread is dropping the closure). The last of them to leave drops the closure.
+    StillRunning(u32),
+    /// The wait would never have ended: every thread inside the callback waits, directly or through others, for the
+    /// calling thread to leave another callback (S41). The last call to leave drops the closure. The
+    /// [`Stuck`](super::Stuck) that the registry's hook was given names them all.
+    Deadlocked,
 }
 
 /// How a registration stands; see [`Registry::standing`].
@@ -117,8 +125,9 @@ impl<F: ?Sized> Registry<F> {
     /// (S37, S38): then it says [`Quiescence::DeferredToOuterFrame`]. Two threads that are both inside and both wait do
     /// not wait for each other. Because entry is refused from the start, the wait ends however fast callers come (S25).
     ///
-    /// A callback that never returns is waited for for ever (S52), and so is one that needs, to return, something that
-    /// the calling thread holds.
+    /// Threads that wait for each other, each inside the callback that another waits for, are found, and one of them is
+    /// answered [`Quiescence::Deadlocked`] (S41). A callback that never returns for another reason is waited for for ever,
+    /// and reported after a while (S40, S42, S52): see [`with_wait_limit`](Registry::with_wait_limit).
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke). A registration that was revoked before is waited for, not rejected, until its
@@ -135,7 +144,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait(&self, handle: Handle) -> Result<Quiescence, Rejected> {
-        self.revoke_and_wait_at(handle, Some(Location::caller()))
+        self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
     }
 
     pub(super) fn revoke_at(
@@ -173,50 +182,6 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    pub(super) fn revoke_and_wait_at(
-        &self,
-        handle: Handle,
-        at: Option<&'static Location<'static>>,
-    ) -> Result<Quiescence, Rejected> {
-        match self.revoke_at(handle, at)? {
-            Revoked::Removed => Ok(Quiescence::Quiescent),
-            Revoked::InFlight(_) | Revoked::AlreadyRevoked => {
-                let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
-                Ok(self.settle(slot, handle))
-            }
-        }
-    }
-
-    /// Waits until the revoked registration `handle` has settled as far as the calling thread can see to it.
-    fn settle(&self, slot: &Slot<F>, handle: Handle) -> Quiescence {
-        let (index, generation) = (handle.index(), handle.generation());
-        let own = frame::own(slot.key());
-        let mut books = lock(&self.core.books);
-        if gone(slot.word(), generation) {
-            // Also when the frames on this thread's stack are of a later tenant.
-            return Quiescence::Quiescent;
-        }
-        if own.destructors > 0 {
-            return Quiescence::Quiescent;
-        }
-        if own.calls == 0 {
-            let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.state() == State::Quiescent;
-            while !gone(slot.word(), generation) && !early(slot.word()) {
-                books = wait(&self.core.served, books);
-            }
-            return Quiescence::Quiescent;
-        }
-        let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
-        let ticket = books.wait_inside(index, excused);
-        if books.release_inside(index, slot.word().count()) {
-            self.core.served.notify_all();
-        }
-        while !books.take_release(ticket) {
-            books = wait(&self.core.served, books);
-        }
-        Quiescence::DeferredToOuterFrame
-    }
-
     /// Drops the closure, writes the tombstone, tells who waits, and flushes what is over the limit.
     ///
     /// # Safety
@@ -226,16 +191,17 @@ impl<F: ?Sized> Registry<F> {
         let callback = unsafe { slot.take() };
         // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
         // must not wait for itself. A panic is held back until the rest is done.
-        let outcome =
-            frame::on_stack(slot.key(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
-        {
+        let outcome = frame::on_stack(slot.key(), Doing::Destructor, || self.dispose(callback, handle));
+        let completions = {
             let mut books = lock(&self.core.books);
             books.bury(handle.index());
             slot.bury(handle.generation());
             if !self.core.flawed(Flaw::ForgetToServe) {
                 self.core.served.notify_all();
             }
-        }
+            books.take_completions(handle)
+        };
+        completions.into_iter().for_each(|completion| self.core.run_ending(completion));
         self.core.stall(StallSite::TombstoneWritten);
         let mut listed = false;
         {
@@ -268,6 +234,6 @@ fn already(word: Word, handle: Handle) -> bool {
 }
 
 /// Whether the closure of `generation` has been dropped.
-fn gone(word: Word, generation: u32) -> bool {
+pub(super) fn gone(word: Word, generation: u32) -> bool {
     word.generation() != generation || matches!(word.state(), State::Tombstoned | State::Retired)
 }

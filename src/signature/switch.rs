@@ -120,7 +120,7 @@ impl<S: Signature> Switch<S> {
         let mut shut = lock(&self.0.shut);
         if shut.down {
             shut.ignored += 1;
-            return Err(Exhausted::new(callback, Shortage::ShutDown));
+            return Err(Exhausted::new(callback, Shortage::ShutDown, None));
         }
         let armed = S::registry().try_register(callback)?.leak();
         // AcqRel pairs with the Acquire in `forward` and with the other writers.

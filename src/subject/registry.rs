@@ -5,14 +5,20 @@ use crate::emitter::Event;
 use crate::engine::run;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use crate::registry::{Handle, Quiescence, Registration, Registry, Revoked, StallSite};
+use crate::registry::{Handle, OnStuck, Quiescence, Registration, Registry, Revoked, StallSite, Stuck};
 use crate::sync::{Arc, Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One registry for all runs of the process, as a binding would have it.
-static CALLBACKS: Registry<Closure> = Registry::new().with_name("emitter callbacks").with_stall_hook(stalled);
+static CALLBACKS: Registry<Closure> =
+    Registry::new().with_name("emitter callbacks").with_stall_hook(stalled).with_stuck_hook(go_on_waiting);
+
+/// The monitor of a run is the judge of deadlocks, for this subject as for all others.
+fn go_on_waiting(_: &Stuck) -> OnStuck {
+    OnStuck::Wait
+}
 
 /// Keeps callbacks in the registry.
 #[derive(Debug, Default)]
@@ -57,6 +63,7 @@ impl Keeper for RegistryKeeper {
         match self.guard(key).map(|guard| guard.revoke_and_wait()) {
             Some(Quiescence::Quiescent) => Answer::Quiescent,
             Some(Quiescence::DeferredToOuterFrame) => Answer::Deferred,
+            Some(other) => unreachable!("waits for as long as it takes, and does not give up: {other:?}"),
             None => Answer::Skipped,
         }
     }
