@@ -7,6 +7,8 @@
     )
 )]
 
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod registry;
 pub mod signature;
 mod sync;

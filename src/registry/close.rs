@@ -101,7 +101,7 @@ fn first_panic(mut handles: impl Iterator<Item = Handle>, act: impl Fn(Handle)) 
         }
     }
     let rest = Rest(&mut handles, &act);
-    while let Some(handle) = rest.0.next() {
+    for handle in rest.0.by_ref() {
         act(handle);
     }
 }

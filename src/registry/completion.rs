@@ -196,10 +196,10 @@ impl<F: ?Sized> Registry<F> {
         };
         let mut books = lock(&self.core.books);
         // Under the lock under which `finish` takes completions out and the slot becomes "gone".
-        if !gone(slot.word(), handle.generation()) {
-            if let Some(done) = done.done.take() {
-                books.completions.push((handle, done));
-            }
+        if !gone(slot.word(), handle.generation())
+            && let Some(done) = done.done.take()
+        {
+            books.completions.push((handle, done));
         }
         drop(books);
         Ok(revoked)

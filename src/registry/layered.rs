@@ -5,6 +5,7 @@ use super::Registry;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
 use super::revoke::Quiescence;
+use super::slot::State;
 use super::sync::Ordering;
 use super::wait::Patience;
 use std::fmt;
@@ -38,6 +39,22 @@ impl<F: ?Sized> Registry<F> {
     /// What is known about `handle`, for a message.
     pub(crate) fn describe(&self, handle: Handle) -> impl fmt::Display {
         super::report::describe(&self.core, handle)
+    }
+
+    /// All that is known about `handle`, whatever it is.
+    #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "asked by C"))]
+    pub(crate) fn tell(&self, handle: Handle) -> String {
+        let refused = match self.resolve(handle) {
+            Ok(slot) => {
+                let word = slot.word();
+                if word.generation() == handle.generation() && matches!(word.state(), State::Live | State::Revoking) {
+                    return self.look(handle).to_string();
+                }
+                self.core.refused(handle, word)
+            }
+            Err(refused) => refused,
+        };
+        super::report::make(&self.core, handle, refused).to_string()
     }
 
     /// Revokes and does not return while anybody can be inside, whatever it takes.
