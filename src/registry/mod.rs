@@ -48,7 +48,7 @@
 //! these; `frame` knows which callbacks this thread is inside, `wait` how long to wait for others, and `stuck` when that
 //! would be for ever. `completion` tells that a registration is over, `close` ends them all, `outstanding` lists them.
 //! `error` and `report` explain refusals, `policy` says what else a late call causes. `layered` is the door for
-//! `crate::signature`. `stall` lets tests force an order.
+//! `crate::signature`. `module` keeps the code of trampolines where it is. `stall` lets tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
 //! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
@@ -64,6 +64,7 @@ mod frame;
 mod handle;
 mod ids;
 mod layered;
+mod module;
 mod outstanding;
 mod policy;
 mod register;
@@ -148,6 +149,7 @@ struct Options {
     stuck_hook: Option<fn(&Stuck) -> OnStuck>,
     wait_limit: Duration,
     name_callers: bool,
+    pin: bool,
     stall_hook: Option<fn(StallSite)>,
     tombstones: usize,
     capacity_limit: usize,
@@ -176,6 +178,7 @@ impl<F: ?Sized> Registry<F> {
                         stuck_hook: None,
                         wait_limit: Duration::from_secs(10),
                         name_callers: false,
+                        pin: true,
                         stall_hook: None,
                         tombstones: 1000,
                         capacity_limit: usize::MAX,

@@ -79,6 +79,10 @@ impl<F: ?Sized> Registry<F> {
         described: Builder<'_, F>,
         at: &'static Location<'static>,
     ) -> Result<Registration<'_, F>, Exhausted<F>> {
+        if self.core.id() == 0 {
+            self.pin_module();
+            policy::watch_exit();
+        }
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;
         let mut books = lock(&self.core.books);
@@ -116,7 +120,6 @@ impl<F: ?Sized> Registry<F> {
             return Err(Shortage::Closed);
         }
         if self.core.id() == 0 {
-            policy::watch_exit();
             let id = ids::take().ok_or(Shortage::RegistryIds)?;
             // Relaxed: read under the lock, or after an Acquire load of the id.
             self.core.first_generation.store(id.first_generation, Ordering::Relaxed);
