@@ -1,6 +1,7 @@
 //! The end of a registry whose handles C still has: closing, and waiting for everything that has been revoked.
 
 use super::Registry;
+use super::flaw::Flaw;
 use super::handle::Handle;
 use super::revoke::Quiescence;
 use super::sync::{Ordering, lock};
@@ -49,8 +50,15 @@ impl<F: ?Sized> Registry<F> {
             self.core.leaving.store(true, Ordering::Release);
         }
         // Under the lock under which registrations are made: each is listed below, or refused.
-        lock(&self.core.books).closed = true;
+        let refuse = || lock(&self.core.books).closed = true;
+        let late = self.core.flawed(Flaw::CloseAfterListing);
+        if !late {
+            refuse();
+        }
         let live = self.handles(|life| life.revoked.is_none());
+        if late {
+            refuse();
+        }
         // A destructor that panics does not keep the others from being closed.
         first_panic(live.into_iter(), |handle| {
             let _ = self.revoke_at(handle, at);

@@ -6,6 +6,7 @@
 
 use super::books::Books;
 use super::error::Rejected;
+use super::flaw::Flaw;
 use super::handle::Handle;
 use super::revoke::{Revoked, gone};
 use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
@@ -66,10 +67,13 @@ impl<F: ?Sized> Registry<F> {
             std::mem::forget((callback, notify));
             return Ok(());
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| drop(callback)));
-        if let Some(notify) = notify {
-            self.core.run_ending(notify);
+        let tell = || notify.into_iter().for_each(|notify| self.core.run_ending(notify));
+        if self.core.flawed(Flaw::NotifyBeforeDrop) {
+            tell();
+            return catch_unwind(AssertUnwindSafe(|| drop(callback)));
         }
+        let outcome = catch_unwind(AssertUnwindSafe(|| drop(callback)));
+        tell();
         outcome
     }
 }
@@ -194,9 +198,11 @@ impl<F: ?Sized> Registry<F> {
             Ok(slot) => slot,
             Err(_) => unreachable!("a handle that was revoked names a slot"),
         };
+        let over = || gone(slot.word(), handle.generation());
+        let early = self.core.flawed(Flaw::LookBeforeLocking).then(over);
         let mut books = lock(&self.core.books);
         // Under the lock under which `finish` takes completions out and the slot becomes "gone".
-        if !gone(slot.word(), handle.generation())
+        if !early.unwrap_or_else(over)
             && let Some(done) = done.done.take()
         {
             books.completions.push((handle, done));
