@@ -1,4 +1,5 @@
 //! What a trampoline does with a panic: abort, late value, carry. S62, S64, S65.
+#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 mod support;
 

@@ -1,5 +1,9 @@
 //! Signatures and their kinds of callback: `latecall::signature!`. S13, S31, S32, S50, S51, S60, S67, S96.
-#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test is outside the crate and has no other locks and threads"
+)]
 
 mod support;
 

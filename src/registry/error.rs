@@ -3,6 +3,7 @@
 use super::completion::Once;
 use super::handle::Handle;
 use super::report::LateReport;
+use super::sync::Outside;
 use super::{Core, report};
 use std::fmt;
 
@@ -167,12 +168,13 @@ pub struct Exhausted<F: ?Sized> {
     /// `None` only while this is taken apart.
     callback: Option<Box<F>>,
     shortage: Shortage,
-    notify: Option<Once>,
+    /// In a lock, which is never taken, so that the whole can be shared.
+    notify: Outside<Option<Once>>,
 }
 
 impl<F: ?Sized> Exhausted<F> {
     pub(crate) fn new(callback: Box<F>, shortage: Shortage, notify: Option<Once>) -> Self {
-        Self { callback: Some(callback), shortage, notify }
+        Self { callback: Some(callback), shortage, notify: Outside::new(notify) }
     }
 
     /// What ran out.
@@ -184,7 +186,7 @@ impl<F: ?Sized> Exhausted<F> {
     /// The closure that was not registered. Nothing has been destroyed, so a destroy notify is dropped and not run.
     #[must_use]
     pub fn into_callback(mut self) -> Box<F> {
-        self.notify = None;
+        self.notify = Outside::new(None);
         self.callback.take().unwrap_or_else(|| unreachable!("taken once"))
     }
 }
@@ -192,7 +194,8 @@ impl<F: ?Sized> Exhausted<F> {
 impl<F: ?Sized> Drop for Exhausted<F> {
     fn drop(&mut self) {
         drop(self.callback.take());
-        if let Some(notify) = self.notify.take() {
+        let notify = self.notify.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(notify) = notify.take() {
             notify();
         }
     }

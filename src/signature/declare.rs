@@ -227,6 +227,7 @@ macro_rules! __signature {
             }
 
             #[allow(dead_code, reason = "a binding uses the kinds that it needs")]
+            #[allow(clippy::self_named_constructors, reason = "the name is the binding's choice")]
             impl $name {
                 /// The registry of this signature's callbacks.
                 pub fn registry() -> &'static private::Registry<Callback<dyn Run>> {
@@ -298,7 +299,7 @@ macro_rules! __signature {
 
                 /// A callback on an object that is somebody else's. A call keeps the object alive; when there is none
                 /// left, the call is refused and the registration revoked.
-                pub fn weak<'a, T, C>(target: &::std::sync::Arc<T>, run: C) -> Boxed<'a, Self>
+                pub fn weak<'a, T, C>(target: &private::Arc<T>, run: C) -> Boxed<'a, Self>
                 where
                     T: ::core::marker::Send + ::core::marker::Sync + 'a,
                     C: Fn(&T, $($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'a,

@@ -73,4 +73,7 @@ pub mod __private {
     pub use super::kinds::{Exclusive, Once, Shared, Weakly};
     pub use super::switch::Switched;
     pub use crate::registry::{Handle, Reason, Registry};
+
+    /// `std`'s, by the name of the seam: a project that forbids the other name in its own code may still declare signatures.
+    pub type Arc<T> = crate::sync::Arc<T>;
 }
