@@ -1,4 +1,4 @@
-//! The shared object that holds the trampolines is unloaded while C holds their address: pinned, or refused. S77, S78.
+//! The shared object that holds the trampolines is unloaded while C holds their address: pinned, or refused. S77.
 //!
 //! The plug-in is `tests/plugin`, built here: it has a copy of the registry of its own, as plug-ins have.
 #![cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
@@ -99,7 +99,7 @@ fn an_object_with_registrations_stays_when_it_is_unloaded() {
     assert_eq!(pair.call(41), -1, "late, in code that is still there");
 }
 
-/// S77, S78: the other way: the plug-in says what is outstanding, and where it was made, until nothing is; then it can be
+/// S77: the other way: the plug-in says what is outstanding, and where it was made, until nothing is; then it can be
 /// unloaded, and is.
 #[test]
 fn an_object_that_is_not_pinned_says_what_is_outstanding() {

@@ -7,6 +7,8 @@ use latecall::registry::{LateCall, Quiescence, Registry, Standing};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use support::grave;
 
@@ -159,6 +161,36 @@ fn a_panic_is_carried_to_the_nearest_caller_on_its_thread() {
     }));
     assert!(outer.is_ok());
     assert_eq!(Carried::function()(3, handle.as_ptr()), -8, "none: late value");
+}
+
+/// When a `carry` is over the one around it is the nearest again, and after the last there is none: a payload is dropped
+/// there and then.
+#[test]
+fn a_carry_that_is_over_gets_nothing() {
+    struct Payload(Arc<AtomicUsize>);
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let thrown = Arc::clone(&dropped);
+    let registration = Carried::registry().register(Carried::shared(move |which| match which {
+        0 => 0,
+        _ => panic_any(Payload(Arc::clone(&thrown))),
+    }));
+    let handle = registration.handle();
+    let outer = catch_unwind(AssertUnwindSafe(|| {
+        carry(|| {
+            assert_eq!(carry(|| Carried::function()(0, handle.as_ptr())), 0);
+            assert_eq!(Carried::function()(1, handle.as_ptr()), -8);
+            assert_eq!(dropped.load(SeqCst), 0, "on its way");
+        });
+    }));
+    assert!(outer.unwrap_err().is::<Payload>());
+    assert_eq!(dropped.load(SeqCst), 1);
+    assert_eq!(Carried::function()(1, handle.as_ptr()), -8);
+    assert_eq!(dropped.load(SeqCst), 2, "nobody to carry it to");
 }
 
 /// A panic of the caller itself is not held up by `carry`, and leaves nothing behind.

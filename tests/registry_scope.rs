@@ -1,4 +1,4 @@
-//! Borrowed callbacks, lent to C for the time of a call. S01, S02, S39 of a library that keeps them all the same.
+//! Borrowed callbacks, lent to C for the time of a call, by which it may be kept all the same. S01, S02, S48.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 mod support;

@@ -8,7 +8,7 @@
 mod support;
 
 use latecall::registry::{Handle, Quiescence, Reason, Revoked, Standing};
-use latecall::signature::{Overlap, Registered, Signature, collect_confined};
+use latecall::signature::{Boxed, Overlap, Registered, Signature, Switch, collect_confined};
 use std::cell::Cell;
 use std::ffi::c_char;
 use std::rc::Rc;
@@ -535,6 +535,48 @@ fn shutdown_ends_a_callback_that_rearms_itself() {
     assert_eq!(Rearms::function()(second.handle().as_ptr()), 0);
     assert_eq!(late::<Rearms>(Reason::Unarmed), 1);
     assert_eq!(other.shutdown_and_wait(), Quiescence::Quiescent);
+}
+
+/// S33: two that arm each other, torn down in either order, while both are being called: shut down, neither comes back.
+#[test]
+fn shutdown_ends_a_pair_that_arms_each_other() {
+    latecall::signature! {
+        extern "C" fn Pair(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    fn arms(own: Switch<Pair>, other: Switch<Pair>) -> Boxed<'static, Pair> {
+        Pair::shared(move || {
+            let next = arms(other.clone(), own.clone());
+            let _ = other.replace(next);
+            1
+        })
+    }
+    for first in [0, 1].repeat(100) {
+        let (callbacks, switches): (Vec<_>, Vec<_>) = (0..2).map(|_| Pair::switch()).unzip();
+        let registrations: Vec<_> = callbacks.into_iter().map(|callback| Pair::registry().register(callback)).collect();
+        switches[0].replace(arms(switches[0].clone(), switches[1].clone())).unwrap();
+        let fire = |which: usize| Pair::function()(registrations[which].handle().as_ptr());
+        assert_eq!((fire(0), fire(1)), (1, 1), "each has armed the other");
+        let down = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for which in 0..2 {
+                let (fire, down) = (&fire, &down);
+                scope.spawn(move || {
+                    while down.load(Relaxed) == 0 {
+                        fire(which);
+                    }
+                });
+            }
+            for which in [first, 1 - first] {
+                assert_eq!(switches[which].shutdown_and_wait(), Quiescence::Quiescent);
+            }
+            down.store(1, Relaxed);
+        });
+        assert_eq!((fire(0), fire(1)), (0, 0));
+    }
+    let stats = Pair::registry().stats();
+    assert_eq!((stats.live, stats.revoking), (0, 0));
 }
 
 /// C libraries that take a destroy function: exactly once, by whoever comes first.

@@ -16,7 +16,7 @@ impl<F: ?Sized> Registry<F> {
     ///
     /// For a plug-in whose host will not have it otherwise, and whose library promises to call no more. Before it
     /// agrees to be unloaded it should [`close`](Registry::close), and refuse while anything is
-    /// [`outstanding`](Registry::outstanding), which says where each registration was made (S77, S78). After that a late
+    /// [`outstanding`](Registry::outstanding), which says where each registration was made (S77). After that a late
     /// call is a call of code that is gone, and when the object is loaded again, handles of its former life may come
     /// up again (S79): nothing in this crate can help then.
     ///
