@@ -116,7 +116,7 @@ pub unsafe extern "C" fn latecall_register(
         Err(exhausted) => {
             let shortage = exhausted.shortage();
             // The object still is C's: it is not destroyed here.
-            std::mem::forget(exhausted.into_callback());
+            exhausted.into_callback().destroy = None;
             answer::shortage(shortage)
         }
     }

@@ -277,6 +277,14 @@ impl<F: ?Sized> Registry<F> {
     }
 
     /// How long a wait may last before it is reported as long; the default is 10 s. Once for each wait.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// use std::time::Duration;
+    /// static R: Registry<dyn Fn() + Send + Sync> =
+    ///     Registry::new().with_wait_limit(Duration::from_secs(1)).with_named_callers();
+    /// # drop(R.register(Box::new(|| ())));
+    /// ```
     #[must_use]
     pub const fn with_wait_limit(mut self, limit: Duration) -> Self {
         self.core.options.wait_limit = limit;

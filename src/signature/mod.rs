@@ -37,6 +37,56 @@
 //! That C calls the function with the right C type is out of reach (S97): the compiler checks it where the pointer is
 //! handed over.
 //!
+//! # Each kind
+//!
+//! ```
+//! use latecall::signature::{Overlap, Registered};
+//! use std::{cell::Cell, rc::Rc, sync::Arc};
+//!
+//! latecall::signature! {
+//!     /// `unsigned (*)(void *user_data)`
+//!     extern "C" fn Tick(user_data) -> u32;
+//!     late = 0;
+//!     panic = Late;
+//! }
+//! // What a library does that was given Tick::function() and a handle.
+//! let fire = |owner: &Registered<Tick>| Tick::function()(owner.handle().as_ptr());
+//!
+//! let shared = Tick::registry().register(Tick::shared(|| 7));
+//! assert_eq!((fire(&shared), fire(&shared)), (7, 7));
+//!
+//! let (callback, function) = Tick::inlined(|| 8); // give this function to C, and none but this handle with it
+//! let inlined = Tick::registry().register(callback);
+//! assert_eq!(function(inlined.handle().as_ptr()), 8);
+//! assert_eq!(function(shared.handle().as_ptr()), 0); // refused: another closure
+//!
+//! let owned = String::from("consumed");
+//! let once = Tick::registry().register(Tick::once(move || owned.into_bytes().len() as u32));
+//! assert_eq!((fire(&once), fire(&once)), (8, 0));
+//!
+//! let mut count = 0;
+//! let exclusive = Tick::registry().register(Tick::exclusive(Overlap::Serialise, move || { count += 1; count }));
+//! assert_eq!((fire(&exclusive), fire(&exclusive)), (1, 2));
+//!
+//! let local = Rc::new(Cell::new(3)); // belongs to this thread
+//! let confined = Tick::registry().register(Tick::confined(move || local.get()));
+//! assert_eq!(fire(&confined), 3);
+//! std::thread::scope(|scope| scope.spawn(|| assert_eq!(fire(&confined), 0)).join().unwrap());
+//!
+//! let model = Arc::new(5);
+//! let weak = Tick::registry().register(Tick::weak(&model, |model| *model));
+//! assert_eq!(fire(&weak), 5);
+//! drop(model);
+//! assert_eq!(fire(&weak), 0);
+//!
+//! // C takes a destroy notify: from here on C is the owner.
+//! let handle = shared.leak();
+//! Tick::destroy()(handle.as_ptr());
+//! assert_eq!(Tick::function()(handle.as_ptr()), 0);
+//! ```
+//!
+//! [`scope`] and [`Switch`] have examples of their own.
+//!
 //! # How the parts fit
 //!
 //! `declare` is the macro. `callback` is what a signature's registry stores: a trait object with the type it was made
