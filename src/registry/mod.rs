@@ -33,7 +33,7 @@
 //!    [`Registration`], wait for calls of that callback on other threads, and for nothing else. Its answer says
 //!    whether the closure has been dropped.
 //! 4. Every closure is dropped exactly once, by one thread, with no lock held: by the last call to leave, or by who
-//!    revoked it if none was running, or with the registry. It may register, revoke, call, or ask for its own
+//!    revoked it if none was running, or with the registry ([`Close::Leave`] alone drops nothing). It may register, revoke, call, or ask for its own
 //!    quiescence while it is dropped (S14, S46).
 //! 5. No lock is held while a closure, a destructor or a hook runs, and a call takes no lock unless its callback is
 //!    being revoked at that moment.
