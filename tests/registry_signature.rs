@@ -7,7 +7,7 @@
 
 mod support;
 
-use latecall::registry::{Handle, Quiescence, Reason, Revoked, Standing};
+use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Standing, ThreadTag};
 use latecall::signature::{Boxed, Overlap, Registered, Signature, Switch, collect_confined};
 use std::cell::Cell;
 use std::ffi::c_char;
@@ -118,14 +118,15 @@ fn a_late_call_is_reported_under_the_signatures_name() {
         SEEN.lock().unwrap().push(late.to_string());
     }
     latecall::signature! {
-        extern "C" fn Reported(user_data);
+        extern "C" fn Reported(user_data, flags: u32);
         panic = Abort;
         registry = latecall::registry::Registry::new().with_late_hook(hook);
     }
-    Reported::function()(std::ptr::null_mut());
+    Reported::function()(std::ptr::null_mut(), 0);
     let seen = SEEN.lock().unwrap();
     assert_eq!(seen.len(), 1);
-    assert!(seen[0].contains("in registry `Reported`"), "{}", seen[0]);
+    let what = "callback    extern \"C\" fn(user_data, flags: u32) -> (), in registry `Reported`";
+    assert!(seen[0].contains(what), "{}", seen[0]);
 }
 
 /// S96: the handle of one signature in the function of another, and of another closure in a function compiled for one.
@@ -332,9 +333,9 @@ fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
 /// S60: not `Send`, runs on its own thread, refused on any other before it is touched; both threads are in the report.
 #[test]
 fn a_confined_callback_runs_on_its_own_thread_only() {
-    static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    static REPORTS: Mutex<Vec<LateReport>> = Mutex::new(Vec::new());
     fn hook(late: &latecall::registry::LateCall<'_>) {
-        REPORTS.lock().unwrap().push(late.to_string());
+        REPORTS.lock().unwrap().push(late.report());
     }
     latecall::signature! {
         extern "C" fn Confined(user_data) -> u64;
@@ -351,16 +352,15 @@ fn a_confined_callback_runs_on_its_own_thread_only() {
     let handle = registration.handle();
     assert_eq!(Confined::function()(handle.as_ptr()), 1);
     thread::scope(|scope| {
-        let wrong = thread::Builder::new().name("wrong".into());
-        let call = wrong.spawn_scoped(scope, || Confined::function()(handle.as_ptr())).unwrap();
-        assert_eq!(call.join().unwrap(), 0);
+        let call = scope.spawn(|| (Confined::function()(handle.as_ptr()), ThreadTag::current()));
+        let (answer, wrong) = call.join().unwrap();
+        assert_eq!(answer, 0);
+        let report = REPORTS.lock().unwrap().pop().unwrap();
+        assert_eq!(report.reason(), Reason::WrongThread);
+        assert_eq!(report.caller(), wrong);
+        assert_eq!(report.registered().unwrap().thread(), ThreadTag::current());
     });
     assert_eq!(count.get(), 1);
-    let report = REPORTS.lock().unwrap().pop().unwrap();
-    assert!(report.contains("confined to another thread"), "{report}");
-    assert!(report.contains("\"wrong\""), "{report}");
-    let registered = report.lines().find(|line| line.contains("registered")).unwrap();
-    assert!(registered.contains(", thread "), "{report}");
     drop(registration);
     assert_eq!(Rc::strong_count(&count), 1, "dropped on its own thread");
 }

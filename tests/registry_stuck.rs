@@ -108,7 +108,7 @@ fn a_ring_of_three_is_found_and_who_waits_outside_is_served() {
         assert_eq!(RING.revoke_and_wait(ring[0]), Ok(Quiescence::Quiescent));
     });
     let reports = REPORTS.lock().unwrap();
-    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(matches!(&reports[..], [stuck] if stuck.is_deadlock()), "{reports:?}");
     assert_eq!(reports[0].threads().len(), 3);
     assert_eq!(RING.stats().revoking, 0);
 }
@@ -153,7 +153,8 @@ fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
         bystander.join().unwrap();
         ring.into_iter().for_each(|thread| thread.join().unwrap());
     });
-    assert_eq!(REPORTS.lock().unwrap().len(), 1);
+    let reports = REPORTS.lock().unwrap();
+    assert!(matches!(&reports[..], [stuck] if stuck.is_deadlock()), "{reports:?}");
 }
 
 /// S100: many threads that wait for each other's callbacks, never in a ring: nobody is told anything.
@@ -331,7 +332,7 @@ fn a_wait_that_shall_go_on_leaves_it_to_another() {
     }
     static PATIENT: Callbacks = Registry::new().with_stuck_hook(wait);
     static IMPATIENT: Callbacks = Registry::new().with_stuck_hook(give_up);
-    for _ in 0..200 {
+    for round in 0..200 {
         let handles: Arc<OnceLock<[Handle; 2]>> = Arc::default();
         let both = Arc::new(Barrier::new(2));
         let body = |other: &'static Callbacks, next: usize, expected: Quiescence| {
@@ -341,13 +342,16 @@ fn a_wait_that_shall_go_on_leaves_it_to_another() {
                 assert_eq!(other.revoke_and_wait(handles.get().unwrap()[next]), Ok(expected));
             }
         };
-        // What is waited for says whose hook is asked.
+        // What is waited for says whose hook is asked. Either may be the one that completes the ring.
         let a = PATIENT.register(Box::new(body(&IMPATIENT, 1, Quiescence::Deadlocked))).leak();
         let b = IMPATIENT.register(Box::new(body(&PATIENT, 0, Quiescence::Quiescent))).leak();
         handles.set([a, b]).unwrap();
         thread::scope(|scope| {
-            scope.spawn(|| call(&PATIENT, a));
-            scope.spawn(|| call(&IMPATIENT, b));
+            let calls: [(&Callbacks, Handle); 2] =
+                if round % 2 == 0 { [(&PATIENT, a), (&IMPATIENT, b)] } else { [(&IMPATIENT, b), (&PATIENT, a)] };
+            for (registry, handle) in calls {
+                scope.spawn(move || call(registry, handle));
+            }
         });
     }
 }

@@ -72,15 +72,16 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
-/// [`or_named`](Registry::or_named) is `const`, for the macro.
+/// `const`, for the macro.
 impl<F: ?Sized> Registry<F> {
-    /// Names the registry in reports unless it has a name.
+    /// What reports call the registry, unless it has a name, and its callbacks.
     #[doc(hidden)]
     #[must_use]
-    pub const fn or_named(mut self, name: &'static str) -> Self {
+    pub const fn of_signature(mut self, name: &'static str, callback_type: fn() -> &'static str) -> Self {
         if self.core.options.name.is_none() {
             self.core.options.name = Some(name);
         }
+        self.core.callback_type = callback_type;
         self
     }
 }

@@ -289,3 +289,89 @@ impl Drop for Waiter {
         lock_outside(&WAITS).listed.retain(|listed| listed.ticket != self.ticket);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr;
+
+    /// A wait for slot `target`, which has two frames and more if the test says so, by a thread inside `frames`.
+    fn waits(of: &[(usize, &[usize])]) -> Waits {
+        let slot = |number: usize| ptr::without_provenance(number);
+        let listed = |(ticket, (target, frames)): (usize, &(usize, &[usize]))| Listed {
+            ticket: ticket as u64,
+            thread: ThreadTag::current(),
+            target: slot(*target),
+            // What is inside, by number of the slot: the hundreds of a target say so.
+            inside: |slot, _| (slot.addr() / 100) as u32,
+            generation: 1,
+            description: String::new(),
+            frames: frames.iter().map(|&frame| slot(frame)).collect(),
+            may_give_up: true,
+            told: None,
+            core: ptr::null(),
+            never_ends: ptr::null(),
+        };
+        Waits { listed: of.iter().enumerate().map(listed).collect(), last_ticket: 0 }
+    }
+
+    /// Slots that one, and two, calls are inside.
+    const A1: usize = 101;
+    const B1: usize = 102;
+    const C1: usize = 103;
+    const X2: usize = 201;
+
+    fn deadlocked(of: &[(usize, &[usize])]) -> Vec<usize> {
+        waits(of).deadlocked()
+    }
+
+    /// S41: rings, and who waits for one from outside it.
+    #[test]
+    fn a_ring_never_ends() {
+        assert_eq!(deadlocked(&[(B1, &[A1]), (A1, &[B1])]), [0, 1]);
+        assert_eq!(deadlocked(&[(B1, &[A1]), (C1, &[B1]), (A1, &[C1])]), [0, 1, 2]);
+        // The frame need not be the innermost.
+        assert_eq!(deadlocked(&[(B1, &[C1, A1]), (A1, &[B1])]), [0, 1]);
+        // It cannot leave either, though nobody waits for it.
+        assert_eq!(deadlocked(&[(B1, &[A1]), (A1, &[B1]), (A1, &[C1])]), [0, 1, 2]);
+        // Two are inside X, and each waits for what ends with the other's.
+        assert_eq!(deadlocked(&[(A1, &[X2]), (B1, &[X2]), (X2, &[A1]), (X2, &[B1])]), [0, 1, 2, 3]);
+    }
+
+    /// S100: whatever has somebody inside who may still leave.
+    #[test]
+    fn what_may_still_end_is_not_called_a_deadlock() {
+        assert_eq!(deadlocked(&[]), []);
+        assert_eq!(deadlocked(&[(B1, &[A1])]), [], "whoever is inside B does not wait");
+        assert_eq!(deadlocked(&[(B1, &[A1]), (C1, &[B1])]), [], "a chain");
+        assert_eq!(deadlocked(&[(X2, &[A1]), (A1, &[X2])]), [], "the other one inside X does not wait");
+        assert_eq!(deadlocked(&[(99, &[A1]), (A1, &[99])]), [], "nobody is inside any more");
+    }
+
+    /// Two that are inside one callback and wait for it are let go together, and so is who waits for them.
+    #[test]
+    fn who_is_excused_is_not_stuck() {
+        assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2])]), []);
+        assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2]), (X2, &[A1])]), []);
+        // One waits for X inside it, the other for something else: that is a ring.
+        assert_eq!(deadlocked(&[(X2, &[X2]), (A1, &[X2]), (X2, &[A1])]), [0, 1, 2]);
+    }
+
+    /// One that has been told to give up will leave, so nobody else is told for its sake.
+    #[test]
+    fn one_of_a_ring_is_told() {
+        let mut waits = waits(&[(B1, &[A1]), (A1, &[B1])]);
+        waits.listed[1].told = Some(Stuck { deadlock: true, threads: Vec::new(), text: String::new() });
+        assert_eq!(waits.deadlocked(), []);
+    }
+
+    /// What is reported is the ring, and not another one that there happens to be.
+    #[test]
+    fn a_report_is_about_one_ring() {
+        let of: &[(usize, &[usize])] = &[(B1, &[A1]), (301, &[302]), (A1, &[B1]), (302, &[301, 301, 301])];
+        let waits = waits(of);
+        assert_eq!(waits.deadlocked(), [0, 2], "of the three inside 302 one is listed");
+        assert_eq!(waits.component(0, &[0, 1, 2, 3]), [0, 2]);
+        assert_eq!(waits.component(2, &[0, 1, 2, 3]), [2, 0]);
+    }
+}

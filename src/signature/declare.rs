@@ -179,7 +179,13 @@ macro_rules! __signature {
 
             static REGISTRY: private::Registry<Callback<dyn Run>> = {
                 const fn named(registry: private::Registry<Callback<dyn Run>>) -> private::Registry<Callback<dyn Run>> {
-                    registry.or_named(::core::stringify!($name))
+                    registry.of_signature(::core::stringify!($name), || {
+                        ::core::concat!(
+                            "extern ", ::core::stringify!($abi), " fn(",
+                            $(::core::stringify!($pre), ": ", ::core::stringify!($pre_ty), ", ",)* "user_data",
+                            $(", ", ::core::stringify!($post), ": ", ::core::stringify!($post_ty),)* ") -> ", ::core::stringify!($ret)
+                        )
+                    })
                 }
                 named($crate::__signature!(@registry $registry))
             };
