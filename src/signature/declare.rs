@@ -90,8 +90,7 @@ macro_rules! __signature {
 
             #[doc(hidden)]
             pub trait Run: ::core::marker::Send + ::core::marker::Sync {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>;
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret;
             }
 
             impl<C> Run for private::Shared<C>
@@ -99,10 +98,9 @@ macro_rules! __signature {
                 C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync,
             {
                 #[inline(always)]
-                fn run(&self, _: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, _: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
-                    Result::Ok((self.0)($($pre,)* $($post,)*))
+                    (self.0)($($pre,)* $($post,)*)
                 }
             }
 
@@ -110,10 +108,12 @@ macro_rules! __signature {
             where
                 C: FnOnce($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send,
             {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
-                    Result::Ok(self.take(&REGISTRY, handle)?($($pre,)* $($post,)*))
+                    match self.take(&REGISTRY, handle) {
+                        Result::Ok(run) => run($($pre,)* $($post,)*),
+                        Result::Err(reason) => refused(handle, reason),
+                    }
                 }
             }
 
@@ -121,10 +121,10 @@ macro_rules! __signature {
             where
                 C: FnMut($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send,
             {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
-                    self.with(&REGISTRY, handle, |run| run($($pre,)* $($post,)*))
+                    let done = self.with(&REGISTRY, handle, |run| run($($pre,)* $($post,)*));
+                    done.unwrap_or_else(|reason| refused(handle, reason))
                 }
             }
 
@@ -132,10 +132,12 @@ macro_rules! __signature {
             where
                 C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
             {
-                fn run(&self, _: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
-                    Result::Ok(self.get()?($($pre,)* $($post,)*))
+                    match self.get() {
+                        Result::Ok(run) => run($($pre,)* $($post,)*),
+                        Result::Err(reason) => refused(handle, reason),
+                    }
                 }
             }
 
@@ -143,10 +145,12 @@ macro_rules! __signature {
             where
                 C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
             {
-                fn run(&self, _: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
-                    Result::Ok(self.get()?($($pre,)* $($post,)*))
+                    match self.get() {
+                        Result::Ok(run) => run($($pre,)* $($post,)*),
+                        Result::Err(reason) => refused(handle, reason),
+                    }
                 }
             }
 
@@ -155,26 +159,39 @@ macro_rules! __signature {
                 T: ::core::marker::Send + ::core::marker::Sync,
                 C: Fn(&T, $($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync,
             {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
-                    let target = self.target(&REGISTRY, handle)?;
-                    Result::Ok((self.run)(&target, $($pre,)* $($post,)*))
+                    match self.target(&REGISTRY, handle) {
+                        Result::Ok(target) => (self.run)(&target, $($pre,)* $($post,)*),
+                        Result::Err(reason) => refused(handle, reason),
+                    }
                 }
             }
 
             impl Run for private::Switched<$name> {
-                fn run(&self, _: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*)
-                    -> Result<$ret, private::Reason>
+                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
                     let mut args = ::core::option::Option::Some(($($pre,)* $($post,)*));
-                    self.forward(|callback, handle| match args.take() {
+                    let done = self.forward(|callback, handle| match args.take() {
                         ::core::option::Option::Some(($($pre,)* $($post,)*)) => {
                             callback.get().run(handle, $($pre,)* $($post,)*)
                         }
                         ::core::option::Option::None => ::core::unreachable!("a call is forwarded once"),
-                    })
+                    });
+                    done.unwrap_or_else(|reason| refused(handle, reason))
                 }
+            }
+
+            /// What C gets where there is no result.
+            fn late() -> $ret {
+                $late
+            }
+
+            /// What C gets where the callback itself refuses the call.
+            #[cold]
+            fn refused(handle: private::Handle, reason: private::Reason) -> $ret {
+                private::refuse::<$name>(handle, reason);
+                late()
             }
 
             static REGISTRY: private::Registry<Callback<dyn Run>> = {
@@ -194,7 +211,7 @@ macro_rules! __signature {
                 private::deliver::<$name, $ret>(
                     user_data,
                     |callback, handle| callback.get().run(handle, $($pre,)* $($post,)*),
-                    || $late,
+                    late,
                 )
             }
 
@@ -206,9 +223,9 @@ macro_rules! __signature {
                     user_data,
                     |callback, handle| match callback.downcast::<private::Shared<C>>() {
                         ::core::option::Option::Some(callback) => callback.run(handle, $($pre,)* $($post,)*),
-                        ::core::option::Option::None => Result::Err(private::Reason::WrongType),
+                        ::core::option::Option::None => refused(handle, private::Reason::WrongType),
                     },
-                    || $late,
+                    late,
                 )
             }
 

@@ -5,27 +5,18 @@ use crate::registry::{Handle, Reason, Registry};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A call by C: runs `run` on the callback behind `user_data`, or says what C gets instead.
+/// A call by C: runs `run` on the callback behind `user_data`, or gives what C gets instead.
 ///
-/// `run` may refuse for a reason of the callback's own kind; such a refusal is counted and reported as any other.
+/// A callback that refuses the call for a reason of its own kind says so with [`refuse`] and gives the late value itself: a
+/// result that could be either would have to go through memory.
 #[inline(always)]
 pub fn deliver<S: Signature, R>(
     user_data: *mut c_void,
-    run: impl FnOnce(&Callback<S::Target<'static>>, Handle) -> Result<R, Reason>,
+    run: impl FnOnce(&Callback<S::Target<'static>>, Handle) -> R,
     late: impl FnOnce() -> R,
 ) -> R {
     let registry = S::registry();
-    let call = || -> Option<R> {
-        let handle = Handle::from_ptr(user_data);
-        match registry.call(user_data, |callback| run(callback, handle)) {
-            Ok(Ok(value)) => Some(value),
-            Ok(Err(reason)) => {
-                registry.refuse(handle, reason);
-                None
-            }
-            Err(_) => None,
-        }
-    };
+    let call = || registry.call(user_data, |callback| run(callback, Handle::from_ptr(user_data))).ok();
     let outcome = if matches!(S::PANIC, PanicPolicy::Abort) {
         // Nothing is caught: an unwind that comes here ends the process, and costs nothing until it does.
         let abort = AbortOnUnwind { registry, user_data };
@@ -42,6 +33,12 @@ pub fn deliver<S: Signature, R>(
         }
     };
     outcome.unwrap_or_else(late)
+}
+
+/// Counts and reports a call that was let in and then refused by the callback itself.
+#[cold]
+pub fn refuse<S: Signature>(handle: Handle, reason: Reason) {
+    S::registry().refuse(handle, reason);
 }
 
 /// The destroy notify that a C library calls when it will not call any more: revokes, and does not wait.

@@ -119,7 +119,7 @@ use crate::registry::{Reason, Registry};
 #[doc(hidden)]
 pub mod __private {
     pub use super::confined::{Confined, ConfinedRef};
-    pub use super::deliver::{deliver, destroy};
+    pub use super::deliver::{deliver, destroy, refuse};
     pub use super::kinds::{Exclusive, Once, Shared, Weakly};
     pub use super::switch::Switched;
     pub use crate::registry::{Handle, Reason, Registry};

@@ -45,11 +45,8 @@ impl<S: Signature> Switched<S> {
         (Self(Arc::clone(&state)), Switch(state))
     }
 
-    /// Runs `run` on what is armed. `run` runs at most once; `Err` if it did not run, or what it answered.
-    pub fn forward<R>(
-        &self,
-        mut run: impl FnMut(&Callback<S::Target<'static>>, Handle) -> Result<R, Reason>,
-    ) -> Result<R, Reason> {
+    /// Runs `run` on what is armed, once, or says why not.
+    pub fn forward<R>(&self, mut run: impl FnMut(&Callback<S::Target<'static>>, Handle) -> R) -> Result<R, Reason> {
         loop {
             // Acquire pairs with the AcqRel of `disarm` and `replace`.
             let armed = self.0.armed.load(Ordering::Acquire);
@@ -58,7 +55,7 @@ impl<S: Signature> Switched<S> {
             }
             let handle = Handle::from_bits(armed);
             match S::registry().attempt(handle, |callback| run(callback, handle)) {
-                Ok(answer) => return answer,
+                Ok(answer) => return Ok(answer),
                 // It was revoked between the load and the call. If it was replaced the new one is there by now.
                 // Acquire: as above.
                 Err(_) if self.0.armed.load(Ordering::Acquire) != armed => {}
