@@ -7,7 +7,7 @@
 
 mod support;
 
-use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Standing, ThreadTag};
+use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, StallSite, Standing, ThreadTag};
 use latecall::signature::{Boxed, Overlap, Registered, Signature, Switch, collect_confined};
 use std::cell::Cell;
 use std::ffi::c_char;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use support::{grave, meeting};
+use support::{grave, hold_me_at, meeting};
 
 /// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
 fn late<S: Signature>(reason: Reason) -> u64 {
@@ -497,6 +497,37 @@ fn a_callback_is_replaced_as_one_unit_under_fire() {
     assert!(switch.replace(Replaced::shared(|| 0)).is_err());
     let stats = Replaced::registry().stats();
     assert_eq!((stats.live, stats.revoking, stats.closures_dropped), (0, 0, ROUNDS + 2));
+}
+
+/// S31: the one that a call has found is replaced before the call enters it: the call runs the new one.
+#[test]
+fn a_call_that_is_overtaken_by_a_replacement_runs_the_new_one() {
+    latecall::signature! {
+        extern "C" fn Overtaken(user_data) -> u64;
+        late = 0;
+        panic = Late;
+        registry = latecall::registry::Registry::new().with_stall_hook(support::stall);
+    }
+    let (callback, switch) = Overtaken::switch();
+    let registration = Overtaken::registry().register(callback);
+    let handle = registration.handle();
+    switch.replace(Overtaken::shared(|| 1)).unwrap();
+    let ((outer, at_outer), (inner, at_inner)) = (meeting(), meeting());
+    thread::scope(|scope| {
+        let call = scope.spawn(move || {
+            hold_me_at(StallSite::BeforeAcquire, outer);
+            hold_me_at(StallSite::BeforeAcquire, inner);
+            Overtaken::function()(handle.as_ptr())
+        });
+        at_outer.wait_for_visitor();
+        at_outer.let_go();
+        // It has found the first callback, and is held before entering it.
+        at_inner.wait_for_visitor();
+        assert_eq!(switch.replace(Overtaken::shared(|| 2)).unwrap(), Some(Revoked::Removed));
+        at_inner.let_go();
+        assert_eq!(call.join().unwrap(), 2);
+    });
+    assert_eq!(Overtaken::registry().stats().late.total(), 0);
 }
 
 /// S32, S33: a callback that arms its successor can be ended by shutdown, and not by revoke.

@@ -227,23 +227,25 @@ fn self_revoke_through_a_helper_thread_is_reported() {
         .register(Box::new(move || {
             let handle = *at.get().unwrap();
             thread::scope(|scope| {
-                let helper = spawn_named(scope, "helper", || HELPED.revoke_and_wait(handle));
-                *noted.lock().unwrap() = Some(helper.join().unwrap());
+                let helper = scope.spawn(|| (HELPED.revoke_and_wait(handle), ThreadTag::current()));
+                let (answer, helper) = helper.join().unwrap();
+                *noted.lock().unwrap() = Some((answer, [helper, ThreadTag::current()]));
             });
         }))
         .leak();
     own.set(handle).unwrap();
     thread::scope(|scope| {
-        spawn_named(scope, "caller", || call(&HELPED, handle));
+        scope.spawn(|| call(&HELPED, handle));
     });
-    assert_eq!(*answer.lock().unwrap(), Some(Ok(Quiescence::StillRunning(1))));
+    let (answer, threads) = answer.lock().unwrap().unwrap();
+    assert_eq!(answer, Ok(Quiescence::StillRunning(1)));
     let reports = REPORTS.lock().unwrap();
     assert_eq!(reports.len(), 1);
     assert!(!reports[0].is_deadlock());
-    let names: Vec<_> = reports[0].threads().iter().map(ThreadTag::name).collect();
-    assert_eq!(names, [Some("helper"), Some("caller")]);
+    assert_eq!(reports[0].threads(), threads, "the helper, and the thread inside");
     let text = reports[0].to_string();
-    for part in ["`joins its revoker`", "\"helper\"", "\"caller\"", "registered tests/registry_stuck.rs:", "revoked"] {
+    let [helper, caller] = threads.map(|thread| thread.to_string());
+    for part in ["`joins its revoker`", &helper, &caller, "registered tests/registry_stuck.rs:", "revoked"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
     assert_eq!(HELPED.stats().revoking, 0, "it ended when the call left");
