@@ -5,6 +5,7 @@ mod support;
 
 use latecall::registry::{Handle, OnStuck, Quiescence, Registry, Stuck, ThreadTag};
 use latecall::signature::scope;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -118,11 +119,17 @@ fn a_ring_of_three_is_found_and_who_waits_outside_is_served() {
 #[test]
 fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     static REPORTS: Reports = Mutex::new(Vec::new());
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
     fn hook(stuck: &Stuck) -> OnStuck {
+        if !stuck.is_deadlock() {
+            // Said once by each thread that waits: the test knows from it that both do.
+            WAITING.fetch_add(1, SeqCst);
+            return OnStuck::Wait;
+        }
         REPORTS.lock().unwrap().push(stuck.clone());
         OnStuck::GiveUp
     }
-    static LEAVES: Callbacks = Registry::new().with_stuck_hook(hook);
+    static LEAVES: Callbacks = Registry::new().with_stuck_hook(hook).with_wait_limit(Duration::from_millis(1));
     let handles: Arc<OnceLock<[Handle; 2]>> = Arc::default();
     let both = Arc::new(Barrier::new(2));
     let (visitor, host) = meeting();
@@ -144,8 +151,7 @@ fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
         let bystander = spawn_named(scope, "bystander", || call(&LEAVES, b));
         host.wait_for_visitor();
         let ring = [scope.spawn(|| call(&LEAVES, a)), scope.spawn(|| call(&LEAVES, b))];
-        let waiting = |handle| LEAVES.outstanding().iter().any(|it| it.handle() == handle && it.is_revoked());
-        while !(waiting(a) && waiting(b)) {
+        while WAITING.load(SeqCst) < 2 {
             thread::yield_now();
         }
         assert!(REPORTS.lock().unwrap().is_empty(), "the bystander may still do something about it");
