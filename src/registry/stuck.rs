@@ -320,6 +320,7 @@ mod tests {
     const B1: usize = 102;
     const C1: usize = 103;
     const X2: usize = 201;
+    const NONE: [usize; 0] = [];
 
     fn deadlocked(of: &[(usize, &[usize])]) -> Vec<usize> {
         waits(of).deadlocked()
@@ -341,18 +342,18 @@ mod tests {
     /// S100: whatever has somebody inside who may still leave.
     #[test]
     fn what_may_still_end_is_not_called_a_deadlock() {
-        assert_eq!(deadlocked(&[]), []);
-        assert_eq!(deadlocked(&[(B1, &[A1])]), [], "whoever is inside B does not wait");
-        assert_eq!(deadlocked(&[(B1, &[A1]), (C1, &[B1])]), [], "a chain");
-        assert_eq!(deadlocked(&[(X2, &[A1]), (A1, &[X2])]), [], "the other one inside X does not wait");
-        assert_eq!(deadlocked(&[(99, &[A1]), (A1, &[99])]), [], "nobody is inside any more");
+        assert_eq!(deadlocked(&[]), NONE);
+        assert_eq!(deadlocked(&[(B1, &[A1])]), NONE, "whoever is inside B does not wait");
+        assert_eq!(deadlocked(&[(B1, &[A1]), (C1, &[B1])]), NONE, "a chain");
+        assert_eq!(deadlocked(&[(X2, &[A1]), (A1, &[X2])]), NONE, "the other one inside X does not wait");
+        assert_eq!(deadlocked(&[(99, &[A1]), (A1, &[99])]), NONE, "nobody is inside any more");
     }
 
     /// Two that are inside one callback and wait for it are let go together, and so is who waits for them.
     #[test]
     fn who_is_excused_is_not_stuck() {
-        assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2])]), []);
-        assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2]), (X2, &[A1])]), []);
+        assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2])]), NONE);
+        assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2]), (X2, &[A1])]), NONE);
         // One waits for X inside it, the other for something else: that is a ring.
         assert_eq!(deadlocked(&[(X2, &[X2]), (A1, &[X2]), (X2, &[A1])]), [0, 1, 2]);
     }
@@ -362,7 +363,7 @@ mod tests {
     fn one_of_a_ring_is_told() {
         let mut waits = waits(&[(B1, &[A1]), (A1, &[B1])]);
         waits.listed[1].told = Some(Stuck { deadlock: true, threads: Vec::new(), text: String::new() });
-        assert_eq!(waits.deadlocked(), []);
+        assert_eq!(waits.deadlocked(), NONE);
     }
 
     /// What is reported is the ring, and not another one that there happens to be.
