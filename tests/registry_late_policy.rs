@@ -11,8 +11,8 @@ fn late(registry: &Callbacks, handle: Handle) -> Reason {
     registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()
 }
 
-/// A registration's own policy is followed as long as its tombstone is kept, and the registry's after that, and for handles
-/// that were never issued.
+/// A registration's own policy is followed, also when its tombstone has been flushed, until the slot has another tenant with
+/// one; the registry's is for all others, and for handles that were never issued.
 #[test]
 fn a_registration_may_have_a_policy_of_its_own() {
     static SEEN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
@@ -30,10 +30,13 @@ fn a_registration_may_have_a_policy_of_its_own() {
     assert_eq!(late(&registry, without), Reason::Stale);
     // The first tombstone has been flushed.
     assert_eq!(late(&registry, with), Reason::Stale);
+    // A later tenant of the first slot has another policy of its own; the first one's is the registry's again.
     let quiet = registry.builder().late_policy(LatePolicy::Count).register(Box::new(|| ())).handle();
+    assert_eq!(quiet.index(), with.index());
     assert_eq!(late(&registry, quiet), Reason::Stale);
-    assert_eq!(*SEEN.lock().unwrap(), ["own", "common", "common", "common"]);
-    assert_eq!(registry.stats().late.total(), 5);
+    assert_eq!(late(&registry, with), Reason::Stale);
+    assert_eq!(*SEEN.lock().unwrap(), ["own", "common", "common", "own", "common"]);
+    assert_eq!(registry.stats().late.total(), 6);
 }
 
 const CHILD: &str = "LATECALL_TEST_CHILD";

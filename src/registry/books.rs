@@ -7,7 +7,6 @@
 
 use super::completion::Once;
 use super::handle::Handle;
-use super::policy::LatePolicy;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
 use std::collections::{TryReserveError, VecDeque};
@@ -36,8 +35,6 @@ pub(super) struct Life {
     pub(super) label: Option<Cow<'static, str>>,
     pub(super) registered: Trace,
     pub(super) revoked: Option<Trace>,
-    /// `None`: the registry's.
-    pub(super) late_policy: Option<LatePolicy>,
 }
 
 /// A registration whose closure is gone, kept so that a late call can be explained.

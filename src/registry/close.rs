@@ -4,6 +4,7 @@ use super::Registry;
 use super::flaw::Flaw;
 use super::handle::Handle;
 use super::revoke::Quiescence;
+use super::slot::State;
 use super::sync::{Ordering, lock};
 use super::wait::Patience;
 use std::panic::Location;
@@ -55,7 +56,7 @@ impl<F: ?Sized> Registry<F> {
         if !late {
             refuse();
         }
-        let live = self.handles(|life| life.revoked.is_none());
+        let live = self.handles(|state| state == State::Live);
         if late {
             refuse();
         }
@@ -91,7 +92,7 @@ impl<F: ?Sized> Registry<F> {
 
     fn settle_all(&self, patience: Patience) -> Quiescence {
         let mut worst = Quiescence::Quiescent;
-        for handle in self.handles(|life| life.revoked.is_some()) {
+        for handle in self.handles(|state| matches!(state, State::Revoking | State::Quiescent)) {
             let Ok(slot) = self.resolve(handle) else { continue };
             worst = worse(worst, self.settle(slot, handle, patience));
         }

@@ -102,6 +102,7 @@ use error::Refused;
 pub(crate) use flaw::Flaw;
 use handle::Layout;
 use outstanding::Callers;
+use policy::OwnPolicies;
 use slot::Word;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -132,8 +133,7 @@ struct Core {
     /// Told when a wait may be over; goes with `books`.
     served: Condvar,
     late_calls: [Counter; Reason::COUNT],
-    /// Whether some registration has a late policy of its own.
-    own_policies: AtomicBool,
+    own_policies: OwnPolicies,
     /// Closures are not dropped any more; see `close`.
     leaving: AtomicBool,
     endings: Endings,
@@ -193,7 +193,7 @@ impl<F: ?Sized> Registry<F> {
                     books: Mutex::new(Books::new()),
                     served: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
-                    own_policies: AtomicBool::new(false),
+                    own_policies: OwnPolicies::new(),
                     leaving: AtomicBool::new(false),
                     endings: Endings::new(),
                     callers: Callers::new(),

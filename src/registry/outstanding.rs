@@ -1,6 +1,5 @@
 //! What is registered and not over: for hosts that want to unload a module, for reports of waits, for leak hunts.
 
-use super::books::Life;
 use super::handle::Handle;
 use super::slot::State;
 use super::sync::{Mutex, lock};
@@ -76,15 +75,19 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub fn outstanding(&self) -> Vec<Outstanding> {
-        self.handles(|_| true).into_iter().map(|handle| self.look(handle)).collect()
+        self.handles(|state| matches!(state, State::Live | State::Revoking | State::Quiescent))
+            .into_iter()
+            .map(|handle| self.look(handle))
+            .collect()
     }
 
-    /// The handles of registrations that are not over and that `which` picks.
-    pub(super) fn handles(&self, which: impl Fn(&Life) -> bool) -> Vec<Handle> {
-        let books = lock(&self.core.books);
-        let lives = (0..).zip(&books.lives).filter_map(|(index, life)| Some((index, life.as_ref()?)));
-        let picked = lives.filter(|(_, life)| which(life));
-        picked.map(|(index, life)| Handle::pack(index, life.generation, self.core.id())).collect()
+    /// The handles of registrations that are not over and whose slots are in a state that `which` picks. A registration
+    /// that is being made is either finished before this, or not begun.
+    pub(super) fn handles(&self, which: impl Fn(State) -> bool) -> Vec<Handle> {
+        let used = lock(&self.core.books).used;
+        let words = (0..used).filter_map(|index| Some((index, self.table.get(index)?.word())));
+        let picked = words.filter(|(_, word)| which(word.state()));
+        picked.map(|(index, word)| Handle::pack(index, word.generation(), self.core.id())).collect()
     }
 
     /// What is known about `handle`, which this registry has issued.

@@ -2,15 +2,16 @@
 
 use super::error::{LateCall, OnItsThread, Refused};
 use super::handle::Handle;
-use super::sync::{Flag, MODELLED, Ordering, lock};
+use super::sync::{AtomicBool, Flag, MODELLED, Mutex, Ordering, lock};
 use super::{Core, Registry};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a registry does about a late call, besides refusing and counting it. What C gets for a result is the
 /// trampoline's business.
 ///
 /// Set for a registry by [`Registry::with_late_policy`], for one registration by
-/// [`Builder::late_policy`](super::Builder::late_policy); the latter holds as long as its tombstone is kept. Once the process has begun to exit
+/// [`Builder::late_policy`](super::Builder::late_policy); the latter holds until the slot has another tenant with one. Once the process has begun to exit
 /// every policy is [`Count`](LatePolicy::Count) (S81): see [`Registry::with_late_policy`].
 #[derive(Clone, Copy)]
 #[non_exhaustive]
@@ -95,13 +96,39 @@ impl Core {
     }
 
     fn late_policy(&self, handle: Handle, refused: Refused) -> LatePolicy {
-        // Relaxed: whoever has the handle of a registration with a policy has it from after the registration.
-        if refused.reason.of_a_registration() && self.own_policies.load(Ordering::Relaxed) {
-            let books = lock(&self.books);
-            let own = books.find(handle.index(), handle.generation()).and_then(|life| life.late_policy);
-            return own.unwrap_or(self.options.late_policy);
+        let own = refused.reason.of_a_registration().then(|| self.own_policies.of(handle)).flatten();
+        own.unwrap_or(self.options.late_policy)
+    }
+}
+
+/// The policies of registrations that have their own: at most one for each slot.
+pub(super) struct OwnPolicies {
+    /// Whether there are any, so that registries without need not look.
+    any: AtomicBool,
+    by_index: Mutex<BTreeMap<u32, (Handle, LatePolicy)>>,
+}
+
+impl OwnPolicies {
+    super::sync::const_fn! {
+        pub(super) const fn new() -> Self {
+            Self { any: AtomicBool::new(false), by_index: Mutex::new(BTreeMap::new()) }
         }
-        self.options.late_policy
+    }
+
+    /// Before the registration is published: whoever has its handle comes after.
+    pub(super) fn set(&self, handle: Handle, policy: LatePolicy) {
+        lock(&self.by_index).insert(handle.index(), (handle, policy));
+        // Relaxed: ordered before any use of the handle by what publishes the slot.
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    fn of(&self, handle: Handle) -> Option<LatePolicy> {
+        // Relaxed: see `set`.
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
+        let policies = lock(&self.by_index);
+        policies.get(&handle.index()).filter(|(of, _)| *of == handle).map(|(_, policy)| *policy)
     }
 }
 

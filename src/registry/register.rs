@@ -99,10 +99,9 @@ impl<F: ?Sized> Registry<F> {
             next => next,
         };
         let handle = Handle::pack(index, generation, self.core.id());
-        books.begin(index, Life { generation, label, registered, revoked: None, late_policy });
-        if late_policy.is_some() {
-            // Relaxed: ordered before any use of the handle by `publish`.
-            self.core.own_policies.store(true, Ordering::Relaxed);
+        books.begin(index, Life { generation, label, registered, revoked: None });
+        if let Some(policy) = late_policy {
+            self.core.own_policies.set(handle, policy);
         }
         if let Some(notify) = notify {
             self.core.endings.notify(handle, notify);
@@ -180,7 +179,8 @@ impl<'r, F: ?Sized> Builder<'r, F> {
         Self { label: Some(label.into()), ..self }
     }
 
-    /// What to do about late calls with this handle, in place of the registry's policy, as long as the tombstone is kept.
+    /// What to do about late calls with this handle, in place of the registry's policy: until the slot has another
+    /// tenant with a policy of its own.
     ///
     /// ```
     /// use latecall::registry::{LatePolicy, Registry};

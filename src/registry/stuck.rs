@@ -300,7 +300,7 @@ mod tests {
         let slot = |number: usize| ptr::without_provenance(number);
         let listed = |(ticket, (target, frames)): (usize, &(usize, &[usize]))| Listed {
             ticket: ticket as u64,
-            thread: ThreadTag::current(),
+            thread: ThreadTag::made_up(u64::MAX),
             target: slot(*target),
             // What is inside, by number of the slot: the hundreds of a target say so.
             inside: |slot, _| (slot.addr() / 100) as u32,
