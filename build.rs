@@ -18,6 +18,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=native/include");
     println!("cargo::rerun-if-changed=native/src");
+    println!("cargo::rerun-if-changed=native/tests/registry");
     println!("cargo::rerun-if-changed=src/model/instrument");
 
     let target = (env::var("CARGO_CFG_TARGET_OS").unwrap(), env::var("CARGO_CFG_TARGET_ARCH").unwrap());
@@ -64,6 +65,11 @@ fn main() {
         linked.flag("-fsanitize=address").flag("-fno-omit-frame-pointer");
     }
     linked.files(&sources).compile("emitter");
+
+    // The tests of latecall.h: C code that uses the registry, called by tests/registry_c.rs.
+    let mut registry = cc::Build::new();
+    configure(&mut registry);
+    registry.file("native/tests/registry/test_latecall.c").compile("registry_tests");
 
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());
     shared_object(&sources, &out.join("libemitter.so"), &[], configure);

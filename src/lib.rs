@@ -7,7 +7,10 @@
     )
 )]
 
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod registry;
+pub mod signature;
 mod sync;
 mod thread_word;
 

@@ -48,6 +48,8 @@ mod std_side {
 
     /// A statistic: counts, and orders nothing.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
+    /// A process-wide fact; not modelled, the same std atomic on both sides.
+    pub(crate) type Flag = std::sync::atomic::AtomicBool;
     /// A lock over process-wide state, or a harness's own books; the same std lock on both sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
     /// A reference count that is the harness's own affair; the same on both sides.
@@ -123,6 +125,15 @@ mod std_side {
     /// Waits on `condvar`; poisoning is ignored as in [`lock`].
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits on `condvar` for at most `limit`, which bounds a wait and never is one.
+    pub(crate) fn wait_for<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        limit: std::time::Duration,
+    ) -> MutexGuard<'a, T> {
+        condvar.wait_timeout(guard, limit).unwrap_or_else(std::sync::PoisonError::into_inner).0
     }
 
     /// A function that is `const` over std, and not over loom, whose types have no const constructors.
@@ -209,6 +220,8 @@ pub(crate) mod loom_side {
 
     /// A statistic: counts, orders nothing, and is not modelled.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
+    /// A process-wide fact; not modelled, the same std atomic on both sides.
+    pub(crate) type Flag = std::sync::atomic::AtomicBool;
     /// A lock over process-wide state, or a harness's own books; not modelled. Never held where a modelled operation
     /// happens.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
@@ -255,6 +268,16 @@ pub(crate) mod loom_side {
     #[track_caller]
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Waits, as on the std side; in a model no limit is ever reached.
+    #[track_caller]
+    pub(crate) fn wait_for<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        _limit: std::time::Duration,
+    ) -> MutexGuard<'a, T> {
+        wait(condvar, guard)
     }
 
     macro_rules! const_fn {

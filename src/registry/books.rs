@@ -10,6 +10,7 @@
 //! once for all that one thread did at one place in the same tick of the clock ([`Note`]).
 
 use super::clock::Moment;
+use super::completion::Once;
 use super::handle::Handle;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
@@ -94,7 +95,6 @@ const FIRST_NOTES: usize = 32;
 /// No index: the end of a list.
 const NONE: u32 = u32::MAX;
 
-#[derive(Debug)]
 pub(super) struct Books {
     /// By index: while the slot has a tenant, the place of its note; while it is vacant, the slot to reuse after it.
     slots: Vec<u32>,
@@ -114,6 +114,10 @@ pub(super) struct Books {
     last_ticket: u64,
     /// Threads that wait for anything: if there are none, nobody has to be told.
     pub(super) waiting: u32,
+    /// What to run when a revoked registration is over; see `completion`.
+    pub(super) completions: Vec<(Handle, Once)>,
+    /// Nothing can be registered any more; see `close`.
+    pub(super) closed: bool,
     pub(super) registered: u64,
     pub(super) revoked: u64,
     pub(super) dropped: u64,
@@ -135,6 +139,8 @@ impl Books {
             inside_waiters: Vec::new(),
             last_ticket: 0,
             waiting: 0,
+            completions: Vec::new(),
+            closed: false,
             registered: 0,
             revoked: 0,
             dropped: 0,
@@ -367,5 +373,10 @@ impl Books {
     pub(super) fn take_release(&mut self, ticket: u64) -> bool {
         let place = self.inside_waiters.iter().position(|waiter| waiter.ticket == ticket && waiter.released);
         place.map(|place| self.inside_waiters.swap_remove(place)).is_some()
+    }
+
+    /// Forgets a ticket whose wait ends without having been let go.
+    pub(super) fn cancel_wait(&mut self, ticket: u64) {
+        self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
     }
 }

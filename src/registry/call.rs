@@ -5,7 +5,7 @@
 //! being revoked at that moment or the registry has a limit of calls in flight. Why the two looks are enough is told at
 //! `departing` and in `revoke.rs`.
 
-use super::error::{LateCall, OnItsThread, Reason, Refused};
+use super::error::{LateCall, Reason, Refused};
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
@@ -13,11 +13,33 @@ use super::record::{self, Cell, Record};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::stored::is_wide;
-use super::sync::{Ordering, abandoned, lock};
+use super::stuck;
+use super::sync::{MODELLED, Ordering, abandoned, lock};
 use super::table::Near;
 use super::{Core, Registry, fence};
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
+
+/// What becomes of a call that is refused. Decided where `call` is compiled, so that the way in is one for all.
+pub(super) trait Refusal<'r>: Sized {
+    fn of(core: &'r Core, handle: Handle, refused: Refused) -> Self;
+}
+
+/// It is counted, and the policy for late calls is followed.
+impl<'r> Refusal<'r> for LateCall<'r> {
+    #[inline]
+    fn of(core: &'r Core, handle: Handle, refused: Refused) -> Self {
+        core.late(handle, refused)
+    }
+}
+
+/// Nobody is told but the caller.
+impl Refusal<'_> for Refused {
+    #[inline]
+    fn of(_: &Core, _: Handle, refused: Refused) -> Self {
+        refused
+    }
+}
 
 impl<F: ?Sized> Registry<F> {
     /// Runs `run` on the closure that `user_data` stands for, or says why not.
@@ -57,7 +79,12 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[inline(always)]
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
-        let handle = Handle::from_ptr(user_data);
+        self.admitted(Handle::from_ptr(user_data), run)
+    }
+
+    /// [`call`](Registry::call), with the answer to a refusal of the caller's choice.
+    #[inline(always)]
+    pub(super) fn admitted<'r, T, E: Refusal<'r>>(&'r self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, E> {
         match self.table.get_near(handle.index()) {
             Near::Here(slot) => self.call_slot(slot, handle, run),
             Near::Nowhere => Err(self.unknown(handle)),
@@ -67,7 +94,7 @@ impl<F: ?Sized> Registry<F> {
 
     #[cold]
     #[inline(never)]
-    fn call_beyond<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
+    fn call_beyond<'r, T, E: Refusal<'r>>(&'r self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, E> {
         match self.table.get(handle.index()) {
             Some(slot) => self.call_slot(slot, handle, run),
             None => Err(self.unknown(handle)),
@@ -75,12 +102,12 @@ impl<F: ?Sized> Registry<F> {
     }
 
     #[inline(always)]
-    fn call_slot<'r, T>(
+    fn call_slot<'r, T, E: Refusal<'r>>(
         &'r self,
         slot: &'r Slot<F>,
         handle: Handle,
         run: impl FnOnce(&F) -> T,
-    ) -> Result<T, LateCall<'r>> {
+    ) -> Result<T, E> {
         // The first look. It keeps handles that are not this registry's, or no longer live, out of the cells: what stands
         // there is taken for a call by the revoker of that handle, whichever registry it asks.
         if !slot.admits(handle) {
@@ -110,12 +137,12 @@ impl<F: ?Sized> Registry<F> {
     /// way.
     #[cold]
     #[inline(never)]
-    fn call_the_long_way<T>(
-        &self,
+    fn call_the_long_way<'r, T, E: Refusal<'r>>(
+        &'r self,
         slot: &Slot<F>,
         handle: Handle,
         run: impl FnOnce(&F) -> T,
-    ) -> Result<T, LateCall<'_>> {
+    ) -> Result<T, E> {
         self.core.stall(StallSite::BeforeAcquire);
         if let Some(cell) = record::own().and_then(Record::free_cell) {
             return self.call_in(slot, handle, cell, run);
@@ -123,31 +150,44 @@ impl<F: ?Sized> Registry<F> {
         let Some(record) = record::borrow() else {
             // No memory for a record: as many calls are inside as can be counted.
             let current_generation = slot.word(handle.index()).generation();
-            return Err(self.core.late(handle, Refused { reason: Reason::Exhausted, current_generation }));
+            return Err(E::of(&self.core, handle, Refused { reason: Reason::Exhausted, current_generation }));
         };
         let _borrowed = Borrowed(record);
         let Some(cell) = record.free_cell() else { unreachable!("a record that nobody had is empty") };
         frame::on_stack(handle.bits(), Doing::BorrowedCall(record), || self.call_in(slot, handle, cell, run))
     }
 
-    fn call_in<T>(
-        &self,
+    fn call_in<'r, T, E: Refusal<'r>>(
+        &'r self,
         slot: &Slot<F>,
         handle: Handle,
         cell: &Cell,
         run: impl FnOnce(&F) -> T,
-    ) -> Result<T, LateCall<'_>> {
+    ) -> Result<T, E> {
         match self.enter(slot, handle, cell) {
             Ok(true) => {}
             Ok(false) => return self.not_admitted(slot, handle, cell, run),
-            Err(refused) => return Err(self.core.late(handle, refused)),
+            Err(refused) => return Err(E::of(&self.core, handle, refused)),
         }
+        // SAFETY: (1) `enter` succeeded.
+        Ok(unsafe { self.run_inside(slot, handle, cell, run) })
+    }
+
+    /// Runs `run` for a call that came the long way, and leaves.
+    ///
+    /// # Safety
+    /// 1. The call is inside: it stands in `cell`, and was admitted since, or found marked there.
+    unsafe fn run_inside<T>(&self, slot: &Slot<F>, handle: Handle, cell: &Cell, run: impl FnOnce(&F) -> T) -> T {
         self.core.stall(StallSite::AfterAcquire);
         let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
-        // SAFETY: (1) `enter` succeeded, and `inside` clears the cell below or when it is dropped by an unwind.
+        // A registry that wants its callers named has them all come this way. Declared after `inside`, so that an unwind
+        // takes the name back before it leaves.
+        let named = self.core.options.name_callers.then(|| self.core.name_caller(handle));
+        // SAFETY: (1) by (1), and `inside` clears the cell below or when it is dropped by an unwind.
         let result = unsafe { slot.shared(run) };
+        drop(named);
         inside.leave(handle);
-        Ok(result)
+        result
     }
 
     /// Finds the slot that `handle` names, whatever its state.
@@ -160,26 +200,31 @@ impl<F: ?Sized> Registry<F> {
     /// A handle that names no slot.
     #[cold]
     #[inline(never)]
-    fn unknown(&self, handle: Handle) -> LateCall<'_> {
+    fn unknown<'r, E: Refusal<'r>>(&'r self, handle: Handle) -> E {
         let refused = self.resolve(handle).err().unwrap_or(Refused::unknown(Reason::OutOfRange));
-        self.core.late(handle, refused)
+        E::of(&self.core, handle, refused)
     }
 
     /// The word does not admit `handle`: late, unless calls have to take the long way here.
     #[cold]
     #[inline(never)]
-    fn not_live<T>(&self, slot: &Slot<F>, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
+    fn not_live<'r, T, E: Refusal<'r>>(
+        &'r self,
+        slot: &Slot<F>,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, E> {
         let word = slot.word(handle.index());
         if word.is(handle, State::Tombstoned) {
             // The usual case, which needs no asking: the word says that the handle was this registry's.
             let refused = Refused { reason: Reason::Stale, current_generation: handle.generation() };
-            return Err(self.core.late(handle, refused));
+            return Err(E::of(&self.core, handle, refused));
         }
         // Live: it has been registered since it was looked at; somebody guessed the handle.
         if word.is(handle, State::Watched) || word.is(handle, State::Live) {
             return self.call_the_long_way(slot, handle, run);
         }
-        Err(self.core.late(handle, self.core.refusal(handle, word)))
+        Err(E::of(&self.core, handle, self.core.refusal(handle, word)))
     }
 
     /// The long way in. False: the handle stands in the cell, and was not admitted at the second look.
@@ -205,34 +250,30 @@ impl<F: ?Sized> Registry<F> {
     /// revoker has answered so, and waits for it.
     #[cold]
     #[inline(never)]
-    fn not_admitted<T>(
-        &self,
+    fn not_admitted<'r, T, E: Refusal<'r>>(
+        &'r self,
         slot: &Slot<F>,
         handle: Handle,
         cell: &Cell,
         run: impl FnOnce(&F) -> T,
-    ) -> Result<T, LateCall<'_>> {
+    ) -> Result<T, E> {
         let found = slot.word(handle.index());
         cell.clear(Ordering::Release);
         // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
         fence::callers();
         if self.core.flawed(Flaw::RefusedUnasked) || !self.departing(slot, handle) {
-            return Err(self.core.late(handle, self.core.refusal(handle, found)));
+            return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
         let books = lock(&self.core.books);
         if !cell.is_marked(handle.bits()) {
             drop(books);
-            return Err(self.core.late(handle, self.core.refusal(handle, found)));
+            return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
         // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
         cell.take(handle.bits());
         drop(books);
-        self.core.stall(StallSite::AfterAcquire);
-        let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
-        // SAFETY: (1) the cell was found marked; `inside` clears it below or when it is dropped by an unwind.
-        let result = unsafe { slot.shared(run) };
-        inside.leave(handle);
-        Ok(result)
+        // SAFETY: (1) the cell was found marked.
+        Ok(unsafe { self.run_inside(slot, handle, cell, run) })
     }
 
     /// Whether a call that has cleared its cell, and fenced, may have been counted by a revoker before it did.
@@ -273,6 +314,11 @@ impl<F: ?Sized> Registry<F> {
                 }
                 if books.release_inside(handle, others) {
                     core.tell(&books);
+                }
+                drop(books);
+                if !MODELLED {
+                    // It may have been the last one that was not itself waiting.
+                    stuck::recheck();
                 }
             }
         }
@@ -345,24 +391,5 @@ impl<F: ?Sized> Registry<F> {
         } else if LONG {
             self.core.stall(StallSite::AfterRelease);
         }
-    }
-}
-
-impl Core {
-    /// Counts a late call and tells the hook.
-    #[inline]
-    fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
-        // Relaxed: a statistic.
-        self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        if let Some(hook) = self.options.late_hook {
-            self.tell_hook(hook, handle, refused);
-        }
-        LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) }
-    }
-
-    /// Apart from `late`, which would otherwise keep what it returns in memory.
-    #[inline(never)]
-    fn tell_hook(&self, hook: fn(&LateCall<'_>), handle: Handle, refused: Refused) {
-        hook(&LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) });
     }
 }

@@ -11,9 +11,10 @@ use super::handle::Handle;
 use super::record;
 use super::revoke::Revoked;
 use super::slot::{Slot, State};
+use super::stuck;
 use super::sync::{MODELLED, lock};
 use super::{Registry, fence};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 
 /// How many revocations are deferred before the next one reclaims them all.
 const BATCH: usize = if MODELLED { 2 } else { 1024 };
@@ -58,7 +59,7 @@ impl<F: ?Sized> Registry<F> {
             drop(books);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
-        let Ok((_, revoker)) = self.close(&mut books, handle, trace)? else { return Ok(false) };
+        let Ok((_, revoker)) = self.close_slot(&mut books, handle, trace)? else { return Ok(false) };
         let waiting = books.defer(handle, revoker);
         drop(books);
         if waiting >= BATCH {
@@ -105,13 +106,16 @@ impl<F: ?Sized> Registry<F> {
             self.counted(self.slot(handle), handle, State::Counting, calls, &mut books) == 0
         });
         drop(books);
+        if !MODELLED && found > 0 {
+            // As for one.
+            stuck::recheck();
+        }
         let mut first_panic = None;
         for &(handle, _) in &batch {
             // SAFETY: (1) turned to Quiescent by `counted`, just now, and only once.
             let callback = unsafe { self.slot(handle).take() };
             // As in `finish`.
-            let outcome =
-                frame::on_stack(handle.bits(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
+            let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
             if let Err(panic) = outcome {
                 match first_panic {
                     None => first_panic = Some(panic),
@@ -120,14 +124,17 @@ impl<F: ?Sized> Registry<F> {
             }
         }
         let dropped = batch.len();
+        let mut completions = Vec::new();
         let mut books = lock(&self.core.books);
         for &(handle, revoker) in &batch {
+            completions.append(&mut books.take_completions(handle));
             self.bury(&mut books, self.slot(handle), handle, Some(revoker));
             self.flush_beyond_limit(&mut books);
         }
         books.recycle(batch);
         self.core.tell(&books);
         drop(books);
+        completions.into_iter().for_each(|completion| self.core.run_ending(completion));
         if let Some(panic) = first_panic {
             self.core.go_on_with(panic);
         }

@@ -1,7 +1,9 @@
 //! Why a handle was refused, or a registration could not be made. A distinct reason for each misuse (S11, S36).
 
+use super::completion::Once;
 use super::handle::Handle;
 use super::report::LateReport;
+use super::sync::Outside;
 use super::{Core, report};
 use std::fmt;
 
@@ -23,14 +25,31 @@ pub enum Reason {
     Revoking,
     /// As many calls are inside the callback as can be counted; one more would wrap the count (S87).
     Exhausted,
+    /// It is a callback of the right signature, and the function was compiled for another (S96).
+    WrongType,
+    /// The callback belongs to another thread than the one that calls (S60).
+    WrongThread,
+    /// The callback may be entered by one call at a time, and one is inside (S50).
+    Busy,
+    /// The callback was for one call, and another has it (S51).
+    Spent,
+    /// The object that the callback is about is gone (S13).
+    OwnerGone,
+    /// The callback's switch has nothing armed (S32).
+    Unarmed,
 }
 
 impl Reason {
     /// How many reasons there are.
-    pub(super) const COUNT: usize = 7;
+    pub(super) const COUNT: usize = 13;
 
     pub(super) const fn number(self) -> usize {
         self as usize
+    }
+
+    /// Whether the handle is one that was issued, so that there is something to tell about it.
+    pub(super) const fn of_a_registration(self) -> bool {
+        !matches!(self, Self::Null | Self::OutOfRange | Self::WrongRegistry | Self::Unissued)
     }
 
     pub(super) fn sentence(self) -> &'static str {
@@ -42,6 +61,12 @@ impl Reason {
             Self::Stale => "the registration is over and the closure is gone",
             Self::Revoking => "the registration has been revoked; earlier calls are still running",
             Self::Exhausted => "the in-flight counter is at its maximum",
+            Self::WrongType => "the function was compiled for another closure of this signature",
+            Self::WrongThread => "the callback is confined to another thread",
+            Self::Busy => "the callback is exclusive and a call is inside",
+            Self::Spent => "the callback was for one call and has had it",
+            Self::OwnerGone => "the object that the callback is about is gone",
+            Self::Unarmed => "the callback's switch has nothing armed",
         }
     }
 }
@@ -117,6 +142,10 @@ pub enum Shortage {
     RegistryIds,
     /// Memory for the slot or its books could not be had.
     Memory,
+    /// The registry has been [closed](super::Registry::close) (S28).
+    Closed,
+    /// The [`Switch`](crate::signature::Switch) has been shut down: nothing is armed any more (S32).
+    ShutDown,
 }
 
 impl fmt::Display for Shortage {
@@ -125,28 +154,50 @@ impl fmt::Display for Shortage {
             Self::Slots => "every slot is live, being revoked, or retired",
             Self::RegistryIds => "as many registries are in use as ids can tell apart",
             Self::Memory => "memory for the slot could not be had",
+            Self::Closed => "the registry has been closed",
+            Self::ShutDown => "the switch has been shut down",
         })
     }
 }
 
 /// A registration that could not be made, with the closure handed back: nothing was half-registered, and the caller
 /// owns what it owned before (S48, S89).
+///
+/// If there is a [destroy notify](super::Builder::destroy_notify), dropping this drops the closure and then runs it.
 pub struct Exhausted<F: ?Sized> {
-    pub(super) callback: Box<F>,
-    pub(super) shortage: Shortage,
+    /// `None` only while this is taken apart.
+    callback: Option<Box<F>>,
+    shortage: Shortage,
+    /// In a lock, which is never taken, so that the whole can be shared.
+    notify: Outside<Option<Once>>,
 }
 
 impl<F: ?Sized> Exhausted<F> {
+    pub(crate) fn new(callback: Box<F>, shortage: Shortage, notify: Option<Once>) -> Self {
+        Self { callback: Some(callback), shortage, notify: Outside::new(notify) }
+    }
+
     /// What ran out.
     #[must_use]
     pub fn shortage(&self) -> Shortage {
         self.shortage
     }
 
-    /// The closure that was not registered.
+    /// The closure that was not registered. Nothing has been destroyed, so a destroy notify is dropped and not run.
     #[must_use]
-    pub fn into_callback(self) -> Box<F> {
-        self.callback
+    pub fn into_callback(mut self) -> Box<F> {
+        self.notify = Outside::new(None);
+        self.callback.take().unwrap_or_else(|| unreachable!("taken once"))
+    }
+}
+
+impl<F: ?Sized> Drop for Exhausted<F> {
+    fn drop(&mut self) {
+        drop(self.callback.take());
+        let notify = self.notify.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(notify) = notify.take() {
+            notify();
+        }
     }
 }
 

@@ -32,4 +32,10 @@ pub(crate) enum Flaw {
     WaitForWaiters,
     /// The last to leave a revoked callback changes the word and tells nobody.
     ForgetToServe,
+    /// Who asks to be told looks whether it is over, and takes the lock afterwards.
+    LookBeforeLocking,
+    /// The destroy notify runs before the closure is dropped.
+    NotifyBeforeDrop,
+    /// Closing lists what is registered, and refuses further registrations afterwards.
+    CloseAfterListing,
 }

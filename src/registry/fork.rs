@@ -5,6 +5,8 @@
 
 use super::frame;
 use super::record;
+#[cfg(unix)]
+use super::stuck;
 
 /// Has the child of a later `fork` forget the other threads. Costs a load when it has been asked before.
 #[cfg(unix)]
@@ -36,6 +38,7 @@ pub(super) fn watch() {
 #[cfg(unix)]
 extern "C" fn in_child() {
     record::forget_others(frame::has_borrowed);
+    stuck::forget_others();
 }
 
 #[cfg(not(unix))]

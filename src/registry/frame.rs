@@ -88,6 +88,19 @@ pub(super) fn has_borrowed(record: *const Record) -> bool {
     found
 }
 
+/// Tells `see` the bits of the handle of everything that this thread is inside of, calls and destructors, once for each.
+pub(super) fn each(mut see: impl FnMut(usize)) {
+    record::each_own(&mut see);
+    visit(|frame| see(frame.handle));
+}
+
+/// Whether this thread is inside any callback or destructor.
+pub(super) fn any() -> bool {
+    let mut any = false;
+    each(|_| any = true);
+    any
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

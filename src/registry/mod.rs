@@ -33,7 +33,7 @@
 //!    [`Registration`], wait for calls of that callback on other threads, and for nothing else. Its answer says
 //!    whether the closure has been dropped.
 //! 4. Every closure is dropped exactly once, by one thread, with no lock held: by the last call to leave, or by who
-//!    revoked it if none was running, or with the registry. It may register, revoke, call, or ask for its own
+//!    revoked it if none was running, or with the registry ([`Close::Leave`] alone drops nothing). It may register, revoke, call, or ask for its own
 //!    quiescence while it is dropped (S14, S46).
 //! 5. No lock is held while a closure, a destructor or a hook runs, and a call takes no lock unless its callback is
 //!    being revoked at that moment.
@@ -45,8 +45,10 @@
 //! `handle` packs the integer and `ids` tells registries apart. `slot` is the protocol: one word with generation, state
 //! and in-flight count. `table` keeps slots at fixed addresses. `books` is what is written under the one lock: vacant
 //! slots, who registered and revoked what, tombstones, waiters. `register`, `call` and `revoke` are the verbs on top of
-//! these; `frame` knows which callbacks this thread is inside. `error` and `report` explain refusals. `stall` lets
-//! tests force an order.
+//! these; `frame` knows which callbacks this thread is inside, `wait` how long to wait for others, and `stuck` when that
+//! would be for ever. `completion` tells that a registration is over, `close` ends them all, `outstanding` lists them.
+//! `error` and `report` explain refusals, `policy` says what else a late call causes. `layered` is the door for
+//! `crate::signature`. `module` keeps the code of trampolines where it is. `stall` lets tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
 //! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
@@ -55,6 +57,8 @@
 mod books;
 mod call;
 mod clock;
+mod close;
+mod completion;
 mod deferred;
 mod error;
 mod fence;
@@ -63,6 +67,10 @@ mod fork;
 mod frame;
 mod handle;
 mod ids;
+mod layered;
+mod module;
+mod outstanding;
+mod policy;
 mod record;
 mod register;
 mod registration;
@@ -72,11 +80,17 @@ mod slot;
 mod stall;
 mod stats;
 mod stored;
+mod stuck;
 mod table;
 mod thread;
+mod wait;
 
+pub use close::Close;
+pub use completion::Completion;
 pub use error::{Exhausted, LateCall, Reason, Rejected, Shortage};
 pub use handle::Handle;
+pub use outstanding::Outstanding;
+pub use policy::LatePolicy;
 pub use register::Builder;
 pub use registration::Registration;
 pub use report::{Deed, LateReport};
@@ -84,20 +98,25 @@ pub use revoke::{Quiescence, Revoked, Standing};
 #[doc(hidden)]
 pub use stall::StallSite;
 pub use stats::{LateCounts, Stats};
+pub use stuck::{OnStuck, Stuck};
 pub use thread::ThreadTag;
 
 use super::sync;
 use books::Books;
+use completion::Endings;
 use error::Refused;
 pub(crate) use flaw::Flaw;
 use handle::Layout;
+use outstanding::Callers;
+use policy::OwnPolicies;
 #[cfg(test)]
 #[allow(unused_imports, reason = "used by the models of the copy over loom")]
 pub(crate) use record::leave_thread;
 use slot::Word;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use sync::{AtomicU32, Condvar, Counter, Mutex, Ordering, const_fn, lock};
+use std::time::Duration;
+use sync::{AtomicU32, Condvar, Counter, Flag, Mutex, Ordering, const_fn, lock};
 use table::Table;
 
 /// Owns callbacks of one type and finds them by [`Handle`]. See the [module](self) for the contract.
@@ -123,13 +142,23 @@ struct Core {
     /// Told when a wait may be over; goes with `books`.
     served: Condvar,
     late_calls: [Counter; Reason::COUNT],
+    own_policies: OwnPolicies,
+    /// Closures are not dropped any more; see `close`. Not modelled, as is the end of a process.
+    leaving: Flag,
+    endings: Endings,
+    callers: Callers,
+    panics: Counter,
     swallowed_panics: Counter,
 }
 
 #[derive(Clone, Copy)]
 struct Options {
     name: Option<&'static str>,
-    late_hook: Option<fn(&LateCall<'_>)>,
+    late_policy: LatePolicy,
+    stuck_hook: Option<fn(&Stuck) -> OnStuck>,
+    wait_limit: Duration,
+    name_callers: bool,
+    pin: bool,
     stall_hook: Option<fn(StallSite)>,
     tombstones: usize,
     capacity_limit: usize,
@@ -159,7 +188,7 @@ pub fn use_portable_fences() -> bool {
 impl Options {
     /// Whether every call has to take the long way.
     const fn is_watched(&self) -> bool {
-        self.stall_hook.is_some() || self.in_flight_limit != u32::MAX
+        self.stall_hook.is_some() || self.in_flight_limit != u32::MAX || self.name_callers
     }
 }
 
@@ -178,7 +207,11 @@ impl<F: ?Sized> Registry<F> {
                 core: Core {
                     options: Options {
                         name: None,
-                        late_hook: None,
+                        late_policy: LatePolicy::Count,
+                        stuck_hook: None,
+                        wait_limit: Duration::from_secs(10),
+                        name_callers: false,
+                        pin: true,
                         stall_hook: None,
                         tombstones: 1000,
                         capacity_limit: usize::MAX,
@@ -193,6 +226,11 @@ impl<F: ?Sized> Registry<F> {
                     books: Mutex::new(Books::new()),
                     served: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
+                    own_policies: OwnPolicies::new(),
+                    leaving: Flag::new(false),
+                    endings: Endings::new(),
+                    callers: Callers::new(),
+                    panics: Counter::new(0),
                     swallowed_panics: Counter::new(0),
                 },
                 table: Table::new(),
@@ -204,23 +242,6 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_name(mut self, name: &'static str) -> Self {
         self.core.options.name = Some(name);
-        self
-    }
-
-    /// A function to be told of every late call, on the thread that made it, with no lock held. It may use the registry,
-    /// and must not panic if C is to be returned to.
-    ///
-    /// ```
-    /// use latecall::registry::{LateCall, Registry};
-    /// fn log(late: &LateCall<'_>) {
-    ///     eprintln!("{late}");
-    /// }
-    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_hook(log);
-    /// assert!(R.call(std::ptr::null_mut(), |f| f()).is_err());
-    /// ```
-    #[must_use]
-    pub const fn with_late_hook(mut self, hook: fn(&LateCall<'_>)) -> Self {
-        self.core.options.late_hook = Some(hook);
         self
     }
 
@@ -269,6 +290,48 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
+    /// What to do about a wait that never ends or has lasted for long, told on the thread that waits, with no lock held.
+    /// Without a hook both are printed on standard error; a wait that never ends is then given up, and a long one goes
+    /// on (S40, S41, S42).
+    ///
+    /// ```
+    /// use latecall::registry::{OnStuck, Registry, Stuck};
+    /// fn report(stuck: &Stuck) -> OnStuck {
+    ///     eprintln!("{stuck}"); // the callback, where it was registered and revoked, the threads
+    ///     if stuck.is_deadlock() { OnStuck::GiveUp } else { OnStuck::Wait }
+    /// }
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_stuck_hook(report);
+    /// # drop(R.register(Box::new(|| ())));
+    /// ```
+    #[must_use]
+    pub const fn with_stuck_hook(mut self, hook: fn(&Stuck) -> OnStuck) -> Self {
+        self.core.options.stuck_hook = Some(hook);
+        self
+    }
+
+    /// How long a wait may last before it is reported as long; the default is 10 s. Once for each wait.
+    ///
+    /// ```
+    /// use latecall::registry::Registry;
+    /// use std::time::Duration;
+    /// static R: Registry<dyn Fn() + Send + Sync> =
+    ///     Registry::new().with_wait_limit(Duration::from_secs(1)).with_named_callers();
+    /// # drop(R.register(Box::new(|| ())));
+    /// ```
+    #[must_use]
+    pub const fn with_wait_limit(mut self, limit: Duration) -> Self {
+        self.core.options.wait_limit = limit;
+        self
+    }
+
+    /// Notes which threads are inside which callback, so that [`Outstanding::threads`] and [`Stuck`] can name them. Each
+    /// call then takes a lock twice: for finding out, not for production.
+    #[must_use]
+    pub const fn with_named_callers(mut self) -> Self {
+        self.core.options.name_callers = true;
+        self
+    }
+
     /// A function to be called at each [`StallSite`], with no lock held; for tests, which park threads there.
     #[doc(hidden)]
     #[must_use]
@@ -313,6 +376,7 @@ impl<F: ?Sized> Registry<F> {
         stats.live = stats.registered - stats.revoked;
         stats.revoking = stats.revoked - stats.closures_dropped;
         // Relaxed: statistics.
+        stats.panics = core.panics.load(Ordering::Relaxed);
         stats.swallowed_panics = core.swallowed_panics.load(Ordering::Relaxed);
         for (count, counter) in stats.late.0.iter_mut().zip(&core.late_calls) {
             // Relaxed: statistics.
@@ -425,6 +489,9 @@ impl<F: ?Sized> Drop for Registry<F> {
                     std::mem::forget(panic);
                 }
             }
+        }
+        for (_, notify) in self.core.endings.take_all() {
+            self.core.run_ending(notify);
         }
         if self.core.id() != 0 {
             ids::give_back(self.core.id(), next_generation);

@@ -21,6 +21,9 @@ use crate::sync::Arc;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+#[path = "models_endings.rs"]
+mod endings;
+
 type Callbacks = Registry<dyn Fn(&Shared) -> u32 + Send + Sync>;
 
 /// What the threads of a model share.

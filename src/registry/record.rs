@@ -323,6 +323,15 @@ pub(super) fn own_calls(bits: usize) -> u32 {
     own_if_any().map_or(0, |own| own.calls_of(bits).count() as u32)
 }
 
+/// Tells `see` the bits of the handle of each call that stands in the calling thread's record.
+pub(super) fn each_own(mut see: impl FnMut(usize)) {
+    for cell in own_if_any().into_iter().flat_map(|own| &own.cells) {
+        if !cell.is_free() {
+            see(cell.handle().bits());
+        }
+    }
+}
+
 fn own_if_any() -> Option<&'static Record> {
     // SAFETY: `OWN` is null or a record of `all`.
     unsafe { OWN.with(PlainCell::get).as_ref() }

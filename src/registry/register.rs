@@ -2,12 +2,14 @@
 
 use super::Registry;
 use super::books::{Books, Trace};
+use super::completion::Once;
 use super::error::{Exhausted, Shortage};
 use super::flaw::Flaw;
 use super::handle::{Handle, Layout};
+use super::policy::{self, LatePolicy};
 use super::registration::Registration;
 use super::slot::{Slot, State};
-use super::sync::{Ordering, lock};
+use super::sync::{MODELLED, Ordering, lock};
 use super::{ids, table};
 use std::borrow::Cow;
 use std::fmt;
@@ -68,22 +70,27 @@ impl<F: ?Sized> Registry<F> {
     /// assert!(late.to_string().contains("late call of `progress bar`"));
     /// ```
     pub fn builder(&self) -> Builder<'_, F> {
-        Builder { registry: self, label: None }
+        Builder { registry: self, label: None, late_policy: None, notify: None }
     }
 
     fn admit(
         &self,
         callback: Box<F>,
-        label: Option<Cow<'static, str>>,
+        described: Builder<'_, F>,
         at: &'static Location<'static>,
     ) -> Result<Registration<'_, F>, Exhausted<F>> {
+        if !MODELLED && self.core.id() == 0 {
+            self.pin_module();
+            policy::watch_exit();
+        }
         let registered = Trace::now(Some(at));
+        let Builder { label, late_policy, notify, .. } = described;
         let mut books = lock(&self.core.books);
         let (index, slot) = match self.obtain(&mut books) {
             Ok(obtained) => obtained,
             Err(shortage) => {
                 drop(books);
-                return Err(Exhausted { callback, shortage });
+                return Err(Exhausted::new(callback, shortage, notify));
             }
         };
         let generation = match slot.word(index).generation() {
@@ -94,7 +101,16 @@ impl<F: ?Sized> Registry<F> {
         books.begin(index, label, registered);
         drop(books);
         let handle = Handle::pack(index, generation, self.core.id());
-        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock.
+        // Before the registration is published: whoever has its handle comes after. Other locks than the books', so not
+        // under theirs.
+        if let Some(policy) = late_policy {
+            self.core.own_policies.set(handle, policy);
+        }
+        if let Some(notify) = notify {
+            self.core.endings.notify(handle, notify);
+        }
+        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
+        // any more; `close` counts those that have come as far as this.
         unsafe { slot.publish(handle, self.core.options.is_watched(), callback) };
         Ok(Registration::new(self, handle))
     }
@@ -102,6 +118,9 @@ impl<F: ?Sized> Registry<F> {
     /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
     /// oldest tombstone, which is flushed before its time.
     fn obtain(&self, books: &mut Books) -> Result<(u32, &Slot<F>), Shortage> {
+        if books.closed {
+            return Err(Shortage::Closed);
+        }
         if self.core.id() == 0 {
             let id = ids::take().ok_or(Shortage::RegistryIds)?;
             // Relaxed: read under the lock, or after an Acquire load of the id.
@@ -154,12 +173,27 @@ impl<F: ?Sized> Registry<F> {
 pub struct Builder<'r, F: ?Sized> {
     registry: &'r Registry<F>,
     label: Option<Cow<'static, str>>,
+    late_policy: Option<LatePolicy>,
+    pub(super) notify: Option<Once>,
 }
 
 impl<'r, F: ?Sized> Builder<'r, F> {
     /// Names the registration in reports.
     pub fn label(self, label: impl Into<Cow<'static, str>>) -> Self {
         Self { label: Some(label.into()), ..self }
+    }
+
+    /// What to do about late calls with this handle, in place of the registry's policy: until the slot has another
+    /// tenant with a policy of its own.
+    ///
+    /// ```
+    /// use latecall::registry::{LatePolicy, Registry};
+    /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_policy(LatePolicy::Abort);
+    /// let handle = R.builder().late_policy(LatePolicy::Count).register(Box::new(|| ())).handle();
+    /// assert!(R.call(handle.as_ptr(), |f| f()).is_err()); // its registration is gone already, and nobody aborts
+    /// ```
+    pub fn late_policy(self, policy: LatePolicy) -> Self {
+        Self { late_policy: Some(policy), ..self }
     }
 
     /// As [`Registry::register`].
@@ -170,9 +204,9 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();
         let name = self.registry.core.options.name.unwrap_or("(unnamed)");
-        match self.registry.admit(callback, self.label, at) {
+        match self.registry.admit(callback, self, at) {
             Ok(registration) => registration,
-            Err(exhausted) => panic!("registry {name} is exhausted: {}", exhausted.shortage),
+            Err(exhausted) => panic!("registry {name} is exhausted: {}", exhausted.shortage()),
         }
     }
 
@@ -182,7 +216,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// [`Exhausted`], with the closure.
     #[track_caller]
     pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<F>> {
-        self.registry.admit(callback, self.label, Location::caller())
+        self.registry.admit(callback, self, Location::caller())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Registry;
 use super::handle::Handle;
 use super::revoke::{Quiescence, Revoked};
+use super::wait::Patience;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
@@ -97,7 +98,7 @@ impl<'r, F: ?Sized> Registration<'r, F> {
 
     fn wait_at(&self, at: Option<&'static Location<'static>>) -> Quiescence {
         // The handle was issued, so the only way to be rejected is that the slot has been vacated since.
-        self.registry.revoke_and_wait_at(self.handle, at).unwrap_or(Quiescence::Quiescent)
+        self.registry.revoke_patiently(self.handle, at, Patience::Forever).unwrap_or(Quiescence::Quiescent)
     }
 
     /// Makes the callback permanent: it lives as long as the registry, or until it is revoked by handle.

@@ -130,15 +130,18 @@ impl LateReport {
     }
 }
 
+/// What was done, seen from now.
+pub(super) fn deed(trace: &Trace) -> Deed {
+    Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(Moment::now()) }
+}
+
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
-    let past = matches!(refused.reason, Reason::Stale | Reason::Revoking | Reason::Exhausted);
+    let past = refused.reason.of_a_registration();
     let life: Option<Life> = match past {
         true => lock(&core.books).find(handle, refused.current_generation == handle.generation()),
         false => None,
     };
-    let now = Moment::now();
-    let deed = |trace: &Trace| Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(now) };
     LateReport {
         reason: refused.reason,
         handle,
@@ -151,6 +154,22 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
         current_generation: refused.current(),
         caller: ThreadTag::current(),
     }
+}
+
+/// A registration in one line: what C holds, what it is called, where it was made. `life`: what is known of it.
+pub(super) fn describe(core: &Core, handle: Handle, life: Option<&Life>) -> String {
+    let mut text = String::from("  callback    ");
+    if let Some(label) = life.and_then(|life| life.label.as_ref()) {
+        text += &format!("`{label}`, ");
+    }
+    text += &format!("{handle:?}");
+    if let Some(registry) = core.options.name {
+        text += &format!(" `{registry}`");
+    }
+    if let Some(at) = life.and_then(|life| life.registered.at) {
+        text += &format!(", registered {at}");
+    }
+    text
 }
 
 impl fmt::Display for LateReport {

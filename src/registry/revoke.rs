@@ -8,10 +8,13 @@ use super::handle::Handle;
 use super::record;
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
-use super::sync::{MutexGuard, Ordering, lock, wait};
+use super::stuck;
+use super::sync::{MODELLED, MutexGuard, Ordering, lock, wait, wait_for};
+use super::wait::Patience;
 use super::{Core, Registry, fence};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{Location, resume_unwind};
+use std::time::Duration;
 
 /// What [`revoke`](Registry::revoke) found and left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +43,13 @@ pub enum Quiescence {
     /// returned, except those of threads that are themselves inside it and waiting for it. The closure lives on until
     /// the outermost of the frames that remain returns, which drops it.
     DeferredToOuterFrame,
+    /// A verb that does not wait, or not for ever, has given up: that many calls are running on other threads (0: a
+    /// thread is dropping the closure). The last of them to leave drops the closure.
+    StillRunning(u32),
+    /// The wait would never have ended: every thread inside the callback waits, directly or through others, for the
+    /// calling thread to leave another callback (S41). The last call to leave drops the closure. The
+    /// [`Stuck`](super::Stuck) that the registry's hook was given names them all.
+    Deadlocked,
 }
 
 /// How a registration stands; see [`Registry::standing`].
@@ -120,8 +130,9 @@ impl<F: ?Sized> Registry<F> {
     /// (S37, S38): then it says [`Quiescence::DeferredToOuterFrame`]. Two threads that are both inside and both wait do
     /// not wait for each other. Because entry is refused from the start, the wait ends however fast callers come (S25).
     ///
-    /// A callback that never returns is waited for for ever (S52), and so is one that needs, to return, something that
-    /// the calling thread holds.
+    /// Threads that wait for each other, each inside the callback that another waits for, are found, and one of them is
+    /// answered [`Quiescence::Deadlocked`] (S41). A callback that never returns for another reason is waited for for ever,
+    /// and reported after a while (S40, S42, S52): see [`with_wait_limit`](Registry::with_wait_limit).
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke). A registration that was revoked before is waited for, not rejected, until its
@@ -138,11 +149,12 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait(&self, handle: Handle) -> Result<Quiescence, Rejected> {
-        self.revoke_and_wait_at(handle, Some(Location::caller()))
+        self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
     }
 
-    /// Closes the slot and notes who did it; the note is the caller's to keep. Under the lock, so that whoever finds the callback revoked finds that noted.
-    pub(super) fn close<'r>(
+    /// Closes the slot and notes who did it; the note is the caller's to keep. Under the lock, so that whoever finds the callback
+    /// revoked finds that noted.
+    pub(super) fn close_slot<'r>(
         &'r self,
         books: &mut Books,
         handle: Handle,
@@ -166,7 +178,7 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut books = lock(&self.core.books);
-        let (slot, revoker) = match self.close(&mut books, handle, trace)? {
+        let (slot, revoker) = match self.close_slot(&mut books, handle, trace)? {
             Ok(closed) => closed,
             Err(revoked) => return Ok(revoked),
         };
@@ -200,6 +212,10 @@ impl<F: ?Sized> Registry<F> {
                 Ok(Revoked::Removed)
             }
             calls => {
+                if !MODELLED {
+                    // Who waited for this before it was counted could not know whether that would ever end.
+                    stuck::recheck();
+                }
                 #[cfg(test)]
                 if self.core.flawed(Flaw::FreeWhileRunning) {
                     // SAFETY: none; that is the flaw, and a model stops here before the memory is gone.
@@ -220,67 +236,6 @@ impl<F: ?Sized> Registry<F> {
         calls
     }
 
-    pub(super) fn revoke_and_wait_at(
-        &self,
-        handle: Handle,
-        at: Option<&'static Location<'static>>,
-    ) -> Result<Quiescence, Rejected> {
-        if let Ok(slot) = self.resolve(handle)
-            && slot.word(handle.index()).is(handle, State::Tombstoned)
-        {
-            // Over already: what a `Registration` finds that is dropped after it was revoked.
-            return Ok(Quiescence::Quiescent);
-        }
-        match self.revoke_at(handle, at)? {
-            Revoked::Removed => Ok(Quiescence::Quiescent),
-            Revoked::InFlight(_) | Revoked::AlreadyRevoked => {
-                let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
-                Ok(self.settle(slot, handle))
-            }
-        }
-    }
-
-    /// Waits until the revoked registration `handle` has settled as far as the calling thread can see to it.
-    fn settle(&self, slot: &Slot<F>, handle: Handle) -> Quiescence {
-        let bits = handle.bits();
-        let word = || slot.word(handle.index());
-        if word().is(handle, State::Closing) {
-            self.reclaim();
-        }
-        let own = frame::own(bits);
-        let mut books = lock(&self.core.books);
-        if gone(word(), handle) || own.destructors > 0 {
-            return Quiescence::Quiescent;
-        }
-        if own.calls == 0 {
-            let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.is(handle, State::Quiescent);
-            loop {
-                if gone(word(), handle) || early(word()) {
-                    return Quiescence::Quiescent;
-                }
-                if word().is(handle, State::Revoking) && record::marked(bits) == 0 {
-                    // The calls that were counted are those of threads that did not survive a `fork`.
-                    slot.turn(handle, State::Revoking, State::Quiescent);
-                    drop(books);
-                    // SAFETY: (1) turned by this thread, just now.
-                    unsafe { self.finish(slot, handle) };
-                    return Quiescence::Quiescent;
-                }
-                books = self.core.wait(books);
-            }
-        }
-        let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
-        let ticket = books.wait_inside(handle, excused);
-        // While it is Closing nobody has been counted; who counts looks for those who wait inside.
-        if word().is(handle, State::Revoking) && books.release_inside(handle, record::marked(bits)) {
-            self.core.tell(&books);
-        }
-        while !books.take_release(ticket) {
-            books = self.core.wait(books);
-        }
-        Quiescence::DeferredToOuterFrame
-    }
-
     /// Drops the closure, writes the tombstone, tells who waits, and flushes what is over the limit.
     ///
     /// # Safety
@@ -290,15 +245,16 @@ impl<F: ?Sized> Registry<F> {
         let callback = unsafe { slot.take() };
         // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
         // must not wait for itself. A panic is held back until the rest is done.
-        let outcome =
-            frame::on_stack(handle.bits(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
+        let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
         let mut books = lock(&self.core.books);
         self.bury(&mut books, slot, handle, None);
         if !self.core.flawed(Flaw::ForgetToServe) {
             self.core.tell(&books);
         }
-        if self.core.options.stall_hook.is_some() {
+        let completions = books.take_completions(handle);
+        if self.core.options.stall_hook.is_some() || !completions.is_empty() {
             drop(books);
+            completions.into_iter().for_each(|completion| self.core.run_ending(completion));
             self.core.stall(StallSite::TombstoneWritten);
             books = lock(&self.core.books);
         }
@@ -334,10 +290,17 @@ impl Core {
         }
     }
 
-    /// Waits to be told.
-    fn wait<'a>(&'a self, mut books: MutexGuard<'a, Books>) -> MutexGuard<'a, Books> {
+    /// Waits to be told, for at most `limit` if there is one.
+    pub(super) fn wait<'a>(
+        &'a self,
+        mut books: MutexGuard<'a, Books>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, Books> {
         books.waiting += 1;
-        books = wait(&self.served, books);
+        books = match limit {
+            Some(limit) => wait_for(&self.served, books, limit),
+            None => wait(&self.served, books),
+        };
         books.waiting -= 1;
         books
     }
@@ -367,6 +330,6 @@ fn already(word: Word, handle: Handle) -> bool {
 }
 
 /// Whether the closure of `handle` has been dropped.
-fn gone(word: Word, handle: Handle) -> bool {
+pub(super) fn gone(word: Word, handle: Handle) -> bool {
     word.generation() != handle.generation() || matches!(word.state(), State::Tombstoned | State::Retired)
 }

@@ -16,7 +16,9 @@ pub struct Stats {
     pub revoked: u64,
     /// Closures dropped after their registration was revoked.
     pub closures_dropped: u64,
-    /// Destructors of closures that panicked while their thread was already unwinding; the second panic was swallowed.
+    /// Panics that trampolines made with [`signature!`](crate::signature!) have caught.
+    pub panics: u64,
+    /// Payloads of panics whose own destructor panicked, and destructors of closures that panicked while their thread was already unwinding; the second panic was swallowed.
     pub swallowed_panics: u64,
     /// Late calls.
     pub late: LateCounts,

@@ -38,6 +38,12 @@ impl ThreadTag {
         })
     }
 
+    /// A tag that no thread has.
+    #[cfg(test)]
+    pub(super) const fn made_up(number: u64) -> Self {
+        Self { number, name: [0; 16] }
+    }
+
     /// The number: 1 or more, never reused in this process.
     #[must_use]
     pub fn number(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! The keeper that production code would use: [`super::super::registry::Registry`], as a `static`.
 
-use super::super::registry::{Handle, Quiescence, Registration, Registry, Revoked, StallSite};
+use super::super::registry::{Handle, OnStuck, Quiescence, Registration, Registry, Revoked, StallSite, Stuck};
 use super::super::sync::{Mutex, MutexGuard, OutsideArc, catch, global};
 use super::keeper::{Closure, Delivery, Keeper, Kept, Key, NoRoom, careful};
 use crate::emitter::Event;
@@ -12,7 +12,13 @@ use std::ffi::c_void;
 
 global! {
     /// One registry for all runs of the process, as a binding would have it.
-    static CALLBACKS: Registry<Closure> = Registry::new().with_name("emitter callbacks").with_stall_hook(stalled);
+    static CALLBACKS: Registry<Closure> =
+        Registry::new().with_name("emitter callbacks").with_stall_hook(stalled).with_stuck_hook(go_on_waiting);
+}
+
+/// The monitor of a run is the judge of deadlocks, for this subject as for all others.
+fn go_on_waiting(_: &Stuck) -> OnStuck {
+    OnStuck::Wait
 }
 
 /// Keeps callbacks in the registry.
@@ -59,6 +65,7 @@ impl Keeper for RegistryKeeper {
         match self.guard(key).map(|guard| guard.revoke_and_wait()) {
             Some(Quiescence::Quiescent) => Answer::Quiescent,
             Some(Quiescence::DeferredToOuterFrame) => Answer::Deferred,
+            Some(other) => unreachable!("waits for as long as it takes, and does not give up: {other:?}"),
             None => Answer::Skipped,
         }
     }

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * C code that uses the registry through latecall.h. Each function returns NULL, or what was not as it should be;
+ * tests/registry_c.rs calls them. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "latecall.h"
+
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+#define CHECK(condition) \
+  do { \
+    if (!(condition)) return __FILE__ ":" TEXT(__LINE__) ": " #condition; \
+  } while (0)
+#define TEST(name) __attribute__((visibility("default"))) const char *latecall_test_##name(void)
+
+struct counter {
+  atomic_int runs, destroyed;
+};
+
+struct call {
+  int argument, result;
+};
+
+static void add(void *object, void *call) {
+  struct counter *counter = object;
+  struct call *c = call;
+  atomic_fetch_add(&counter->runs, 1);
+  c->result = c->argument + 1;
+}
+
+static void destroy(void *object) { atomic_fetch_add(&((struct counter *)object)->destroyed, 1); }
+
+/* The trampoline of the header's example. */
+static int fire(latecall_registry *registry, void *user_data, int argument) {
+  struct call call = {argument, -1};
+  latecall_call(registry, user_data, add, &call);
+  return call.result;
+}
+
+/* S03, S04: register, call, revoke; late afterwards, explained, and never through the address. */
+TEST(life) {
+  latecall_registry *registry = latecall_registry_new("c", 10);
+  struct counter counter = {0};
+  void *user_data = &counter;
+  CHECK(latecall_abi_version() == LATECALL_ABI_VERSION);
+  CHECK(LATECALL_REGISTER(registry, &counter, destroy, "volume", &user_data) == LATECALL_DONE);
+  CHECK(user_data != NULL && user_data != (void *)&counter);
+  CHECK(fire(registry, user_data, 41) == 42);
+
+  char text[1024];
+  CHECK(latecall_report(registry, user_data, text, sizeof text) < sizeof text);
+  CHECK(strstr(text, "volume") && strstr(text, "test_latecall.c:"));
+
+  uint32_t in_flight = 99;
+  CHECK(latecall_revoke(registry, user_data, &in_flight) == LATECALL_REMOVED);
+  CHECK(in_flight == 0 && counter.destroyed == 1);
+  CHECK(latecall_revoke(registry, user_data, NULL) == LATECALL_ALREADY_REVOKED);
+  CHECK(latecall_revoke_and_wait(registry, user_data) == LATECALL_QUIESCENT);
+  CHECK(fire(registry, user_data, 41) == -1);
+  CHECK(counter.runs == 1 && counter.destroyed == 1);
+
+  size_t length = latecall_report(registry, user_data, text, sizeof text);
+  CHECK(length == strlen(text) && strstr(text, "late call of `volume"));
+  CHECK(latecall_report(registry, user_data, NULL, 0) > 0);
+  char tight[5] = "????";
+  latecall_report(registry, user_data, tight, sizeof tight);
+  CHECK(strcmp(tight, "late") == 0);
+
+  latecall_counts counts;
+  CHECK(latecall_count(registry, &counts) == LATECALL_DONE);
+  CHECK(counts.registered == 1 && counts.revoked == 1 && counts.destroyed == 1 && counts.live == 0);
+  CHECK(counts.late == 1 && counts.tombstones == 1 && counts.revoking == 0);
+  return NULL;
+}
+
+/* S11, S83: whatever the value is, it is refused for its own reason. */
+TEST(refusals) {
+  latecall_registry *registry = latecall_registry_new(NULL, 0), *other = latecall_registry_new(NULL, 0);
+  struct counter counter = {0};
+  void *user_data, *others;
+  CHECK(latecall_register(registry, &counter, NULL, NULL, NULL, 0, &user_data) == LATECALL_DONE);
+  CHECK(latecall_register(other, &counter, NULL, NULL, NULL, 0, &others) == LATECALL_DONE);
+  struct call call = {1, -1};
+  CHECK(latecall_call(registry, NULL, add, &call) == LATECALL_NULL);
+  CHECK(latecall_call(registry, others, add, &call) == LATECALL_WRONG_REGISTRY);
+  CHECK(latecall_call(registry, &counter, add, &call) < 0);
+  CHECK(latecall_call(registry, (char *)user_data + 1, add, &call) == LATECALL_OUT_OF_RANGE);
+  CHECK(latecall_call(NULL, user_data, add, &call) == LATECALL_BAD_ARGUMENT);
+  CHECK(latecall_call(registry, user_data, NULL, &call) == LATECALL_BAD_ARGUMENT);
+  CHECK(latecall_register(registry, &counter, NULL, NULL, NULL, 0, NULL) == LATECALL_BAD_ARGUMENT);
+  CHECK(latecall_close(registry, (latecall_how)9) == LATECALL_BAD_ARGUMENT);
+  CHECK(call.result == -1 && counter.runs == 0);
+  CHECK(strstr(latecall_text(LATECALL_WRONG_REGISTRY), "another registry"));
+  CHECK(latecall_text((latecall_answer)1234) != NULL);
+  return NULL;
+}
+
+/* A place where a thread can be held. */
+struct parking {
+  struct counter counter; /* first: `destroy` takes the object for one */
+  pthread_mutex_t lock;
+  pthread_cond_t moved;
+  int inside, may_leave;
+  latecall_registry *registry;
+  void *user_data;
+  latecall_answer answer;
+};
+
+static void park(void *object, void *argument) {
+  struct parking *parking = object;
+  (void)argument;
+  pthread_mutex_lock(&parking->lock);
+  parking->inside = 1;
+  pthread_cond_broadcast(&parking->moved);
+  while (!parking->may_leave) pthread_cond_wait(&parking->moved, &parking->lock);
+  pthread_mutex_unlock(&parking->lock);
+}
+
+static void *caller(void *argument) {
+  struct parking *parking = argument;
+  parking->answer = latecall_call(parking->registry, parking->user_data, park, NULL);
+  return NULL;
+}
+
+static void let_go(struct parking *parking) {
+  pthread_mutex_lock(&parking->lock);
+  parking->may_leave = 1;
+  pthread_cond_broadcast(&parking->moved);
+  pthread_mutex_unlock(&parking->lock);
+}
+
+static pthread_t begin(struct parking *parking) {
+  pthread_t thread;
+  pthread_mutex_init(&parking->lock, NULL);
+  pthread_cond_init(&parking->moved, NULL);
+  pthread_create(&thread, NULL, caller, parking);
+  pthread_mutex_lock(&parking->lock);
+  while (!parking->inside) pthread_cond_wait(&parking->moved, &parking->lock);
+  pthread_mutex_unlock(&parking->lock);
+  return thread;
+}
+
+static void *waiter(void *argument) {
+  struct parking *parking = argument;
+  latecall_answer answer = latecall_revoke_and_wait(parking->registry, parking->user_data);
+  /* 1: it was over when the wait ended. */
+  return answer == LATECALL_QUIESCENT && parking->counter.destroyed == 1 ? &parking->answer : NULL;
+}
+
+static void note(void *context) { atomic_fetch_add((atomic_int *)context, 1); }
+
+/* S17, S18, S29: not waiting, waiting for a while, waiting, and being told. */
+TEST(in_flight) {
+  struct parking parking = {.registry = latecall_registry_new("parking", 10)};
+  latecall_registry *registry = parking.registry;
+  CHECK(LATECALL_REGISTER(registry, &parking, destroy, NULL, &parking.user_data) == LATECALL_DONE);
+  pthread_t thread = begin(&parking);
+  uint32_t in_flight = 0;
+  CHECK(latecall_revoke(registry, parking.user_data, &in_flight) == LATECALL_IN_FLIGHT);
+  CHECK(in_flight == 1);
+  CHECK(latecall_revoke_and_wait_for(registry, parking.user_data, 0) == LATECALL_STILL_RUNNING);
+  CHECK(latecall_revoke_and_wait_for(registry, parking.user_data, 1) == LATECALL_STILL_RUNNING);
+  struct call call = {1, -1};
+  CHECK(latecall_call(registry, parking.user_data, add, &call) == LATECALL_REVOKING);
+  atomic_int told = 0;
+  CHECK(latecall_revoke_then(registry, parking.user_data, note, &told) == LATECALL_ALREADY_REVOKED);
+  CHECK(told == 0 && parking.counter.destroyed == 0);
+  pthread_t waiting;
+  pthread_create(&waiting, NULL, waiter, &parking);
+  let_go(&parking);
+  void *over = NULL;
+  pthread_join(waiting, &over);
+  pthread_join(thread, NULL);
+  CHECK(over != NULL);
+  CHECK(parking.answer == LATECALL_DONE && told == 1 && parking.counter.destroyed == 1);
+  CHECK(latecall_revoke_then(registry, parking.user_data, note, &told) == LATECALL_ALREADY_REVOKED);
+  CHECK(told == 2);
+  CHECK(latecall_revoke_then(registry, NULL, note, &told) == LATECALL_NULL);
+  CHECK(told == 2);
+  return NULL;
+}
+
+struct itself {
+  struct counter counter;
+  latecall_registry *registry;
+  void *user_data;
+  latecall_answer answer;
+  int destroyed_inside;
+};
+
+static void revoke_itself(void *object, void *argument) {
+  struct itself *itself = object;
+  (void)argument;
+  itself->answer = latecall_revoke_and_wait(itself->registry, itself->user_data);
+  itself->destroyed_inside = itself->counter.destroyed;
+}
+
+/* S37: from inside. */
+TEST(self_revoke) {
+  struct itself itself = {.registry = latecall_registry_new(NULL, 0)};
+  CHECK(LATECALL_REGISTER(itself.registry, &itself, destroy, NULL, &itself.user_data) == LATECALL_DONE);
+  CHECK(latecall_call(itself.registry, itself.user_data, revoke_itself, NULL) == LATECALL_DONE);
+  CHECK(itself.answer == LATECALL_DEFERRED && itself.destroyed_inside == 0 && itself.counter.destroyed == 1);
+  return NULL;
+}
+
+/* S28, S48: closed: the object of a registration that fails stays the caller's; the others are destroyed, or left. */
+TEST(closing) {
+  for (int how = LATECALL_DRAIN; how <= LATECALL_LEAVE; how++) {
+    latecall_registry *registry = latecall_registry_new(NULL, 10);
+    struct counter first = {0}, second = {0};
+    void *user_data, *refused = &second;
+    CHECK(LATECALL_REGISTER(registry, &first, destroy, NULL, &user_data) == LATECALL_DONE);
+    CHECK(latecall_barrier(registry) == LATECALL_QUIESCENT);
+    CHECK(latecall_close(registry, (latecall_how)how) == LATECALL_QUIESCENT);
+    CHECK(first.destroyed == (how == LATECALL_LEAVE ? 0 : 1));
+    CHECK(LATECALL_REGISTER(registry, &second, destroy, NULL, &refused) == LATECALL_CLOSED);
+    CHECK(refused == NULL && second.destroyed == 0);
+    CHECK(fire(registry, user_data, 1) == -1);
+  }
+  return NULL;
+}

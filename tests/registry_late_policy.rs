@@ -1,0 +1,118 @@
+//! What a late call causes besides being refused; and at the end of the process, where it causes nothing. S04, S81, S84.
+#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
+
+use latecall::registry::{Handle, LateCall, LatePolicy, Reason, Registry};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+type Callbacks = Registry<dyn Fn() + Send + Sync>;
+
+fn late(registry: &Callbacks, handle: Handle) -> Reason {
+    registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()
+}
+
+/// A registration's own policy is followed, also when its tombstone has been flushed, until the slot has another tenant with
+/// one; the registry's is for all others, and for handles that were never issued.
+#[test]
+fn a_registration_may_have_a_policy_of_its_own() {
+    static SEEN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    fn own(_: &LateCall<'_>) {
+        SEEN.lock().unwrap().push("own");
+    }
+    fn common(_: &LateCall<'_>) {
+        SEEN.lock().unwrap().push("common");
+    }
+    let registry = Callbacks::new().with_late_hook(common).with_tombstones(1);
+    let with = registry.builder().late_policy(LatePolicy::Hook(own)).register(Box::new(|| ())).handle();
+    assert_eq!(late(&registry, with), Reason::Stale);
+    assert_eq!(late(&registry, Handle::NULL), Reason::Null);
+    let without = registry.register(Box::new(|| ())).handle();
+    assert_eq!(late(&registry, without), Reason::Stale);
+    // The first tombstone has been flushed.
+    assert_eq!(late(&registry, with), Reason::Stale);
+    // A later tenant of the first slot has another policy of its own; the first one's is the registry's again.
+    let quiet = registry.builder().late_policy(LatePolicy::Count).register(Box::new(|| ())).handle();
+    assert_eq!(quiet.index(), with.index());
+    assert_eq!(late(&registry, quiet), Reason::Stale);
+    assert_eq!(late(&registry, with), Reason::Stale);
+    assert_eq!(*SEEN.lock().unwrap(), ["own", "common", "common", "own", "common"]);
+    assert_eq!(registry.stats().late.total(), 6);
+}
+
+const CHILD: &str = "LATECALL_TEST_CHILD";
+
+/// Runs the test `name` again in a process of its own, where [`child`] says so.
+fn again(name: &str) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap()
+}
+
+fn child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+static REPORTING: Callbacks = Callbacks::new().with_late_policy(LatePolicy::Report);
+static ABORTING: Callbacks = Callbacks::new().with_late_policy(LatePolicy::Abort);
+
+/// S04
+#[test]
+fn a_report_goes_to_standard_error() {
+    if child() {
+        let handle = REPORTING.builder().label("spoken of").register(Box::new(|| ())).handle();
+        assert_eq!(late(&REPORTING, handle), Reason::Stale);
+        return;
+    }
+    let out = again("a_report_goes_to_standard_error");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{stderr}");
+    assert!(stderr.contains("latecall: late call of `spoken of`"), "{stderr}");
+}
+
+/// S04: fail-fast, as .NET does.
+#[test]
+fn abort_reports_and_ends_the_process() {
+    if child() {
+        let handle = ABORTING.builder().label("last words").register(Box::new(|| ())).handle();
+        let _ = late(&ABORTING, handle);
+        println!("survived");
+        return;
+    }
+    let out = again("abort_reports_and_ends_the_process");
+    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(!out.status.success() && !stdout.contains("survived"), "{stdout}\n{stderr}");
+    assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
+}
+
+/// S81: after `main`, from a function given to `atexit` before the first registration and so run after ours: counted, and
+/// neither reported nor aborted; the exit code is kept.
+#[test]
+#[cfg(unix)]
+fn a_late_call_while_the_process_exits_is_quiet() {
+    static HANDLES: Mutex<[Option<Handle>; 2]> = Mutex::new([None; 2]);
+    extern "C" fn at_exit() {
+        let [reported, aborted] = HANDLES.lock().unwrap().map(Option::unwrap);
+        assert_eq!(late(&REPORTING, reported), Reason::Stale);
+        assert_eq!(late(&ABORTING, aborted), Reason::Stale);
+        assert_eq!(late(&ABORTING, Handle::NULL), Reason::Null);
+        let counts = (REPORTING.stats().late.total(), ABORTING.stats().late.total());
+        // Not `println`: the harness may have taken standard output away.
+        eprintln!("counted {counts:?}");
+    }
+    unsafe extern "C" {
+        safe fn atexit(function: extern "C" fn()) -> std::ffi::c_int;
+    }
+    if child() {
+        assert_eq!(atexit(at_exit), 0);
+        let register = |registry: &'static Callbacks| Some(registry.register(Box::new(|| ())).handle());
+        *HANDLES.lock().unwrap() = [register(&REPORTING), register(&ABORTING)];
+        std::process::exit(7);
+    }
+    let out = again("a_late_call_while_the_process_exits_is_quiet");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(7), "{stderr}");
+    assert!(stderr.contains("counted (1, 2)"), "{stderr}");
+    assert!(!stderr.contains("late call"), "{stderr}");
+}

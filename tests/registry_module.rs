@@ -1,0 +1,131 @@
+//! The shared object that holds the trampolines is unloaded while C holds their address: pinned, or refused. S77.
+//!
+//! The plug-in is `tests/plugin`, built here: it has a copy of the registry of its own, as plug-ins have.
+#![cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
+#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+unsafe extern "C" {
+    fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(object: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn dlclose(object: *mut c_void) -> c_int;
+}
+const NOW: c_int = 2;
+const NOLOAD: c_int = 4;
+
+/// The plug-in, built once, and copied for each test: an object of another name is loaded apart.
+fn plugin(name: &str) -> CString {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin");
+        let out = Command::new(env!("CARGO"))
+            .args(["build", "--offline", "--manifest-path"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugin/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target)
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        target.join("debug/liblatecall_test_plugin.so")
+    });
+    let copy = built.with_file_name(format!("lib{name}.so"));
+    std::fs::copy(built, &copy).unwrap();
+    CString::new(copy.into_os_string().into_encoded_bytes()).unwrap()
+}
+
+fn load(file: &CString) -> *mut c_void {
+    // SAFETY: the plug-in's constructors are Rust's, which do nothing.
+    let object = unsafe { dlopen(file.as_ptr(), NOW) };
+    assert!(!object.is_null());
+    object
+}
+
+fn is_loaded(file: &CString) -> bool {
+    // SAFETY: with NOLOAD nothing is loaded.
+    let object = unsafe { dlopen(file.as_ptr(), NOW | NOLOAD) };
+    if !object.is_null() {
+        // SAFETY: gives back what the line above took.
+        unsafe { dlclose(object) };
+    }
+    !object.is_null()
+}
+
+fn unload(object: *mut c_void) {
+    // SAFETY: each test closes what it has opened, once.
+    assert_eq!(unsafe { dlclose(object) }, 0);
+}
+
+/// The address of a function of the plug-in.
+fn symbol(object: *mut c_void, name: &std::ffi::CStr) -> *mut c_void {
+    // SAFETY: the object is loaded.
+    let address = unsafe { dlsym(object, name.as_ptr()) };
+    assert!(!address.is_null(), "{name:?}");
+    address
+}
+
+#[repr(C)]
+struct Pair {
+    function: extern "C" fn(i32, *mut c_void) -> i32,
+    user_data: *mut c_void,
+}
+
+impl Pair {
+    fn call(&self, number: i32) -> i32 {
+        (self.function)(number, self.user_data)
+    }
+}
+
+/// S77: the host unloads the plug-in, the library goes on calling: live and late calls are what they were.
+#[test]
+fn an_object_with_registrations_stays_when_it_is_unloaded() {
+    let file = plugin("pinned");
+    let object = load(&file);
+    // SAFETY: these are the types in `tests/plugin`.
+    let register: extern "C" fn() -> Pair = unsafe { std::mem::transmute(symbol(object, c"plugin_register_pinned")) };
+    // SAFETY: as above.
+    let revoke: extern "C" fn(*mut c_void) = unsafe { std::mem::transmute(symbol(object, c"plugin_revoke_pinned")) };
+    let pair = register();
+    assert_eq!(pair.call(41), 42);
+    unload(object);
+    assert!(is_loaded(&file), "pinned");
+    assert_eq!(pair.call(41), 42);
+    revoke(pair.user_data);
+    assert_eq!(pair.call(41), -1, "late, in code that is still there");
+}
+
+/// S77: the other way: the plug-in says what is outstanding, and where it was made, until nothing is; then it can be
+/// unloaded, and is.
+#[test]
+fn an_object_that_is_not_pinned_says_what_is_outstanding() {
+    let file = plugin("unpinned");
+    let object = load(&file);
+    // SAFETY: these are the types in `tests/plugin`.
+    let register: extern "C" fn() -> Pair = unsafe { std::mem::transmute(symbol(object, c"plugin_register_unpinned")) };
+    // SAFETY: as above.
+    let stop: extern "C" fn() = unsafe { std::mem::transmute(symbol(object, c"plugin_stop")) };
+    // SAFETY: as above.
+    let ask: unsafe extern "C" fn(*mut u8, usize) -> usize =
+        unsafe { std::mem::transmute(symbol(object, c"plugin_outstanding")) };
+    let outstanding = || {
+        let mut text = vec![0; 4096];
+        // SAFETY: as many bytes as are said.
+        let length = unsafe { ask(text.as_mut_ptr(), text.len()) };
+        text.truncate(length);
+        String::from_utf8(text).unwrap()
+    };
+    let pair = register();
+    assert_eq!(pair.call(40), 42);
+    let list = outstanding();
+    assert!(list.contains("`the plug-in's`") && list.contains("src/lib.rs:"), "{list}");
+    stop();
+    assert_eq!(outstanding(), "");
+    assert_eq!(pair.call(40), -1);
+    unload(object);
+    assert!(!is_loaded(&file), "nothing kept it");
+}

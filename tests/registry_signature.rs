@@ -1,0 +1,648 @@
+//! Signatures and their kinds of callback: `latecall::signature!`. S13, S31, S32, S50, S51, S60, S67, S96.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test is outside the crate and has no other locks and threads"
+)]
+
+mod support;
+
+use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, StallSite, Standing, ThreadTag};
+use latecall::signature::{Boxed, Overlap, Registered, Signature, Switch, collect_confined};
+use std::cell::Cell;
+use std::ffi::c_char;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::thread;
+use support::{grave, hold_me_at, meeting};
+
+/// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
+fn late<S: Signature>(reason: Reason) -> u64 {
+    S::registry().stats().late.of(reason)
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Large {
+    numbers: [u64; 4],
+}
+
+mod declared {
+    use super::Large;
+    use std::ffi::c_char;
+
+    latecall::signature! {
+        /// User data first.
+        pub(super) extern "C" fn First(user_data, number: u64) -> u64;
+        late = 7;
+        panic = Late;
+    }
+    latecall::signature! {
+        /// In the middle, with a pointer and a floating-point number, and another ABI.
+        pub(super) extern "system" fn Middle(ratio: f64, user_data, text: *const c_char) -> f64;
+        late = f64::NAN;
+        panic = Late;
+    }
+    latecall::signature! {
+        /// Last, and a structure that is returned by a hidden pointer.
+        pub(super) extern "C" fn Last(number: u8, flag: bool, user_data,) -> Large;
+        late = Large { numbers: [u64::MAX; 4] };
+        panic = Late;
+    }
+    latecall::signature! {
+        /// Alone, and nothing is returned.
+        pub(super) extern "C" fn Alone(user_data);
+        panic = Late;
+    }
+    latecall::signature! {
+        /// A reference, as some bindings have them.
+        pub(super) extern "C" fn Borrows(large: &Large, user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+}
+use declared::{Alone, Borrows, First, Last, Middle};
+
+/// S67: for each place of the user data and each kind of return type the callback's result arrives, and late the declared
+/// value does, never what was in the register.
+#[test]
+fn every_position_and_return_type_arrives_and_so_does_its_late_value() {
+    let first = First::registry().register(First::shared(|number| number + 1));
+    let handle = first.handle().as_ptr();
+    assert_eq!(First::function()(handle, 41), 42);
+    drop(first);
+    assert_eq!(First::function()(handle, 41), 7);
+
+    let middle = Middle::registry().register(Middle::shared(|ratio, text| ratio * f64::from(unsafe_byte(text))));
+    let handle = middle.handle().as_ptr();
+    assert_eq!(Middle::function()(0.5, handle, c"T".as_ptr()), 42.0);
+    drop(middle);
+    assert!(Middle::function()(0.5, handle, c"T".as_ptr()).is_nan());
+
+    let last =
+        Last::registry().register(Last::shared(|number, flag| Large { numbers: [number.into(), flag.into(), 3, 4] }));
+    let handle = last.handle().as_ptr();
+    assert_eq!(Last::function()(1, true, handle).numbers, [1, 1, 3, 4]);
+    drop(last);
+    assert_eq!(Last::function()(1, true, handle).numbers, [u64::MAX; 4]);
+
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ran);
+    let alone = Alone::registry().register(Alone::shared(move || {
+        count.fetch_add(1, Relaxed);
+    }));
+    let handle = alone.handle().as_ptr();
+    Alone::function()(handle);
+    drop(alone);
+    Alone::function()(handle);
+    assert_eq!(ran.load(Relaxed), 1);
+
+    let sum: Registered<Borrows> = Borrows::registry().register(Borrows::shared(|large| large.numbers.iter().sum()));
+    let handle = sum.handle().as_ptr();
+    assert_eq!(Borrows::function()(&Large { numbers: [1, 2, 3, 4] }, handle), 10);
+    drop(sum);
+    assert_eq!(Borrows::function()(&Large { numbers: [1, 2, 3, 4] }, handle), 0);
+}
+
+fn unsafe_byte(text: *const c_char) -> u8 {
+    // SAFETY: the tests pass C string literals.
+    unsafe { *text }.cast_unsigned()
+}
+
+/// The name in reports is the signature's, unless its registry was given one.
+#[test]
+fn a_late_call_is_reported_under_the_signatures_name() {
+    static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    fn hook(late: &latecall::registry::LateCall<'_>) {
+        SEEN.lock().unwrap().push(late.to_string());
+    }
+    latecall::signature! {
+        extern "C" fn Reported(user_data, flags: u32);
+        panic = Abort;
+        registry = latecall::registry::Registry::new().with_late_hook(hook);
+    }
+    Reported::function()(std::ptr::null_mut(), 0);
+    let seen = SEEN.lock().unwrap();
+    assert_eq!(seen.len(), 1);
+    let what = "callback    extern \"C\" fn(user_data, flags: u32) -> (), in registry `Reported`";
+    assert!(seen[0].contains(what), "{}", seen[0]);
+}
+
+/// S96: the handle of one signature in the function of another, and of another closure in a function compiled for one.
+#[test]
+fn a_function_refuses_what_it_was_not_made_for() {
+    latecall::signature! {
+        extern "C" fn One(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    latecall::signature! {
+        extern "C" fn Other(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    let (text, number) = (String::from("long enough to have memory of its own"), 11_u64);
+    let (of_text, text_function) = One::inlined(move || text.len() as u64);
+    let (of_number, number_function) = One::inlined(move || number);
+    let of_text = One::registry().register(of_text);
+    let of_number = One::registry().register(of_number);
+    let plain = One::registry().register(One::shared(|| 5));
+    let other = Other::registry().register(Other::shared(|| 9));
+    let pointer = |handle: Handle| handle.as_ptr();
+
+    // Its own, by both functions.
+    assert_eq!(text_function(pointer(of_text.handle())), 37);
+    assert_eq!(number_function(pointer(of_number.handle())), 11);
+    assert_eq!(One::function()(pointer(of_text.handle())), 37);
+    assert_eq!(late::<One>(Reason::WrongType), 0);
+    // Another closure's, in both directions, and one that nothing was compiled for.
+    assert_eq!(text_function(pointer(of_number.handle())), 0);
+    assert_eq!(number_function(pointer(of_text.handle())), 0);
+    assert_eq!(text_function(pointer(plain.handle())), 0);
+    assert_eq!(late::<One>(Reason::WrongType), 3);
+    // Another signature's; truncated to 32 bits.
+    assert_eq!(One::function()(pointer(other.handle())), 0);
+    assert_eq!(text_function(pointer(other.handle())), 0);
+    assert_eq!(late::<One>(Reason::WrongRegistry), 2);
+    let truncated = Handle::from_bits(plain.handle().bits() & 0xffff_ffff);
+    assert_eq!(One::function()(pointer(truncated)), 0);
+    assert_eq!(late::<One>(Reason::WrongRegistry), 3);
+}
+
+/// S51: one run and one late call, also if the library fires it from two threads at once.
+#[test]
+fn a_one_shot_runs_once_whoever_fires_it_twice() {
+    latecall::signature! {
+        extern "C" fn OneShot(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    const ROUNDS: u64 = 2000;
+    for round in 1..=ROUNDS {
+        let (grave, watch) = grave();
+        let owned = Box::new(round);
+        let registration = OneShot::registry().register(OneShot::once(move || {
+            let (_grave, owned) = (grave, owned); // it may consume what it owns
+            *owned
+        }));
+        let handle = registration.handle();
+        let barrier = Barrier::new(2);
+        let fire = || {
+            barrier.wait();
+            OneShot::function()(handle.as_ptr())
+        };
+        let (one, two) = thread::scope(|scope| {
+            let one = scope.spawn(fire);
+            (fire(), one.join().unwrap())
+        });
+        assert_eq!(one + two, round, "one of them ran it");
+        assert_eq!(watch.drops(), 1);
+        assert_eq!(registration.revoke(), Revoked::AlreadyRevoked);
+    }
+    assert_eq!(OneShot::registry().stats().late.total(), ROUNDS);
+}
+
+/// S51: called again from inside.
+#[test]
+fn a_one_shot_cannot_call_itself() {
+    latecall::signature! {
+        extern "C" fn Recursive(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    static OWN: OnceLock<usize> = OnceLock::new();
+    let call = || Recursive::function()(Handle::from_bits(*OWN.get().unwrap()).as_ptr());
+    let handle = Recursive::registry().register(Recursive::once(move || 10 + call())).leak();
+    OWN.set(handle.bits()).unwrap();
+    assert_eq!(call(), 10);
+    assert_eq!(late::<Recursive>(Reason::Revoking), 1);
+    assert_eq!(call(), 0);
+    assert_eq!(late::<Recursive>(Reason::Stale), 1);
+}
+
+latecall::signature! {
+    /// For the tests of exclusive callbacks that count nothing.
+    extern "C" fn Exclusive(user_data) -> u64;
+    late = 0;
+    panic = Late;
+}
+
+/// S50: a second thread is refused, and so is a call from inside; never two at a time.
+#[test]
+fn an_exclusive_callback_rejects_a_second_call() {
+    let (visitor, host) = meeting();
+    let mut calls = 0;
+    let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Reject, move || {
+        calls += 1;
+        if calls == 1 {
+            visitor.stop_here();
+        }
+        calls
+    }));
+    let handle = registration.handle();
+    let call = || Exclusive::function()(handle.as_ptr());
+    thread::scope(|scope| {
+        let held = scope.spawn(call);
+        host.wait_for_visitor();
+        let busy = late::<Exclusive>(Reason::Busy);
+        assert_eq!(call(), 0);
+        assert!(late::<Exclusive>(Reason::Busy) > busy);
+        host.let_go();
+        assert_eq!(held.join().unwrap(), 1);
+    });
+    assert_eq!(call(), 2);
+}
+
+/// S50: under the other policy calls of several threads take turns, none is lost, and none overlap.
+#[test]
+fn an_exclusive_callback_serialises_calls() {
+    const THREADS: usize = 4;
+    const CALLS: u64 = 500;
+    let overlapping = Arc::new(AtomicUsize::new(0));
+    let inside = Arc::clone(&overlapping);
+    let mut calls = 0_u64;
+    let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Serialise, move || {
+        assert_eq!(inside.fetch_add(1, Relaxed), 0, "two calls inside");
+        calls += 1;
+        inside.fetch_sub(1, Relaxed);
+        calls
+    }));
+    let handle = registration.handle();
+    let barrier = Barrier::new(THREADS);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                barrier.wait();
+                for _ in 0..CALLS {
+                    assert_ne!(Exclusive::function()(handle.as_ptr()), 0);
+                }
+            });
+        }
+    });
+    assert_eq!(Exclusive::function()(handle.as_ptr()), THREADS as u64 * CALLS + 1);
+}
+
+/// S50: to wait for oneself would be for ever, so that is refused under either policy; and a panic ends the turn.
+#[test]
+fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
+    for overlap in [Overlap::Reject, Overlap::Serialise] {
+        let own: Arc<OnceLock<Handle>> = Arc::default();
+        let itself = Arc::clone(&own);
+        let mut calls = 0;
+        let registration = Exclusive::registry().register(Exclusive::exclusive(overlap, move || {
+            calls += 1;
+            assert_eq!(Exclusive::function()(itself.get().unwrap().as_ptr()), 0, "refused inside");
+            assert!(calls != 1, "the first call panics");
+            calls
+        }));
+        own.set(registration.handle()).unwrap();
+        assert_eq!(Exclusive::function()(registration.handle().as_ptr()), 0, "the panic became the late value");
+        assert_eq!(Exclusive::function()(registration.handle().as_ptr()), 2);
+    }
+}
+
+/// S50, S37: calls that wait for their turn do not keep a callback that waits for its own quiescence.
+#[test]
+fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
+    let (visitor, host) = meeting();
+    let own: Arc<OnceLock<Handle>> = Arc::default();
+    let itself = Arc::clone(&own);
+    let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Serialise, move || {
+        visitor.stop_here();
+        let answer = Exclusive::registry().revoke_and_wait(*itself.get().unwrap());
+        assert_eq!(answer, Ok(Quiescence::DeferredToOuterFrame));
+        77
+    }));
+    let handle = registration.leak();
+    own.set(handle).unwrap();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
+        host.wait_for_visitor();
+        let second = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
+        while Exclusive::registry().standing(handle) != Ok(Standing::Live(2)) {
+            thread::yield_now();
+        }
+        host.let_go();
+        assert_eq!(first.join().unwrap(), 77);
+        assert_eq!(second.join().unwrap(), 0);
+    });
+    assert_eq!(Exclusive::registry().standing(handle), Ok(Standing::Revoked));
+}
+
+/// S60: not `Send`, runs on its own thread, refused on any other before it is touched; both threads are in the report.
+#[test]
+fn a_confined_callback_runs_on_its_own_thread_only() {
+    static REPORTS: Mutex<Vec<LateReport>> = Mutex::new(Vec::new());
+    fn hook(late: &latecall::registry::LateCall<'_>) {
+        REPORTS.lock().unwrap().push(late.report());
+    }
+    latecall::signature! {
+        extern "C" fn Confined(user_data) -> u64;
+        late = 0;
+        panic = Late;
+        registry = latecall::registry::Registry::new().with_late_hook(hook);
+    }
+    let count = Rc::new(Cell::new(0));
+    let own = Rc::clone(&count);
+    let registration = Confined::registry().register(Confined::confined(move || {
+        own.set(own.get() + 1);
+        own.get()
+    }));
+    let handle = registration.handle();
+    assert_eq!(Confined::function()(handle.as_ptr()), 1);
+    thread::scope(|scope| {
+        let call = scope.spawn(|| (Confined::function()(handle.as_ptr()), ThreadTag::current()));
+        let (answer, wrong) = call.join().unwrap();
+        assert_eq!(answer, 0);
+        let report = REPORTS.lock().unwrap().pop().unwrap();
+        assert_eq!(report.reason(), Reason::WrongThread);
+        assert_eq!(report.caller(), wrong);
+        assert_eq!(report.registered().unwrap().thread(), ThreadTag::current());
+    });
+    assert_eq!(count.get(), 1);
+    drop(registration);
+    assert_eq!(Rc::strong_count(&count), 1, "dropped on its own thread");
+}
+
+/// S49: another thread is the last to leave; the destructor runs on the callback's own thread all the same.
+#[test]
+fn a_confined_callback_is_dropped_on_its_own_thread() {
+    latecall::signature! {
+        extern "C" fn Posted(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    struct Where(Arc<Mutex<Option<thread::ThreadId>>>, #[expect(dead_code, reason = "not Send")] Rc<()>);
+    impl Drop for Where {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = Some(thread::current().id());
+        }
+    }
+    let dropped_on = Arc::default();
+    let owned = Where(Arc::clone(&dropped_on), Rc::new(()));
+    let registration = Posted::registry().register(Posted::confined(move || {
+        let _owned = &owned;
+        1
+    }));
+    // Revoked from another thread, which so becomes the one to drop it.
+    thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent));
+    });
+    assert_eq!(*dropped_on.lock().unwrap(), None, "posted, not dropped");
+    assert_eq!(collect_confined(), 1);
+    assert_eq!(*dropped_on.lock().unwrap(), Some(thread::current().id()));
+    assert_eq!(collect_confined(), 0);
+
+    // The thread's end collects as well.
+    let (id, dropped_on) = thread::spawn(|| {
+        let dropped_on = Arc::default();
+        let owned = Where(Arc::clone(&dropped_on), Rc::new(()));
+        let callback = Posted::confined(move || {
+            let _owned = &owned;
+            1
+        });
+        let registration = Posted::registry().register(callback);
+        thread::spawn(move || drop(registration)).join().unwrap();
+        (thread::current().id(), dropped_on)
+    })
+    .join()
+    .unwrap();
+    assert_eq!(*dropped_on.lock().unwrap(), Some(id));
+}
+
+/// S13: the object lives until the call on it has returned; after that the call is refused and the registration over.
+#[test]
+fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
+    latecall::signature! {
+        extern "C" fn Weak(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    let (grave, watch) = grave();
+    let (visitor, host) = meeting();
+    let object = Arc::new((grave, Mutex::new(visitor)));
+    let registration = Weak::registry().register(Weak::weak(&object, |object| {
+        object.1.lock().unwrap().stop_here();
+        1
+    }));
+    let handle = registration.handle();
+    thread::scope(|scope| {
+        let call = scope.spawn(|| Weak::function()(handle.as_ptr()));
+        host.wait_for_visitor();
+        drop(object);
+        assert_eq!(watch.drops(), 0, "the call keeps it");
+        host.let_go();
+        assert_eq!(call.join().unwrap(), 1);
+    });
+    assert_eq!(watch.drops(), 1);
+    assert_eq!(Weak::registry().standing(handle), Ok(Standing::Live(0)));
+    assert_eq!(Weak::function()(handle.as_ptr()), 0);
+    assert_eq!(late::<Weak>(Reason::OwnerGone), 1);
+    assert_eq!(Weak::registry().standing(handle), Ok(Standing::Revoked), "revoked, since nothing can come of it");
+}
+
+/// S31: calls pour in while the callback is replaced; each sees a function with its own data, none is refused, and each
+/// old callback is dropped once, after its last call.
+#[test]
+fn a_callback_is_replaced_as_one_unit_under_fire() {
+    latecall::signature! {
+        extern "C" fn Replaced(user_data) -> u64;
+        late = u64::MAX;
+        panic = Late;
+    }
+    const ROUNDS: u64 = 3000;
+    let (callback, switch) = Replaced::switch();
+    let registration = Replaced::registry().register(callback);
+    let handle = registration.handle();
+    let callback = |round: u64| {
+        let data = Box::new(round);
+        let (grave, watch) = grave();
+        let callback = Replaced::shared(move || {
+            let _owned = &grave;
+            // Function and data agree: the function's own copy and the one behind its pointer.
+            if *data == round { round } else { u64::MAX - 1 }
+        });
+        (callback, watch)
+    };
+    let (first, mut old) = callback(0);
+    assert_eq!(switch.replace(first).unwrap(), None);
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = 0;
+                while done.load(Relaxed) == 0 {
+                    let round = Replaced::function()(handle.as_ptr());
+                    assert!(round <= ROUNDS, "mixed up, or refused: {round}");
+                    assert!(round >= last, "an older one after a newer");
+                    last = round;
+                }
+            });
+        }
+        for round in 1..=ROUNDS {
+            let (next, watch) = callback(round);
+            match switch.replace(next).unwrap() {
+                Some(Revoked::Removed) => assert_eq!(old.drops(), 1),
+                Some(Revoked::InFlight(_)) => assert!(old.drops() <= 1),
+                other => panic!("{other:?}"),
+            }
+            old = watch;
+        }
+        done.store(1, Relaxed);
+    });
+    assert_eq!(Replaced::registry().stats().late.total(), 0, "nobody was told of a late call");
+    drop(registration);
+    assert_eq!(old.drops(), 1, "what is armed ends with the handle that C has");
+    assert!(switch.replace(Replaced::shared(|| 0)).is_err());
+    let stats = Replaced::registry().stats();
+    assert_eq!((stats.live, stats.revoking, stats.closures_dropped), (0, 0, ROUNDS + 2));
+}
+
+/// S31: the one that a call has found is replaced before the call enters it: the call runs the new one.
+#[test]
+fn a_call_that_is_overtaken_by_a_replacement_runs_the_new_one() {
+    latecall::signature! {
+        extern "C" fn Overtaken(user_data) -> u64;
+        late = 0;
+        panic = Late;
+        registry = latecall::registry::Registry::new().with_stall_hook(support::stall);
+    }
+    let (callback, switch) = Overtaken::switch();
+    let registration = Overtaken::registry().register(callback);
+    let handle = registration.handle();
+    switch.replace(Overtaken::shared(|| 1)).unwrap();
+    let ((outer, at_outer), (inner, at_inner)) = (meeting(), meeting());
+    thread::scope(|scope| {
+        let call = scope.spawn(move || {
+            hold_me_at(StallSite::BeforeAcquire, outer);
+            hold_me_at(StallSite::BeforeAcquire, inner);
+            Overtaken::function()(handle.as_ptr())
+        });
+        at_outer.wait_for_visitor();
+        at_outer.let_go();
+        // It has found the first callback, and is held before entering it.
+        at_inner.wait_for_visitor();
+        assert_eq!(switch.replace(Overtaken::shared(|| 2)).unwrap(), Some(Revoked::Removed));
+        at_inner.let_go();
+        assert_eq!(call.join().unwrap(), 2);
+    });
+    assert_eq!(Overtaken::registry().stats().late.total(), 0);
+}
+
+/// S32, S33: a callback that arms its successor can be ended by shutdown, and not by revoke.
+#[test]
+fn shutdown_ends_a_callback_that_rearms_itself() {
+    latecall::signature! {
+        extern "C" fn Rearms(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    let (callback, switch) = Rearms::switch();
+    let registration = Rearms::registry().register(callback);
+    let call = || Rearms::function()(registration.handle().as_ptr());
+    let again = switch.clone();
+    let arm = move |action: fn(&latecall::signature::Switch<Rearms>)| {
+        let again = again.clone();
+        Rearms::shared(move || {
+            action(&again);
+            u64::from(again.replace(Rearms::shared(|| 9)).is_ok()) + 1
+        })
+    };
+    switch.replace(arm(|switch| assert_eq!(switch.revoke(), Revoked::InFlight(1)))).unwrap();
+    assert_eq!(call(), 2, "armed again after a plain revoke");
+    assert_eq!(call(), 9);
+    let (callback, other) = Rearms::switch();
+    let second = Rearms::registry().register(callback);
+    let again = other.clone();
+    other
+        .replace(Rearms::shared(move || {
+            assert_eq!(again.shutdown(), Revoked::InFlight(1));
+            u64::from(again.replace(Rearms::shared(|| 9)).is_ok()) + 1
+        }))
+        .unwrap();
+    assert_eq!(Rearms::function()(second.handle().as_ptr()), 1, "not armed after a shutdown");
+    assert_eq!(other.ignored(), 1);
+    assert_eq!(Rearms::function()(second.handle().as_ptr()), 0);
+    assert_eq!(late::<Rearms>(Reason::Unarmed), 1);
+    assert_eq!(other.shutdown_and_wait(), Quiescence::Quiescent);
+}
+
+/// S33: two that arm each other, torn down in either order, while both are being called: shut down, neither comes back.
+#[test]
+fn shutdown_ends_a_pair_that_arms_each_other() {
+    latecall::signature! {
+        extern "C" fn Pair(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    fn arms(own: Switch<Pair>, other: Switch<Pair>) -> Boxed<'static, Pair> {
+        Pair::shared(move || {
+            let next = arms(other.clone(), own.clone());
+            let _ = other.replace(next);
+            1
+        })
+    }
+    for first in [0, 1].repeat(100) {
+        let (callbacks, switches): (Vec<_>, Vec<_>) = (0..2).map(|_| Pair::switch()).unzip();
+        let registrations: Vec<_> = callbacks.into_iter().map(|callback| Pair::registry().register(callback)).collect();
+        switches[0].replace(arms(switches[0].clone(), switches[1].clone())).unwrap();
+        let fire = |which: usize| Pair::function()(registrations[which].handle().as_ptr());
+        assert_eq!((fire(0), fire(1)), (1, 1), "each has armed the other");
+        let down = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for which in 0..2 {
+                let (fire, down) = (&fire, &down);
+                scope.spawn(move || {
+                    while down.load(Relaxed) == 0 {
+                        fire(which);
+                    }
+                });
+            }
+            for which in [first, 1 - first] {
+                assert_eq!(switches[which].shutdown_and_wait(), Quiescence::Quiescent);
+            }
+            down.store(1, Relaxed);
+        });
+        assert_eq!((fire(0), fire(1)), (0, 0));
+    }
+    let stats = Pair::registry().stats();
+    assert_eq!((stats.live, stats.revoking), (0, 0));
+}
+
+/// C libraries that take a destroy function: exactly once, by whoever comes first.
+#[test]
+fn the_destroy_function_drops_the_callback_once() {
+    latecall::signature! {
+        extern "C" fn Destroyed(user_data) -> u64;
+        late = 0;
+        panic = Late;
+    }
+    let register = || {
+        let (grave, watch) = grave();
+        let callback = Destroyed::shared(move || {
+            let _owned = &grave;
+            1
+        });
+        (Destroyed::registry().register(callback), watch)
+    };
+    // C accepted it: it is C's.
+    let (registration, watch) = register();
+    let handle = registration.leak();
+    Destroyed::destroy()(handle.as_ptr());
+    assert_eq!(watch.drops(), 1);
+    Destroyed::destroy()(handle.as_ptr());
+    assert_eq!(watch.drops(), 1);
+    // C refused it, and called destroy (S48): Rust still is the owner.
+    let (registration, watch) = register();
+    Destroyed::destroy()(registration.handle().as_ptr());
+    drop(registration);
+    assert_eq!(watch.drops(), 1);
+    // C refused it, and did not.
+    let (registration, watch) = register();
+    drop(registration);
+    assert_eq!(watch.drops(), 1);
+    assert_eq!(Destroyed::registry().stats().late.total(), 0);
+    Destroyed::destroy()(std::ptr::null_mut());
+    assert_eq!(late::<Destroyed>(Reason::Null), 1, "a made-up argument is counted");
+}

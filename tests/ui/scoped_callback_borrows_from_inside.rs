@@ -1,0 +1,13 @@
+// What a scope lends must outlive the scope: a local variable of the body is gone before the callbacks are.
+latecall::signature! {
+    extern "C" fn Item(item: u32, user_data) -> i32;
+    late = 0;
+    panic = Late;
+}
+
+fn main() {
+    latecall::signature::scope::<Item, _>(|scope| {
+        let local = String::new();
+        scope.register(Item::shared(|_| local.len() as i32));
+    });
+}
