@@ -26,6 +26,7 @@ pub struct Progress {
 }
 
 /// How far a check is.
+#[derive(Debug)]
 struct Now {
     programs: u64,
     runs: u64,
