@@ -36,7 +36,8 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
         }))
         .leak();
     own.set(handle).unwrap();
-    let threads = [(); 2].map(|()| thread::Builder::new().spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok()));
+    let threads =
+        [(); 2].map(|()| thread::Builder::new().spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok()));
     bottom.wait();
     assert_eq!(registry.standing(handle), Ok(Standing::Live(2 * DEPTH as u32)));
     assert_eq!(registry.revoke(handle), Ok(Revoked::InFlight(2 * DEPTH as u32)));
@@ -197,7 +198,10 @@ fn slices_and_strings_are_kept_as_well() {
     let shared = Arc::new(5);
     for length in 0..4 {
         let registration = slices.register(vec![Arc::clone(&shared); length].into_boxed_slice());
-        assert_eq!(slices.call(registration.handle().as_ptr(), |slice| slice.iter().map(|n| **n).collect::<Vec<_>>()).unwrap(), vec![5; length]);
+        assert_eq!(
+            slices.call(registration.handle().as_ptr(), |slice| slice.iter().map(|n| **n).collect::<Vec<_>>()).unwrap(),
+            vec![5; length]
+        );
         assert_eq!(Arc::strong_count(&shared), 1 + length);
         drop(registration);
         assert_eq!(Arc::strong_count(&shared), 1);

@@ -80,7 +80,12 @@ impl Pair<'_> {
         for op in ops {
             self.step(op);
             for entry in &self.entries {
-                assert_eq!(entry.drops.load(Relaxed), u64::from(entry.fate == Fate::Dropped), "{op:?}: {:?}", entry.handle);
+                assert_eq!(
+                    entry.drops.load(Relaxed),
+                    u64::from(entry.fate == Fate::Dropped),
+                    "{op:?}: {:?}",
+                    entry.handle
+                );
             }
         }
     }
@@ -169,7 +174,8 @@ impl Pair<'_> {
     }
 
     fn reclaim_in_reference(&mut self) -> usize {
-        let deferred: Vec<usize> = (0..self.entries.len()).filter(|&n| self.entries[n].fate == Fate::Deferred).collect();
+        let deferred: Vec<usize> =
+            (0..self.entries.len()).filter(|&n| self.entries[n].fate == Fate::Deferred).collect();
         deferred.into_iter().filter(|&n| self.end(n) == 0).count()
     }
 }

@@ -206,9 +206,12 @@ pub(crate) fn run(name: &str) {
         Some(("fire", "revoke")) => under_fire(|| {
             let mut some: Vec<_> = (0..2_000).map(|_| register()).collect();
             println!("fire/membarrier {}", each(1_000, membarrier));
-            println!("fire/prompt {}", each(1_000, || {
-                let _ = some.pop().expect("one more").revoke();
-            }));
+            println!(
+                "fire/prompt {}",
+                each(1_000, || {
+                    let _ = some.pop().expect("one more").revoke();
+                })
+            );
             println!("fire/deferred {}", each(1_000, || some.pop().expect("one more").revoke_deferred()));
         }),
         Some(("memory", _)) => {

@@ -35,7 +35,9 @@ fn measure(name: &str) -> Option<Vec<(String, f64)>> {
         return None;
     }
     let text = String::from_utf8(output.stdout).ok()?;
-    text.lines().map(|line| line.split_once(' ').and_then(|(key, value)| Some((key.into(), value.parse().ok()?)))).collect()
+    text.lines()
+        .map(|line| line.split_once(' ').and_then(|(key, value)| Some((key.into(), value.parse().ok()?))))
+        .collect()
 }
 
 fn main() -> ExitCode {

@@ -168,12 +168,7 @@ impl<F: ?Sized> Registry<F> {
     /// The word does not admit `handle`: late, unless calls have to take the long way here.
     #[cold]
     #[inline(never)]
-    fn not_live<T>(
-        &self,
-        slot: &Slot<F>,
-        handle: Handle,
-        run: impl FnOnce(&F) -> T,
-    ) -> Result<T, LateCall<'_>> {
+    fn not_live<T>(&self, slot: &Slot<F>, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
         let word = slot.word(handle.index());
         if word.is(handle, State::Tombstoned) {
             // The usual case, which needs no asking: the word says that the handle was this registry's.
@@ -340,7 +335,11 @@ impl<F: ?Sized> Registry<F> {
         // Release: see `Cell::clear`; Relaxed is the flaw.
         cell.clear(if self.core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
         // Between the cell that is cleared and the look at the word: as in `call`.
-        if LONG { fence::callers() } else { fence::light() }
+        if LONG {
+            fence::callers()
+        } else {
+            fence::light()
+        }
         if !slot.admits(handle) && !self.core.flawed(Flaw::LeaveUnasked) {
             self.departed(slot, handle, cell);
         } else if LONG {

@@ -50,11 +50,7 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_deferred_at(handle, Location::caller())
     }
 
-    pub(super) fn revoke_deferred_at(
-        &self,
-        handle: Handle,
-        at: &'static Location<'static>,
-    ) -> Result<bool, Rejected> {
+    pub(super) fn revoke_deferred_at(&self, handle: Handle, at: &'static Location<'static>) -> Result<bool, Rejected> {
         let trace = Trace::now(Some(at));
         let mut books = lock(&self.core.books);
         if !books.reserve_deferred() {
@@ -114,9 +110,8 @@ impl<F: ?Sized> Registry<F> {
             // SAFETY: (1) turned to Quiescent by `counted`, just now, and only once.
             let callback = unsafe { self.slot(handle).take() };
             // As in `finish`.
-            let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || {
-                catch_unwind(AssertUnwindSafe(|| drop(callback)))
-            });
+            let outcome =
+                frame::on_stack(handle.bits(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
             if let Err(panic) = outcome {
                 match first_panic {
                     None => first_panic = Some(panic),

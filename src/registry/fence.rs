@@ -134,9 +134,7 @@ mod imp {
             return super::full();
         }
         // A child process may have to register again.
-        if membarrier(PRIVATE_EXPEDITED)
-            || (membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED))
-        {
+        if membarrier(PRIVATE_EXPEDITED) || (membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED)) {
             return;
         }
         refused();

@@ -17,8 +17,8 @@
 use super::fence;
 use super::handle::Handle;
 use super::sync::{
-    AtomicBool, AtomicPtr, AtomicUsize, Counter, DEPTH, FIXED_RECORDS, MODELLED, Ordering, array_of, const_fn,
-    global, local, own_load, thread_word,
+    AtomicBool, AtomicPtr, AtomicUsize, Counter, DEPTH, FIXED_RECORDS, MODELLED, Ordering, array_of, const_fn, global,
+    local, own_load, thread_word,
 };
 use std::cell::Cell as PlainCell;
 use std::ptr;

@@ -1,7 +1,6 @@
 //! Ending a registration: refuse new calls, wait for old ones, drop the closure, write the tombstone.
 
 use super::books::{Books, Trace};
-use super::{Core, Registry, fence};
 use super::error::Rejected;
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
@@ -10,6 +9,7 @@ use super::record;
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::sync::{MutexGuard, Ordering, lock, wait};
+use super::{Core, Registry, fence};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
@@ -78,9 +78,7 @@ impl<F: ?Sized> Registry<F> {
                 Err(Rejected { handle, refused: self.core.refused(handle, word) })
             }
             State::Live | State::Watched => Ok(Standing::Live(record::calls(handle.bits()))),
-            State::Closing | State::Counting | State::Revoking => {
-                Ok(Standing::Revoking(record::calls(handle.bits())))
-            }
+            State::Closing | State::Counting | State::Revoking => Ok(Standing::Revoking(record::calls(handle.bits()))),
             State::Quiescent => Ok(Standing::Revoking(0)),
             State::Tombstoned => Ok(Standing::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
@@ -214,14 +212,7 @@ impl<F: ?Sized> Registry<F> {
 
     /// A revoker has counted `calls` inside `handle`: with none it is the one to drop the closure; otherwise the last of
     /// them is.
-    pub(super) fn counted(
-        &self,
-        slot: &Slot<F>,
-        handle: Handle,
-        from: State,
-        calls: u32,
-        books: &mut Books,
-    ) -> u32 {
+    pub(super) fn counted(&self, slot: &Slot<F>, handle: Handle, from: State, calls: u32, books: &mut Books) -> u32 {
         slot.turn(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
         if calls > 0 && books.release_inside(handle, calls) {
             self.core.tell(books);
@@ -299,9 +290,8 @@ impl<F: ?Sized> Registry<F> {
         let callback = unsafe { slot.take() };
         // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
         // must not wait for itself. A panic is held back until the rest is done.
-        let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || {
-            catch_unwind(AssertUnwindSafe(|| drop(callback)))
-        });
+        let outcome =
+            frame::on_stack(handle.bits(), Doing::Destructor, || catch_unwind(AssertUnwindSafe(|| drop(callback))));
         let mut books = lock(&self.core.books);
         self.bury(&mut books, slot, handle, None);
         if !self.core.flawed(Flaw::ForgetToServe) {

@@ -6,7 +6,7 @@
 
 use std::alloc::{Layout, dealloc};
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, align_of, size_of, size_of_val};
+use std::mem::{MaybeUninit, align_of, size_of};
 
 /// How many words of closure fit into a slot.
 const WORDS: usize = 2;
@@ -68,22 +68,22 @@ impl<F: ?Sized> Stored<F> {
     /// 1. `place` may be written, and nobody else accesses it. It does not move until `take`.
     #[inline]
     pub(super) unsafe fn put(place: *mut Self, value: Box<F>) {
-        let (size, align) = (size_of_val(&*value), align_of_val(&*value));
+        let layout = Layout::for_value(&*value);
         let pointer = Box::into_raw(value);
         let words = words_of(pointer);
         let address_first = words[0] == pointer.cast_const().cast();
-        let fits = size <= size_of::<Room>() && align <= align_of::<Room>();
+        let fits = layout.size() <= size_of::<Room>() && layout.align() <= align_of::<Room>();
         // SAFETY: (1)
         let place = unsafe { &mut *place };
         let room: *mut u8 = (&raw mut place.room).cast();
         if fits && address_first && (!is_wide::<F>() || words[1] != BOXED) {
-            // SAFETY: `size` bytes are there to be read, since the box held a value of that size, and to be written, since
+            // SAFETY: as many bytes are there to be read, since the box held a value of that size, and to be written, since
             // they fit. The value is not used at its old place any more.
-            unsafe { room.copy_from_nonoverlapping(pointer.cast(), size) };
+            unsafe { room.copy_from_nonoverlapping(pointer.cast(), layout.size()) };
             place.key = if is_wide::<F>() { words[1] } else { room.cast_const().cast() };
-            if size > 0 {
+            if layout.size() > 0 {
                 // SAFETY: a box's memory, of a value of this layout, that has just been moved out.
-                unsafe { dealloc(pointer.cast(), Layout::from_size_align_unchecked(size, align)) };
+                unsafe { dealloc(pointer.cast(), layout) };
             }
         } else if is_wide::<F>() {
             // SAFETY: `room` is two words, and so is the pointer.
