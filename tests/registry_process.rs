@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn fork() -> c_int;
     fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
+    fn alarm(seconds: u32) -> u32;
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn pthread_self() -> usize;
     fn pthread_kill(thread: usize, number: c_int) -> c_int;
@@ -31,6 +32,8 @@ fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
     let child = unsafe { fork() };
     assert!(child >= 0, "fork failed");
     if child == 0 {
+        // SAFETY: a child that hangs is ended by a signal, which the parent reports.
+        unsafe { alarm(20) };
         let status = work();
         // SAFETY: ends the child.
         unsafe { _exit(status) };

@@ -144,7 +144,9 @@ impl<F: ?Sized> Stored<F> {
             owns: PhantomData,
         };
         // SAFETY: (1)
-        unsafe { (&raw mut (*this).key).write(std::ptr::null()) };
+        let key = unsafe { &raw mut (*this).key };
+        // SAFETY: (1)
+        unsafe { key.write(std::ptr::null()) };
         taken
     }
 }
