@@ -5,6 +5,7 @@
 //!
 //! `cargo bench --bench model [calls]`
 #![allow(clippy::disallowed_types, reason = "the twin is written for loom, with std's Arc and counters around it")]
+#![allow(clippy::arc_with_non_send_sync, reason = "loom's threads are threads of one thread")]
 
 use latecall::model::{Options, explore, fail};
 use latecall_fixtures as _;

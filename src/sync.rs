@@ -182,6 +182,7 @@ mod std_side {
 macro_rules! per_thread {
     ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
         $(#[$meta])*
+        #[allow(clippy::upper_case_acronyms, reason = "it stands for a static, and is named like one")]
         struct $name;
 
         impl $name {

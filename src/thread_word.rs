@@ -161,7 +161,7 @@ mod tests {
         let mine = (&raw const here).cast();
         let before = get();
         set(mine);
-        let seen = crate::sync::thread::spawn(move || get().addr()).join().unwrap();
+        let seen = crate::sync::thread::scope(|scope| scope.spawn(|| get().addr()).join().unwrap());
         assert_eq!((get(), seen), (mine, NOWHERE.addr()));
         set(before);
         assert_eq!(get(), before);

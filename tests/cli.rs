@@ -80,7 +80,7 @@ fn the_list_names_everything() {
     Subjects with a defect (name, mode, what must be found, by which engines)
 
     Engines
-      replay property stress
+      replay property stress model
 
     Verbs of programs
       register invoke enumerate fire send
@@ -187,7 +187,9 @@ fn the_table_at_80_columns() {
 
     In each cell: the verdict, then how many programs and events were run. Sound
     subjects must come out clean; each subject in `flawed/` has one known defect and
-    must be convicted of it. –: this engine need not find this defect.
+    must be convicted of it. –: this engine need not find this defect. exhausted:
+    clean in every interleaving of every program; where it says clean, the engine
+    was bounded.
 
     Each flawed subject: its defect, and the smallest program that convicts it
 
@@ -263,7 +265,8 @@ fn the_table_at_120_columns() {
     flawed/leaks   MISSED        61 / 3,012     MISTAKEN       4 / 80
 
     In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; each subject
-    in `flawed/` has one known defect and must be convicted of it. –: this engine need not find this defect.
+    in `flawed/` has one known defect and must be convicted of it. –: this engine need not find this defect. exhausted:
+    clean in every interleaving of every program; where it says clean, the engine was bounded.
     ");
 }
 
@@ -350,6 +353,7 @@ fn the_document_for_machines() {
             "calls": 2,
             "defused": 0,
             "gave_up": 0,
+            "exhausted": false,
             "bounded_by": "600 generated programs, seed 1",
             "finding": {
               "violation": {
@@ -428,7 +432,7 @@ fn the_list_for_machines_says_what_the_catalogue_says() {
         assert_eq!(listed["defect"], flaw.defect);
         assert_eq!(listed["engines"].as_array().unwrap().len(), flaw.convicted_by.len());
     }
-    assert_eq!(read["engines"].as_array().unwrap().len(), 3);
+    assert_eq!(read["engines"].as_array().unwrap().len(), 4);
 }
 
 #[test]

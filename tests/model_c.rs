@@ -1,5 +1,6 @@
 //! C and C++ code inside loom, instrumented by gcc and by clang: what is found, and what is not.
 #![cfg(feature = "harness")]
+#![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall_fixtures as _;
 

@@ -1,6 +1,8 @@
 //! The bundled C library, its own sources, inside loom: a callback in Rust, unsubscribing against firing; and the library
 //! with one rule broken.
 #![cfg(feature = "harness")]
+#![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
+#![allow(clippy::arc_with_non_send_sync, reason = "loom's threads are threads of one thread")]
 
 use latecall::model::{Exploration, Kind, Options, explore, fail, note, replay};
 use latecall_fixtures as _;

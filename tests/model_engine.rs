@@ -1,92 +1,284 @@
-//! The model engine: programs, on the same subjects, in every interleaving.
+//! The model engine: programs on the same subjects in every interleaving, the C library inside loom with the Rust side.
 #![cfg(feature = "harness")]
 
-use latecall::emitter::Api;
-use latecall::engine::model::{explore, freed};
-use latecall::model::Options;
+use latecall::emitter::{Api, Mode};
+use latecall::engine::Engine;
+use latecall::engine::model::programs::{Size, all};
+use latecall::engine::model::{Explored, Model, Side, explore, freed};
+use latecall::engine::report::Report;
+use latecall::engine::run::{Env, RunError};
+use latecall::flawed::FLAWS;
+use latecall::ledger::{Contract, ViolationKind};
+use latecall::model::{Extent, Options};
 use latecall::program::Program;
-use latecall::subject::{Subject, catalogue};
+use latecall::subject::{Offer, OpenError, Session, Subject, catalogue};
+use latecall_fixtures as _;
+use std::ffi::c_void;
 
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
 
+fn subject(name: &str) -> impl Subject + use<> {
+    catalogue::find(name, Api::linked()).unwrap_or_else(|| panic!("{name}")).subject
+}
+
+fn program(text: &str) -> Program {
+    Program::parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Two threads, after `a` was registered.
+fn two(one: &str, other: &str) -> Program {
+    program(&format!("callback a\nbefore\n  register a\nthread\n  {one}\nthread\n  {other}\n"))
+}
+
+fn search(program: &Program, subject: &dyn Subject, options: &Options) -> Explored {
+    explore(program, subject, options, &mut |_| {}).unwrap_or_else(|error| panic!("{}: {error}", subject.name()))
+}
+
+/// Every flaw that the model has to convict, by its own program, without the gates that force the order.
 #[test]
-fn first() {
-    for subject in ["registry/waits", "locked/waits", "registry/returns"] {
-        for (a, b) in [
-            ("fire a 1 2", "revoke_and_wait a"),
-            ("fire a 1 2", "revoke a"),
-            ("post a 1 2", "revoke_and_wait a"),
-            ("fire a\n  fire a", "revoke_and_wait a"),
-            ("fire a\n  fire a", "fire a\n  revoke a"),
-        ] {
-            let text = format!("callback a\nbefore\n  register a\nthread\n  {a}\nthread\n  {b}\n");
-            let program = Program::parse(&text).unwrap();
-            let subject = catalogue::find(subject, Api::linked()).unwrap();
-            let explored = explore(&program, &subject.subject, &Options::new(), &mut |_| {}).unwrap();
-            println!(
-                "{} | {a} | {b}: {:?} {} calls {} defused {}",
-                subject.subject.name(),
-                explored.violation,
-                explored.exploration,
-                explored.calls,
-                explored.defused
-            );
+fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
+    let mut convicted = 0;
+    for flaw in FLAWS.iter().filter(|flaw| flaw.convicted_by.contains(&"model")) {
+        let program = freed(&program(flaw.program));
+        assert!(program.gates.is_empty(), "{}", flaw.name);
+        let explored = search(&program, &flaw.subject(Api::linked()), &Options::new().max_interleavings(100_000));
+        let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.name, explored.exploration));
+        assert!(flaw.convicted_of.contains(&violation.kind), "{}: {violation}", flaw.name);
+        let finding = explored.exploration.finding.expect("a conviction has a finding");
+        assert!(!finding.unsteady, "{}: {finding}", flaw.name);
+        convicted += 1;
+    }
+    // All but the one that would take the search down with it.
+    assert_eq!(convicted, FLAWS.len() - 1);
+}
+
+#[test]
+fn a_conviction_shows_both_sides_in_the_words_of_the_program() {
+    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/no-wait").expect("a flaw");
+    let subject = flaw.subject(Api::linked());
+    let once = || search(&two("fire a 1 2", "revoke_and_wait a"), &subject, &Options::new());
+    let (first, second) = (once(), once());
+    let timeline = |explored: &Explored| explored.exploration.finding.as_ref().map(|it| it.timeline.clone());
+    let text = timeline(&first).expect("a conviction");
+    for expected in ["| main", "| t1", "| t2", "fire a 1 2", "enters a", "revoke_and_wait a answers quiescent"] {
+        assert!(text.contains(expected), "no {expected:?}:\n{text}");
+    }
+    // C functions and Rust functions, each with file and line.
+    assert!(text.contains("emi_enter: locks") && text.contains("(frame.c:"), "{text}");
+    assert!(text.contains("Entry::call: locks") && text.contains("(locked.rs:"), "{text}");
+    let last = text.lines().last().unwrap_or_default();
+    assert!(last.starts_with("RunningAfterQuiescence: "), "the violation is at the bottom:\n{text}");
+    assert_eq!(timeline(&second), Some(text), "the same program, another interleaving");
+    assert_eq!(first.side, Some(Side::Boundary));
+}
+
+/// Small enough to be exhausted in a test: the library calls on the program's own threads. The deep budget has the rest.
+fn exhausted_in_a_test(program: &Program) -> bool {
+    !program.to_string().contains("post")
+}
+
+/// For each mode of the library over a plain locked map.
+#[test]
+fn all_small_programs_are_exhausted_in_each_mode_over_a_locked_map() {
+    let mut explored = 0;
+    for mode in Mode::ALL {
+        let subject = subject(&format!("locked/{}", mode.name()));
+        for program in all(subject.offer().verbs, Size { ops: 2, in_a_thread: 1 }) {
+            if !exhausted_in_a_test(&program) {
+                continue;
+            }
+            let name = format!("{} {program}", subject.name());
+            let found = search(&program, &subject, &Options::new());
+            assert_eq!(found.exploration.extent, Extent::Exhausted, "{name}: {}", found.exploration);
+            assert!(found.calls > 0, "{name}: nothing was called in {} interleavings", found.exploration.interleavings);
+            explored += 1;
+        }
+    }
+    assert!(explored >= 16, "{explored} programs");
+}
+
+/// For each mode over the registry, within a bound that is named.
+#[test]
+fn all_small_programs_are_clean_in_each_mode_over_the_registry_bounded_by_one_preemption() {
+    for mode in Mode::ALL {
+        let subject = subject(&format!("registry/{}", mode.name()));
+        for program in all(subject.offer().verbs, Size { ops: 2, in_a_thread: 1 }) {
+            let found = search(&program, &subject, &Options::new().preemptions(1));
+            assert_eq!(found.violation, None, "{} {program}\n{}", subject.name(), found.exploration);
+            assert!(found.calls > 0, "{} {program}", subject.name());
         }
     }
 }
 
-#[test]
-fn flaws() {
-    for flaw in latecall::flawed::FLAWS {
-        let program = freed(&Program::parse(flaw.program).unwrap());
-        let subject = flaw.subject(Api::linked());
-        if flaw.crashes {
-            continue;
+/// Mutants of the library, by the names of the header: see `native/tests/model/mutants.rs`.
+macro_rules! symbol {
+    ($wanted:ident, $mutant:ident, $symbol:literal) => {{
+        unsafe extern "C-unwind" {
+            #[link_name = concat!("mutant_", stringify!($mutant), "_", $symbol)]
+            fn function();
         }
-        match explore(&program, &subject, &Options::new().max_interleavings(20000), &mut |_| {}) {
-            Ok(e) => println!("{}: {:?} {}", flaw.name, e.violation.map(|v| v.to_string()), e.exploration),
-            Err(e) => println!("{}: error {e}", flaw.name),
+        if $wanted == $symbol {
+            return function as *mut c_void;
         }
-    }
+    }};
 }
-#[test]
-fn one() {
-    let program =
-        Program::parse("callback a\nbefore\n  register a\nthread\n  fire a 1 2\nthread\n  revoke_and_wait a\n")
-            .unwrap();
-    let subject = catalogue::find(&std::env::var("SUBJ").unwrap(), Api::linked()).unwrap();
-    let mut options = Options::new().max_duration(std::time::Duration::from_secs(30));
-    if let Ok(p) = std::env::var("PRE") {
-        options = options.preemptions(p.parse().unwrap());
+
+macro_rules! mutants {
+    ($($mutant:ident)*) => { $(
+        mod $mutant {
+            use super::{Api, c_void};
+
+            fn find(wanted: &'static str) -> *mut c_void {
+                symbol!(wanted, $mutant, "emitter_abi_version");
+                symbol!(wanted, $mutant, "emitter_open");
+                symbol!(wanted, $mutant, "emitter_close");
+                symbol!(wanted, $mutant, "emitter_subscribe");
+                symbol!(wanted, $mutant, "emitter_subscribe_table");
+                symbol!(wanted, $mutant, "emitter_unsubscribe");
+                symbol!(wanted, $mutant, "emitter_unsubscribe_nowait");
+                symbol!(wanted, $mutant, "emitter_replace");
+                symbol!(wanted, $mutant, "emitter_fire");
+                symbol!(wanted, $mutant, "emitter_send");
+                symbol!(wanted, $mutant, "emitter_post");
+                symbol!(wanted, $mutant, "emitter_barrier");
+                symbol!(wanted, $mutant, "emitter_live");
+                symbol!(wanted, $mutant, "emitter_in_flight");
+                symbol!(wanted, $mutant, "emitter_invoke");
+                symbol!(wanted, $mutant, "emitter_enumerate");
+                symbol!(wanted, $mutant, "emitter_status_text");
+                panic!("{wanted} is not among its functions")
+            }
+
+            pub(super) fn api() -> &'static Api {
+                // SAFETY: 1. the library's own sources but for one text, linked under these names.
+                unsafe { Api::instrumented(find) }
+            }
+        }
+    )* };
+}
+
+mutants! { forgets_to_wait counts_out_early signals_first waits_too_late notifies_early }
+
+/// A bundled subject whose twin is over another library.
+struct Over {
+    name: &'static str,
+    api: &'static Api,
+}
+
+impl Subject for Over {
+    fn name(&self) -> &str {
+        self.name
     }
-    match explore(&program, &subject.subject, &options, &mut |_| {}) {
-        Ok(e) => println!("{}", e.exploration),
-        Err(e) => println!("{e}"),
+
+    fn offer(&self) -> Offer {
+        subject(self.name).offer()
+    }
+
+    fn contract(&self) -> Contract {
+        subject(self.name).contract()
+    }
+
+    fn modelled(&self) -> Option<Box<dyn Subject>> {
+        catalogue::modelled_over(self.name, self.api)
+    }
+
+    fn open(&self, _: &Env) -> Result<Box<dyn Session>, OpenError> {
+        Err(OpenError("for the model only".to_owned()))
     }
 }
 
+/// A mutant is convicted by a program for which the library itself is clean.
+#[track_caller]
+fn only_the_mutant_is_convicted(
+    name: &'static str,
+    program: &Program,
+    mutant: &'static Api,
+    of: &[ViolationKind],
+    side: Side,
+) {
+    let options = Options::new().preemptions(2);
+    let sound = search(program, &Over { name, api: Api::modelled() }, &options);
+    assert_eq!(sound.violation, None, "{program}\n{}", sound.exploration);
+    let found = search(program, &Over { name, api: mutant }, &options);
+    let violation = found.violation.unwrap_or_else(|| panic!("{program}\n{}", found.exploration));
+    assert!(of.contains(&violation.kind), "{violation}\n{}", found.exploration);
+    assert_eq!(found.side, Some(side), "{violation}\n{}", found.exploration);
+}
+
+// The keeper of `flawed/freed-by-self` frees when unsubscribe has returned: in this mode that is right, unless a callback
+// does it to itself.
+const TRUSTS_THE_LIBRARY: &str = "flawed/freed-by-self";
+
 #[test]
-fn measure() {
-    use latecall::engine::model::programs::{Size, all};
-    let ops: usize = std::env::var("OPS").unwrap().parse().unwrap();
-    let secs: u64 = std::env::var("SECS").unwrap().parse().unwrap();
-    let subject = catalogue::find(&std::env::var("SUBJ").unwrap(), Api::linked()).unwrap();
-    for program in all(subject.subject.offer().verbs, Size { ops, in_a_thread: 3 }) {
-        let mut options = Options::new().max_duration(std::time::Duration::from_secs(secs));
-        if let Ok(p) = std::env::var("PRE") {
-            options = options.preemptions(p.parse().unwrap());
-        }
-        let text = program.to_string().replace('\n', ";");
-        match explore(&program, &subject.subject, &options, &mut |_| {}) {
-            Ok(e) => println!(
-                "{text}: {:?} {:?} {} {:?}",
-                e.violation.map(|v| v.to_string()),
-                e.exploration.extent,
-                e.exploration.interleavings,
-                e.exploration.elapsed
-            ),
-            Err(e) => println!("{text}: {e}"),
-        }
-    }
+fn a_library_that_forgets_to_wait_is_convicted_at_the_boundary() {
+    use ViolationKind::{FreedInFlight, LateCall};
+    let program = two("fire a 1 2", "revoke_and_wait a");
+    let kinds = [FreedInFlight, LateCall];
+    only_the_mutant_is_convicted(TRUSTS_THE_LIBRARY, &program, forgets_to_wait::api(), &kinds, Side::Boundary);
+}
+
+#[test]
+fn a_library_that_counts_a_call_out_too_early_is_convicted_at_the_boundary() {
+    use ViolationKind::{FreedInFlight, LateCall};
+    let program = two("fire a 1 2", "revoke_and_wait a");
+    let kinds = [FreedInFlight, LateCall];
+    only_the_mutant_is_convicted(TRUSTS_THE_LIBRARY, &program, counts_out_early::api(), &kinds, Side::Boundary);
+}
+
+#[test]
+fn a_library_that_signals_before_the_predicate_is_set_is_convicted_of_a_deadlock_of_its_own() {
+    let program = program("callback a\nbefore\n  register a\nthread\n  post a 1 2\n");
+    only_the_mutant_is_convicted("locked/waits", &program, signals_first::api(), &[ViolationKind::Deadlock], Side::C);
+}
+
+#[test]
+fn a_library_that_waits_too_late_is_convicted_of_a_deadlock_of_its_own() {
+    let program = two("fire a 1 2", "unsubscribe a");
+    only_the_mutant_is_convicted("locked/waits", &program, waits_too_late::api(), &[ViolationKind::Deadlock], Side::C);
+}
+
+/// The keeper of `flawed/leak-on-refusal` frees in the destroy notify: in this mode that is right, unless the library refuses.
+#[test]
+fn a_library_that_notifies_while_a_call_is_in_flight_is_convicted_at_the_boundary() {
+    use ViolationKind::{FreedInFlight, LateCall};
+    let (program, kinds) = (two("fire a 1 2", "unsubscribe a"), [FreedInFlight, LateCall]);
+    only_the_mutant_is_convicted("flawed/leak-on-refusal", &program, notifies_early::api(), &kinds, Side::Boundary);
+}
+
+#[test]
+fn what_cannot_be_explored_says_so_before_the_search() {
+    let error = |program: &Program, subject: &dyn Subject| match explore(program, subject, &Options::new(), &mut |_| {})
+    {
+        Err(error @ RunError::NotOffered(_)) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let threads = "thread\n  post a\n".repeat(4);
+    let many = program(&format!("callback a\nbefore\n  register a\n{threads}"));
+    let text = error(&many, &subject("registry/waits"));
+    assert!(text.contains("needs 6 threads") && text.contains("give it fewer"), "{text}");
+    let program = two("fire a", "revoke a");
+    let crashes = FLAWS.iter().find(|flaw| flaw.crashes).expect("a flaw").subject(Api::linked());
+    let text = error(&program, &crashes);
+    assert!(text.contains("flawed/unmapped has no twin for the model"), "{text}");
+}
+
+#[test]
+fn a_search_that_ran_nothing_is_not_clean() {
+    let model = Model { programs: Vec::new(), exhaustive: 100, preemptions: None };
+    let report: Report = model.check(&subject("registry/waits"), &mut |_| {});
+    assert!(!report.is_clean() && !report.exhausted, "{report:?}");
+}
+
+#[test]
+fn a_search_that_was_cut_short_does_not_say_exhausted() {
+    let programs = vec![two("fire a", "revoke a")];
+    let subject = subject("locked/returns");
+    let cut = Model { programs: programs.clone(), exhaustive: 10, preemptions: None }.check(&subject, &mut |_| {});
+    assert!(cut.is_clean() && !cut.exhausted && cut.bounded_by.contains("10 interleavings"), "{cut:?}");
+    let mut told = 0;
+    let whole = Model { programs, exhaustive: 1_000_000, preemptions: None }.check(&subject, &mut |_| told += 1);
+    assert!(whole.is_clean() && whole.exhausted, "{whole:?}");
+    assert_eq!(whole.bounded_by, "1 programs: 1 exhausted");
+    assert!(told > 0, "no progress");
 }

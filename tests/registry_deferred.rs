@@ -143,7 +143,7 @@ fn deferred_and_prompt_revocations_race_calls() {
         }
         for round in 0..20_000_u32 {
             let live = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-            let canary = vec![round; 8];
+            let canary = Box::new([round; 8]);
             let registration = {
                 let live = std::sync::Arc::clone(&live);
                 registry.register(Box::new(move || {

@@ -1,5 +1,5 @@
 //! What the system does to a process: `fork` with calls in flight, signal handlers in the middle of a call, a filter that
-//! refuses `membarrier`. S70 to S74, as far as they concern the registry.
+//! refuses `membarrier`. S70, S73, S74.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn fork() -> c_int;
     fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
+    fn alarm(seconds: u32) -> u32;
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn pthread_self() -> usize;
     fn pthread_kill(thread: usize, number: c_int) -> c_int;
@@ -31,6 +32,8 @@ fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
     let child = unsafe { fork() };
     assert!(child >= 0, "fork failed");
     if child == 0 {
+        // SAFETY: a child that hangs is ended by a signal, which the parent reports.
+        unsafe { alarm(20) };
         let status = work();
         // SAFETY: ends the child.
         unsafe { _exit(status) };
@@ -89,7 +92,7 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
     assert!(watches.iter().all(|watch| watch.drops() == 1));
 }
 
-/// S70: the thread that forks is itself inside; in the child it still is.
+/// S73: the thread that forks is itself inside; in the child it still is.
 #[test]
 fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
     let registry = Callbacks::new();
@@ -105,7 +108,7 @@ fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
     assert_eq!(status, 1);
 }
 
-/// S72: a signal handler calls the same callback as the code that it interrupts, wherever that is: before the handle is in
+/// S74: a signal handler calls the same callback as the code that it interrupts, wherever that is: before the handle is in
 /// its cell, between the two looks, on the way out. Meanwhile another thread revokes. Each closure that ran was alive, each
 /// is dropped once, and what is in flight comes to nothing.
 #[test]

@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 
 /// Name, and the most that the loop and one call may take. What is measured today on x86-64 with rustc 1.95, and two more.
-const LIMITS: &[(&str, f64)] = &[("raw", 12.0), ("generic", 40.0), ("shared", 50.0), ("nested", 80.0), ("late", 70.0)];
+const LIMITS: &[(&str, f64)] = &[("raw", 14.0), ("generic", 43.0), ("shared", 54.0), ("nested", 115.0), ("late", 62.0)];
 
 pub(crate) fn print() -> ExitCode {
     let mut code = ExitCode::SUCCESS;

@@ -60,8 +60,7 @@ thread_local! {
 }
 
 extern "C" fn hazard(user_data: *mut c_void, x: u64) {
-    let mut pointer =
-        HAZARD.with(|kept| kept.borrow_mut().pop()).unwrap_or_else(haphazard::HazardPointer::new);
+    let mut pointer = HAZARD.with(|kept| kept.borrow_mut().pop()).unwrap_or_else(haphazard::HazardPointer::new);
     let slots = HAPHAZARD.get().expect("made");
     match slots[index(user_data.addr())].safe_load(&mut pointer) {
         Some(node) if node.token == user_data.addr() => node.load.run(x),

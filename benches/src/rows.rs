@@ -77,7 +77,9 @@ pub(crate) fn print(figures: &Figures, rounds: u32) -> ExitCode {
     println!("| metric | measured | goal | |\n| --- | ---: | ---: | --- |");
     let mut short = 0;
     for row in &rows {
-        let holds = if row.at_least { row.value >= row.goal } else { row.value <= row.goal };
+        // To the two decimals that goals are given in.
+        let value = (row.value * 100.0).round() / 100.0;
+        let holds = if row.at_least { value >= row.goal } else { value <= row.goal };
         let verdict = match (holds, row.value.is_nan()) {
             (_, true) => "not measured".to_owned(),
             (true, _) => "pass".to_owned(),

@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// Run them on this subject [default: the one that the file names]
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
+    /// Run them with this engine: `model` explores every interleaving, without the gates that force one
+    #[arg(long, value_name = "NAME", default_value = "replay", value_parser = ["replay", "model"])]
+    engine: String,
     /// How often each is run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
@@ -53,14 +56,14 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
         if let Err(RunError::NotOffered(what)) = applicable(&program, &bundled.subject) {
             out::complain(&format!("{file}: nothing ran: {what}"));
             outcomes.push(Outcome::NothingRan);
-            let report = Report { not_offered: 1, bounded_by: what, ..Report::new(&subject, "replay") };
+            let report = Report { not_offered: 1, bounded_by: what, ..Report::new(&subject, &arguments.engine) };
             documents.push(Replayed { file, report, timeline: None });
             continue;
         }
         let check = Check {
             expected: Expected::Sound,
             subject,
-            engine: "replay".to_owned(),
+            engine: arguments.engine.clone(),
             seed: 1,
             budget: Budget::Normal,
             library: library.clone(),
@@ -131,6 +134,9 @@ fn text(it: &Replayed, style: Style) -> String {
                 out,
                 "no rule broken in {runs} run(s): {events} events, {calls} calls, {defused} late calls defused"
             ); // as above
+            if it.report.engine == "model" {
+                let _ = writeln!(out, "  {}", it.report.bounded_by); // as above
+            }
         }
     }
     if *gave_up > 0 {

@@ -182,6 +182,20 @@ macro_rules! functions {
                 &MODELLED
             }
 
+            /// The functions of an instrumented copy of the library whose symbols are called otherwise: `find` answers the
+            /// address of the one that stands for a name of the header.
+            ///
+            /// # Safety
+            ///
+            /// 1. Each address is of a function of the header's type, for the life of the process.
+            pub unsafe fn instrumented(mut find: impl FnMut(&'static str) -> *mut c_void) -> &'static Api {
+                let found = Self::lookup::<std::convert::Infallible>(Origin::Modelled, |name| Ok(find(name)));
+                match found {
+                    Ok(api) => Box::leak(Box::new(api)),
+                    Err(never) => match never {},
+                }
+            }
+
             /// Looks every function up with `find`, which names the symbol it did not find.
             pub(super) fn lookup<E>(
                 origin: Origin,

@@ -90,11 +90,14 @@ crate::sync::per_thread! {
 
 thread_local! {
     /// Told of each event on this thread of the machine, after it was written: the model engine listens.
-    static LISTENER: Cell<Option<fn(usize, &Event)>> = const { Cell::new(None) };
+    static LISTENER: Cell<Option<Listener>> = const { Cell::new(None) };
 }
 
+/// Is told of an event: its place, and the event.
+pub(crate) type Listener = fn(usize, &Event);
+
 /// Tells `listener` of each event that is written on this thread of the machine from now on: its place, and the event.
-pub(crate) fn listen(listener: Option<fn(usize, &Event)>) {
+pub(crate) fn listen(listener: Option<Listener>) {
     LISTENER.set(listener);
 }
 

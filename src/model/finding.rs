@@ -122,6 +122,9 @@ pub struct Finding {
     /// The same search, run again, did not find it there: what runs in it does not do the same whenever the same choices
     /// are made, and what it found holds for the one time only.
     pub unsteady: bool,
+    /// It happened in C code: the access, the call or every wait that it consists of. If not, it takes both sides, or is
+    /// Rust code's alone.
+    pub in_c: bool,
     /// Which line of the timeline an event is that was [told](super::tell): event, line.
     pub(crate) told: Vec<(usize, usize)>,
     pub(crate) at: Option<(Me, Pc)>,
@@ -147,6 +150,7 @@ impl Finding {
             timeline: String::new(),
             interleaving: 0,
             unsteady: false,
+            in_c: at.is_some_and(|(_, pc)| pc != 0),
             told: Vec::new(),
             at,
         };

@@ -1,4 +1,5 @@
-//! The memory of C code: `malloc` and its family, and the library functions that move memory about.
+//! The memory of C code: `malloc` and its family, and the library functions that move memory about (`strings` has those that
+//! look for an end).
 //!
 //! Blocks come from one arena that every interleaving fills from its beginning, so addresses are the same whenever the
 //! order of allocations is. Nothing is used twice: a freed block stays freed for the rest of the interleaving. Between
@@ -11,7 +12,7 @@ use super::finding::{Bound, Kind, later};
 use super::race::Access;
 use super::world::{Leave, Me, Pc, World, enter, leave, with};
 use std::collections::BTreeMap;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 
 const ALIGN: usize = 16;
 const RED_ZONE: usize = 32;
@@ -50,7 +51,7 @@ impl Heap {
         (low, low + self.memory.len() * 8)
     }
 
-    fn contains(&self, address: usize) -> bool {
+    pub(crate) fn contains(&self, address: usize) -> bool {
         let (low, high) = self.bounds();
         (low..high).contains(&address)
     }
@@ -247,7 +248,7 @@ impl World {
     }
 }
 
-fn pointer<T>(address: usize) -> *mut T {
+pub(crate) fn pointer<T>(address: usize) -> *mut T {
     std::ptr::with_exposed_provenance_mut(address)
 }
 
@@ -257,7 +258,7 @@ fn plain_malloc(size: usize) -> usize {
     unsafe { libc::malloc(size) }.expose_provenance()
 }
 
-extern "C-unwind" fn malloc(size: usize, pc: Pc) -> usize {
+pub(crate) extern "C-unwind" fn malloc(size: usize, pc: Pc) -> usize {
     match enter() {
         Some(me) => with(|world| world.allocate(me, pc, size, ALIGN)),
         None => plain_malloc(size),
@@ -331,7 +332,7 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
     }
 }
 
-extern "C-unwind" fn memcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
+pub(crate) extern "C-unwind" fn memcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
     accessed(from, size, Access::Read, pc);
     accessed(to, size, Access::Write, pc);
     // SAFETY: C asks for it; what the model knows of the memory has just been checked. It may overlap where C is wrong.
@@ -339,7 +340,7 @@ extern "C-unwind" fn memcpy(to: usize, from: usize, size: usize, pc: Pc) -> usiz
     to
 }
 
-extern "C-unwind" fn memset(to: usize, byte: c_int, size: usize, pc: Pc) -> usize {
+pub(crate) extern "C-unwind" fn memset(to: usize, byte: c_int, size: usize, pc: Pc) -> usize {
     accessed(to, size, Access::Write, pc);
     // SAFETY: as in `memcpy`. C passes a byte as an int.
     unsafe { pointer::<u8>(to).write_bytes(byte as u8, size) };
@@ -357,137 +358,6 @@ extern "C-unwind" fn memchr(a: usize, byte: c_int, size: usize, pc: Pc) -> usize
     accessed(a, size, Access::Read, pc);
     // SAFETY: as in `memcpy`.
     unsafe { libc::memchr(pointer::<c_void>(a), byte, size) }.expose_provenance()
-}
-
-/// The length of a string, checked byte by byte as far as it is read.
-fn text(start: usize, most: usize, pc: Pc) -> usize {
-    let mut length = 0;
-    while length < most {
-        if live_heap(start + length) {
-            accessed(start + length, 1, Access::Read, pc);
-        }
-        // SAFETY: C passes a string; what the model knows of the memory has just been checked.
-        if unsafe { pointer::<u8>(start + length).read() } == 0 {
-            break;
-        }
-        length += 1;
-    }
-    if !live_heap(start) {
-        accessed(start, (length + 1).min(most), Access::Read, pc);
-    }
-    length
-}
-
-fn live_heap(address: usize) -> bool {
-    super::world::live() && with(|world| world.heap.contains(address))
-}
-
-extern "C-unwind" fn strlen(a: usize, pc: Pc) -> usize {
-    text(a, usize::MAX, pc)
-}
-
-extern "C-unwind" fn strnlen(a: usize, most: usize, pc: Pc) -> usize {
-    text(a, most, pc)
-}
-
-extern "C-unwind" fn strcmp(a: usize, b: usize, pc: Pc) -> c_int {
-    text(a, usize::MAX, pc);
-    text(b, usize::MAX, pc);
-    // SAFETY: both are strings: `text` came to their ends.
-    unsafe { libc::strcmp(pointer::<c_char>(a), pointer::<c_char>(b)) }
-}
-
-extern "C-unwind" fn strncmp(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
-    text(a, most, pc);
-    text(b, most, pc);
-    // SAFETY: both are strings, or this long.
-    unsafe { libc::strncmp(pointer::<c_char>(a), pointer::<c_char>(b), most) }
-}
-
-extern "C-unwind" fn strchr(a: usize, byte: c_int, pc: Pc) -> usize {
-    text(a, usize::MAX, pc);
-    // SAFETY: a string: `text` came to its end.
-    unsafe { libc::strchr(pointer::<c_char>(a), byte) }.expose_provenance()
-}
-
-extern "C-unwind" fn strrchr(a: usize, byte: c_int, pc: Pc) -> usize {
-    text(a, usize::MAX, pc);
-    // SAFETY: a string: `text` came to its end.
-    unsafe { libc::strrchr(pointer::<c_char>(a), byte) }.expose_provenance()
-}
-
-extern "C-unwind" fn strcpy(to: usize, from: usize, pc: Pc) -> usize {
-    let length = text(from, usize::MAX, pc);
-    memcpy(to, from, length + 1, pc)
-}
-
-extern "C-unwind" fn strncpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
-    let length = text(from, size, pc);
-    memcpy(to, from, length, pc);
-    memset(to + length, 0, size - length, pc);
-    to
-}
-
-extern "C-unwind" fn strcat(to: usize, from: usize, pc: Pc) -> usize {
-    let length = text(to, usize::MAX, pc);
-    strcpy(to + length, from, pc);
-    to
-}
-
-extern "C-unwind" fn strdup(from: usize, pc: Pc) -> usize {
-    let length = text(from, usize::MAX, pc);
-    memcpy(malloc(length + 1, pc), from, length + 1, pc)
-}
-
-extern "C-unwind" fn strndup(from: usize, most: usize, pc: Pc) -> usize {
-    let length = text(from, most, pc);
-    let to = memcpy(malloc(length + 1, pc), from, length, pc);
-    memset(to + length, 0, 1, pc);
-    to
-}
-
-extern "C-unwind" fn strncat(to: usize, from: usize, most: usize, pc: Pc) -> usize {
-    let end = to + text(to, usize::MAX, pc);
-    let length = text(from, most, pc);
-    memcpy(end, from, length, pc);
-    memset(end + length, 0, 1, pc);
-    to
-}
-
-extern "C-unwind" fn stpcpy(to: usize, from: usize, pc: Pc) -> usize {
-    let length = text(from, usize::MAX, pc);
-    memcpy(to, from, length + 1, pc);
-    to + length
-}
-
-extern "C-unwind" fn mempcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
-    memcpy(to, from, size, pc) + size
-}
-
-extern "C-unwind" fn memrchr(a: usize, byte: c_int, size: usize, pc: Pc) -> usize {
-    accessed(a, size, Access::Read, pc);
-    // SAFETY: as in `memcpy`.
-    unsafe { libc::memrchr(pointer::<c_void>(a), byte, size) }.expose_provenance()
-}
-
-extern "C-unwind" fn strchrnul(a: usize, byte: c_int, pc: Pc) -> usize {
-    match strchr(a, byte, pc) {
-        0 => a + text(a, usize::MAX, pc),
-        found => found,
-    }
-}
-
-extern "C-unwind" fn strtok_r(a: usize, separators: usize, kept: usize, pc: Pc) -> usize {
-    text(separators, usize::MAX, pc);
-    accessed(kept, size_of::<usize>(), Access::Write, pc);
-    // SAFETY: C passes a place for a pointer, which an earlier call has set when there is no string.
-    let start = if a == 0 { unsafe { pointer::<usize>(kept).read() } } else { a };
-    // It puts an end into the string, so all of it counts as written.
-    let length = text(start, usize::MAX, pc);
-    accessed(start, length + 1, Access::Write, pc);
-    // SAFETY: two strings, and a place for a pointer: what the model knows of them has just been checked.
-    unsafe { libc::strtok_r(pointer::<c_char>(a), pointer::<c_char>(separators), pointer::<*mut c_char>(kept)) }
-        .expose_provenance()
 }
 
 extern "C-unwind" fn reallocarray(old: usize, count: usize, each: usize, pc: Pc) -> usize {
@@ -565,23 +435,6 @@ entry_points! {
     __tsan_memcpy(3) => memcpy;
     __tsan_memmove(3) => memcpy;
     __tsan_memset(3) => memset;
-    strlen(1) => strlen;
-    strnlen(2) => strnlen;
-    strcmp(2) => strcmp;
-    strncmp(3) => strncmp;
-    strchr(2) => strchr;
-    strrchr(2) => strrchr;
-    strcpy(2) => strcpy;
-    strncpy(3) => strncpy;
-    strcat(2) => strcat;
-    strdup(1) => strdup;
-    strndup(2) => strndup;
-    strncat(3) => strncat;
-    stpcpy(2) => stpcpy;
-    mempcpy(3) => mempcpy;
-    memrchr(3) => memrchr;
-    strchrnul(2) => strchrnul;
-    strtok_r(3) => strtok_r;
     reallocarray(3) => reallocarray;
     bzero(2) => bzero;
     _Znwm(1) => malloc;

@@ -6,7 +6,7 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `memory` what allocates; `race` says whether accesses are ordered; `globals` puts the C code's
+//! `pthread` what blocks, `memory` and `strings` what allocates and moves; `race` says whether accesses are ordered; `globals` puts the C code's
 //! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what
 //! is noted while it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
@@ -28,6 +28,7 @@ mod pthread;
 mod race;
 mod search;
 mod stack;
+mod strings;
 mod tsan;
 mod world;
 
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn every_name_that_is_redirected_has_an_entry_point() {
         let provided: BTreeSet<&str> =
-            tsan::NAMES.iter().chain(memory::NAMES).copied().chain(pthread::names()).collect();
+            tsan::NAMES.iter().chain(memory::NAMES).chain(strings::NAMES).copied().chain(pthread::names()).collect();
         let mut instrumentation = instrument::instrumentation();
         // What the build helper puts in the place of functions that are refused.
         instrumentation.push("__refused".to_owned());

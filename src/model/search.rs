@@ -5,6 +5,7 @@
 //! unwound, because neither C frames nor destructors that use loom's objects survive that; it costs a thread's memory
 //! for each search that finds something.
 
+use super::event::What;
 use super::finding::{self, Bound, Finding, Kind};
 use super::world::{self, Leave, World};
 use super::{Exploration, Extent, Options};
@@ -331,11 +332,14 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
         timeline: String::new(),
         interleaving: 0,
         unsteady: false,
+        in_c: false,
         told: Vec::new(),
         at,
     };
     if message.starts_with("deadlock; threads") {
-        return Ok(raw(Kind::Deadlock, world.map_or(message, waits), None));
+        let in_c = world.is_some_and(waits_in_c);
+        let finding = raw(Kind::Deadlock, world.map_or(message, waits), None);
+        return Ok(Finding { in_c, ..finding });
     }
     if message.starts_with("Model exceeded maximum number of branches") {
         let spinning = world.and_then(|world| {
@@ -367,6 +371,18 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
     }
     let message = if place.is_empty() { message } else { format!("{message} ({place})") };
     Ok(raw(Kind::Failed, message, None))
+}
+
+/// Whether somebody waits in C code, and nobody for an object of Rust code. Who waits for a thread to end waits for what
+/// that thread waits for.
+fn waits_in_c(world: &World) -> bool {
+    let waiting = |me: usize| world.threads[me].as_ref().is_some_and(|thread| thread.waiting.is_some());
+    let last_of_rust = |me: usize| {
+        let last = world.events.iter().rev().find(|event| event.thread == me);
+        matches!(last.map(|event| &event.what), Some(What::Rust { what: "locks" | "waits", .. }))
+    };
+    let all = 0..world.threads.len();
+    all.clone().any(waiting) && !all.into_iter().any(|me| !waiting(me) && last_of_rust(me))
 }
 
 /// Who waits for what.

@@ -19,11 +19,12 @@ pub enum Reason {
     WrongRegistry,
     /// The slot exists and has not reached that generation: the handle was made up.
     Unissued,
-    /// Its registration is over and the closure gone; the slot may have had other tenants since (S85).
+    /// Its registration is over; the slot may have had other tenants since (S85). The closure is gone, or about to be:
+    /// nobody is known to be inside.
     Stale,
     /// Its registration has been revoked; calls that were running then are still running.
     Revoking,
-    /// As many calls are inside the callback as can be counted; one more would wrap the count (S87).
+    /// As many calls are inside the callback as its registry allows (S87); or there was no memory to write down one more.
     Exhausted,
     /// It is a callback of the right signature, and the function was compiled for another (S96).
     WrongType,

@@ -36,23 +36,24 @@
 //!    revoked it if none was running, or with the registry ([`Close::Leave`] alone drops nothing). It may register, revoke, call, or ask for its own
 //!    quiescence while it is dropped (S14, S46).
 //! 5. No lock is held while a closure, a destructor or a hook runs, and a call takes no lock unless its callback is
-//!    being revoked at that moment.
+//!    being revoked at that moment, or the registry has a limit of calls in flight.
 //! 6. Slots stay where they are as long as the registry lives. A registry whose handles were given to C has to live as
 //!    long as C may call: make it a `static`.
 //!
 //! # How the parts fit
 //!
-//! `handle` packs the integer and `ids` tells registries apart. `slot` is the protocol: one word with generation, state
-//! and in-flight count. `table` keeps slots at fixed addresses. `books` is what is written under the one lock: vacant
-//! slots, who registered and revoked what, tombstones, waiters. `register`, `call` and `revoke` are the verbs on top of
-//! these; `frame` knows which callbacks this thread is inside, `wait` how long to wait for others, and `stuck` when that
+//! `handle` packs the integer and `ids` tells registries apart. `slot` is the word that admits one handle, and the closure,
+//! which `stored` keeps; `table` keeps slots at fixed addresses. `record` is where each thread's calls stand, `fence` what makes
+//! the two sides see each other, `frame` what a thread is inside of beyond its record, `fork` what a child forgets. `books` is
+//! what is written under the one lock: vacant slots, who registered and revoked what, tombstones, waiters. `register`, `call`,
+//! `revoke` and `deferred` are the verbs on top of these; `wait` knows how long to wait for others, and `stuck` when that
 //! would be for ever. `completion` tells that a registration is over, `close` ends them all, `outstanding` lists them.
-//! `error` and `report` explain refusals, `policy` says what else a late call causes. `layered` is the door for
-//! `crate::signature`. `module` keeps the code of trampolines where it is. `stall` lets tests force an order.
+//! `error` and `report` explain refusals, with `clock` and `thread`; `policy` says what else a late call causes. `layered` is
+//! the door for `crate::signature`. `module` keeps the code of trampolines where it is. `stall` lets tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
-//! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses to closures go through that seam's `UnsafeCell`, so the models
-//! see each of them.
+//! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses
+//! to closures go through that seam's `UnsafeCell`, so the models see each of them.
 
 mod books;
 mod call;
@@ -279,7 +280,8 @@ impl<F: ?Sized> Registry<F> {
     }
 
     /// How many calls may be inside one callback at a time; one more is refused with [`Reason::Exhausted`] (S87).
-    /// 1 up to `u32::MAX`, the default.
+    /// 1 up to `u32::MAX`, the default, which is no limit. With any other, calls are counted, under the registry's lock, and are
+    /// slower for it.
     ///
     /// # Panics
     /// If `calls` is 0; in a `static`, that is a compile error.

@@ -6,7 +6,7 @@
 
 use std::alloc::{Layout, dealloc};
 use std::marker::PhantomData;
-use std::mem::{MaybeUninit, align_of, size_of, size_of_val};
+use std::mem::{MaybeUninit, align_of, size_of};
 
 /// How many words of closure fit into a slot.
 const WORDS: usize = 2;
@@ -68,29 +68,35 @@ impl<F: ?Sized> Stored<F> {
     /// 1. `place` may be written, and nobody else accesses it. It does not move until `take`.
     #[inline]
     pub(super) unsafe fn put(place: *mut Self, value: Box<F>) {
-        let (size, align) = (size_of_val(&*value), align_of_val(&*value));
+        let layout = Layout::for_value(&*value);
         let pointer = Box::into_raw(value);
         let words = words_of(pointer);
         let address_first = words[0] == pointer.cast_const().cast();
-        let fits = size <= size_of::<Room>() && align <= align_of::<Room>();
+        let fits = layout.size() <= size_of::<Room>() && layout.align() <= align_of::<Room>();
+        // No reference to the whole: `key` may point into `room`, and has to stay valid beside whatever comes later.
         // SAFETY: (1)
-        let place = unsafe { &mut *place };
-        let room: *mut u8 = (&raw mut place.room).cast();
+        let room: *mut u8 = unsafe { &raw mut (*place).room }.cast();
+        // SAFETY: (1)
+        let key = unsafe { &raw mut (*place).key };
         if fits && address_first && (!is_wide::<F>() || words[1] != BOXED) {
-            // SAFETY: `size` bytes are there to be read, since the box held a value of that size, and to be written, since
+            // SAFETY: as many bytes are there to be read, since the box held a value of that size, and to be written, since
             // they fit. The value is not used at its old place any more.
-            unsafe { room.copy_from_nonoverlapping(pointer.cast(), size) };
-            place.key = if is_wide::<F>() { words[1] } else { room.cast_const().cast() };
-            if size > 0 {
+            unsafe { room.copy_from_nonoverlapping(pointer.cast(), layout.size()) };
+            let in_room = if is_wide::<F>() { words[1] } else { room.cast_const().cast() };
+            // SAFETY: (1)
+            unsafe { key.write(in_room) };
+            if layout.size() > 0 {
                 // SAFETY: a box's memory, of a value of this layout, that has just been moved out.
-                unsafe { dealloc(pointer.cast(), Layout::from_size_align_unchecked(size, align)) };
+                unsafe { dealloc(pointer.cast(), layout) };
             }
         } else if is_wide::<F>() {
             // SAFETY: `room` is two words, and so is the pointer.
             unsafe { room.cast::<*mut F>().write(pointer) };
-            place.key = BOXED;
+            // SAFETY: (1)
+            unsafe { key.write(BOXED) };
         } else {
-            place.key = words[0];
+            // SAFETY: (1)
+            unsafe { key.write(words[0]) };
         }
     }
 
@@ -100,21 +106,23 @@ impl<F: ?Sized> Stored<F> {
     /// 1. `this` may be read, and `put` has been done there and `take` not since.
     #[inline(always)]
     pub(super) unsafe fn get(this: *const Self) -> *const F {
+        // No reference to the whole: the value may change itself behind a shared reference.
         // SAFETY: (1)
-        let stored = unsafe { &*this };
+        let room: *const () = unsafe { &raw const (*this).room }.cast();
+        // SAFETY: (1)
+        let key = unsafe { (*this).key };
         if is_wide::<F>() {
-            let room: *const () = (&raw const stored.room).cast();
-            if stored.key == BOXED {
+            if key == BOXED {
                 large();
                 // SAFETY: by (1) and `key`, `put` wrote the whole pointer here.
                 unsafe { room.cast::<*const F>().read() }
             } else {
                 // SAFETY: (1) by (1) and `key`, that is the second word of the pointer that `put` was given.
-                unsafe { from_words([room, stored.key]) }
+                unsafe { from_words([room, key]) }
             }
         } else {
             // SAFETY: (1) there is no second word.
-            unsafe { from_words([stored.key, std::ptr::null()]) }
+            unsafe { from_words([key, std::ptr::null()]) }
         }
     }
 
@@ -127,17 +135,18 @@ impl<F: ?Sized> Stored<F> {
         // SAFETY: (1) is (1).
         let at = unsafe { Self::get(this) };
         // SAFETY: (1)
-        let stored = unsafe { &mut *this };
-        let room: *const () = (&raw const stored.room).cast();
-        let inside = at.cast::<()>() == room;
+        let room = unsafe { &raw mut (*this).room };
         let taken = Taken {
-            room: stored.room,
-            // SAFETY: `get` says where the value is, and it was put there whole.
+            // SAFETY: (1)
+            room: unsafe { room.read() },
             words: words_of(at.cast_mut()),
-            inside,
+            inside: at.cast::<()>() == room.cast_const().cast(),
             owns: PhantomData,
         };
-        stored.key = std::ptr::null();
+        // SAFETY: (1)
+        let key = unsafe { &raw mut (*this).key };
+        // SAFETY: (1)
+        unsafe { key.write(std::ptr::null()) };
         taken
     }
 }
@@ -153,7 +162,7 @@ pub(super) struct Taken<F: ?Sized> {
 impl<F: ?Sized> Drop for Taken<F> {
     fn drop(&mut self) {
         if self.inside {
-            let room: *const () = (&raw const self.room).cast();
+            let room: *const () = (&raw mut self.room).cast_const().cast();
             // SAFETY: (1) the second word is that of the value's own pointer.
             let pointer: *mut F = unsafe { from_words([room, self.words[1]]) };
             // SAFETY: the value is here, whole, aligned as `room` is, and nowhere else; it is dropped once, here.

@@ -136,12 +136,17 @@ fn new_slots<F: ?Sized>(length: usize) -> Option<*mut Slot<F>> {
     let first: *mut Slot<F> = memory.wrapping_add(memory.align_offset(SLOT_SIZE)).cast();
     // SAFETY: aligned to its size, the chunk ends half a slot before the end of the memory or more: the memory is aligned to
     // half of that. A pointer fits there.
-    unsafe { first.add(length).cast::<*mut u8>().write(memory) };
+    unsafe { behind(first, length).write(memory) };
     Some(first)
 }
 
 /// Four words, with the closure whatever it is.
 const SLOT_SIZE: usize = 4 * size_of::<usize>();
+
+/// Where a chunk says what memory it is in.
+fn behind<F: ?Sized>(first: *mut Slot<F>, length: usize) -> *mut *mut u8 {
+    first.wrapping_add(length).cast()
+}
 
 /// Gives the memory of a chunk back.
 ///
@@ -155,7 +160,7 @@ unsafe fn give_back<F: ?Sized>(first: *mut Slot<F>, length: usize) {
     }
     let Some(layout) = memory_of::<F>(length) else { unreachable!("a layout that was allocated") };
     // SAFETY: by (1) `new_slots` wrote it there.
-    let memory = unsafe { first.add(length).cast::<*mut u8>().read() };
+    let memory = unsafe { behind(first, length).read() };
     // SAFETY: by (1) allocated with this layout. Slots have no destructor over std.
     unsafe { dealloc(memory, layout) };
 }

@@ -21,8 +21,16 @@ pub struct Progress {
     ended: usize,
     failed: usize,
     names: Vec<String>,
-    /// Checks that are running, and how many programs they have run.
-    running: BTreeMap<usize, u64>,
+    /// Checks that are running.
+    running: BTreeMap<usize, Now>,
+}
+
+/// How far a check is.
+#[derive(Debug)]
+struct Now {
+    programs: u64,
+    runs: u64,
+    began: Instant,
 }
 
 impl Default for Progress {
@@ -56,9 +64,15 @@ impl Progress {
     }
 
     fn now(&self) -> String {
-        let running = self.running.iter().map(|(check, programs)| {
+        let running = self.running.iter().map(|(check, now)| {
             let name = self.names.get(*check).map_or("?", String::as_str);
-            format!("{name} ({})", counted(*programs, "program"))
+            if !name.ends_with(" model") {
+                return format!("{name} ({})", counted(now.programs, "program"));
+            }
+            // Runs are interleavings here, and the only thing that moves for a long time.
+            let seconds = now.began.elapsed().as_secs_f64().max(0.1);
+            let rate = (now.runs as f64 / seconds) as u64;
+            format!("{name} ({}, {rate}/s, {seconds:.0} s)", counted(now.runs, "interleaving"))
         });
         running.collect::<Vec<_>>().join(", ")
     }
@@ -94,10 +108,12 @@ impl Reporter for Progress {
                 }
             }
             Event::CheckStarted { check } => {
-                self.running.insert(*check, 0);
+                self.running.insert(*check, Now { programs: 0, runs: 0, began: Instant::now() });
             }
             Event::CheckProgress { check, report } => {
-                self.running.insert(*check, report.programs);
+                if let Some(now) = self.running.get_mut(check) {
+                    (now.programs, now.runs) = (report.programs, report.runs);
+                }
             }
             Event::CheckEnded { check } => {
                 self.running.remove(check);

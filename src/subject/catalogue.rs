@@ -73,6 +73,12 @@ fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
     Mode::ALL.iter().map(bundled).collect()
 }
 
+/// The model's twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose
+/// fault the model is to find. `None`: no bundled subject has this name.
+pub fn modelled_over(name: &str, api: &'static Api) -> Option<Box<dyn super::Subject>> {
+    Some(Box::new(crate::loomed::subject::catalogue::find(name, api)?.subject))
+}
+
 /// The bundled subject with this name.
 pub fn find(name: &str, api: &'static Api) -> Option<Bundled> {
     use super::Subject;

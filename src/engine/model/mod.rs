@@ -36,6 +36,15 @@ pub struct Model {
     pub preemptions: Option<usize>,
 }
 
+/// Where a rule was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// In the C code alone: it breaks a rule of its own.
+    C,
+    /// Between the C code and the Rust side: each may be in order for itself.
+    Boundary,
+}
+
 /// What a search of one program came to.
 #[derive(Debug)]
 pub struct Explored {
@@ -43,6 +52,8 @@ pub struct Explored {
     pub exploration: Exploration,
     /// The rule that was broken, if one was.
     pub violation: Option<Violation>,
+    /// Where it was broken.
+    pub side: Option<Side>,
     /// Calls in which user code ran, in all interleavings.
     pub calls: u64,
     /// Late calls that were defused, in all interleavings.
@@ -242,8 +253,9 @@ pub fn explore(
         Extent::BoundedBy(bound) if is_the_harness(bound) => return Err(RunError::Model(bound.clone())),
         _ => {}
     }
+    let side = exploration.finding.as_ref().map(|found| if found.in_c { Side::C } else { Side::Boundary });
     let (calls, defused, events) = (common.calls, common.defused, common.all_events);
-    Ok(Explored { exploration, violation, calls, defused, events })
+    Ok(Explored { exploration, violation, side, calls, defused, events })
 }
 
 /// One interleaving.

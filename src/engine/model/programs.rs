@@ -86,7 +86,7 @@ fn threads(calls: &[Op], ends: &[Op], n: usize) -> Vec<Vec<Op>> {
         let longer = |ops: &Vec<Op>| {
             let next = calls.iter().chain(if last { ends } else { &[] });
             let ops = ops.clone();
-            next.map(move |op| [&ops[..], &[op.clone()]].concat()).collect::<Vec<_>>()
+            next.map(move |op| [&ops[..], std::slice::from_ref(op)].concat()).collect::<Vec<_>>()
         };
         sequences = sequences.iter().flat_map(longer).collect();
     }

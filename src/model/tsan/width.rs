@@ -1,0 +1,104 @@
+//! The widths that loom has atomics of: each one's operations, and the pools that an interleaving begins with.
+
+use crate::sync::loom_side::{self as sync, Ordering};
+use std::rc::Rc;
+
+/// How many loom atomics of each width an interleaving begins with.
+pub(crate) type Sizes = [usize; 4];
+
+/// Loom atomics that no address has taken yet.
+pub(crate) struct Pools {
+    bytes: Vec<Rc<sync::AtomicU8>>,
+    shorts: Vec<Rc<sync::AtomicU16>>,
+    words: Vec<Rc<sync::AtomicU32>>,
+    longs: Vec<Rc<sync::AtomicU64>>,
+}
+
+impl Pools {
+    pub(crate) fn new(sizes: &Sizes) -> Self {
+        Self {
+            bytes: (0..sizes[0]).map(|_| Rc::new(sync::AtomicU8::new(0))).collect(),
+            shorts: (0..sizes[1]).map(|_| Rc::new(sync::AtomicU16::new(0))).collect(),
+            words: (0..sizes[2]).map(|_| Rc::new(sync::AtomicU32::new(0))).collect(),
+            longs: (0..sizes[3]).map(|_| Rc::new(sync::AtomicU64::new(0))).collect(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) enum Atom {
+    Byte(Rc<sync::AtomicU8>),
+    Short(Rc<sync::AtomicU16>),
+    Word(Rc<sync::AtomicU32>),
+    Long(Rc<sync::AtomicU64>),
+}
+
+/// A width of atomics.
+pub(crate) trait Width: Copy + Eq + 'static {
+    type Loom;
+    const SIZE: usize;
+    const POOL: usize;
+    fn pool(pools: &mut Pools) -> Option<Rc<Self::Loom>>;
+    fn atom(loom: Rc<Self::Loom>) -> Atom;
+    fn loom(atom: &Atom) -> Option<Rc<Self::Loom>>;
+    fn wide(self) -> u64;
+    /// The low bits.
+    fn narrow(value: u64) -> Self;
+    fn load(loom: &Self::Loom, order: Ordering) -> Self;
+    fn store(loom: &Self::Loom, value: Self, order: Ordering);
+    fn add(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
+    fn and(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
+    fn or(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
+    fn xor(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
+    fn exchange(loom: &Self::Loom, old: Self, new: Self, success: Ordering, failure: Ordering) -> Result<Self, Self>;
+}
+
+macro_rules! width {
+    ($int:ty, $loom:ty, $atom:ident, $pool:ident, $number:literal) => {
+        impl Width for $int {
+            type Loom = $loom;
+            const SIZE: usize = size_of::<$int>();
+            const POOL: usize = $number;
+            fn pool(pools: &mut Pools) -> Option<Rc<$loom>> {
+                pools.$pool.pop()
+            }
+            fn atom(loom: Rc<$loom>) -> Atom {
+                Atom::$atom(loom)
+            }
+            fn loom(atom: &Atom) -> Option<Rc<$loom>> {
+                if let Atom::$atom(loom) = atom { Some(loom.clone()) } else { None }
+            }
+            fn wide(self) -> u64 {
+                u64::from(self)
+            }
+            fn narrow(value: u64) -> Self {
+                value as Self
+            }
+            fn load(loom: &$loom, order: Ordering) -> Self {
+                loom.load(order)
+            }
+            fn store(loom: &$loom, value: Self, order: Ordering) {
+                loom.store(value, order);
+            }
+            fn add(loom: &$loom, value: Self, order: Ordering) -> Self {
+                loom.fetch_add(value, order)
+            }
+            fn and(loom: &$loom, value: Self, order: Ordering) -> Self {
+                loom.fetch_and(value, order)
+            }
+            fn or(loom: &$loom, value: Self, order: Ordering) -> Self {
+                loom.fetch_or(value, order)
+            }
+            fn xor(loom: &$loom, value: Self, order: Ordering) -> Self {
+                loom.fetch_xor(value, order)
+            }
+            fn exchange(loom: &$loom, old: Self, new: Self, ok: Ordering, failed: Ordering) -> Result<Self, Self> {
+                loom.compare_exchange(old, new, ok, failed)
+            }
+        }
+    };
+}
+width!(u8, sync::AtomicU8, Byte, bytes, 0);
+width!(u16, sync::AtomicU16, Short, shorts, 1);
+width!(u32, sync::AtomicU32, Word, words, 2);
+width!(u64, sync::AtomicU64, Long, longs, 3);
