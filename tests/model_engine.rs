@@ -14,6 +14,7 @@ use latecall::program::Program;
 use latecall::subject::{Offer, OpenError, Session, Subject, catalogue};
 use latecall_fixtures as _;
 use std::ffi::c_void;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
@@ -25,6 +26,8 @@ fn subject(name: &str) -> impl Subject + use<> {
 fn program(text: &str) -> Program {
     Program::parse(text).unwrap_or_else(|error| panic!("{error}"))
 }
+
+const LONG: Duration = Duration::from_secs(600);
 
 /// Two threads, after `a` was registered.
 fn two(one: &str, other: &str) -> Program {
@@ -265,7 +268,7 @@ fn what_cannot_be_explored_says_so_before_the_search() {
 
 #[test]
 fn a_search_that_ran_nothing_is_not_clean() {
-    let model = Model { programs: Vec::new(), exhaustive: 100, preemptions: None };
+    let model = Model { programs: Vec::new(), exhaustive: 100, preemptions: None, time: LONG };
     let report: Report = model.check(&subject("registry/waits"), &mut |_| {});
     assert!(!report.is_clean() && !report.exhausted, "{report:?}");
 }
@@ -274,11 +277,16 @@ fn a_search_that_ran_nothing_is_not_clean() {
 fn a_search_that_was_cut_short_does_not_say_exhausted() {
     let programs = vec![two("fire a", "revoke a")];
     let subject = subject("locked/returns");
-    let cut = Model { programs: programs.clone(), exhaustive: 10, preemptions: None }.check(&subject, &mut |_| {});
+    let cut = Model { programs: programs.clone(), exhaustive: 10, preemptions: None, time: LONG }
+        .check(&subject, &mut |_| {});
     assert!(cut.is_clean() && !cut.exhausted && cut.bounded_by.contains("10 interleavings"), "{cut:?}");
+    let late = Model { programs: programs.clone(), exhaustive: 10, preemptions: None, time: Duration::ZERO };
+    let late = late.check(&subject, &mut |_| {});
+    assert!(!late.is_clean() && late.bounded_by.contains("1 bounded by 0 s: not begun"), "{late:?}");
     let mut told = 0;
-    let whole = Model { programs, exhaustive: 1_000_000, preemptions: None }.check(&subject, &mut |_| told += 1);
+    let whole =
+        Model { programs, exhaustive: 1_000_000, preemptions: None, time: LONG }.check(&subject, &mut |_| told += 1);
     assert!(whole.is_clean() && whole.exhausted, "{whole:?}");
-    assert_eq!(whole.bounded_by, "1 programs: 1 exhausted");
+    assert_eq!(whole.bounded_by, "programs: 1 exhausted");
     assert!(told > 0, "no progress");
 }

@@ -71,12 +71,20 @@ impl Budget {
         }
     }
 
+    /// For how long the model engine works on a subject: the small budgets are spent long before.
+    pub const fn model(self) -> Duration {
+        Duration::from_secs(match self {
+            Budget::Quick | Budget::Normal => 200,
+            Budget::Deep => 3000,
+        })
+    }
+
     /// Up to how many interleavings the model engine explores a program exhaustively.
     pub const fn interleavings(self) -> u64 {
         match self {
             Budget::Quick => 100,
             Budget::Normal => 2500,
-            Budget::Deep => 200_000,
+            Budget::Deep => 2_000_000,
         }
     }
 
@@ -146,6 +154,7 @@ impl Budget {
                 programs: programs(),
                 exhaustive: if must_convict { 100_000 } else { self.interleavings() },
                 preemptions: Some(self.preemptions()),
+                time: self.model(),
             })),
             _ => None,
         }

@@ -142,7 +142,8 @@ impl Check {
             Stress { repeat, seed: self.seed, ..Stress::default() }.check_program(program, subject)
         } else if self.engine == "model" {
             let (exhaustive, preemptions) = (self.budget.interleavings(), Some(self.budget.preemptions()));
-            return Model { programs: vec![program.clone()], exhaustive, preemptions }.check(subject, watch);
+            let (programs, time) = (vec![program.clone()], self.budget.model());
+            return Model { programs, exhaustive, preemptions, time }.check(subject, watch);
         } else {
             Replay { programs: vec![program.clone()], repeat }.check(subject, watch)
         };

@@ -21,6 +21,7 @@ use crate::program::Program;
 use crate::subject::Subject;
 use crate::sync::{Arc, Mutex, lock};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// Loom has no more threads than this: the closure's own, the program's, and the library's.
 const MOST_THREADS: usize = 5;
@@ -34,6 +35,8 @@ pub struct Model {
     pub exhaustive: u64,
     /// If they are not, it is explored once more, with so many preemptions in an interleaving at most; none: it is not.
     pub preemptions: Option<usize>,
+    /// After this long no further program is begun, and the one that is being explored is given up; the report says so.
+    pub time: Duration,
 }
 
 /// Where a rule was broken.
@@ -82,10 +85,16 @@ impl Engine for Model {
     fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report {
         let mut report = Report::new(subject.name(), self.name());
         let mut bounds: BTreeMap<String, u64> = BTreeMap::new();
-        let mut exhausted = 0;
-        for program in &self.programs {
+        let (mut exhausted, began) = (0, Instant::now());
+        for (at, program) in self.programs.iter().enumerate() {
             let program = freed(program);
-            let explored = match self.explore(&program, subject, &mut report, watch) {
+            let left = self.time.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                let beyond = (self.programs.len() - at) as u64;
+                bounds.insert(format!("{} s: not begun", self.time.as_secs()), beyond);
+                break;
+            }
+            let explored = match self.explore(&program, subject, left, &mut report, watch) {
                 Ok(explored) => explored,
                 Err(RunError::NotOffered(_)) => {
                     report.not_offered += 1;
@@ -113,8 +122,8 @@ impl Engine for Model {
         if exhausted > 0 {
             parts.insert(0, format!("{exhausted} exhausted"));
         }
-        report.bounded_by = format!("{} programs: {}", report.programs, parts.join(", "));
-        report.exhausted = exhausted > 0 && exhausted == report.programs;
+        report.bounded_by = format!("programs: {}", parts.join(", "));
+        report.exhausted = exhausted > 0 && exhausted == report.programs && bounds.is_empty();
         report
     }
 }
@@ -125,6 +134,7 @@ impl Model {
         &self,
         program: &Program,
         subject: &dyn Subject,
+        time: Duration,
         report: &mut Report,
         watch: &mut dyn FnMut(&Report),
     ) -> Result<Explored, RunError> {
@@ -140,9 +150,12 @@ impl Model {
             report.defused += explored.defused;
             Ok(explored)
         };
-        let explored = once(&model::Options::new().max_interleavings(self.exhaustive))?;
+        let (began, options) = (Instant::now(), model::Options::new());
+        let explored = once(&options.clone().max_duration(time).max_interleavings(self.exhaustive))?;
         match (&explored.exploration.extent, self.preemptions) {
-            (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => once(&model::Options::new().preemptions(most)),
+            (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => {
+                once(&options.max_duration(time.saturating_sub(began.elapsed())).preemptions(most))
+            }
             _ => Ok(explored),
         }
     }
