@@ -1,7 +1,7 @@
 //! The macro that declares a signature.
 
 /// Declares a C callback type: a type with a registry, the function to give to C, and a constructor for each kind of
-/// callback. See [`signature`](crate::signature) for the kinds.
+/// callback. See [`signature`](mod@crate::signature) for the kinds.
 ///
 /// ```text
 /// latecall::signature! {
