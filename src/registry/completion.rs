@@ -11,7 +11,7 @@ use super::handle::Handle;
 use super::revoke::{Revoked, gone};
 use super::slot::State;
 use super::stored::Taken;
-use super::sync::{Arc, Flag, Mutex, Ordering, lock};
+use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use super::{Builder, Core, Registration, Registry};
 use std::fmt;
 use std::future::Future;
@@ -26,14 +26,14 @@ pub(super) type Once = Box<dyn FnOnce() + Send>;
 pub(super) struct Endings {
     /// Whether there is, or was, a destroy notify, so that registries without any need not look. Not modelled: the slot's word
     /// orders it.
-    notified: Flag,
+    notified: AtomicBool,
     notifies: Mutex<Vec<(Handle, Once)>>,
 }
 
 impl Endings {
     super::sync::const_fn! {
         pub(super) const fn new() -> Self {
-            Self { notified: Flag::new(false), notifies: Mutex::new(Vec::new()) }
+            Self { notified: AtomicBool::new(false), notifies: Mutex::new(Vec::new()) }
         }
     }
 

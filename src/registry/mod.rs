@@ -117,7 +117,7 @@ use slot::Word;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
-use sync::{AtomicU32, Condvar, Counter, Flag, Mutex, Ordering, const_fn, lock};
+use sync::{AtomicBool, AtomicU32, Condvar, Counter, Mutex, Ordering, const_fn, lock};
 use table::Table;
 
 /// Owns callbacks of one type and finds them by [`Handle`]. See the [module](self) for the contract.
@@ -145,7 +145,7 @@ struct Core {
     late_calls: [Counter; Reason::COUNT],
     own_policies: OwnPolicies,
     /// Closures are not dropped any more; see `close`. Not modelled, as is the end of a process.
-    leaving: Flag,
+    leaving: AtomicBool,
     endings: Endings,
     callers: Callers,
     panics: Counter,
@@ -228,7 +228,7 @@ impl<F: ?Sized> Registry<F> {
                     served: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
                     own_policies: OwnPolicies::new(),
-                    leaving: Flag::new(false),
+                    leaving: AtomicBool::new(false),
                     endings: Endings::new(),
                     callers: Callers::new(),
                     panics: Counter::new(0),

@@ -2,7 +2,7 @@
 
 use super::error::{LateCall, OnItsThread, Refused};
 use super::handle::Handle;
-use super::sync::{Flag, MODELLED, Mutex, Ordering, lock};
+use super::sync::{AtomicBool, Flag, MODELLED, Mutex, Ordering, lock};
 use super::{Core, Registry};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -114,14 +114,14 @@ impl Core {
 /// The policies of registrations that have their own: at most one for each slot.
 pub(super) struct OwnPolicies {
     /// Whether there are any, so that registries without need not look. Not modelled: the slot's word orders it.
-    any: Flag,
+    any: AtomicBool,
     by_index: Mutex<BTreeMap<u32, (Handle, LatePolicy)>>,
 }
 
 impl OwnPolicies {
     super::sync::const_fn! {
         pub(super) const fn new() -> Self {
-            Self { any: Flag::new(false), by_index: Mutex::new(BTreeMap::new()) }
+            Self { any: AtomicBool::new(false), by_index: Mutex::new(BTreeMap::new()) }
         }
     }
 
