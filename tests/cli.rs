@@ -479,3 +479,17 @@ fn without_a_command_it_is_the_gate() {
     assert_eq!(bare, of(&explicit));
     assert_eq!(bare.len(), 3);
 }
+
+/// Only what is clean may be called exhausted: a flaw that a whole search missed is missed.
+#[test]
+fn exhausted_stands_for_clean_and_for_nothing_else() {
+    let with = |mut it: CheckResult, exhausted| {
+        it.report.exhausted = exhausted;
+        terminal::table(&[it], Style { width: 80, colour: false })
+    };
+    let of = |verdict: &CheckVerdict| results().into_iter().find(|it| it.verdict == *verdict).expect("one of each");
+    assert!(with(of(&CheckVerdict::Clean), true).contains(" exhausted "));
+    assert!(with(of(&CheckVerdict::Clean), false).contains(" clean "));
+    let missed = with(of(&CheckVerdict::NotConvicted), true);
+    assert!(missed.contains(" MISSED ") && !missed.contains(" exhausted "), "{missed}");
+}

@@ -68,7 +68,10 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
 }
 
 fn cell(it: &CheckResult, style: Style) -> String {
-    let word = if it.report.exhausted { "exhausted" } else { word(&it.verdict) };
+    let word = match &it.verdict {
+        CheckVerdict::Clean if it.report.exhausted => "exhausted",
+        verdict => word(verdict),
+    };
     let (programs, events) = (it.report.programs, it.report.events);
     if style.width >= WIDE {
         format!("{word:<9} {:>6} / {:<9}", grouped(programs), grouped(events))
