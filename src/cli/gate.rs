@@ -77,7 +77,10 @@ fn save(directory: &Path, result: &CheckResult) -> Result<(), String> {
     let name = format!("{}.{}.latecall", result.check.subject.replace('/', "-"), result.check.engine);
     let path = directory.join(name);
     let why = finding.violation.to_string().replace('\n', " ");
-    let with = if result.check.engine == "model" { " --engine model" } else { "" };
+    let with = match result.check.engine.as_str() {
+        "model" => format!(" --engine model --budget {}", result.check.budget),
+        _ => String::new(),
+    };
     let how = format!("# latecall replay{with} FILE shows it again. What happened:\n");
     let lines = finding.timeline.iter().fold(how, |text, line| text + "#   " + line.trim_end() + "\n");
     let (engine, bounds) = (&result.check.engine, &result.report.bounded_by);

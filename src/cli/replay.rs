@@ -1,6 +1,6 @@
 //! `latecall replay`: programs from files, each in a process of its own, and what happened.
 
-use super::{Failure, executable, files, library, out, style};
+use super::{BudgetName, Failure, executable, files, library, out, style};
 use latecall::engine::report::Report;
 use latecall::engine::run::{RunError, applicable};
 use latecall::gate::child::{self, Ask};
@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// Run them with this engine: `model` explores every interleaving, without the gates that force one
     #[arg(long, value_name = "NAME", default_value = "replay", value_parser = ["replay", "model"])]
     engine: String,
+    /// How far the model goes; the replay engine has no use for it
+    #[arg(long, value_enum, default_value = "normal")]
+    budget: BudgetName,
     /// How often each is run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
@@ -65,7 +68,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
             subject,
             engine: arguments.engine.clone(),
             seed: 1,
-            budget: Budget::Normal,
+            budget: arguments.budget.into(),
             library: library.clone(),
         };
         let ask = Ask {

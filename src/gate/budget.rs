@@ -122,7 +122,7 @@ impl Budget {
             "property" => format!("{} generated programs", self.cases()),
             "stress" => format!("{} ms of generated programs under disturbance", self.stress().as_millis()),
             "model" => format!(
-                "every interleaving of all programs of {} ops where {} are enough, or else those with at most {}",
+                "every interleaving of small programs of {} ops where {} are enough, or else those with at most {}",
                 self.model_ops(),
                 self.interleavings(),
                 counted(self.preemptions(), "preemption"),

@@ -4,8 +4,8 @@
 use super::Budget;
 use super::select;
 use super::verdict::Expected;
+use crate::engine::model;
 use crate::engine::model::programs::Size;
-use crate::engine::model::{self, Model};
 use crate::engine::replay::Replay;
 use crate::engine::report::Report;
 use crate::engine::run::{Env, Options, execute};
@@ -104,6 +104,8 @@ impl Check {
                             }
                         };
                         let report = match &conduct.program {
+                            // It was made with this program, and runs it as often as there are interleavings.
+                            Some(_) if self.engine == "model" => engine.check(&subject, &mut watch),
                             None => engine.check(&subject, &mut watch),
                             Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
                         };
@@ -123,6 +125,7 @@ impl Check {
 
     fn engine(&self, flaw: Option<&Flaw>, subject: &dyn Subject, only: &Option<Program>) -> Option<Box<dyn Engine>> {
         let programs = || match (only, self.engine.as_str()) {
+            (Some(program), "model") => vec![program.clone()],
             (Some(_), _) => Vec::new(),
             (None, "model") => modelled_programs(flaw, subject, self.budget.model_ops()),
             (None, _) => programs(flaw, subject),
@@ -140,10 +143,6 @@ impl Check {
     ) -> Report {
         let mut report = if self.engine == "stress" {
             Stress { repeat, seed: self.seed, ..Stress::default() }.check_program(program, subject)
-        } else if self.engine == "model" {
-            let (exhaustive, preemptions) = (self.budget.interleavings(), Some(self.budget.preemptions()));
-            let (programs, time) = (vec![program.clone()], self.budget.model());
-            return Model { programs, exhaustive, preemptions, time }.check(subject, watch);
         } else {
             Replay { programs: vec![program.clone()], repeat }.check(subject, watch)
         };

@@ -141,9 +141,9 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// As it is raised, deep in C code on a small stack: names come later.
-    pub(crate) fn raw(world: &mut World, kind: Kind, message: String, at: Option<(Me, Pc)>) -> Self {
-        let mut finding = Self {
+    /// One whose interleaving is not known yet.
+    pub(crate) fn new(kind: Kind, message: String, at: Option<(Me, Pc)>) -> Self {
+        Self {
             kind,
             message,
             stack: Vec::new(),
@@ -153,7 +153,12 @@ impl Finding {
             in_c: at.is_some_and(|(_, pc)| pc != 0),
             told: Vec::new(),
             at,
-        };
+        }
+    }
+
+    /// As it is raised, deep in C code on a small stack: names come later.
+    pub(crate) fn raw(world: &mut World, kind: Kind, message: String, at: Option<(Me, Pc)>) -> Self {
+        let mut finding = Self::new(kind, message, at);
         if let Some((me, pc)) = at {
             let calls = world.thread(me).calls.clone();
             // Addresses for now.

@@ -34,6 +34,7 @@ mod world;
 
 pub use finding::{Bound, Finding, Kind};
 pub(crate) use search::{Listener, guarded};
+pub(crate) use world::MOST_THREADS;
 pub(crate) use world::live;
 
 use std::fmt;
@@ -317,6 +318,12 @@ pub(crate) fn convict(text: &str) -> ! {
         Some(me) => world::with(|world| world.convict(me, 0, Kind::Failed, text.to_owned())),
         None => panic!("{text}"),
     }
+}
+
+/// Which interleaving of its search this is: a search that begins again, to have more atomics or to record what it found,
+/// comes by the same numbers once more.
+pub(crate) fn number() -> u64 {
+    world::with(|world| world.number)
 }
 
 /// Names this thread in reports.

@@ -208,7 +208,7 @@ fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
     OUT.set(Some(out));
     let options = lock(shared).options.clone();
     let mut model = loom_side::Model::new();
-    model.max_threads = 5;
+    model.max_threads = world::MOST_THREADS;
     model.max_branches = options.max_branches;
     model.preemption_bound = options.preemptions;
     model.max_permutations = None;
@@ -286,7 +286,9 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     if let Some(most) = search.options.max_interleavings.filter(|&most| search.count >= most) {
         stop(Bound::Interleavings(most));
     }
-    if let Some(most) = search.options.max_duration.filter(|&most| search.began.elapsed() >= most) {
+    // The first interleaving runs however little time there is, and so does the second search up to what the first found.
+    let limited = search.count > 0 && search.detail_at.is_none();
+    if let Some(most) = search.options.max_duration.filter(|&most| limited && search.began.elapsed() >= most) {
         stop(Bound::Duration(most));
     }
     if let Some(last) = search.stop_at.filter(|&last| search.count >= last) {
@@ -301,10 +303,12 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
     let pools = tsan::Pools::new(&search.sizes);
     world::begin(Box::new(World::new(parts, pools, search.options.spurious_failures)));
-    let detailed = search.detail_at == Some(search.count);
+    let number = search.count;
+    let detailed = search.detail_at == Some(number);
     world::with(|world| {
         world.objects.tries = search.tries;
         world.thread(0);
+        world.number = number;
         world.detailed = detailed;
     });
 }
@@ -325,20 +329,10 @@ fn finish(shared: &Arc<Mutex<Search>>) {
 
 /// A panic of loom's, or of Rust code.
 fn panicked(options: &Options, message: String, place: &str, world: Option<&World>) -> Result<Finding, Bound> {
-    let raw = |kind, message, at| Finding {
-        kind,
-        message,
-        stack: Vec::new(),
-        timeline: String::new(),
-        interleaving: 0,
-        unsteady: false,
-        in_c: false,
-        told: Vec::new(),
-        at,
-    };
+    let raw = |kind, message| Finding::new(kind, message, None);
     if message.starts_with("deadlock; threads") {
         let in_c = world.is_some_and(waits_in_c);
-        let finding = raw(Kind::Deadlock, world.map_or(message, waits), None);
+        let finding = raw(Kind::Deadlock, world.map_or(message, waits));
         return Ok(Finding { in_c, ..finding });
     }
     if message.starts_with("Model exceeded maximum number of branches") {
@@ -355,22 +349,22 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
                     world.name_address(address),
                     options.max_branches
                 );
-                Ok(raw(Kind::Livelock, message, None))
+                Ok(raw(Kind::Livelock, message))
             }
             None => Err(Bound::Branches(options.max_branches)),
         };
     }
     if message.contains("self.threads.len() < self.max") {
-        return Err(Bound::Threads(5));
+        return Err(Bound::Threads(world::MOST_THREADS));
     }
     if message.contains("Causality violation") {
-        return Ok(raw(Kind::DataRace, format!("in Rust code: {}", message.trim()), None));
+        return Ok(raw(Kind::DataRace, format!("in Rust code: {}", message.trim())));
     }
     if message.contains("leaked") && place.contains("rt/") {
-        return Ok(raw(Kind::Leak, format!("in Rust code: {}", message.trim()), None));
+        return Ok(raw(Kind::Leak, format!("in Rust code: {}", message.trim())));
     }
     let message = if place.is_empty() { message } else { format!("{message} ({place})") };
-    Ok(raw(Kind::Failed, message, None))
+    Ok(raw(Kind::Failed, message))
 }
 
 /// Whether somebody waits in C code, and nobody for an object of Rust code. Who waits for a thread to end waits for what

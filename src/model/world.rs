@@ -117,6 +117,8 @@ pub(crate) struct World {
     pub(crate) spurious_left: u32,
     /// A thread let others run first where it might have gone on at once: see [`let_others_run`].
     pub(crate) gave_way: bool,
+    /// Which interleaving of the search it is; the first is 1.
+    pub(crate) number: u64,
     /// This interleaving is known to be the one that convicts: it is recorded with the frames of Rust code.
     pub(crate) detailed: bool,
 }
@@ -173,6 +175,7 @@ impl World {
             seen: Vec::new(),
             spurious_left: spurious,
             gave_way: false,
+            number: 0,
             detailed: false,
         }
     }

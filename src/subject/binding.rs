@@ -112,10 +112,7 @@ impl Subject for EmitterSubject {
     }
 
     fn modelled(&self) -> Option<Box<dyn Subject>> {
-        let twin = crate::loomed::subject::catalogue::find(&self.name, Api::modelled())?;
-        // What it does to the process it would do to the search.
-        let crashes = twin.flaw.is_some_and(|flaw| flaw.crashes);
-        (!crashes).then(|| Box::new(twin.subject) as Box<dyn Subject>)
+        crate::subject::catalogue::modelled_over(&self.name, Api::modelled())
     }
 
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {

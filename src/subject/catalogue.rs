@@ -74,9 +74,12 @@ fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
 }
 
 /// The model's twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose
-/// fault the model is to find. `None`: no bundled subject has this name.
+/// fault the model is to find. `None`: no bundled subject has this name, or what it does to its process it would do to the
+/// search.
 pub fn modelled_over(name: &str, api: &'static Api) -> Option<Box<dyn super::Subject>> {
-    Some(Box::new(crate::loomed::subject::catalogue::find(name, api)?.subject))
+    let twin = crate::loomed::subject::catalogue::find(name, api)?;
+    let crashes = twin.flaw.is_some_and(|flaw| flaw.crashes);
+    (!crashes).then(|| Box::new(twin.subject) as Box<dyn super::Subject>)
 }
 
 /// The bundled subject with this name.

@@ -16,15 +16,12 @@ use super::run::{self, RunError, applicable};
 use super::{Engine, monitor, timeline};
 use crate::ledger::{Contract, Event, Violation, ViolationKind, log, quarantine};
 use crate::loomed::run::interpret::Run;
-use crate::model::{self, Bound, Exploration, Extent, Kind, Listener};
+use crate::model::{self, Bound, Exploration, Extent, Kind, Listener, MOST_THREADS};
 use crate::program::Program;
 use crate::subject::Subject;
 use crate::sync::{Arc, Mutex, lock};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// Loom has no more threads than this: the closure's own, the program's, and the library's.
-const MOST_THREADS: usize = 5;
 
 /// Explores programs.
 #[derive(Debug, Clone)]
@@ -70,6 +67,8 @@ pub struct Explored {
 struct Common {
     /// Of the interleaving that runs, or ran last.
     events: Vec<Event>,
+    /// The last interleaving that was counted: see [`model::number`].
+    counted: u64,
     calls: u64,
     defused: u64,
     all_events: u64,
@@ -251,7 +250,7 @@ pub fn explore(
     if let Some(error) = common.error.take() {
         return Err(error);
     }
-    let violation = match &exploration.finding {
+    let mut violation = match &exploration.finding {
         Some(found) if found.kind == Kind::Failed => match common.violation.take() {
             Some(violation) => Some(violation),
             None => return Err(RunError::SubjectPanicked(found.message.clone())),
@@ -262,6 +261,9 @@ pub fn explore(
         }
         None => None,
     };
+    if let (Some(violation), Some(true)) = (&mut violation, exploration.finding.as_ref().map(|found| found.unsteady)) {
+        violation.text += "; the same search did not find it again: the subject does not repeat itself";
+    }
     match &exploration.extent {
         Extent::BoundedBy(bound) if is_the_harness(bound) => return Err(RunError::Model(bound.clone())),
         _ => {}
@@ -308,9 +310,12 @@ fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, commo
                 Some(text)
             }
             Ok(verdict) => {
-                common.calls += verdict.calls as u64;
-                common.defused += verdict.defused as u64;
-                common.all_events += common.events.len() as u64;
+                if model::number() > common.counted {
+                    common.counted = model::number();
+                    common.calls += verdict.calls as u64;
+                    common.defused += verdict.defused as u64;
+                    common.all_events += common.events.len() as u64;
+                }
                 // What the ledger proves comes first: it is what happened, and not what might have.
                 let violation = verdict.violations.into_iter().next().or_else(order::violation);
                 let text = violation.as_ref().map(ToString::to_string);
@@ -320,9 +325,6 @@ fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, commo
             }
         }
     };
-    if std::env::var_os("LATECALL_DUMP").is_some() {
-        model::fail("dump");
-    }
     quarantine::Scope::leave();
     if let Some(scope) = scope {
         scope.close();
