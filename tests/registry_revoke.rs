@@ -205,8 +205,9 @@ fn revoke_and_wait_waits_for_every_call_inside() {
         while registry.standing(handle) != Ok(Standing::Revoking(CALLS as u32)) {
             thread::yield_now();
         }
-        assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
-        leave.wait();
+        let refused = registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason();
+        leave.wait(); // before anything is asserted: a panic here would wait for those inside
+        assert_eq!(refused, Reason::Revoking);
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, CALLS, 1));
     });
 }
@@ -249,19 +250,19 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
         }))
     };
     let handle = registration.handle();
+    let both_revoked = Barrier::new(3);
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
         host.wait_for_visitor();
         let revokers = [(); 2].map(|()| {
             scope.spawn(|| {
                 let revoked = registration.revoke();
+                both_revoked.wait();
                 let answer = registration.revoke_and_wait();
                 (revoked, answer, done.load(Relaxed))
             })
         });
-        while registry.standing(handle) != Ok(Standing::Revoking(1)) {
-            thread::yield_now();
-        }
+        both_revoked.wait();
         host.let_go();
         let mut answers = revokers.map(|revoker| revoker.join().unwrap());
         answers.sort_by_key(|(revoked, ..)| *revoked == Revoked::AlreadyRevoked);

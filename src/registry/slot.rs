@@ -16,8 +16,8 @@
 //! ```
 
 use super::error::Reason;
-use super::frame;
 use super::handle::Handle;
+use super::record;
 use super::stored::{Stored, Taken};
 use super::sync::{AtomicUsize, Ordering, UnsafeCell};
 
@@ -106,18 +106,18 @@ impl Word {
                 State::Vacant => Reason::Unissued,
                 State::Live | State::Watched => Reason::Exhausted,
                 State::Revoking => Reason::Revoking,
-                // Who is inside is not known yet, but for this thread.
-                state @ (State::Closing | State::Counting) if self.is_inside(state) => Reason::Revoking,
+                // Nobody has counted yet who is inside: a moment's view, which takes calls for inside that will be refused.
+                state @ (State::Closing | State::Counting) if self.anybody_inside(state) => Reason::Revoking,
                 State::Closing | State::Counting => Reason::Stale,
                 State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
             }
         }
     }
 
-    /// Whether the calling thread is inside the callback whose slot is in `state`.
+    /// Whether calls stand in cells for the callback whose slot is in `state`.
     #[cold]
-    fn is_inside(self, state: State) -> bool {
-        frame::own(self.bits ^ state as usize).calls > 0
+    fn anybody_inside(self, state: State) -> bool {
+        record::calls(self.bits ^ state as usize) > 0
     }
 }
 
