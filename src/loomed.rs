@@ -26,6 +26,7 @@ pub(crate) mod subject {
     pub(crate) mod keeper;
     pub(crate) mod locked;
     pub(crate) mod registry;
+    pub(crate) mod shelf;
 }
 
 #[path = "flawed/mod.rs"]

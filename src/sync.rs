@@ -214,7 +214,7 @@ pub(crate) use per_thread;
 pub(crate) mod loom_side {
     pub(crate) use super::loom_types::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard,
-        Notify, Ordering, UnsafeCell, fence, thread,
+        Notify, Ordering, UnsafeCell, choice_of_no_consequence, fence, skip_branch, thread,
     };
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
     pub(crate) use loom::model::Builder as Model;
@@ -327,7 +327,10 @@ pub(crate) mod loom_side {
     /// State of one interleaving.
     macro_rules! global {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
-            loom::lazy_static! { $(#[$meta])* static ref $name: $type = $value; }
+            loom::lazy_static! {
+                $(#[$meta])* static ref $name: $type =
+                    $crate::model::trace::named($crate::model::trace::number_of(stringify!($name)), || $value);
+            }
         };
     }
 

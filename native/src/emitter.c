@@ -52,6 +52,10 @@ static emitter_status start(emitter *e) {
     if (pthread_create(&e->workers[e->started], NULL, emi_work, e) != 0) return EMITTER_NO_MEMORY;
     e->started++;
   }
+  /* What is posted from here on finds them waiting for it. */
+  pthread_mutex_lock(&e->lock);
+  while (e->running < e->started) emi_wait(e);
+  pthread_mutex_unlock(&e->lock);
   return EMITTER_OK;
 }
 

@@ -121,6 +121,7 @@ struct emitter {
 
   pthread_t workers[EMI_MOST_WORKERS];
   unsigned started; /* of them; only emitter_open and emitter_close touch it */
+  unsigned running; /* of them: inside the emitter by a frame of their own */
   pthread_key_t key;
   bool has_key;
   emitter *next_at_exit;

@@ -52,6 +52,8 @@ void *emi_work(void *argument) {
   FRAME(here);
   here.library = true;
   emi_enter(&here, e);
+  e->running++;
+  emi_wake(e);
   emi_stall(&here, EMITTER_STALL_WORKER_START, 0);
   for (struct delivery *delivery = take(e); delivery != NULL; delivery = take(e)) deliver(&here, delivery);
   emi_stall(&here, EMITTER_STALL_WORKER_EXIT, 0);

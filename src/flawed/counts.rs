@@ -59,7 +59,7 @@ impl Counted {
     /// A keeper for a run.
     pub fn new(env: &Env, defect: Defect) -> Self {
         let run = env.to_bits();
-        let inner = OutsideArc::new(Inner { defect, map: Map::default(), executing: Mutex::new(None) });
+        let inner = OutsideArc::new(Inner { defect, map: Map::new(), executing: Mutex::new(None) });
         ALL.insert(run, &inner);
         Counted { run, inner }
     }

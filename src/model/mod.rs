@@ -29,13 +29,14 @@ mod race;
 mod search;
 mod stack;
 mod strings;
+pub(crate) mod trace;
 mod tsan;
 mod world;
 
 pub use finding::{Bound, Finding, Kind};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::MOST_THREADS;
-pub(crate) use world::live;
+pub(crate) use world::{live, number as thread_number};
 
 use std::fmt;
 use std::time::Duration;
@@ -59,6 +60,10 @@ pub struct Options {
     pub memory: usize,
     /// How often in one interleaving a weak compare-exchange may fail for no reason.
     pub spurious_failures: u32,
+    /// Leave an interleaving as soon as it can only repeat one before. Only for closures whose threads share nothing but what
+    /// C code accesses: what they share through loom's types themselves is not seen, and interleavings would be lost. Without
+    /// effect where [`preemptions`](Self::preemptions) are bounded.
+    pub leave_repeats: bool,
 }
 
 impl Options {
@@ -73,7 +78,15 @@ impl Options {
             stack: 256 << 10,
             memory: 1 << 20,
             spurious_failures: 1,
+            leave_repeats: false,
         }
+    }
+
+    /// Sets [`Self::leave_repeats`].
+    #[must_use]
+    pub fn leave_repeats(mut self, leave: bool) -> Self {
+        self.leave_repeats = leave;
+        self
     }
 
     /// Sets [`Self::max_interleavings`].
@@ -144,6 +157,8 @@ pub struct Exploration {
     pub name: String,
     /// How many interleavings ran, the last included. Never 0.
     pub interleavings: u64,
+    /// How many of them turned out to repeat one before, and were not explored any further: see [`Options::leave_repeats`].
+    pub repeats: u64,
     /// How far the search went.
     pub extent: Extent,
     /// The violation that ended it.

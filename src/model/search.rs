@@ -48,9 +48,9 @@ struct Search {
     began: Instant,
     told: Instant,
     count: u64,
+    repeats: u64,
     sizes: tsan::Sizes,
-    /// See [`pthread::Objects::tries`].
-    tries: bool,
+    needs: pthread::Needs,
     saved: globals::Saved,
     /// Of the interleaving before, for the next.
     parts: Option<world::Parts>,
@@ -104,8 +104,9 @@ pub(crate) fn run(
         began,
         told: began,
         count: 0,
+        repeats: 0,
         sizes: [0; 4],
-        tries: false,
+        needs: pthread::Needs::default(),
         saved: globals::Saved::new(),
         parts: None,
         volatile: BTreeSet::new(),
@@ -113,7 +114,9 @@ pub(crate) fn run(
     }));
     let f = Arc::new(f);
     let mut search_all = || loop {
-        lock(&shared).count = 0;
+        let mut search = lock(&shared);
+        (search.count, search.repeats) = (0, 0);
+        drop(search);
         if let Some(result) = attempt(name, &shared, &f, listener) {
             break result;
         }
@@ -121,13 +124,14 @@ pub(crate) fn run(
     let (extent, mut finding) = search_all();
     // Once more up to there, to be recorded in detail: that would be too slow for a whole search.
     if let Some(found) = &mut finding {
-        let count = lock(&shared).count;
+        let (count, repeats) = (lock(&shared).count, lock(&shared).repeats);
         lock(&shared).detail_at = Some(found.interleaving);
         match search_all() {
             (_, Some(again)) if again.interleaving == found.interleaving && again.kind == found.kind => *found = again,
             _ => found.unsteady = true,
         }
-        lock(&shared).count = count;
+        let mut search = lock(&shared);
+        (search.count, search.repeats) = (count, repeats);
     }
     let search = lock(&shared);
     search.saved.restore();
@@ -136,6 +140,7 @@ pub(crate) fn run(
     Exploration {
         name: name.to_owned(),
         interleavings: search.count,
+        repeats: search.repeats,
         extent,
         finding,
         volatile: search.volatile.iter().map(|&pc| names.place(pc).to_string()).collect(),
@@ -180,8 +185,8 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     }
     let mut finding = match why {
         Why::Leave(Leave::Restart) => {
-            // A mutex was tried for the first time, or no atomic of this width was left.
-            search.tries |= world.as_ref().is_some_and(|world| world.objects.tries);
+            // A kind of operation was met for the first time, or no atomic of this width was left.
+            search.needs = world.as_ref().map_or(search.needs, |world| world.objects.needs);
             if let Some(width) = world.and_then(|world| world.atoms.missing) {
                 search.sizes[width] = (search.sizes[width] * 2).max(search.sizes[width] + 2);
             }
@@ -306,7 +311,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     let number = search.count;
     let detailed = search.detail_at == Some(number);
     world::with(|world| {
-        world.objects.tries = search.tries;
+        world.objects.needs = search.needs;
         world.thread(0);
         world.number = number;
         world.detailed = detailed;
@@ -324,6 +329,7 @@ fn finish(shared: &Arc<Mutex<Search>>) {
     let mut search = lock(shared);
     search.volatile.append(&mut world.atoms.volatile);
     search.gave_way |= world.gave_way;
+    search.repeats += u64::from(world.trace.as_ref().is_some_and(super::trace::Trace::repeats));
     search.parts = Some(world::Parts::of(*world));
 }
 

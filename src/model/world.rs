@@ -9,6 +9,7 @@ use super::memory::Heap;
 use super::pthread::Objects;
 use super::race::Shadow;
 use super::stack::Stacks;
+use super::trace::Trace;
 use super::tsan::Atoms;
 use crate::ledger::quarantine::Scope;
 use crate::sync::loom_side::{UnsafeCell, thread};
@@ -119,6 +120,8 @@ pub(crate) struct World {
     pub(crate) gave_way: bool,
     /// Which interleaving of the search it is; the first is 1.
     pub(crate) number: u64,
+    /// What has happened, where the search is told so; see [`super::trace`].
+    pub(crate) trace: Option<Trace>,
     /// This interleaving is known to be the one that convicts: it is recorded with the frames of Rust code.
     pub(crate) detailed: bool,
 }
@@ -133,6 +136,7 @@ pub(crate) struct Parts {
     heap: Heap,
     shadow: Shadow,
     events: Vec<Event>,
+    trace: Option<Trace>,
 }
 
 impl Parts {
@@ -142,23 +146,24 @@ impl Parts {
             heap: Heap::new(options.memory),
             shadow: Shadow::default(),
             events: Vec::new(),
+            trace: (options.leave_repeats && options.preemptions.is_none()).then(Trace::new),
         }
     }
 
     /// Of an interleaving that is over.
     pub(crate) fn of(world: World) -> Self {
-        let World { mut stacks, mut heap, mut shadow, mut events, .. } = world;
+        let World { mut stacks, mut heap, mut shadow, mut events, trace, .. } = world;
         stacks.clear();
         heap.clear();
         shadow.clear();
         events.clear();
-        Self { stacks, heap, shadow, events }
+        Self { stacks, heap, shadow, events, trace: trace.map(Trace::again) }
     }
 }
 
 impl World {
     pub(crate) fn new(parts: Parts, pools: super::tsan::Pools, spurious: u32) -> Self {
-        let Parts { stacks, heap, shadow, events } = parts;
+        let Parts { stacks, heap, shadow, events, trace } = parts;
         Self {
             stacks,
             threads: Vec::new(),
@@ -176,6 +181,7 @@ impl World {
             spurious_left: spurious,
             gave_way: false,
             number: 0,
+            trace,
             detailed: false,
         }
     }
@@ -243,7 +249,7 @@ impl World {
         leave(self, Leave::Convicted)
     }
 
-    fn current(&mut self) -> Me {
+    pub(crate) fn current(&mut self) -> Me {
         let here = 0_u8;
         let sp = (&raw const here).addr();
         if let Some(me) = self.stacks.owner(sp) {

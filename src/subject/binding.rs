@@ -3,15 +3,15 @@
 //! This is what a binding author writes: it registers, revokes and fires, and knows nothing of the harness but the two
 //! traits. What makes it sound or not is its keeper.
 
-use super::super::sync::{Mutex, MutexGuard};
+use super::super::sync::{AtomicBool, Ordering, OutsideArc};
 use super::keeper::{Keeper, Kept, Key};
+use super::shelf::Shelf;
 use super::{Offer, OpenError, Session, Subject};
 use crate::emitter::{Api, Config, Emitter, Entry, Mode, Status, SubscriptionId};
 use crate::engine::run::{self, Env};
 use crate::ledger::witness::inside_callback;
 use crate::ledger::{Answer, Call, Contract, RunId, Witness};
 use crate::program::{CallbackId, Hostile, Site, Verb, VerbSet};
-use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 /// Makes a keeper for a run.
@@ -129,7 +129,7 @@ impl Subject for EmitterSubject {
         // SAFETY: 1. the hook reads nothing but the integer it is given.
         let emitter = unsafe { Emitter::open(self.api, &config) }
             .map_err(|status| OpenError(format!("emitter_open in mode {}: {status}", self.mode.name())))?;
-        Ok(Box::new(EmitterSession { mode: self.mode, keeper, emitter, subscriptions: Mutex::default() }))
+        Ok(Box::new(EmitterSession { mode: self.mode, keeper, emitter, subscriptions: Shelf::new() }))
     }
 }
 
@@ -143,36 +143,32 @@ struct EmitterSession {
     mode: Mode,
     keeper: Box<dyn Keeper>,
     emitter: Emitter,
-    subscriptions: Mutex<BTreeMap<CallbackId, Subscription>>,
+    subscriptions: Shelf<CallbackId, Subscription>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Subscription {
     /// 0: another callback was put in its place.
     id: SubscriptionId,
     key: Key,
     /// Somebody ends it or replaces it, or has. Only one may: an id that was replaced names the successor.
-    claimed: bool,
+    claimed: OutsideArc<AtomicBool>,
+}
+
+impl Subscription {
+    fn new(id: SubscriptionId, key: Key, claimed: bool) -> Self {
+        Subscription { id, key, claimed: OutsideArc::new(AtomicBool::new(claimed)) }
+    }
+
+    /// The id, for who may end or replace it.
+    #[track_caller]
+    fn claim(&self) -> Option<SubscriptionId> {
+        // AcqRel: the first of several wins, and nothing else is told by it.
+        (!self.claimed.swap(true, Ordering::AcqRel)).then_some(self.id)
+    }
 }
 
 impl EmitterSession {
-    #[track_caller]
-    fn subscriptions(&self) -> MutexGuard<'_, BTreeMap<CallbackId, Subscription>> {
-        self.subscriptions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn subscription(&self, callback: CallbackId) -> Option<Subscription> {
-        self.subscriptions().get(&callback).copied()
-    }
-
-    /// The id of a subscription, for who may end or replace it.
-    fn claim(&self, callback: CallbackId) -> Option<SubscriptionId> {
-        let mut subscriptions = self.subscriptions();
-        let it = subscriptions.get_mut(&callback).filter(|it| !it.claimed)?;
-        it.claimed = true;
-        Some(it.id)
-    }
-
     /// Hands one callback over.
     fn subscribe(&self, kept: &Kept) -> Result<SubscriptionId, Status> {
         // SAFETY: 1. and 2. are what the keeper is for; those in `flawed` break them on purpose.
@@ -188,7 +184,7 @@ impl EmitterSession {
     }
 
     fn with(&self, callback: CallbackId, f: impl FnOnce(Subscription) -> Answer) -> Answer {
-        self.subscription(callback).map_or(Answer::Skipped, f)
+        self.subscriptions.get(callback).map_or(Answer::Skipped, f)
     }
 }
 
@@ -233,9 +229,8 @@ impl Session for EmitterSession {
             }
             return Answer::Refused;
         }
-        let mut subscriptions = self.subscriptions();
         for ((callback, it), id) in callbacks.into_iter().zip(&kept).zip(ids) {
-            subscriptions.insert(callback, Subscription { id, key: it.key, claimed: false });
+            self.subscriptions.put(callback, Subscription::new(id, it.key, false));
         }
         Answer::Done
     }
@@ -259,7 +254,7 @@ impl Session for EmitterSession {
         let (status, calls, retained) = result;
         if retained != 0 {
             // A hostile library: it can be fired, and that is late.
-            self.subscriptions().insert(callback, Subscription { id: retained, key: kept.key, claimed: true });
+            self.subscriptions.put(callback, Subscription::new(retained, kept.key, true));
         }
         fired((status, calls as i64))
     }
@@ -283,7 +278,7 @@ impl Session for EmitterSession {
         self.with(callback, |it| {
             // A sound keeper is asked first: the library's destroy notify revokes too, and who comes first gets the answer.
             let answer = (!self.keeper.relies_on_library()).then(|| self.keeper.revoke(it.key));
-            if let Some(id) = self.claim(callback) {
+            if let Some(id) = it.claim() {
                 self.emitter.unsubscribe_nowait(id);
             }
             answer.unwrap_or_else(|| self.keeper.revoke(it.key))
@@ -292,7 +287,7 @@ impl Session for EmitterSession {
 
     fn revoke_and_wait(&self, callback: CallbackId) -> Answer {
         self.with(callback, |it| {
-            match self.claim(callback) {
+            match it.claim() {
                 Some(id) if self.keeper.relies_on_library() => self.emitter.unsubscribe(id),
                 Some(id) => self.emitter.unsubscribe_nowait(id),
                 None => Status::NOT_FOUND,
@@ -306,8 +301,8 @@ impl Session for EmitterSession {
     }
 
     fn unsubscribe(&self, callback: CallbackId) -> Answer {
-        self.with(callback, |_| {
-            if let Some(id) = self.claim(callback) {
+        self.with(callback, |it| {
+            if let Some(id) = it.claim() {
                 self.emitter.unsubscribe(id);
             }
             Answer::Done
@@ -323,8 +318,8 @@ impl Session for EmitterSession {
 
     fn replace(&self, old: CallbackId, witness: Witness) -> Answer {
         let new = witness.callback();
-        let Some(was) = self.subscription(old) else { return Answer::Skipped };
-        let Some(id) = self.claim(old) else { return Answer::Refused };
+        let Some(was) = self.subscriptions.get(old) else { return Answer::Skipped };
+        let Some(id) = was.claim() else { return Answer::Refused };
         let Ok(kept) = self.keeper.keep(witness) else { return Answer::Refused };
         // SAFETY: as in `subscribe`.
         let status = unsafe { self.emitter.replace(id, kept.callback, kept.user_data, kept.destroy) };
@@ -332,11 +327,8 @@ impl Session for EmitterSession {
             self.keeper.refused(kept.key);
             return Answer::Refused;
         }
-        {
-            let mut subscriptions = self.subscriptions();
-            subscriptions.insert(new, Subscription { id, key: kept.key, claimed: false });
-            subscriptions.insert(old, Subscription { id: 0, key: was.key, claimed: true });
-        }
+        self.subscriptions.put(new, Subscription::new(id, kept.key, false));
+        self.subscriptions.put(old, Subscription::new(0, was.key, true));
         self.keeper.revoke(was.key);
         Answer::Done
     }
@@ -369,8 +361,7 @@ impl Session for EmitterSession {
             let status = unsafe { self.emitter.close() };
             return if status == Status::CLOSING { Answer::Refused } else { Answer::Done };
         }
-        let all: Vec<CallbackId> = self.subscriptions().keys().copied().collect();
-        for callback in all {
+        for callback in self.subscriptions.keys() {
             self.revoke(callback);
         }
         // SAFETY: 1. the harness calls nothing after this.

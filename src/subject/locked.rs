@@ -4,12 +4,12 @@
 //! `Entry` is the part that counts who is inside; the keepers in `flawed` use it too, and each gets one thing wrong
 //! around it.
 
-use super::super::sync::{Condvar, Mutex, MutexGuard, OutsideArc, catch};
+use super::super::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, OutsideArc, catch};
 use super::keeper::{Closure, Delivery, Directory, Keeper, Kept, Key, NoRoom, ThreadTag, careful};
+use super::shelf::Shelf;
 use crate::emitter::Event;
 use crate::ledger::{Answer, Witness};
 use crate::program::Site;
-use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::resume_unwind;
@@ -25,8 +25,11 @@ pub struct LockedKeeper {
 }
 
 /// Entries by user data, which counts up and is never given out twice; 0 is none.
-#[derive(Debug, Default)]
-pub(crate) struct Map(Mutex<(usize, BTreeMap<usize, OutsideArc<Entry>>)>);
+#[derive(Debug)]
+pub(crate) struct Map {
+    entries: Shelf<usize, OutsideArc<Entry>>,
+    last: AtomicUsize,
+}
 
 /// A callback, and who is in it.
 pub(crate) struct Entry {
@@ -38,6 +41,8 @@ pub(crate) struct Entry {
 struct State {
     closure: Option<OutsideArc<Closure>>,
     revoked: bool,
+    /// Threads that wait for `changed`.
+    waiting: usize,
     /// One for each call in flight.
     inside: Vec<ThreadTag>,
     /// Threads that have waited from inside: nobody who waits from inside waits for them.
@@ -53,7 +58,7 @@ pub(crate) struct Late;
 impl LockedKeeper {
     /// A map for a run.
     pub fn new(run: u64, once: bool) -> Self {
-        let map = OutsideArc::new(Map::default());
+        let map = OutsideArc::new(Map::new());
         MAPS.insert(run, &map);
         LockedKeeper { run, once, map }
     }
@@ -100,21 +105,19 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Event) 
 }
 
 impl Map {
+    pub(crate) fn new() -> Self {
+        Map { entries: Shelf::new(), last: AtomicUsize::new(0) }
+    }
+
     pub(crate) fn insert(&self, closure: Box<Closure>) -> Key {
-        let mut map = self.lock();
-        map.0 += 1;
-        let key = map.0;
-        map.1.insert(key, OutsideArc::new(Entry::new(closure)));
+        // Relaxed: only distinct numbers are wanted.
+        let key = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.entries.put(key, OutsideArc::new(Entry::new(closure)));
         key
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<OutsideArc<Entry>> {
-        self.lock().1.get(&key).cloned()
-    }
-
-    #[track_caller]
-    fn lock(&self) -> MutexGuard<'_, (usize, BTreeMap<usize, OutsideArc<Entry>>)> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.entries.get(key)
     }
 }
 
@@ -123,6 +126,7 @@ impl Entry {
         let state = State {
             closure: Some(OutsideArc::from(closure)),
             revoked: false,
+            waiting: 0,
             inside: Vec::new(),
             excused: Vec::new(),
             dropping: None,
@@ -188,7 +192,7 @@ impl Entry {
         }
         if inside {
             state.excused.push(me);
-            self.changed.notify_all();
+            self.tell(&state);
         }
         self.wait(state, |state| {
             if inside {
@@ -207,15 +211,16 @@ impl Entry {
 
     fn wait(&self, mut state: MutexGuard<'_, State>, done: impl Fn(&State) -> bool) {
         while !done(&state) {
+            state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            state.waiting -= 1;
         }
     }
 
     /// Drops the closure if it is revoked and nobody is inside, with no lock held; tells the waiters.
     fn settle(&self, mut state: MutexGuard<'_, State>) {
         if !state.revoked || !state.inside.is_empty() || state.closure.is_none() {
-            drop(state);
-            self.changed.notify_all();
+            self.tell(&state);
             return;
         }
         let closure = state.closure.take();
@@ -223,10 +228,20 @@ impl Entry {
         drop(state);
         // A destructor that panics must not leave the waiters waiting.
         let dropped = catch(|| drop(closure));
-        self.lock().dropping = None;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.dropping = None;
+        self.tell(&state);
+        drop(state);
         if let Err(panic) = dropped {
             resume_unwind(panic);
+        }
+    }
+
+    /// Tells who waits that something has changed.
+    #[track_caller]
+    fn tell(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
         }
     }
 

@@ -10,6 +10,7 @@
 //!   `flawed`, differ.
 //! * [`binding`]: the binding of the bundled C library over any keeper.
 //! * [`registry`], [`locked`]: the two sound keepers.
+//! * `shelf`: where the binding and `locked` look things up.
 //!
 //! Nothing in `keeper`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its operations
 //! (a hash map's order would): the model engine runs each thousands of times and expects the same each time.
@@ -20,6 +21,7 @@ pub mod catalogue;
 pub mod keeper;
 pub mod locked;
 pub mod registry;
+mod shelf;
 
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Call, Contract, Witness};

@@ -1,14 +1,18 @@
 //! Loom's types as the loom side of the seam offers them: each operation is loom's, told to the search that it belongs to.
 //!
-//! Two things are added. The operation goes into the timeline, with the place in Rust code it was called from. And a panic
-//! by which loom ends an interleaving (a deadlock, a race) ends it *here*: nothing is unwound, since destructors that use
-//! loom's objects would panic again. Outside a search (a plain loom model) these are loom's types and nothing else.
+//! Three things are added. The operation goes into the timeline, with the place in Rust code it was called from. It goes into
+//! the trace, by which the search knows an interleaving that repeats another (`model::trace`). And a panic by which loom ends
+//! an interleaving (a deadlock, a race) ends it *here*: nothing is unwound, since destructors that use loom's objects would
+//! panic again. Outside a search (a plain loom model) these are loom's types and nothing else.
 
 use crate::ledger::quarantine::Scope;
+use crate::model::trace::{self, Deed, Name};
 use crate::model::{guarded, rust_op};
 use loom::sync as loomed;
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::panic::Location;
-use std::sync::LockResult;
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 pub(crate) use std::sync::atomic::Ordering;
 
@@ -17,62 +21,156 @@ fn op<R>(f: impl FnOnce() -> R) -> R {
     Scope::suspended(|| guarded(f))
 }
 
+/// A choice for loom, of which thread goes on, that nothing depends on.
+pub(crate) fn choice_of_no_consequence() {
+    op(|| loomed::atomic::AtomicBool::new(false).store(true, Ordering::Relaxed));
+}
+
+pub(crate) use loom::skip_branch;
+
 /// `loom::sync::Mutex`.
-#[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loomed::Mutex<T>);
-pub(crate) type MutexGuard<'a, T> = loomed::MutexGuard<'a, T>;
+#[derive(Debug)]
+pub(crate) struct Mutex<T> {
+    loom: loomed::Mutex<T>,
+    name: Name,
+}
+
+/// `loom::sync::MutexGuard`, and whose it is.
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    loom: loomed::MutexGuard<'a, T>,
+    of: &'a Mutex<T>,
+}
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loomed::Mutex::new(value))
+        Self { loom: loomed::Mutex::new(value), name: trace::object() }
     }
 
     #[track_caller]
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         rust_op("locks", Location::caller());
-        op(|| self.0.lock())
+        self.take()
+    }
+
+    fn take(&self) -> LockResult<MutexGuard<'_, T>> {
+        let locked = op(|| self.loom.lock());
+        trace::did(self.name, Deed::Exclusive);
+        let guard = |loom| MutexGuard { loom, of: self };
+        locked.map(guard).map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
     }
 
     #[track_caller]
-    pub(crate) fn try_lock(&self) -> std::sync::TryLockResult<MutexGuard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         rust_op("tries to lock", Location::caller());
-        op(|| self.0.try_lock())
+        let locked = op(|| self.loom.try_lock());
+        trace::did(self.name, Deed::Exclusive);
+        trace::went_on(u64::from(locked.is_ok()));
+        let guard = |loom| MutexGuard { loom, of: self };
+        locked.map(guard).map_err(|refused| match refused {
+            TryLockError::WouldBlock => TryLockError::WouldBlock,
+            TryLockError::Poisoned(poisoned) => TryLockError::Poisoned(PoisonError::new(guard(poisoned.into_inner()))),
+        })
     }
 
     pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
-        self.0.get_mut()
+        self.loom.get_mut()
     }
 
     pub(crate) fn into_inner(self) -> LockResult<T> {
-        self.0.into_inner()
+        self.loom.into_inner()
     }
 }
 
-/// `loom::sync::Condvar`.
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.loom
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.loom
+    }
+}
+
+/// A condition variable: loom's threads park. (Loom's own would let a wait begin and end without a word between.)
 #[derive(Debug)]
-pub(crate) struct Condvar(loomed::Condvar);
+pub(crate) struct Condvar {
+    /// Each operation is one on this, which nobody waits on.
+    branch: loomed::Condvar,
+    name: Name,
+    waiters: std::sync::Mutex<VecDeque<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    thread: loom::thread::Thread,
+    woken: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
 
 impl Condvar {
     pub(crate) fn new() -> Self {
-        Self(loomed::Condvar::new())
+        Self { branch: loomed::Condvar::new(), name: trace::object(), waiters: std::sync::Mutex::default() }
     }
 
     #[track_caller]
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         rust_op("waits", Location::caller());
-        op(|| self.0.wait(guard))
+        self.act();
+        let mutex = guard.of;
+        let woken = std::sync::Arc::default();
+        let waiter = Waiter { thread: loom::thread::current(), woken: std::sync::Arc::clone(&woken) };
+        self.waiters().push_back(waiter);
+        // From here to where it parks no other thread runs.
+        drop(guard);
+        // Relaxed: all threads of a model run on one thread of the machine.
+        while !woken.load(Ordering::Relaxed) {
+            guarded(loom::thread::park);
+        }
+        mutex.take()
     }
 
     #[track_caller]
     pub(crate) fn notify_one(&self) {
         rust_op("notifies one", Location::caller());
-        op(|| self.0.notify_one());
+        self.act();
+        self.wake(1);
     }
 
     #[track_caller]
     pub(crate) fn notify_all(&self) {
         rust_op("notifies all", Location::caller());
-        op(|| self.0.notify_all());
+        self.act();
+        self.wake(usize::MAX);
+    }
+
+    fn act(&self) {
+        op(|| self.branch.notify_all());
+        trace::did(self.name, Deed::Exclusive);
+    }
+
+    fn waiters(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, most: usize) {
+        let mut waiters = self.waiters();
+        let count = most.min(waiters.len());
+        let woken: Vec<Waiter> = waiters.drain(..count).collect();
+        drop(waiters);
+        for waiter in woken {
+            waiter.woken.store(true, Ordering::Relaxed); // as in `wait`
+            waiter.thread.unpark();
+        }
     }
 }
 
@@ -123,35 +221,49 @@ impl<T> UnsafeCell<T> {
 pub(crate) fn fence(order: Ordering) {
     rust_op("fence", Location::caller());
     op(|| loomed::atomic::fence(order));
+    trace::did(FENCES, Deed::Exclusive);
 }
 
+/// All fences are operations on one object.
+const FENCES: Name = Name::MAX;
+
 macro_rules! atomic {
-    ($($name:ident $(<$t:ident>)?: $value:ty;)*) => { $(
+    ($($name:ident $(<$t:ident>)?: $value:ty, $wide:expr;)*) => { $(
         #[derive(Debug)]
-        pub(crate) struct $name $(<$t>)? (loomed::atomic::$name $(<$t>)?);
+        pub(crate) struct $name $(<$t>)? {
+            loom: loomed::atomic::$name $(<$t>)?,
+            name: Name,
+        }
 
         impl $(<$t>)? $name $(<$t>)? {
+            const WIDE: fn($value) -> u64 = $wide;
+
             #[track_caller]
             pub(crate) fn new(value: $value) -> Self {
-                Self(loomed::atomic::$name::new(value))
+                Self { loom: loomed::atomic::$name::new(value), name: trace::atomic((Self::WIDE)(value)) }
             }
 
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 rust_op("loads", Location::caller());
-                op(|| self.0.load(order))
+                let found = op(|| self.loom.load(order));
+                trace::did(self.name, Deed::Loads((Self::WIDE)(found)));
+                found
             }
 
             #[track_caller]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 rust_op("stores", Location::caller());
-                op(|| self.0.store(value, order));
+                op(|| self.loom.store(value, order));
+                trace::did(self.name, Deed::Stores((Self::WIDE)(value)));
             }
 
             #[track_caller]
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                 rust_op("swaps", Location::caller());
-                op(|| self.0.swap(value, order))
+                let found = op(|| self.loom.swap(value, order));
+                trace::did(self.name, Deed::Changes((Self::WIDE)(found), (Self::WIDE)(value)));
+                found
             }
 
             #[track_caller]
@@ -163,7 +275,8 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
-                op(|| self.0.compare_exchange(current, new, success, failure))
+                let result = op(|| self.loom.compare_exchange(current, new, success, failure));
+                self.exchanged(result, new)
             }
 
             #[track_caller]
@@ -175,47 +288,79 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
-                op(|| self.0.compare_exchange_weak(current, new, success, failure))
+                let result = op(|| self.loom.compare_exchange_weak(current, new, success, failure));
+                self.exchanged(result, new)
+            }
+
+            fn exchanged(&self, result: Result<$value, $value>, new: $value) -> Result<$value, $value> {
+                let deed = match result {
+                    Ok(found) => Deed::Changes((Self::WIDE)(found), (Self::WIDE)(new)),
+                    Err(found) => Deed::Fails((Self::WIDE)(found)),
+                };
+                trace::did(self.name, deed);
+                result
             }
         }
     )* };
 }
 
 atomic! {
-    AtomicBool: bool;
-    AtomicU8: u8;
-    AtomicU16: u16;
-    AtomicU32: u32;
-    AtomicU64: u64;
-    AtomicUsize: usize;
-    AtomicPtr<T>: *mut T;
+    AtomicBool: bool, u64::from;
+    AtomicU8: u8, u64::from;
+    AtomicU16: u16, u64::from;
+    AtomicU32: u32, u64::from;
+    AtomicU64: u64, |value| value;
+    AtomicUsize: usize, |value| value as u64;
+    AtomicPtr<T>: *mut T, |value| value.addr() as u64;
 }
 
 macro_rules! arithmetic {
-    ($($name:ident: $value:ty, $($op:ident $verb:literal),+;)*) => { $(
+    ($($name:ident: $value:ty, $($op:ident $verb:literal $new:expr),+;)*) => { $(
         impl $name {
             $(
                 #[track_caller]
                 pub(crate) fn $op(&self, value: $value, order: Ordering) -> $value {
+                    const NEW: fn($value, $value) -> $value = $new;
                     rust_op($verb, Location::caller());
-                    op(|| self.0.$op(value, order))
+                    let found = op(|| self.loom.$op(value, order));
+                    trace::did(self.name, Deed::Changes((Self::WIDE)(found), (Self::WIDE)(NEW(found, value))));
+                    found
                 }
             )+
         }
     )* };
 }
 
+macro_rules! numbers {
+    ($($name:ident: $value:ty;)*) => { arithmetic! { $(
+        $name: $value,
+            fetch_add "adds" |found, value| found.wrapping_add(value),
+            fetch_sub "subtracts" |found, value| found.wrapping_sub(value),
+            fetch_and "ands" |found, value| found & value,
+            fetch_or "ors" |found, value| found | value,
+            fetch_xor "xors" |found, value| found ^ value;
+    )* } };
+}
+
 arithmetic! {
-    AtomicBool: bool, fetch_and "ands", fetch_or "ors", fetch_xor "xors";
-    AtomicU8: u8, fetch_add "adds", fetch_sub "subtracts", fetch_and "ands", fetch_or "ors", fetch_xor "xors";
-    AtomicU16: u16, fetch_add "adds", fetch_sub "subtracts", fetch_and "ands", fetch_or "ors", fetch_xor "xors";
-    AtomicU32: u32, fetch_add "adds", fetch_sub "subtracts", fetch_and "ands", fetch_or "ors", fetch_xor "xors";
-    AtomicU64: u64, fetch_add "adds", fetch_sub "subtracts", fetch_and "ands", fetch_or "ors", fetch_xor "xors";
-    AtomicUsize: usize, fetch_add "adds", fetch_sub "subtracts", fetch_and "ands", fetch_or "ors", fetch_xor "xors";
+    AtomicBool: bool,
+        fetch_and "ands" |found, value| found & value,
+        fetch_or "ors" |found, value| found | value,
+        fetch_xor "xors" |found, value| found ^ value;
+}
+
+numbers! {
+    AtomicU8: u8;
+    AtomicU16: u16;
+    AtomicU32: u32;
+    AtomicU64: u64;
+    AtomicUsize: usize;
 }
 
 /// Threads: loom's.
 pub(crate) mod thread {
+    use super::trace;
+    use crate::model::thread_number;
     pub(crate) use loom::thread::{Builder, Thread, ThreadId, current};
 
     #[derive(Debug)]
@@ -227,23 +372,37 @@ pub(crate) mod thread {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        JoinHandle(super::op(|| loom::thread::spawn(f)))
+        let handle = super::op(|| {
+            loom::thread::spawn(move || {
+                trace::went_on(0);
+                f()
+            })
+        });
+        if trace::is_kept() {
+            trace::spawned(thread_number(handle.thread().id()));
+        }
+        JoinHandle(handle)
     }
 
     #[track_caller]
     pub(crate) fn park() {
         super::guarded(loom::thread::park);
+        trace::went_on(1);
     }
 
     #[track_caller]
     pub(crate) fn yield_now() {
         super::op(loom::thread::yield_now);
+        trace::yielded();
     }
 
     impl<T> JoinHandle<T> {
         #[track_caller]
         pub(crate) fn join(self) -> std::thread::Result<T> {
-            super::op(|| self.0.join())
+            let child = trace::is_kept().then(|| thread_number(self.0.thread().id()));
+            let result = super::op(|| self.0.join());
+            child.into_iter().for_each(trace::joined);
+            result
         }
 
         pub(crate) fn thread(&self) -> &Thread {

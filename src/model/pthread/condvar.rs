@@ -12,7 +12,8 @@ use crate::model::entry::entry_points;
 use crate::model::event::What;
 use crate::model::finding::Kind;
 use crate::model::race::Access;
-use crate::model::world::{Me, Pc, World, waiting, with};
+use crate::model::trace::named;
+use crate::model::world::{Leave, Me, Pc, World, leave, waiting, with};
 use crate::sync::loom_side::{Condvar, thread};
 use std::collections::VecDeque;
 use std::ffi::c_int;
@@ -26,20 +27,37 @@ struct Waiter {
 }
 
 pub(super) struct Condition {
-    /// Operations on it are branches of the search.
+    /// Where operations on it are branches of the search.
     branch: Rc<Condvar>,
+    /// Mutexes that were held at each operation so far; `None`: there was none.
+    guards: Option<Vec<usize>>,
     waiters: VecDeque<Waiter>,
 }
 
 fn condition_at(world: &mut World, address: usize) -> &mut Condition {
-    let fresh = || Condition { branch: Rc::new(Condvar::new()), waiters: VecDeque::new() };
+    let fresh = || Condition { branch: Rc::new(named(address as u64, Condvar::new)), guards: None, waiters: VecDeque::new() };
     world.objects.conditions.entry(address).or_insert_with(fresh)
 }
 
-/// Every operation on a condition variable depends on every other.
-fn branch(address: usize) {
-    let branch = with(|world| condition_at(world, address).branch.clone());
-    branch.notify_all();
+/// Every operation on a condition variable depends on every other. As long as there is a mutex that is held at each of them
+/// their order is that of its owners, which is explored already: then there is nothing to branch on here.
+fn branch(me: Me, address: usize) {
+    let branch = with(|world| {
+        if !world.objects.needs.conditions {
+            let held: Vec<usize> = world.objects.locked_by(me).collect();
+            let guards = condition_at(world, address).guards.get_or_insert_with(|| held.clone());
+            guards.retain(|mutex| held.contains(mutex));
+            if !guards.is_empty() {
+                return None;
+            }
+            world.objects.needs.conditions = true;
+            leave(world, Leave::Restart);
+        }
+        Some(condition_at(world, address).branch.clone())
+    });
+    if let Some(branch) = branch {
+        branch.notify_all();
+    }
 }
 
 pub(super) extern "C-unwind" fn cond_init(address: usize, _: usize, pc: Pc) -> c_int {
@@ -66,7 +84,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
     if with(|world| lock_at(world, mutex).owner) != Some(me) {
         call.convict(Kind::Misuse, "a wait on a condition variable with a mutex that this thread has not locked");
     }
-    branch(address);
+    branch(me, address);
     call.end("waits on");
     let thread = (!timed).then(thread::current);
     with(|world| {
@@ -90,7 +108,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
     acquire(me, pc, mutex);
     with(|world| lock_at(world, mutex).depth = depth);
     if timed {
-        branch(address);
+        branch(me, address);
     }
     let answer = with(|world| {
         let since = world.moment(me);
@@ -124,7 +142,7 @@ extern "C-unwind" fn cond_clockwait(address: usize, mutex: usize, _: c_int, limi
 }
 
 fn wake(call: &Call, most: usize, did: &'static str) -> c_int {
-    branch(call.address);
+    branch(call.me, call.address);
     call.end(did);
     let woken: Vec<Waiter> = with(|world| {
         let waiters = &mut condition_at(world, call.address).waiters;

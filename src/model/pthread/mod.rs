@@ -33,6 +33,16 @@ use mutex::Lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 
+/// Operations that are branches of the search only where the code under it gives a reason. A search that meets one begins
+/// again with those branches.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Somebody tries to lock a mutex: unlocking is a branch.
+    pub(crate) attempts: bool,
+    /// No mutex is held at each operation on some condition variable: those operations are branches.
+    pub(crate) conditions: bool,
+}
+
 /// The objects of an interleaving, by address.
 #[derive(Default)]
 pub(crate) struct Objects {
@@ -48,8 +58,7 @@ pub(crate) struct Objects {
     keys: BTreeMap<u32, Option<usize>>,
     keys_made: u32,
     threads: usize,
-    /// Attempts to lock a mutex are modelled; set when one is met.
-    pub(crate) tries: bool,
+    pub(crate) needs: Needs,
     ticks: i64,
     random: u64,
     /// Threads whose last wait with a limit gave up.
@@ -64,6 +73,11 @@ impl Objects {
         self.conditions.retain(|at, _| !range.contains(at));
         self.monitors.retain(|at, _| !range.contains(at));
         self.destroyed.retain(|at| !range.contains(at));
+    }
+
+    /// The mutexes that a thread has locked.
+    fn locked_by(&self, me: Me) -> impl Iterator<Item = usize> {
+        self.locks.iter().filter(move |(_, lock)| lock.owner == Some(me)).map(|(&address, _)| address)
     }
 
     /// Who holds the mutex or lock at an address.

@@ -6,6 +6,7 @@
 use super::Call;
 use super::time::{limit, limited};
 use crate::model::finding::Kind;
+use crate::model::trace::named;
 use crate::model::world::{Me, waiting, with};
 use crate::sync::loom_side::{Mutex, thread};
 use std::ffi::{c_int, c_uint};
@@ -41,7 +42,7 @@ impl Call {
         self.rewrite(did);
         with(|world| {
             world.objects.destroyed.remove(&self.address);
-            let monitor = Monitor { gate: Rc::new(Mutex::new(())), state, parked: Vec::new() };
+            let monitor = Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
             world.objects.monitors.insert(self.address, monitor);
         });
         0
@@ -54,7 +55,7 @@ impl Call {
         }
         let Some(state) = fresh else { self.convict(Kind::Misuse, "an object is used that was never initialised") };
         with(|world| {
-            let monitor = Monitor { gate: Rc::new(Mutex::new(())), state, parked: Vec::new() };
+            let monitor = Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
             world.objects.monitors.insert(self.address, monitor);
             world.objects.monitors[&self.address].gate.clone()
         })

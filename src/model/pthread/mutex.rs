@@ -2,7 +2,7 @@
 //!
 //! A mutex is a loom mutex, whose guard is kept from one call by C to another. Loom makes whoever is about to try a mutex wait
 //! while it is locked, so an attempt never fails there. So a search that meets one begins again with mutexes of another make
-//! (`tries`): a gate, an owner and a list of who is parked, like a monitor. Unlocking is then a branch of the search, which it
+//! (`Needs::attempts`): a gate, an owner and a list of who is parked, like a monitor. Unlocking is then a branch of the search, which it
 //! need not be as long as nobody can find a mutex locked.
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
+use crate::model::trace::named;
 use crate::model::world::{Leave, Me, Pc, World, enter, leave, waiting, with};
 use crate::sync::loom_side::{Mutex, MutexGuard, thread};
 use std::ffi::c_int;
@@ -44,7 +45,7 @@ pub(super) struct Lock {
 
 pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
     world.objects.locks.entry(address).or_insert_with(|| Lock {
-        gate: Rc::new(Mutex::new(())),
+        gate: Rc::new(named(address as u64, || Mutex::new(()))),
         kind: match read_int(address + KIND_OFFSET) & 3 {
             1 => MutexKind::Recursive,
             2 => MutexKind::Checking,
@@ -92,7 +93,7 @@ fn hold(guard: MutexGuard<'_, ()>) -> Held {
 /// Blocks until the mutex is this thread's.
 pub(super) fn acquire(me: Me, pc: Pc, address: usize) {
     let gate = with(|world| lock_at(world, address).gate.clone());
-    if !with(|world| world.objects.tries) {
+    if !with(|world| world.objects.needs.attempts) {
         let held = waiting(me, pc, "mutex", address, || hold(gate.lock().expect(UNPOISONED)));
         with(|world| {
             let lock = lock_at(world, address);
@@ -130,7 +131,7 @@ fn take(me: Me, address: usize, gate: &Mutex<()>, parks: bool) -> bool {
 pub(super) fn release(address: usize) -> u32 {
     let gate = with(|world| lock_at(world, address).gate.clone());
     // Giving it up is a branch of the search only where somebody may find it locked.
-    let guard = with(|world| world.objects.tries).then(|| gate.lock().expect(UNPOISONED));
+    let guard = with(|world| world.objects.needs.attempts).then(|| gate.lock().expect(UNPOISONED));
     let (held, parked, depth) = with(|world| {
         let lock = lock_at(world, address);
         lock.owner = None;
@@ -169,8 +170,8 @@ pub(super) extern "C-unwind" fn mutex_lock(address: usize, pc: Pc) -> c_int {
 pub(super) extern "C-unwind" fn mutex_trylock(address: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_mutex_trylock", pc) else { return 0 };
     let (gate, again) = with(|world| {
-        if !world.objects.tries {
-            world.objects.tries = true;
+        if !world.objects.needs.attempts {
+            world.objects.needs.attempts = true;
             leave(world, Leave::Restart);
         }
         let lock = lock_at(world, address);

@@ -1,0 +1,353 @@
+//! Which interleavings come to the same: what lets a search leave one as soon as it can only repeat one before.
+//!
+//! Loom's reduction avoids most interleavings that differ only in the order of operations that do not depend on each other,
+//! and not all: the more operations, the more of them come again, some a hundred times. Here each operation gets a hash of
+//! what it did, of the operation before it in its thread, and of those before it on its object that it depends on. The
+//! hashes of all threads' last operations together stand for *what has happened*, whatever the order in which it was run. If
+//! that has happened before in this search, what can come after it has been explored, or will be from there: loom is told to
+//! explore nothing more in this interleaving, which is then run to its end as it comes.
+//!
+//! Why nothing is lost: such an interleaving is one that sleep sets would cut off at the same place or earlier. It differs
+//! from the one before in that operations which do not depend on each other come in another order; the first of those of the
+//! one before was a choice that has been explored, at the place where the two part, and nothing since has depended on it.
+//! That holds for a search without a bound on preemptions, and only there is this used.
+//!
+//! What is more exact here than in loom's own notion of dependence only makes less come to the same: all fences depend on
+//! each other, each load on the store it reads and on those before it. Where that is not known for sure (a value that was
+//! stored twice, an object without a name, a thread that yields), the order in which everything was run goes into the hash,
+//! and nothing after it is left early. Hashes have 128 bits; that two are alike by chance is not provided for.
+//!
+//! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
+//! Code that uses loom by itself is not, so a closure says whether it does ([`Options`](super::Options)).
+
+use super::world::{MOST_THREADS, Me, live, with};
+use crate::sync::loom_side::{choice_of_no_consequence, skip_branch};
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A hash of an operation and all that it depends on.
+type Past = u128;
+/// An object's name; 0: it has none.
+pub(crate) type Name = u64;
+
+/// What an operation does to its object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Deed {
+    /// Every operation on the object depends on it.
+    Exclusive,
+    /// It found this value, which some store put there.
+    Loads(u64),
+    /// It put this value there.
+    Stores(u64),
+    /// It found the first value, and left the second.
+    Changes(u64, u64),
+    /// It found this value, and would have changed another.
+    Fails(u64),
+}
+
+#[derive(Default)]
+struct Object {
+    /// The last operation that all depend on.
+    last: Past,
+    /// Of the loads since, in no order.
+    loads: Past,
+    /// Values and the operations that stored them.
+    stores: Vec<(u64, Past)>,
+}
+
+/// How far this interleaving is from those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newness {
+    /// So far the one before, operation by operation.
+    Same,
+    /// Something that has not happened before.
+    New,
+    /// All of this has happened before.
+    Repeats,
+    /// And there is a last choice for loom to note things at.
+    Leaving,
+    /// And loom has been told to explore nothing more.
+    Left,
+}
+
+/// What has happened in an interleaving; and in those before it.
+pub(crate) struct Trace {
+    threads: [Past; MOST_THREADS],
+    objects: HashMap<Name, Object, BuildHasherDefault<Plain>>,
+    /// Objects that each thread has made.
+    made: [u64; MOST_THREADS],
+    happened: Past,
+    /// The same with the order in which it was run.
+    run: Past,
+    newness: Newness,
+    steps: Vec<Past>,
+    /// The steps of the interleaving before; and that it was left after the last of them.
+    before: Vec<Past>,
+    left_before: bool,
+    seen: HashSet<Past, BuildHasherDefault<Plain>>,
+}
+
+/// What has been seen is remembered up to here: 600 MB or so. Beyond it nothing more is left early.
+const MOST_SEEN: usize = 16_000_000;
+
+/// Spreads what is a hash already.
+#[derive(Default)]
+pub(crate) struct Plain(u64);
+
+impl Hasher for Plain {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("hashes are hashed as numbers");
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}
+
+/// One number of two, that says which came first.
+fn mix(past: Past, next: u128) -> Past {
+    const ODD: [u128; 2] = [0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835, 0xC2B2_AE3D_27D4_EB4F_1656_67B1_9E37_79F9];
+    let mixed = (past ^ next.wrapping_mul(ODD[0]).rotate_left(59)).wrapping_mul(ODD[1]);
+    let mixed = (mixed ^ (mixed >> 71)).wrapping_mul(ODD[0]);
+    mixed ^ (mixed >> 64)
+}
+
+impl Trace {
+    pub(crate) fn new() -> Self {
+        Trace {
+            threads: [0; MOST_THREADS],
+            objects: HashMap::default(),
+            made: [0; MOST_THREADS],
+            happened: 0,
+            run: 0,
+            newness: Newness::Same,
+            steps: Vec::new(),
+            before: Vec::new(),
+            left_before: false,
+            seen: HashSet::default(),
+        }
+    }
+
+    /// The next interleaving begins.
+    pub(crate) fn again(mut self) -> Self {
+        std::mem::swap(&mut self.before, &mut self.steps);
+        self.steps.clear();
+        self.objects.clear();
+        let left_before = self.repeats();
+        Trace { threads: [0; MOST_THREADS], made: [0; MOST_THREADS], happened: 0, run: 0, newness: Newness::Same, left_before, ..self }
+    }
+
+    /// This interleaving is one before, from some place on.
+    pub(crate) fn repeats(&self) -> bool {
+        matches!(self.newness, Newness::Repeats | Newness::Leaving | Newness::Left)
+    }
+
+    fn make(&mut self, me: Me) -> Name {
+        self.made[me] += 1;
+        name(me as u64, self.made[me])
+    }
+
+    fn holds(&mut self, object: Name, value: u64) {
+        if object != 0 {
+            let object = self.objects.entry(object).or_default();
+            object.stores.push((value, object.last));
+        }
+    }
+
+    /// The operation that put there what was found; if it is not known for sure, all that was run so far.
+    fn source(&self, object: Name, value: u64) -> Past {
+        let object = self.objects.get(&object).filter(|_| object != 0);
+        let mut stores = object.iter().flat_map(|object| &object.stores).filter(|(stored, _)| *stored == value);
+        match (stores.next(), stores.next()) {
+            (Some((_, store)), None) => *store,
+            _ => self.run,
+        }
+    }
+
+    fn did(&mut self, me: Me, object: Name, deed: Deed) {
+        let source = match deed {
+            Deed::Loads(value) | Deed::Fails(value) | Deed::Changes(value, _) => self.source(object, value),
+            Deed::Exclusive | Deed::Stores(_) => 0,
+        };
+        let it = self.objects.entry(object).or_default();
+        let number = match deed {
+            Deed::Exclusive => 0,
+            Deed::Loads(value) => mix(1, u128::from(value)),
+            Deed::Stores(value) => mix(2, u128::from(value)),
+            Deed::Changes(found, left) => mix(mix(3, u128::from(found)), u128::from(left)),
+            Deed::Fails(value) => mix(4, u128::from(value)),
+        };
+        let what = mix(mix(u128::from(object), source), number);
+        let past = if let Deed::Loads(_) = deed {
+            let past = mix(mix(self.threads[me], it.last), what);
+            it.loads = it.loads.wrapping_add(past);
+            past
+        } else {
+            let past = mix(mix(mix(self.threads[me], it.last), it.loads), what);
+            (it.last, it.loads) = (past, 0);
+            if let Deed::Stores(value) | Deed::Changes(_, value) = deed {
+                it.stores.push((value, past));
+            }
+            past
+        };
+        self.step(me, past);
+    }
+
+    /// A thread has come this far.
+    fn step(&mut self, me: Me, past: Past) {
+        if self.repeats() {
+            return;
+        }
+        let part = |past| mix(past, 3 + me as u128);
+        self.happened = self.happened.wrapping_sub(part(self.threads[me])).wrapping_add(part(past));
+        self.threads[me] = past;
+        self.run = mix(mix(self.run, past), me as u128);
+        let at = self.steps.len();
+        self.steps.push(self.run);
+        if self.newness == Newness::Same && self.before.get(at) == Some(&self.run) {
+            if self.left_before && at + 1 == self.before.len() {
+                self.newness = Newness::Repeats;
+            }
+            return;
+        }
+        self.newness = Newness::New;
+        if self.seen.len() < MOST_SEEN && !self.seen.insert(self.happened) {
+            self.newness = Newness::Repeats;
+        }
+    }
+}
+
+fn name(of: u64, number: u64) -> Name {
+    (mix(u128::from(of) + 7, u128::from(number)) as u64).max(1)
+}
+
+thread_local! {
+    /// Objects that are made now are named after this, and how many have been.
+    static NAMED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+}
+
+/// Runs `f`, in which objects are made: they get their names from `after` and their number, not from the thread that
+/// happens to be the first to need them.
+pub(crate) fn named<R>(after: u64, f: impl FnOnce() -> R) -> R {
+    let outer = NAMED.replace(Some((after, 0)));
+    let made = f();
+    NAMED.set(outer);
+    made
+}
+
+/// A number for a text, for [`named`].
+pub(crate) const fn number_of(text: &str) -> u64 {
+    let (mut number, mut i) = (0xCBF2_9CE4_8422_2325_u64, 0);
+    while i < text.len() {
+        number = (number ^ text.as_bytes()[i] as u64).wrapping_mul(0x0100_0000_01B3);
+        i += 1;
+    }
+    number
+}
+
+/// Runs `f` with the trace of this interleaving and the calling thread, if there is one.
+fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
+    if !live() {
+        return None;
+    }
+    with(|world| {
+        let mut trace = world.trace.take()?;
+        let me = world.current();
+        let result = f(&mut trace, me);
+        world.trace = Some(trace);
+        Some(result)
+    })
+}
+
+/// Whether there is one.
+pub(crate) fn is_kept() -> bool {
+    live() && with(|world| world.trace.is_some())
+}
+
+/// Names an object that is made now.
+pub(crate) fn object() -> Name {
+    if let Some((after, made)) = NAMED.get() {
+        NAMED.set(Some((after, made + 1)));
+        return name(after, made + 1);
+    }
+    traced(|trace, me| trace.make(me)).unwrap_or_default()
+}
+
+/// Names an atomic that is made now and holds `value`.
+pub(crate) fn atomic(value: u64) -> Name {
+    let object = object();
+    traced(|trace, _| trace.holds(object, value));
+    object
+}
+
+/// An operation has been run, by the calling thread, which has done nothing since. Others may run before this returns.
+pub(crate) fn did(object: Name, deed: Deed) {
+    let newness = traced(|trace, me| {
+        trace.did(me, object, deed);
+        trace.newness
+    });
+    follow(newness);
+}
+
+/// The calling thread goes on after something that is no operation on an object: `what` says after what.
+pub(crate) fn went_on(what: u64) {
+    let newness = traced(|trace, me| {
+        let past = mix(trace.threads[me], u128::from(what) + 11);
+        trace.step(me, past);
+        trace.newness
+    });
+    follow(newness);
+}
+
+/// The calling thread goes on after others had to run first: what may follow depends on the order.
+pub(crate) fn yielded() {
+    let newness = traced(|trace, me| {
+        let past = mix(trace.threads[me], trace.run);
+        trace.step(me, past);
+        trace.newness
+    });
+    follow(newness);
+}
+
+/// The calling thread has made `child`, which has not begun.
+pub(crate) fn spawned(child: Me) {
+    let newness = traced(|trace, me| {
+        trace.threads[child] = mix(trace.threads[me], child as u128 + 13);
+        let past = mix(trace.threads[child], 17);
+        trace.step(me, past);
+        trace.newness
+    });
+    follow(newness);
+}
+
+/// The calling thread has seen `child` end.
+pub(crate) fn joined(child: Me) {
+    let newness = traced(|trace, me| {
+        let past = mix(trace.threads[me], trace.threads[child]);
+        trace.step(me, past);
+        trace.newness
+    });
+    follow(newness);
+}
+
+/// Leaves the interleaving to itself, if it has turned out to repeat one before.
+fn follow(newness: Option<Newness>) {
+    if newness == Some(Newness::Repeats) {
+        traced(|trace, _| trace.newness = Newness::Leaving);
+        // Whatever else loom finds to reverse in the rest of this interleaving it would note at the last choice that it
+        // still explores: let that be one of no consequence. Others may run before it is made.
+        choice_of_no_consequence();
+    }
+    if matches!(newness, Some(Newness::Repeats | Newness::Leaving)) {
+        let before = traced(|trace, _| std::mem::replace(&mut trace.newness, Newness::Left));
+        if before == Some(Newness::Leaving) {
+            skip_branch();
+        }
+    }
+}
