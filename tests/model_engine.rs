@@ -9,7 +9,7 @@ use latecall::engine::report::Report;
 use latecall::engine::run::{Env, RunError};
 use latecall::flawed::FLAWS;
 use latecall::ledger::{Contract, ViolationKind};
-use latecall::model::{Extent, Options};
+use latecall::model::{Extent, Options, Repeats};
 use latecall::program::{Program, Verb};
 use latecall::subject::{Offer, OpenError, Session, Subject, catalogue};
 use latecall_fixtures as _;
@@ -45,7 +45,7 @@ fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
     for flaw in FLAWS.iter().filter(|flaw| flaw.convicted_by.contains(&"model")) {
         let program = freed(&program(flaw.program));
         assert!(program.gates.is_empty(), "{}", flaw.name);
-        let explored = search(&program, &flaw.subject(Api::linked()), &Options::new().max_interleavings(100_000));
+        let explored = search(&program, &flaw.subject(Api::linked()), &left().max_interleavings(100_000));
         let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.name, explored.exploration));
         assert!(flaw.convicted_of.contains(&violation.kind), "{}: {violation}", flaw.name);
         let finding = explored.exploration.finding.expect("a conviction has a finding");
@@ -76,24 +76,72 @@ fn a_conviction_shows_both_sides_in_the_words_of_the_program() {
     assert_eq!(first.side, Some(Side::Boundary));
 }
 
-/// For each mode of the library over a plain locked map.
+fn left() -> Options {
+    Options::new().repeats(Repeats::Left)
+}
+
+/// Explores programs to the end. Answers how many there were.
+fn exhaust(subject: &dyn Subject, programs: &[Program]) -> usize {
+    for program in programs {
+        let name = format!("{} {program}", subject.name());
+        let found = search(program, subject, &left());
+        assert_eq!(found.violation, None, "{name}: {}", found.exploration);
+        assert_eq!(found.exploration.extent, Extent::Exhausted, "{name}: {}", found.exploration);
+        assert!(found.calls > 0, "{name}: nothing was called in {} interleavings", found.exploration.interleavings);
+    }
+    programs.len()
+}
+
+/// For each mode of the library over a plain locked map, its own thread included.
 #[test]
-fn programs_of_two_ops_without_library_threads_are_exhausted_in_each_mode_over_a_locked_map() {
+fn programs_of_two_ops_are_exhausted_in_each_mode_over_a_locked_map() {
     let mut explored = 0;
     for mode in Mode::ALL {
         let subject = subject(&format!("locked/{}", mode.name()));
-        for program in all(subject.offer().verbs, Size { ops: 2, in_a_thread: 1 }) {
-            if program.verbs().contains(Verb::Post) {
-                continue; // more interleavings than a test has time for
-            }
-            let name = format!("{} {program}", subject.name());
-            let found = search(&program, &subject, &Options::new());
-            assert_eq!(found.exploration.extent, Extent::Exhausted, "{name}: {}", found.exploration);
-            assert!(found.calls > 0, "{name}: nothing was called in {} interleavings", found.exploration.interleavings);
-            explored += 1;
-        }
+        explored += exhaust(&subject, &all(subject.offer().verbs, Size { ops: 2, in_a_thread: 1 }));
     }
-    assert!(explored >= 16, "{explored} programs");
+    assert!(explored >= 32, "{explored} programs");
+}
+
+/// The same with three ops, where the library calls on the program's threads.
+#[test]
+fn programs_of_three_ops_without_library_threads_are_exhausted_in_each_mode_over_a_locked_map() {
+    let mut explored = 0;
+    for mode in Mode::ALL {
+        let subject = subject(&format!("locked/{}", mode.name()));
+        let mut programs = all(subject.offer().verbs, Size { ops: 3, in_a_thread: 2 });
+        programs.retain(|program| !program.verbs().contains(Verb::Post)); // a minute for each mode
+        explored += exhaust(&subject, &programs);
+    }
+    assert!(explored >= 100, "{explored} programs");
+}
+
+/// Over the registry a call is some thirty operations, and so is a revocation.
+#[test]
+fn a_call_and_a_revocation_are_exhausted_over_the_registry() {
+    let subject = subject("registry/waits");
+    assert_eq!(exhaust(&subject, &[two("fire a 1 2", "revoke a"), two("fire a 1 2", "revoke_and_wait a")]), 2);
+}
+
+/// What is left early is not lost: searches that leave repeats and searches that do not come to the same interleavings.
+#[test]
+fn leaving_repeats_loses_no_interleaving() {
+    for (name, one, other) in [
+        ("locked/waits", "fire a 1 2", "revoke a"),
+        ("locked/waits", "post a 1 2", "revoke a"),
+        ("locked/queued", "fire a 1 2\n  revoke_and_wait a", "fire a 1 2"),
+        ("locked/returns", "fire a 1 2", "fire a 1 2\n  revoke a"),
+        ("locked/once", "fire a 1 2\n  revoke a", "revoke_and_wait a"),
+        ("locked/table", "post a 1 2", "revoke_and_wait a"),
+    ] {
+        let (subject, program) = (subject(name), two(one, other));
+        let counted = search(&program, &subject, &Options::new().repeats(Repeats::Counted)).exploration;
+        let left = search(&program, &subject, &left()).exploration;
+        let different = |it: &latecall::model::Exploration| (it.extent.clone(), it.interleavings - it.repeats);
+        assert_eq!(different(&left), different(&counted), "{name} {program}");
+        assert!(left.interleavings < counted.interleavings, "{name} {program}: {left}");
+        assert_eq!(search(&program, &subject, &Options::new()).exploration.interleavings, counted.interleavings);
+    }
 }
 
 /// For each mode over the registry, within a bound that is named.

@@ -229,6 +229,10 @@ impl Subject for Announced<'_> {
         self.inner.modelled()
     }
 
+    fn all_seen(&self) -> bool {
+        self.inner.all_seen()
+    }
+
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
         if let (Some(to), Some(program)) = (&self.to, env.program()) {
             to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program);

@@ -60,10 +60,22 @@ pub struct Options {
     pub memory: usize,
     /// How often in one interleaving a weak compare-exchange may fail for no reason.
     pub spurious_failures: u32,
-    /// Leave an interleaving as soon as it can only repeat one before. Only for closures whose threads share nothing but what
-    /// C code accesses: what they share through loom's types themselves is not seen, and interleavings would be lost. Without
-    /// effect where [`preemptions`](Self::preemptions) are bounded.
-    pub leave_repeats: bool,
+    /// What becomes of interleavings that repeat one before.
+    pub repeats: Repeats,
+}
+
+/// What becomes of interleavings that repeat one before: that differ from it only in the order of operations that do not
+/// depend on each other. Loom avoids many of them, not all; in a larger search most are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeats {
+    /// They are explored like the others, and nobody knows how many they are.
+    Explored,
+    /// They are explored and counted. As with `Left`, threads must share nothing but what C code accesses.
+    Counted,
+    /// They are left as soon as they can only repeat one before. Only for closures whose threads share nothing but what C code
+    /// accesses: what they share through loom's types themselves is not seen, and interleavings would be lost. With a bound
+    /// on [`preemptions`](Options::preemptions) the same as `Explored`.
+    Left,
 }
 
 impl Options {
@@ -78,14 +90,14 @@ impl Options {
             stack: 256 << 10,
             memory: 1 << 20,
             spurious_failures: 1,
-            leave_repeats: false,
+            repeats: Repeats::Explored,
         }
     }
 
-    /// Sets [`Self::leave_repeats`].
+    /// Sets [`Self::repeats`].
     #[must_use]
-    pub fn leave_repeats(mut self, leave: bool) -> Self {
-        self.leave_repeats = leave;
+    pub fn repeats(mut self, repeats: Repeats) -> Self {
+        self.repeats = repeats;
         self
     }
 
@@ -157,7 +169,7 @@ pub struct Exploration {
     pub name: String,
     /// How many interleavings ran, the last included. Never 0.
     pub interleavings: u64,
-    /// How many of them turned out to repeat one before, and were not explored any further: see [`Options::leave_repeats`].
+    /// How many of them turned out to repeat one before; 0 with [`Repeats::Explored`].
     pub repeats: u64,
     /// How far the search went.
     pub extent: Extent,
@@ -176,6 +188,9 @@ impl fmt::Display for Exploration {
             Extent::Exhausted => write!(f, "exhausted, {} interleavings", self.interleavings)?,
             Extent::BoundedBy(bound) => write!(f, "bounded by {bound}, {} interleavings", self.interleavings)?,
             Extent::Convicted => write!(f, "convicted")?,
+        }
+        if self.repeats > 0 {
+            write!(f, " ({} of them repeat others)", self.repeats)?;
         }
         write!(f, ", {:.2?}", self.elapsed)?;
         for place in &self.volatile {

@@ -7,6 +7,7 @@
 
 use super::event::What;
 use super::finding::{self, Bound, Finding, Kind};
+use super::trace::Trace;
 use super::world::{self, Leave, World};
 use super::{Exploration, Extent, Options};
 use super::{choice, globals, pthread, race, stack, tsan};
@@ -329,7 +330,7 @@ fn finish(shared: &Arc<Mutex<Search>>) {
     let mut search = lock(shared);
     search.volatile.append(&mut world.atoms.volatile);
     search.gave_way |= world.gave_way;
-    search.repeats += u64::from(world.trace.as_ref().is_some_and(super::trace::Trace::repeats));
+    search.repeats += u64::from(world.trace.as_mut().is_some_and(Trace::ends));
     search.parts = Some(world::Parts::of(*world));
 }
 

@@ -13,12 +13,12 @@
 //! That holds for a search without a bound on preemptions, and only there is this used.
 //!
 //! What is more exact here than in loom's own notion of dependence only makes less come to the same: all fences depend on
-//! each other, each load on the store it reads and on those before it. Where that is not known for sure (a value that was
-//! stored twice, an object without a name, a thread that yields), the order in which everything was run goes into the hash,
-//! and nothing after it is left early. Hashes have 128 bits; that two are alike by chance is not provided for.
+//! each other, each load on the store it reads and on those before it. Where that is not known for sure (an atomic of C
+//! code, a thread that yields), the order in which everything was run goes into the hash, and nothing after it is left early.
+//! Hashes have 128 bits; that two are alike by chance is not provided for.
 //!
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
-//! Code that uses loom by itself is not, so a closure says whether it does ([`Options`](super::Options)).
+//! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
 use super::world::{MOST_THREADS, Me, live, with};
 use crate::sync::loom_side::{choice_of_no_consequence, skip_branch};
@@ -36,14 +36,16 @@ pub(crate) type Name = u64;
 pub(crate) enum Deed {
     /// Every operation on the object depends on it.
     Exclusive,
-    /// It found this value, which some store put there.
-    Loads(u64),
-    /// It put this value there.
-    Stores(u64),
-    /// It found the first value, and left the second.
-    Changes(u64, u64),
-    /// It found this value, and would have changed another.
-    Fails(u64),
+    /// It found what this store put there: one of the object's, by its number.
+    Loads(usize),
+    /// It put something there, as this store.
+    Stores(usize),
+    /// It found the first, and put the second there.
+    Changes(usize, usize),
+    /// It found this, and would have changed something else.
+    Fails(usize),
+    /// It found something, and which store put it there is not known.
+    Unknown,
 }
 
 #[derive(Default)]
@@ -52,8 +54,8 @@ struct Object {
     last: Past,
     /// Of the loads since, in no order.
     loads: Past,
-    /// Values and the operations that stored them.
-    stores: Vec<(u64, Past)>,
+    /// Stores, by their numbers; the first is what it held when it was made.
+    stores: Vec<Past>,
 }
 
 /// How far this interleaving is from those before it.
@@ -86,6 +88,10 @@ pub(crate) struct Trace {
     before: Vec<Past>,
     left_before: bool,
     seen: HashSet<Past, BuildHasherDefault<Plain>>,
+    /// What had happened at the end of each interleaving that was not left.
+    ends: HashSet<Past, BuildHasherDefault<Plain>>,
+    /// Otherwise repeats are only counted.
+    leaves: bool,
 }
 
 /// What has been seen is remembered up to here: 600 MB or so. Beyond it nothing more is left early.
@@ -119,7 +125,7 @@ fn mix(past: Past, next: u128) -> Past {
 }
 
 impl Trace {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(leaves: bool) -> Self {
         Trace {
             threads: [0; MOST_THREADS],
             objects: HashMap::default(),
@@ -131,6 +137,8 @@ impl Trace {
             before: Vec::new(),
             left_before: false,
             seen: HashSet::default(),
+            ends: HashSet::default(),
+            leaves,
         }
     }
 
@@ -139,13 +147,25 @@ impl Trace {
         std::mem::swap(&mut self.before, &mut self.steps);
         self.steps.clear();
         self.objects.clear();
-        let left_before = self.repeats();
-        Trace { threads: [0; MOST_THREADS], made: [0; MOST_THREADS], happened: 0, run: 0, newness: Newness::Same, left_before, ..self }
+        let left_before = self.left();
+        Trace {
+            threads: [0; MOST_THREADS],
+            made: [0; MOST_THREADS],
+            happened: 0,
+            run: 0,
+            newness: Newness::Same,
+            left_before,
+            ..self
+        }
     }
 
-    /// This interleaving is one before, from some place on.
-    pub(crate) fn repeats(&self) -> bool {
-        matches!(self.newness, Newness::Repeats | Newness::Leaving | Newness::Left)
+    /// The interleaving is over. Whether it repeats one before: from the place where it was left, or else in the end.
+    pub(crate) fn ends(&mut self) -> bool {
+        self.left() || !self.ends.insert(self.happened)
+    }
+
+    fn left(&self) -> bool {
+        !matches!(self.newness, Newness::Same | Newness::New)
     }
 
     fn make(&mut self, me: Me) -> Name {
@@ -153,55 +173,38 @@ impl Trace {
         name(me as u64, self.made[me])
     }
 
-    fn holds(&mut self, object: Name, value: u64) {
-        if object != 0 {
-            let object = self.objects.entry(object).or_default();
-            object.stores.push((value, object.last));
-        }
-    }
-
-    /// The operation that put there what was found; if it is not known for sure, all that was run so far.
-    fn source(&self, object: Name, value: u64) -> Past {
-        let object = self.objects.get(&object).filter(|_| object != 0);
-        let mut stores = object.iter().flat_map(|object| &object.stores).filter(|(stored, _)| *stored == value);
-        match (stores.next(), stores.next()) {
-            (Some((_, store)), None) => *store,
-            _ => self.run,
-        }
-    }
-
     fn did(&mut self, me: Me, object: Name, deed: Deed) {
-        let source = match deed {
-            Deed::Loads(value) | Deed::Fails(value) | Deed::Changes(value, _) => self.source(object, value),
-            Deed::Exclusive | Deed::Stores(_) => 0,
-        };
+        let run = self.run;
         let it = self.objects.entry(object).or_default();
-        let number = match deed {
-            Deed::Exclusive => 0,
-            Deed::Loads(value) => mix(1, u128::from(value)),
-            Deed::Stores(value) => mix(2, u128::from(value)),
-            Deed::Changes(found, left) => mix(mix(3, u128::from(found)), u128::from(left)),
-            Deed::Fails(value) => mix(4, u128::from(value)),
+        let store = |number: usize| it.stores.get(number).copied().unwrap_or_default();
+        let found = match deed {
+            Deed::Exclusive | Deed::Stores(_) => 0,
+            Deed::Loads(number) => mix(store(number), 1),
+            Deed::Changes(number, _) => mix(store(number), 2),
+            Deed::Fails(number) => mix(store(number), 3),
+            Deed::Unknown => run,
         };
-        let what = mix(mix(u128::from(object), source), number);
+        let before = mix(mix(mix(self.threads[me], it.last), u128::from(object)), found);
         let past = if let Deed::Loads(_) = deed {
-            let past = mix(mix(self.threads[me], it.last), what);
-            it.loads = it.loads.wrapping_add(past);
-            past
+            it.loads = it.loads.wrapping_add(before);
+            before
         } else {
-            let past = mix(mix(mix(self.threads[me], it.last), it.loads), what);
+            let past = mix(before, it.loads);
             (it.last, it.loads) = (past, 0);
-            if let Deed::Stores(value) | Deed::Changes(_, value) = deed {
-                it.stores.push((value, past));
-            }
             past
         };
+        if let Deed::Stores(number) | Deed::Changes(_, number) = deed {
+            if it.stores.len() <= number {
+                it.stores.resize(number + 1, 0);
+            }
+            it.stores[number] = past;
+        }
         self.step(me, past);
     }
 
     /// A thread has come this far.
     fn step(&mut self, me: Me, past: Past) {
-        if self.repeats() {
+        if self.left() {
             return;
         }
         let part = |past| mix(past, 3 + me as u128);
@@ -217,7 +220,7 @@ impl Trace {
             return;
         }
         self.newness = Newness::New;
-        if self.seen.len() < MOST_SEEN && !self.seen.insert(self.happened) {
+        if self.leaves && self.seen.len() < MOST_SEEN && !self.seen.insert(self.happened) {
             self.newness = Newness::Repeats;
         }
     }
@@ -277,13 +280,6 @@ pub(crate) fn object() -> Name {
         return name(after, made + 1);
     }
     traced(|trace, me| trace.make(me)).unwrap_or_default()
-}
-
-/// Names an atomic that is made now and holds `value`.
-pub(crate) fn atomic(value: u64) -> Name {
-    let object = object();
-    traced(|trace, _| trace.holds(object, value));
-    object
 }
 
 /// An operation has been run, by the calling thread, which has done nothing since. Others may run before this returns.

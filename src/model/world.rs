@@ -3,6 +3,7 @@
 //! All threads of a model run on one thread of the machine, one at a time, so the world is a thread-local without locks.
 //! It is never borrowed across an operation of loom's that may switch threads.
 
+use super::Repeats;
 use super::event::{Event, What};
 use super::finding::{Bound, Finding, Kind};
 use super::memory::Heap;
@@ -146,7 +147,12 @@ impl Parts {
             heap: Heap::new(options.memory),
             shadow: Shadow::default(),
             events: Vec::new(),
-            trace: (options.leave_repeats && options.preemptions.is_none()).then(Trace::new),
+            trace: match options.repeats {
+                // A bound on preemptions is one on ways to the same place.
+                Repeats::Left => options.preemptions.is_none().then(|| Trace::new(true)),
+                Repeats::Counted => Some(Trace::new(false)),
+                Repeats::Explored => None,
+            },
         }
     }
 

@@ -115,6 +115,11 @@ impl Subject for EmitterSubject {
         crate::subject::catalogue::modelled_over(&self.name, Api::modelled())
     }
 
+    /// Its locks and atomics are those of the seam.
+    fn all_seen(&self) -> bool {
+        true
+    }
+
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
         let mut config = Config::new(self.mode);
         config.workers = env.library_threads;

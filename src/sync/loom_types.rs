@@ -227,43 +227,145 @@ pub(crate) fn fence(order: Ordering) {
 /// All fences are operations on one object.
 const FENCES: Name = Name::MAX;
 
-macro_rules! atomic {
-    ($($name:ident $(<$t:ident>)?: $value:ty, $wide:expr;)*) => { $(
-        #[derive(Debug)]
-        pub(crate) struct $name $(<$t>)? {
-            loom: loomed::atomic::$name $(<$t>)?,
-            name: Name,
+/// An atomic of loom's that holds the numbers of the stores to it, so that it is known which of them a load has found.
+#[derive(Debug)]
+struct Numbered<V> {
+    loom: loomed::atomic::AtomicUsize,
+    /// What each store stores; the first is what it was made with.
+    values: Values<V>,
+    name: Name,
+}
+
+#[derive(Debug)]
+struct Values<V>(std::cell::RefCell<Vec<V>>);
+
+// SAFETY: all threads of a model run on one thread of the machine, and no borrow lasts longer than one of the functions below.
+unsafe impl<V> Send for Values<V> {}
+// SAFETY: as above.
+unsafe impl<V> Sync for Values<V> {}
+
+impl<V: Copy + PartialEq> Numbered<V> {
+    #[track_caller]
+    fn new(value: V) -> Self {
+        let values = Values(std::cell::RefCell::new(vec![value]));
+        Self { loom: loomed::atomic::AtomicUsize::new(0), values, name: trace::object() }
+    }
+
+    fn value(&self, number: usize) -> V {
+        self.values.0.borrow()[number]
+    }
+
+    /// The number of a store to come.
+    fn put(&self, value: V) -> usize {
+        let mut values = self.values.0.borrow_mut();
+        values.push(value);
+        values.len() - 1
+    }
+
+    #[track_caller]
+    fn load(&self, order: Ordering) -> V {
+        let found = op(|| self.loom.load(order));
+        trace::did(self.name, Deed::Loads(found));
+        self.value(found)
+    }
+
+    #[track_caller]
+    fn store(&self, value: V, order: Ordering) {
+        let number = self.put(value);
+        op(|| self.loom.store(number, order));
+        trace::did(self.name, Deed::Stores(number));
+    }
+
+    #[track_caller]
+    fn change(&self, order: Ordering, new: impl FnOnce(V) -> V) -> V {
+        let number = self.put(self.value(0));
+        let found = op(|| self.loom.swap(number, order));
+        let old = self.value(found);
+        self.values.0.borrow_mut()[number] = new(old);
+        trace::did(self.name, Deed::Changes(found, number));
+        old
+    }
+
+    #[track_caller]
+    fn exchange(&self, current: V, new: V, success: Ordering, failure: Ordering) -> Result<V, V> {
+        let number = self.put(new);
+        let mut guess = self.values.0.borrow()[..number].iter().rposition(|value| *value == current);
+        loop {
+            // There is no store of this number: it finds out what is there.
+            let expected = guess.unwrap_or(usize::MAX);
+            match op(|| self.loom.compare_exchange(expected, number, success, failure)) {
+                Ok(found) => {
+                    trace::did(self.name, Deed::Changes(found, number));
+                    return Ok(current);
+                }
+                Err(found) => {
+                    trace::did(self.name, Deed::Fails(found));
+                    if self.value(found) != current {
+                        return Err(self.value(found));
+                    }
+                    // The same value, by another store: once more, for that one.
+                    guess = Some(found);
+                }
+            }
         }
+    }
+}
+
+/// Loom's own where there is no trace.
+#[derive(Debug)]
+enum Kept<A, V> {
+    Plain(A),
+    Numbered(Numbered<V>),
+}
+
+fn found<R>(result: R) -> R {
+    trace::did(NAMELESS, Deed::Unknown);
+    result
+}
+
+/// Objects without names are taken for one.
+const NAMELESS: Name = 0;
+
+macro_rules! atomic {
+    ($($name:ident $(<$t:ident>)?: $value:ty;)*) => { $(
+        #[derive(Debug)]
+        pub(crate) struct $name $(<$t>)? (Kept<loomed::atomic::$name $(<$t>)?, $value>);
 
         impl $(<$t>)? $name $(<$t>)? {
-            const WIDE: fn($value) -> u64 = $wide;
-
             #[track_caller]
             pub(crate) fn new(value: $value) -> Self {
-                Self { loom: loomed::atomic::$name::new(value), name: trace::atomic((Self::WIDE)(value)) }
+                Self(if trace::is_kept() {
+                    Kept::Numbered(Numbered::new(value))
+                } else {
+                    Kept::Plain(loomed::atomic::$name::new(value))
+                })
             }
 
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 rust_op("loads", Location::caller());
-                let found = op(|| self.loom.load(order));
-                trace::did(self.name, Deed::Loads((Self::WIDE)(found)));
-                found
+                match &self.0 {
+                    Kept::Plain(it) => found(op(|| it.load(order))),
+                    Kept::Numbered(it) => it.load(order),
+                }
             }
 
             #[track_caller]
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 rust_op("stores", Location::caller());
-                op(|| self.loom.store(value, order));
-                trace::did(self.name, Deed::Stores((Self::WIDE)(value)));
+                match &self.0 {
+                    Kept::Plain(it) => found(op(|| it.store(value, order))),
+                    Kept::Numbered(it) => it.store(value, order),
+                }
             }
 
             #[track_caller]
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                 rust_op("swaps", Location::caller());
-                let found = op(|| self.loom.swap(value, order));
-                trace::did(self.name, Deed::Changes((Self::WIDE)(found), (Self::WIDE)(value)));
-                found
+                match &self.0 {
+                    Kept::Plain(it) => found(op(|| it.swap(value, order))),
+                    Kept::Numbered(it) => it.change(order, |_| value),
+                }
             }
 
             #[track_caller]
@@ -275,10 +377,13 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
-                let result = op(|| self.loom.compare_exchange(current, new, success, failure));
-                self.exchanged(result, new)
+                match &self.0 {
+                    Kept::Plain(it) => found(op(|| it.compare_exchange(current, new, success, failure))),
+                    Kept::Numbered(it) => it.exchange(current, new, success, failure),
+                }
             }
 
+            /// Loom's does not fail for no reason either.
             #[track_caller]
             pub(crate) fn compare_exchange_weak(
                 &self,
@@ -287,31 +392,20 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                rust_op("compares and exchanges", Location::caller());
-                let result = op(|| self.loom.compare_exchange_weak(current, new, success, failure));
-                self.exchanged(result, new)
-            }
-
-            fn exchanged(&self, result: Result<$value, $value>, new: $value) -> Result<$value, $value> {
-                let deed = match result {
-                    Ok(found) => Deed::Changes((Self::WIDE)(found), (Self::WIDE)(new)),
-                    Err(found) => Deed::Fails((Self::WIDE)(found)),
-                };
-                trace::did(self.name, deed);
-                result
+                self.compare_exchange(current, new, success, failure)
             }
         }
     )* };
 }
 
 atomic! {
-    AtomicBool: bool, u64::from;
-    AtomicU8: u8, u64::from;
-    AtomicU16: u16, u64::from;
-    AtomicU32: u32, u64::from;
-    AtomicU64: u64, |value| value;
-    AtomicUsize: usize, |value| value as u64;
-    AtomicPtr<T>: *mut T, |value| value.addr() as u64;
+    AtomicBool: bool;
+    AtomicU8: u8;
+    AtomicU16: u16;
+    AtomicU32: u32;
+    AtomicU64: u64;
+    AtomicUsize: usize;
+    AtomicPtr<T>: *mut T;
 }
 
 macro_rules! arithmetic {
@@ -322,9 +416,10 @@ macro_rules! arithmetic {
                 pub(crate) fn $op(&self, value: $value, order: Ordering) -> $value {
                     const NEW: fn($value, $value) -> $value = $new;
                     rust_op($verb, Location::caller());
-                    let found = op(|| self.loom.$op(value, order));
-                    trace::did(self.name, Deed::Changes((Self::WIDE)(found), (Self::WIDE)(NEW(found, value))));
-                    found
+                    match &self.0 {
+                        Kept::Plain(it) => found(op(|| it.$op(value, order))),
+                        Kept::Numbered(it) => it.change(order, |found| NEW(found, value)),
+                    }
                 }
             )+
         }

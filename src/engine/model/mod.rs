@@ -16,7 +16,7 @@ use super::run::{self, RunError, applicable};
 use super::{Engine, monitor, timeline};
 use crate::ledger::{Contract, Event, Violation, ViolationKind, log, quarantine};
 use crate::loomed::run::interpret::Run;
-use crate::model::{self, Bound, Exploration, Extent, Kind, Listener, MOST_THREADS};
+use crate::model::{self, Bound, Exploration, Extent, Kind, Listener, MOST_THREADS, Repeats};
 use crate::program::Program;
 use crate::subject::Subject;
 use crate::sync::{Arc, Mutex, lock};
@@ -149,7 +149,8 @@ impl Model {
             report.defused += explored.defused;
             Ok(explored)
         };
-        let (began, options) = (Instant::now(), model::Options::new());
+        let repeats = if subject.all_seen() { Repeats::Left } else { Repeats::Explored };
+        let (began, options) = (Instant::now(), model::Options::new().repeats(repeats));
         let explored = once(&options.clone().max_duration(time).max_interleavings(self.exhaustive))?;
         match (&explored.exploration.extent, self.preemptions) {
             (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => {
@@ -205,6 +206,8 @@ pub fn freed(program: &Program) -> Program {
 
 /// Explores every interleaving of a program on a subject's twin, within the limits of `options`.
 ///
+/// Interleavings that repeat one before are left or counted, where the options ask for it, if [`Subject::all_seen`].
+///
 /// Blocks. `watch` is told how many interleavings there were, many times a second.
 ///
 /// # Errors
@@ -231,6 +234,8 @@ pub fn explore(
             program.threads.len(),
         )));
     }
+    let repeats = if subject.all_seen() { options.repeats } else { Repeats::Explored };
+    let options = &options.clone().repeats(repeats);
     let contract = subject.contract();
     let common = Arc::new(Mutex::new(Common::default()));
     let words = {
