@@ -6,11 +6,10 @@ mod support;
 use latecall::registry::{LateCall, Quiescence, Registry, Standing};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::grave;
+use support::{again, grave, is_again};
 
 latecall::signature! {
     extern "C" fn Contained(which: u32, user_data) -> i32;
@@ -202,23 +201,17 @@ fn the_callers_own_panic_passes_through() {
     assert_eq!(Carried::function()(0, registration.handle().as_ptr()), -8);
 }
 
-const CHILD: &str = "LATECALL_TEST_ABORTS";
-
 /// S62: the process ends, and says whose callback it was.
 #[test]
 fn the_abort_policy_ends_the_process_and_names_the_callback() {
-    if std::env::var_os(CHILD).is_some() {
+    if is_again() {
         let callback = Aborted::shared(|| panic!("out"));
         let registration = Aborted::registry().builder().label("fan speed").register(callback);
         let answer = catch_unwind(AssertUnwindSafe(|| Aborted::function()(registration.handle().as_ptr())));
         println!("survived with {answer:?}");
         return;
     }
-    let out = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_abort_policy_ends_the_process_and_names_the_callback", "--nocapture"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    let out = again(the_abort_policy_ends_the_process_and_names_the_callback);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");

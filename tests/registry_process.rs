@@ -7,11 +7,10 @@ mod support;
 
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing, use_portable_fences};
 use std::ffi::{c_int, c_long, c_ulong, c_void};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::{grave, meeting};
+use support::{again, grave, is_again, meeting};
 
 type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
@@ -227,22 +226,11 @@ fn refuse_membarrier() {
     assert_eq!(unsafe { syscall(c_long::from(MEMBARRIER), 0 as c_int, 0 as c_int, 0 as c_int) }, -1);
 }
 
-/// Runs one test of this file that is only meant for a process of its own.
-fn alone(name: &str) -> std::process::Output {
-    let me = std::env::current_exe().unwrap();
-    Command::new(me).args(["--exact", name, "--nocapture"]).env("LATECALL_ALONE", name).output().unwrap()
-}
-
-fn is_alone(name: &str) -> bool {
-    std::env::var("LATECALL_ALONE").is_ok_and(|alone| alone == name)
-}
-
 /// A filter that is there from the start: full fences, and everything works.
 #[test]
 fn membarrier_refused_from_the_start_means_full_fences() {
-    const NAME: &str = "membarrier_refused_from_the_start_means_full_fences";
-    if !is_alone(NAME) {
-        let output = alone(NAME);
+    if !is_again() {
+        let output = again(membarrier_refused_from_the_start_means_full_fences);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
@@ -267,9 +255,8 @@ fn membarrier_refused_from_the_start_means_full_fences() {
 /// rather than free a closure under a call, and says what to do about it.
 #[test]
 fn membarrier_refused_later_ends_the_process_with_advice() {
-    const NAME: &str = "membarrier_refused_later_ends_the_process_with_advice";
-    if !is_alone(NAME) {
-        let output = alone(NAME);
+    if !is_again() {
+        let output = again(membarrier_refused_later_ends_the_process_with_advice);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
         return;

@@ -1,9 +1,11 @@
-//! What several test files need: a closure that tells when it is dropped, and a way to park a thread at a stall site.
+//! What several test files need: a closure that tells when it is dropped, a way to park a thread at a stall site, and a test
+//! that runs again in a process of its own.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use latecall::registry::StallSite;
 use std::cell::RefCell;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -100,4 +102,23 @@ pub(crate) fn stall(site: StallSite) {
 /// Holds the calling thread the next time it comes to `site`.
 pub(crate) fn hold_me_at(site: StallSite, visitor: Visitor) {
     HELD_AT.with(|held| held.borrow_mut().push((site, visitor)));
+}
+
+const AGAIN: &str = "LATECALL_TEST_AGAIN";
+
+/// Runs `test`, which is the test that calls this, once more, alone in a process of its own. There [`is_again`] says so.
+pub(crate) fn again<T: Fn()>(test: T) -> Output {
+    let _by_its_type = test;
+    // The harness names a test by its path within the crate.
+    let (_, name) = std::any::type_name::<T>().split_once("::").expect("a function is in a crate");
+    let mut me = Command::new(std::env::current_exe().unwrap());
+    let out = me.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(AGAIN, "1").output().unwrap();
+    let stdout = String::from_utf8_lossy(&out.stdout);
+    assert!(stdout.contains("running 1 test\n"), "no test, or more than one, is called {name}: {stdout}");
+    out
+}
+
+/// Whether this process is one that [`again`] has made.
+pub(crate) fn is_again() -> bool {
+    std::env::var_os(AGAIN).is_some()
 }
