@@ -8,9 +8,7 @@ use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
-use support::{grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
+use support::{Callbacks, grave, parked};
 
 /// S43: deeper than a thread's own record has room for, on two threads at once; all are counted, the last one drops.
 #[test]
@@ -53,9 +51,7 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
 #[test]
 fn a_record_is_handed_on_clean() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = std::sync::Mutex::new(visitor);
-    let parked = registry.register(Box::new(move || visitor.lock().unwrap().stop_here()));
+    let (parked, host, _watch) = parked(&registry);
     let handle = parked.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());

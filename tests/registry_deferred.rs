@@ -3,13 +3,10 @@
 
 mod support;
 
-use latecall::registry::{Quiescence, Reason, Registry, Revoked, Standing};
+use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::thread;
-use support::{grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
+use support::{Callbacks, grave, parked};
 
 #[test]
 fn late_at_once_and_dropped_when_reclaimed() {
@@ -40,13 +37,7 @@ fn late_at_once_and_dropped_when_reclaimed() {
 #[test]
 fn a_running_call_keeps_its_closure() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        visitor.lock().unwrap().stop_here();
-    }));
+    let (registration, host, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());

@@ -4,9 +4,7 @@
 
 mod support;
 
-use latecall::registry::{
-    Close, Completion, Handle, Quiescence, Reason, Registration, Registry, Revoked, Shortage, Standing,
-};
+use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Standing};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -16,10 +14,7 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
-use support::{Host, LIMIT, Watch, grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
-type Owner<'r> = Registration<'r, dyn Fn() + Send + Sync>;
+use support::{Callbacks, Host, LIMIT, grave, meeting, parked};
 
 fn leaked() -> &'static Callbacks {
     Box::leak(Box::new(Callbacks::new()))
@@ -27,17 +22,6 @@ fn leaked() -> &'static Callbacks {
 
 fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-}
-
-/// A callback that stops inside, and knows when it is dropped.
-fn parked(registry: &Callbacks) -> (Owner<'_>, Host, Watch) {
-    let ((visitor, host), (grave, watch)) = (meeting(), grave());
-    let owned = (Mutex::new(visitor), grave);
-    let registration = registry.register(Box::new(move || {
-        let owned = &owned;
-        owned.0.lock().unwrap().stop_here();
-    }));
-    (registration, host, watch)
 }
 
 /// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.

@@ -3,11 +3,9 @@
 
 mod support;
 
-use latecall::registry::{Handle, LateCall, LatePolicy, Reason, Registry};
+use latecall::registry::{Handle, LateCall, LatePolicy, Reason};
 use std::sync::Mutex;
-use support::{again, is_again};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
+use support::{Callbacks, again, is_again};
 
 fn late(registry: &Callbacks, handle: Handle) -> Reason {
     registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()

@@ -10,9 +10,7 @@ use std::ffi::{c_int, c_long, c_ulong, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::{again, grave, is_again, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
+use support::{Callbacks, again, grave, is_again, meeting};
 
 unsafe extern "C" {
     fn fork() -> c_int;

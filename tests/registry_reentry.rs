@@ -7,9 +7,8 @@ use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Rev
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use support::grave;
+use support::{Callbacks, grave};
 
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
 
 fn leaked() -> &'static Callbacks {

@@ -8,9 +8,8 @@ use latecall::signature::scope;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
-use support::grave;
+use support::{Callbacks, grave};
 
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 type Reports = Mutex<Vec<Stuck>>;
 
 fn spawn_named<'s, T: Send + 's>(

@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::meeting;
+use support::{Callbacks, meeting};
 
 #[cfg(target_os = "linux")]
 type PthreadKey = u32;
@@ -31,8 +31,6 @@ unsafe extern "C" {
     fn pthread_key_create(key: *mut PthreadKey, destructor: Option<extern "C" fn(*mut c_void)>) -> i32;
     fn pthread_setspecific(key: PthreadKey, value: *const c_void) -> i32;
 }
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 /// What a thread does when it is nearly gone: calls that succeed, calls that are late and reported, and every verb.
 fn use_everything(registry: &Callbacks, live: Handle, stale: Handle) {
