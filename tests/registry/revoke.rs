@@ -1,15 +1,13 @@
 //! Revoking against calls on other threads. S16-S20, S24, S25, S26, S30.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-mod support;
-
+use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call};
 
 /// S16
 #[test]

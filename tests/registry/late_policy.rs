@@ -1,11 +1,9 @@
 //! What a late call causes besides being refused; and at the end of the process, where it causes nothing. S04, S81, S84.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{Callbacks, again, is_again};
 use latecall::registry::{Handle, LateCall, LatePolicy, Reason};
 use std::sync::Mutex;
-use support::{Callbacks, again, is_again};
 
 fn late(registry: &Callbacks, handle: Handle) -> Reason {
     registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()

@@ -1,12 +1,10 @@
 //! Revoking now and dropping later. S12, S17, S18, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-mod support;
-
+use crate::support::{Callbacks, grave, parked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use support::{Callbacks, grave, parked};
 
 #[test]
 fn late_at_once_and_dropped_when_reclaimed() {

@@ -1,13 +1,11 @@
 //! Panics: in a callback, in a closure's destructor, in both. Counts survive them all. S62, S63, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{Callbacks, grave, meeting, parked_then};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
-use support::{Callbacks, grave, meeting, parked_then};
 
 struct PanicsOnDrop;
 impl Drop for PanicsOnDrop {

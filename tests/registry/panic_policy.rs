@@ -1,15 +1,13 @@
 //! What a trampoline does with a panic: abort, late value, carry. S62, S64, S65.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{again, grave, is_again};
 use latecall::registry::{LateCall, Quiescence, Registry, Standing};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::{again, grave, is_again};
 
 latecall::signature! {
     extern "C" fn Contained(which: u32, user_data) -> i32;
@@ -216,5 +214,5 @@ fn the_abort_policy_ends_the_process_and_names_the_callback() {
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");
     assert!(stderr.contains("policy is to abort") && stderr.contains("`fan speed`"), "{stderr}");
-    assert!(stderr.contains("`Aborted`, registered tests/registry_panic_policy.rs:"), "{stderr}");
+    assert!(stderr.contains(concat!("`Aborted`, registered ", file!(), ":")), "{stderr}");
 }
