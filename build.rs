@@ -66,7 +66,7 @@ fn main() {
     }
     linked.files(&sources).compile("emitter");
 
-    // The tests of latecall.h: C code that uses the registry, called by tests/registry_c.rs.
+    // The tests of latecall.h: C code that uses the registry, called by tests/registry/c.rs.
     let mut registry = cc::Build::new();
     configure(&mut registry);
     registry.file("native/tests/registry/test_latecall.c").compile("registry_tests");

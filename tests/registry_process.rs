@@ -7,13 +7,10 @@ mod support;
 
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing, use_portable_fences};
 use std::ffi::{c_int, c_long, c_ulong, c_void};
-use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use support::{grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
+use support::{Callbacks, again, grave, is_again, meeting};
 
 unsafe extern "C" {
     fn fork() -> c_int;
@@ -24,6 +21,13 @@ unsafe extern "C" {
     fn pthread_self() -> usize;
     fn pthread_kill(thread: usize, number: c_int) -> c_int;
     fn prctl(option: c_int, ...) -> c_int;
+}
+
+/// For the tests that fork, and for any that has threads in the registry meanwhile: a lock of the process that one of them
+/// holds at the moment of a fork stays locked in the child (`docs/limits.md`).
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `work` in a child made by `fork` and says with what status it ended. `work` must not panic.
@@ -49,13 +53,17 @@ fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
 /// is revoked there or was revoked before; in the parent it counts as ever.
 #[test]
 fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
+    let _alone = alone();
     let registry = Callbacks::new();
     let meetings = [meeting(), meeting()];
     let [(one, one_host), (two, two_host)] = meetings;
     let (graves, watches): (Vec<_>, Vec<_>) = [grave(), grave()].into_iter().unzip();
-    let mut visitors = [one, two].map(Mutex::new).into_iter().zip(graves);
+    // The closures share their visitors with this frame: the child drops the closures, and must not drop with them a channel
+    // whose lock the thread that is inside may have held when this one forked.
+    let visitors = [one, two].map(|visitor| Arc::new(Mutex::new(visitor)));
+    let mut owned = visitors.iter().cloned().zip(graves);
     let mut registrations = std::iter::repeat_with(|| {
-        let (visitor, grave) = visitors.next().unwrap();
+        let (visitor, grave) = owned.next().unwrap();
         registry.register(Box::new(move || {
             let _owned = &grave;
             visitor.lock().unwrap().stop_here();
@@ -95,6 +103,7 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
 /// S73: the thread that forks is itself inside; in the child it still is.
 #[test]
 fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
+    let _alone = alone();
     let registry = Callbacks::new();
     let handle = registry.register(Box::new(|| ())).leak();
     let status = registry
@@ -113,6 +122,7 @@ fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
 /// is dropped once, and what is in flight comes to nothing.
 #[test]
 fn a_signal_handler_may_hit_a_call_anywhere() {
+    let _alone = alone();
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
     static TARGET: AtomicUsize = AtomicUsize::new(0);
     static HANDLED: AtomicU64 = AtomicU64::new(0);
@@ -227,22 +237,11 @@ fn refuse_membarrier() {
     assert_eq!(unsafe { syscall(c_long::from(MEMBARRIER), 0 as c_int, 0 as c_int, 0 as c_int) }, -1);
 }
 
-/// Runs one test of this file that is only meant for a process of its own.
-fn alone(name: &str) -> std::process::Output {
-    let me = std::env::current_exe().unwrap();
-    Command::new(me).args(["--exact", name, "--nocapture"]).env("LATECALL_ALONE", name).output().unwrap()
-}
-
-fn is_alone(name: &str) -> bool {
-    std::env::var("LATECALL_ALONE").is_ok_and(|alone| alone == name)
-}
-
 /// A filter that is there from the start: full fences, and everything works.
 #[test]
 fn membarrier_refused_from_the_start_means_full_fences() {
-    const NAME: &str = "membarrier_refused_from_the_start_means_full_fences";
-    if !is_alone(NAME) {
-        let output = alone(NAME);
+    if !is_again() {
+        let output = again(membarrier_refused_from_the_start_means_full_fences);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
@@ -267,9 +266,8 @@ fn membarrier_refused_from_the_start_means_full_fences() {
 /// rather than free a closure under a call, and says what to do about it.
 #[test]
 fn membarrier_refused_later_ends_the_process_with_advice() {
-    const NAME: &str = "membarrier_refused_later_ends_the_process_with_advice";
-    if !is_alone(NAME) {
-        let output = alone(NAME);
+    if !is_again() {
+        let output = again(membarrier_refused_later_ends_the_process_with_advice);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
         return;

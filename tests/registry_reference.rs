@@ -1,5 +1,8 @@
 //! The registry against a reference that one can see to be right: a list of what was registered and what became of it. Any
 //! sequence of verbs on one thread, nested calls included, gives the same answers. S12, S36, S37, S43, S84, S86, S89.
+//!
+//! Alone in its process: so a revocation finds no other thread that it would have to fence, which the tests of
+//! `tests/registry/` nearly always do; and it takes two thousand of the registry ids that a process has.
 #![cfg(feature = "harness")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 

@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
-use support::meeting;
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
+use support::{Callbacks, meeting};
 
 static ALONE: Mutex<()> = Mutex::new(());
 

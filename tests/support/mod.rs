@@ -1,12 +1,15 @@
-//! What several test files need: a closure that tells when it is dropped, and a way to park a thread at a stall site.
+//! What several test files need: a closure that tells when it is dropped, ways to park a thread inside a callback and at a
+//! stall site, the race of a revocation against a call, and a test that runs again in a process of its own.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use latecall::registry::StallSite;
+use latecall::registry::{Handle, Registration, Registry, Revoked, StallSite};
 use std::cell::RefCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
 use std::time::Duration;
 
 /// How long anything may take before the test calls it a hang. A limit, never a synchronisation.
@@ -82,6 +85,81 @@ impl Host {
     }
 }
 
+/// The registry of most tests, whose callbacks take nothing and say nothing.
+pub(crate) type Callbacks = Registry<dyn Fn() + Send + Sync>;
+
+/// Who has registered one of [`Callbacks`].
+pub(crate) type Owner<'r> = Registration<'r, dyn Fn() + Send + Sync>;
+
+/// A callback that stops inside, and knows when it is dropped.
+#[track_caller]
+pub(crate) fn parked(registry: &Callbacks) -> (Owner<'_>, Host, Watch) {
+    parked_then(registry, || ())
+}
+
+/// As [`parked`]; what is to be done before the callback returns is `then`.
+#[track_caller]
+pub(crate) fn parked_then(registry: &Callbacks, then: impl Fn() + Send + Sync + 'static) -> (Owner<'_>, Host, Watch) {
+    let ((visitor, host), (grave, watch)) = (meeting(), grave());
+    let owned = (Mutex::new(visitor), grave);
+    let registration = registry.register(Box::new(move || {
+        let owned = &owned;
+        owned.0.lock().unwrap().stop_here();
+        then();
+    }));
+    (registration, host, watch)
+}
+
+/// In each of `rounds` rounds either the revoker found nobody or the call ran, with the sums to match, and never both a
+/// removal before the call and a run after it.
+pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
+    let (start, end) = (Barrier::new(2), Barrier::new(2));
+    let target = AtomicUsize::new(0);
+    let entered = Arc::new(AtomicU64::new(0));
+    let drops = Arc::new(AtomicUsize::new(0));
+    let (mut ran, mut late) = (0, 0);
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            let mut outcomes = Vec::with_capacity(rounds as usize);
+            for _ in 0..rounds {
+                start.wait();
+                let handle = Handle::from_bits(target.load(Ordering::Relaxed));
+                outcomes.push(registry.call(handle.as_ptr(), |f| f()).is_ok());
+                end.wait();
+            }
+            outcomes
+        });
+        let mut outcomes = Vec::with_capacity(rounds as usize);
+        for _ in 0..rounds {
+            let (grave, entered_here) = (Grave(Arc::clone(&drops)), Arc::clone(&entered));
+            let registration = registry.register(Box::new(move || {
+                let _owned = &grave;
+                entered_here.fetch_add(1, Ordering::Relaxed);
+            }));
+            target.store(registration.handle().bits(), Ordering::Relaxed);
+            let before = entered.load(Ordering::Relaxed);
+            start.wait();
+            let revoked = registration.revoke();
+            let by_then = entered.load(Ordering::Relaxed) - before;
+            end.wait();
+            let in_the_end = entered.load(Ordering::Relaxed) - before;
+            outcomes.push((revoked, by_then, in_the_end));
+        }
+        for (ok, (revoked, by_then, in_the_end)) in caller.join().unwrap().into_iter().zip(outcomes) {
+            assert_eq!(u64::from(ok), in_the_end);
+            match revoked {
+                Revoked::Removed => assert_eq!(in_the_end, by_then, "removed, and ran afterwards"),
+                Revoked::InFlight(1) => assert_eq!(in_the_end, 1, "in flight, and never ran"),
+                other => panic!("{other:?}"),
+            }
+            if ok { ran += 1 } else { late += 1 }
+        }
+    });
+    assert_eq!(ran + late, rounds);
+    assert_eq!(registry.stats().late.total(), late);
+    assert_eq!(drops.load(Ordering::Relaxed) as u64, rounds, "each closure dropped exactly once");
+}
+
 thread_local! {
     static HELD_AT: RefCell<Vec<(StallSite, Visitor)>> = const { RefCell::new(Vec::new()) };
 }
@@ -100,4 +178,23 @@ pub(crate) fn stall(site: StallSite) {
 /// Holds the calling thread the next time it comes to `site`.
 pub(crate) fn hold_me_at(site: StallSite, visitor: Visitor) {
     HELD_AT.with(|held| held.borrow_mut().push((site, visitor)));
+}
+
+const AGAIN: &str = "LATECALL_TEST_AGAIN";
+
+/// Runs `test`, which is the test that calls this, once more, alone in a process of its own. There [`is_again`] says so.
+pub(crate) fn again<T: Fn()>(test: T) -> Output {
+    let _by_its_type = test;
+    // The harness names a test by its path within the crate.
+    let (_, name) = std::any::type_name::<T>().split_once("::").expect("a function is in a crate");
+    let mut me = Command::new(std::env::current_exe().unwrap());
+    let out = me.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(AGAIN, "1").output().unwrap();
+    let stdout = String::from_utf8_lossy(&out.stdout);
+    assert!(stdout.contains("running 1 test\n"), "no test, or more than one, is called {name}: {stdout}");
+    out
+}
+
+/// Whether this process is one that [`again`] has made.
+pub(crate) fn is_again() -> bool {
+    std::env::var_os(AGAIN).is_some()
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * C code that uses the registry through latecall.h. Each function returns NULL, or what was not as it should be;
- * tests/registry_c.rs calls them. */
+ * tests/registry/c.rs calls them. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

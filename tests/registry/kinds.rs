@@ -5,8 +5,7 @@
     reason = "a test is outside the crate and has no other locks and threads"
 )]
 
-mod support;
-
+use crate::support::{grave, meeting};
 use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Standing, ThreadTag};
 use latecall::signature::{Overlap, Signature, collect_confined};
 use std::cell::Cell;
@@ -14,7 +13,6 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use support::{grave, meeting};
 
 /// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
 fn late<S: Signature>(reason: Reason) -> u64 {

@@ -1,15 +1,12 @@
 //! Callbacks and destructors that use the registry they are in. S14, S37, S38, S39, S43, S44, S45, S46.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{Callbacks, grave};
 use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use support::grave;
 
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
 
 fn leaked() -> &'static Callbacks {

@@ -1,10 +1,8 @@
 //! Orders of events that are forced, one stall site at a time. S21, S22, S23.
 
-mod support;
-
+use crate::support::{grave, hold_me_at, meeting, stall};
 use latecall::registry::{Quiescence, Reason, Registry, Revoked, StallSite, Standing};
 use std::thread;
-use support::{grave, hold_me_at, meeting, stall};
 
 type Callbacks = Registry<dyn Fn() -> u32 + Send + Sync>;
 

@@ -1,16 +1,13 @@
 //! Waits that would be for ever: found, named, and ended. S40, S41, S42, S52.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{Callbacks, LIMIT, grave};
 use latecall::registry::{Handle, OnStuck, Quiescence, Registry, Stuck, ThreadTag};
 use latecall::signature::scope;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
-use support::grave;
 
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 type Reports = Mutex<Vec<Stuck>>;
 
 fn spawn_named<'s, T: Send + 's>(
@@ -71,8 +68,7 @@ fn two_callbacks_that_wait_for_each_other_are_found() {
         assert!(stuck.is_deadlock());
         assert_eq!(stuck.threads().len(), 2);
         let text = stuck.to_string();
-        for part in ["deadlock", "`A`", "`B`", "`one`", "`two`", "\"first\"", "\"second\"", "tests/registry_stuck.rs:"]
-        {
+        for part in ["deadlock", "`A`", "`B`", "`one`", "`two`", "\"first\"", "\"second\"", concat!(file!(), ":")] {
             assert!(text.contains(part), "{part} is missing: {text}");
         }
     }
@@ -201,7 +197,7 @@ fn self_revoke_through_a_helper_thread_is_reported() {
     assert_eq!(reports[0].threads(), threads, "the helper, and the thread inside");
     let text = reports[0].to_string();
     let [helper, caller] = threads.map(|thread| thread.to_string());
-    for part in ["`joins its revoker`", &helper, &caller, "registered tests/registry_stuck.rs:", "revoked"] {
+    for part in ["`joins its revoker`", &helper, &caller, concat!("registered ", file!(), ":"), "revoked"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
     assert_eq!(HELPED.stats().revoking, 0, "it ended when the call left");
@@ -227,12 +223,12 @@ fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     let registration = LOCKED.register(Box::new(move || {
         entered.send(()).unwrap();
         // Returns when the owner has let go.
-        let _ = receiver.lock().unwrap().recv_timeout(support::LIMIT);
+        let _ = receiver.lock().unwrap().recv_timeout(LIMIT);
     }));
     let handle = registration.handle();
     thread::scope(|scope| {
         spawn_named(scope, "needs it", || call(&LOCKED, handle));
-        arrivals.recv_timeout(support::LIMIT).unwrap();
+        arrivals.recv_timeout(LIMIT).unwrap();
         assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
     });
     let reports = REPORTS.lock().unwrap();

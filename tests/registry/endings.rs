@@ -2,11 +2,8 @@
 //! S34, S45, S46, S48, S49, S52, S64, S81.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
-use latecall::registry::{
-    Close, Completion, Handle, Quiescence, Reason, Registration, Registry, Revoked, Shortage, Standing,
-};
+use crate::support::{Callbacks, Host, LIMIT, grave, meeting, parked};
+use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Standing};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -16,10 +13,6 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
-use support::{Host, LIMIT, Watch, grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
-type Owner<'r> = Registration<'r, dyn Fn() + Send + Sync>;
 
 fn leaked() -> &'static Callbacks {
     Box::leak(Box::new(Callbacks::new()))
@@ -27,17 +20,6 @@ fn leaked() -> &'static Callbacks {
 
 fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-}
-
-/// A callback that stops inside, and knows when it is dropped.
-fn parked(registry: &Callbacks) -> (Owner<'_>, Host, Watch) {
-    let ((visitor, host), (grave, watch)) = (meeting(), grave());
-    let owned = (Mutex::new(visitor), grave);
-    let registration = registry.register(Box::new(move || {
-        let owned = &owned;
-        owned.0.lock().unwrap().stop_here();
-    }));
-    (registration, host, watch)
 }
 
 /// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.
@@ -56,7 +38,7 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
         let outstanding = registry.outstanding();
         assert_eq!(outstanding.len(), 1);
         assert!(outstanding[0].is_revoked() && outstanding[0].calls() == 1);
-        assert!(outstanding[0].to_string().contains("tests/registry_endings.rs:"), "{}", outstanding[0]);
+        assert!(outstanding[0].to_string().contains(concat!(file!(), ":")), "{}", outstanding[0]);
         host.let_go();
         call.join().unwrap().unwrap();
     });
@@ -336,7 +318,7 @@ fn a_closed_registry_refuses_and_reports() {
     let _back: Box<dyn Fn() + Send + Sync> = exhausted.into_callback();
     assert_eq!(registry.close(Close::Drain), Quiescence::Quiescent, "again");
     let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
-    assert!(late.to_string().contains("revoked     tests/registry_endings.rs:"), "{late}");
+    assert!(late.to_string().contains(concat!("revoked     ", file!(), ":")), "{late}");
 }
 
 /// The three ways, with a call inside.

@@ -1,17 +1,13 @@
 //! Revoking against calls on other threads. S16-S20, S24, S25, S26, S30.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-mod support;
-
-use latecall::registry::{Quiescence, Reason, Registry, Revoked, Standing};
+use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call};
+use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use support::{LIMIT, grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 /// S16
 #[test]
@@ -31,13 +27,7 @@ fn revoked_before_any_call_it_never_runs() {
 #[test]
 fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let visitor = std::sync::Mutex::new(visitor);
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        visitor.lock().unwrap().stop_here();
-    }));
+    let (registration, host, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
@@ -67,16 +57,9 @@ unsafe impl Sync for Unguarded {}
 fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
     static WRITTEN: Unguarded = Unguarded(UnsafeCell::new(0));
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let visitor = std::sync::Mutex::new(visitor);
     let returned = AtomicBool::new(false);
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        visitor.lock().unwrap().stop_here();
-        // SAFETY: only this call writes, and the reader waits for it.
-        unsafe { *WRITTEN.0.get() = 42 };
-    }));
+    // SAFETY: only this call writes, and the reader waits for it.
+    let (registration, host, watch) = parked_then(&registry, || unsafe { *WRITTEN.0.get() = 42 });
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
@@ -102,9 +85,7 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
 #[test]
 fn a_running_callback_delays_nobody_elses_revocation() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = std::sync::Mutex::new(visitor);
-    let parked = registry.register(Box::new(move || visitor.lock().unwrap().stop_here()));
+    let (parked, host, _watch) = parked(&registry);
     let other = registry.register(Box::new(|| ()));
     let handle = parked.handle();
     thread::scope(|scope| {
@@ -121,60 +102,7 @@ fn a_running_callback_delays_nobody_elses_revocation() {
 /// removal before the call and a run after it.
 #[test]
 fn ten_thousand_races_of_revoke_and_call_end_one_way_or_the_other() {
-    const ROUNDS: u64 = 10_000;
-    let registry = Callbacks::new();
-    let start = Barrier::new(2);
-    let end = Barrier::new(2);
-    let target = AtomicUsize::new(0);
-    let entered = Arc::new(AtomicU64::new(0));
-    let drops = Arc::new(AtomicU64::new(0));
-    struct Counted(Arc<AtomicU64>);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-    let (mut ran, mut late) = (0, 0);
-    thread::scope(|scope| {
-        let caller = scope.spawn(|| {
-            let mut outcomes = Vec::with_capacity(ROUNDS as usize);
-            for _ in 0..ROUNDS {
-                start.wait();
-                let handle = latecall::registry::Handle::from_bits(target.load(Relaxed));
-                outcomes.push(registry.call(handle.as_ptr(), |f| f()).is_ok());
-                end.wait();
-            }
-            outcomes
-        });
-        let mut rounds = Vec::with_capacity(ROUNDS as usize);
-        for _ in 0..ROUNDS {
-            let (counted, entered_here) = (Counted(Arc::clone(&drops)), Arc::clone(&entered));
-            let registration = registry.register(Box::new(move || {
-                let _owned = &counted;
-                entered_here.fetch_add(1, Relaxed);
-            }));
-            target.store(registration.handle().bits(), Relaxed);
-            let before = entered.load(Relaxed);
-            start.wait();
-            let revoked = registration.revoke();
-            let by_then = entered.load(Relaxed) - before;
-            end.wait();
-            let in_the_end = entered.load(Relaxed) - before;
-            rounds.push((revoked, by_then, in_the_end));
-        }
-        for (ok, (revoked, by_then, in_the_end)) in caller.join().unwrap().into_iter().zip(rounds) {
-            assert_eq!(u64::from(ok), in_the_end);
-            match revoked {
-                Revoked::Removed => assert_eq!(in_the_end, by_then, "removed, and ran afterwards"),
-                Revoked::InFlight(1) => assert_eq!(in_the_end, 1, "in flight, and never ran"),
-                other => panic!("{other:?}"),
-            }
-            if ok { ran += 1 } else { late += 1 }
-        }
-    });
-    assert_eq!(ran + late, ROUNDS);
-    assert_eq!(registry.stats().late.total(), late);
-    assert_eq!(drops.load(Relaxed), ROUNDS, "each closure dropped exactly once");
+    race_revoke_and_call(&Callbacks::new(), 10_000);
 }
 
 /// S24: waits for all of N, and refuses the N+1st.
@@ -239,16 +167,9 @@ fn a_storm_of_calls_does_not_starve_the_revoker() {
 #[test]
 fn two_revokers_of_a_running_callback_both_return_after_it() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = std::sync::Mutex::new(visitor);
     let done = Arc::new(AtomicBool::new(false));
-    let registration = {
-        let done = Arc::clone(&done);
-        registry.register(Box::new(move || {
-            visitor.lock().unwrap().stop_here();
-            done.store(true, Relaxed);
-        }))
-    };
+    let tell = Arc::clone(&done);
+    let (registration, host, _watch) = parked_then(&registry, move || tell.store(true, Relaxed));
     let handle = registration.handle();
     let both_revoked = Barrier::new(3);
     thread::scope(|scope| {

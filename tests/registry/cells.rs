@@ -2,15 +2,11 @@
 //! S43, S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-mod support;
-
+use crate::support::{Callbacks, grave, parked};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
-use support::{grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 /// S43: deeper than a thread's own record has room for, on two threads at once; all are counted, the last one drops.
 #[test]
@@ -53,9 +49,7 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
 #[test]
 fn a_record_is_handed_on_clean() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = std::sync::Mutex::new(visitor);
-    let parked = registry.register(Box::new(move || visitor.lock().unwrap().stop_here()));
+    let (parked, host, _watch) = parked(&registry);
     let handle = parked.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
@@ -103,8 +97,9 @@ fn null_never_enters_slot_0() {
     let registry = Callbacks::new().with_tombstones(0).with_generation_bits(2);
     let refused = || registry.call(std::ptr::null_mut(), |f| f()).unwrap_err().reason();
     assert_eq!(refused(), Reason::Null, "before there is a slot 0");
-    for _ in 0..3 {
+    for generation in 1..=3 {
         let first = registry.register(Box::new(|| panic!("ran")));
+        assert_eq!(first.handle().generation(), generation, "from 1, unless the id had an owner before: see `main.rs`");
         assert_eq!((first.handle().index(), refused()), (0, Reason::Null));
         drop(first);
         assert_eq!(refused(), Reason::Null, "vacant, and in the end retired");

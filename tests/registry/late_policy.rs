@@ -1,11 +1,9 @@
 //! What a late call causes besides being refused; and at the end of the process, where it causes nothing. S04, S81, S84.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use latecall::registry::{Handle, LateCall, LatePolicy, Reason, Registry};
-use std::process::{Command, Output};
+use crate::support::{Callbacks, again, is_again};
+use latecall::registry::{Handle, LateCall, LatePolicy, Reason};
 use std::sync::Mutex;
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 fn late(registry: &Callbacks, handle: Handle) -> Reason {
     registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()
@@ -39,33 +37,18 @@ fn a_registration_may_have_a_policy_of_its_own() {
     assert_eq!(registry.stats().late.total(), 6);
 }
 
-const CHILD: &str = "LATECALL_TEST_CHILD";
-
-/// Runs the test `name` again in a process of its own, where [`child`] says so.
-fn again(name: &str) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap()
-}
-
-fn child() -> bool {
-    std::env::var_os(CHILD).is_some()
-}
-
 static REPORTING: Callbacks = Callbacks::new().with_late_policy(LatePolicy::Report);
 static ABORTING: Callbacks = Callbacks::new().with_late_policy(LatePolicy::Abort);
 
 /// S04
 #[test]
 fn a_report_goes_to_standard_error() {
-    if child() {
+    if is_again() {
         let handle = REPORTING.builder().label("spoken of").register(Box::new(|| ())).handle();
         assert_eq!(late(&REPORTING, handle), Reason::Stale);
         return;
     }
-    let out = again("a_report_goes_to_standard_error");
+    let out = again(a_report_goes_to_standard_error);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{stderr}");
     assert!(stderr.contains("latecall: late call of `spoken of`"), "{stderr}");
@@ -74,13 +57,13 @@ fn a_report_goes_to_standard_error() {
 /// S04: fail-fast, as .NET does.
 #[test]
 fn abort_reports_and_ends_the_process() {
-    if child() {
+    if is_again() {
         let handle = ABORTING.builder().label("last words").register(Box::new(|| ())).handle();
         let _ = late(&ABORTING, handle);
         println!("survived");
         return;
     }
-    let out = again("abort_reports_and_ends_the_process");
+    let out = again(abort_reports_and_ends_the_process);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success() && !stdout.contains("survived"), "{stdout}\n{stderr}");
     assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
@@ -104,13 +87,13 @@ fn a_late_call_while_the_process_exits_is_quiet() {
     unsafe extern "C" {
         safe fn atexit(function: extern "C" fn()) -> std::ffi::c_int;
     }
-    if child() {
+    if is_again() {
         assert_eq!(atexit(at_exit), 0);
         let register = |registry: &'static Callbacks| Some(registry.register(Box::new(|| ())).handle());
         *HANDLES.lock().unwrap() = [register(&REPORTING), register(&ABORTING)];
         std::process::exit(7);
     }
-    let out = again("a_late_call_while_the_process_exits_is_quiet");
+    let out = again(a_late_call_while_the_process_exits_is_quiet);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(7), "{stderr}");
     assert!(stderr.contains("counted (1, 2)"), "{stderr}");

@@ -799,7 +799,7 @@ fn what_is_built_in_code_is_held_to_the_same_rules() {
     "#);
 }
 
-const PAGE: &str = include_str!("../docs/program.md");
+const PAGE: &str = include_str!("../../docs/program.md");
 
 #[test]
 fn every_program_on_the_language_page_parses() {

@@ -1,12 +1,10 @@
 //! What a late call's report says. S04, S84.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::meeting;
 use latecall::registry::{Handle, LateReport, Reason, Registry, Standing};
 use std::sync::Mutex;
 use std::thread;
-use support::meeting;
 
 type Callbacks = Registry<dyn Fn(u64) -> u64 + Send + Sync>;
 

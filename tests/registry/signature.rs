@@ -1,15 +1,13 @@
 //! Signatures, and callbacks that are replaced: `latecall::signature!`. S31, S32, S33, S48, S67, S96.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{grave, hold_me_at, meeting, stall};
 use latecall::registry::{Handle, Quiescence, Reason, Revoked, StallSite};
 use latecall::signature::{Boxed, Registered, Signature, Switch};
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use support::{grave, hold_me_at, meeting};
 
 /// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
 fn late<S: Signature>(reason: Reason) -> u64 {
@@ -228,7 +226,7 @@ fn a_call_that_is_overtaken_by_a_replacement_runs_the_new_one() {
         extern "C" fn Overtaken(user_data) -> u64;
         late = 0;
         panic = Late;
-        registry = latecall::registry::Registry::new().with_stall_hook(support::stall);
+        registry = latecall::registry::Registry::new().with_stall_hook(stall);
     }
     let (callback, switch) = Overtaken::switch();
     let registration = Overtaken::registry().register(callback);

@@ -1,9 +1,7 @@
 //! Threads that are not like others: foreign, being torn down, or wearing a dead thread's id. S54, S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
-#![cfg(unix)]
 
-mod support;
-
+use crate::support::{Callbacks, meeting};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, ThreadTag};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -12,7 +10,6 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::meeting;
 
 #[cfg(target_os = "linux")]
 type PthreadKey = u32;
@@ -31,8 +28,6 @@ unsafe extern "C" {
     fn pthread_key_create(key: *mut PthreadKey, destructor: Option<extern "C" fn(*mut c_void)>) -> i32;
     fn pthread_setspecific(key: PthreadKey, value: *const c_void) -> i32;
 }
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 /// What a thread does when it is nearly gone: calls that succeed, calls that are late and reported, and every verb.
 fn use_everything(registry: &Callbacks, live: Handle, stale: Handle) {

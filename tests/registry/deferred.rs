@@ -1,15 +1,10 @@
 //! Revoking now and dropping later. S12, S17, S18, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-mod support;
-
-use latecall::registry::{Quiescence, Reason, Registry, Revoked, Standing};
+use crate::support::{Callbacks, grave, parked};
+use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::thread;
-use support::{grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 #[test]
 fn late_at_once_and_dropped_when_reclaimed() {
@@ -40,13 +35,7 @@ fn late_at_once_and_dropped_when_reclaimed() {
 #[test]
 fn a_running_call_keeps_its_closure() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        visitor.lock().unwrap().stop_here();
-    }));
+    let (registration, host, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());

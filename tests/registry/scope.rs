@@ -1,8 +1,7 @@
 //! Borrowed callbacks, lent to C for the time of a call, by which it may be kept all the same. S01, S02, S48.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{grave, meeting};
 use latecall::registry::{Handle, Reason, Registry, Shortage, Standing};
 use latecall::signature::{Overlap, scope};
 use std::cell::Cell;
@@ -11,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
-use support::meeting;
 
 latecall::signature! {
     extern "C" fn Item(item: u32, user_data) -> i32;
@@ -172,7 +170,7 @@ fn a_scope_that_finds_no_slot_says_so() {
         panic = Late;
         registry = Registry::new().with_capacity_limit(1).with_tombstones(0);
     }
-    let (grave, watch) = support::grave();
+    let (grave, watch) = grave();
     scope::<Few, _>(|scope| {
         let first = scope.register(Few::shared(|| 1));
         let second = scope.try_register(Few::shared(move || {

@@ -1,15 +1,11 @@
 //! Panics: in a callback, in a closure's destructor, in both. Counts survive them all. S62, S63, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
-use latecall::registry::{Quiescence, Reason, Registry, Revoked, Standing};
+use crate::support::{Callbacks, grave, meeting, parked_then};
+use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
-use support::{grave, meeting};
-
-type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 struct PanicsOnDrop;
 impl Drop for PanicsOnDrop {
@@ -52,14 +48,7 @@ fn a_thread_that_unwound_out_of_a_callback_is_not_inside_it() {
 #[test]
 fn a_panic_wakes_who_waits() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        visitor.lock().unwrap().stop_here();
-        panic!("in the callback");
-    }));
+    let (registration, host, watch) = parked_then(&registry, || panic!("in the callback"));
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())));

@@ -61,6 +61,7 @@ fn a_slot_whose_generations_are_used_up_retires() {
             assert_eq!(reason(&registry, past), Some(Reason::Stale));
         }
     }
+    assert_eq!(issued[0].generation(), 1, "the registry's id had an owner before: `main.rs` says how that comes about");
     assert_eq!(issued.len(), 6, "two slots, three generations each");
     assert_eq!(registry.stats().slots_retired, 2);
     assert!(registry.try_register(Box::new(|_| 0)).is_err(), "a retired slot does not come back");
@@ -171,7 +172,7 @@ fn one_call_more_than_can_be_counted_is_refused() {
 }
 
 /// S88, an unbalanced release, cannot be written: nothing public enters or leaves. `call` is the only way in, it leaves by
-/// a destructor of its own, and panics (`registry_panic.rs`) do not unbalance it. What can be shown is the sum.
+/// a destructor of its own, and panics (`panic.rs`) do not unbalance it. What can be shown is the sum.
 #[test]
 fn entries_and_exits_balance() {
     let registry = Callbacks::new();

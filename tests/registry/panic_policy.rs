@@ -1,16 +1,13 @@
 //! What a trampoline does with a panic: abort, late value, carry. S62, S64, S65.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-mod support;
-
+use crate::support::{again, grave, is_again};
 use latecall::registry::{LateCall, Quiescence, Registry, Standing};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::grave;
 
 latecall::signature! {
     extern "C" fn Contained(which: u32, user_data) -> i32;
@@ -202,26 +199,20 @@ fn the_callers_own_panic_passes_through() {
     assert_eq!(Carried::function()(0, registration.handle().as_ptr()), -8);
 }
 
-const CHILD: &str = "LATECALL_TEST_ABORTS";
-
 /// S62: the process ends, and says whose callback it was.
 #[test]
 fn the_abort_policy_ends_the_process_and_names_the_callback() {
-    if std::env::var_os(CHILD).is_some() {
+    if is_again() {
         let callback = Aborted::shared(|| panic!("out"));
         let registration = Aborted::registry().builder().label("fan speed").register(callback);
         let answer = catch_unwind(AssertUnwindSafe(|| Aborted::function()(registration.handle().as_ptr())));
         println!("survived with {answer:?}");
         return;
     }
-    let out = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_abort_policy_ends_the_process_and_names_the_callback", "--nocapture"])
-        .env(CHILD, "1")
-        .output()
-        .unwrap();
+    let out = again(the_abort_policy_ends_the_process_and_names_the_callback);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");
     assert!(stderr.contains("policy is to abort") && stderr.contains("`fan speed`"), "{stderr}");
-    assert!(stderr.contains("`Aborted`, registered tests/registry_panic_policy.rs:"), "{stderr}");
+    assert!(stderr.contains(concat!("`Aborted`, registered ", file!(), ":")), "{stderr}");
 }
