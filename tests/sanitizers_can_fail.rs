@@ -96,20 +96,25 @@ fn late<B: Binding>() {
 
 /// Another thread fires; this one learns from a flag that orders nothing that the call is over, and unsubscribes.
 fn unordered<B: Binding>() {
-    let over = AtomicBool::new(false);
+    let (over, unsubscribed) = (AtomicBool::new(false), AtomicBool::new(false));
+    // Relaxed, all of them: or the flags would do what the binding has to.
+    let wait_for = |flag: &AtomicBool| {
+        while !flag.load(Relaxed) {
+            thread::yield_now();
+        }
+    };
     let user_data = B::subscribe();
     let address = user_data.expose_provenance();
     thread::scope(|scope| {
         scope.spawn(|| {
             assert_eq!(B::fire(std::ptr::with_exposed_provenance_mut(address)), Some(1));
-            // Relaxed: or the flag would do what the binding has to.
             over.store(true, Relaxed);
+            // ThreadSanitizer may have forgotten what a thread did that has ended, and says nothing then.
+            wait_for(&unsubscribed);
         });
-        while !over.load(Relaxed) {
-            thread::yield_now();
-        }
-        // Before the thread is joined, which would order it too.
+        wait_for(&over);
         B::unsubscribe(user_data);
+        unsubscribed.store(true, Relaxed);
     });
 }
 
