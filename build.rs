@@ -32,11 +32,18 @@ fn main() {
         return;
     }
 
-    // Rust code is being built for AddressSanitizer: the C library is built for it too, and the quarantine stands aside.
-    let asan = env::var("CARGO_CFG_SANITIZE").is_ok_and(|sanitizers| sanitizers.split(',').any(|it| it == "address"));
-    if asan {
+    // Rust code is being built for a sanitizer: C code that is linked to it is built for it too. Under AddressSanitizer the
+    // quarantine stands aside.
+    let sanitizers = env::var("CARGO_CFG_SANITIZE").unwrap_or_default();
+    let sanitizer = sanitizers.split(',').find(|it| ["address", "thread"].contains(it));
+    if sanitizer == Some("address") {
         println!("cargo::rustc-cfg=latecall_asan");
     }
+    let sanitize = |build: &mut cc::Build| {
+        if let Some(sanitizer) = sanitizer {
+            build.flag(format!("-fsanitize={sanitizer}")).flag("-fno-omit-frame-pointer");
+        }
+    };
 
     let mut sources: Vec<PathBuf> = std::fs::read_dir("native/src")
         .expect("native/src is part of the package")
@@ -61,14 +68,13 @@ fn main() {
 
     let mut linked = cc::Build::new();
     configure(&mut linked);
-    if asan {
-        linked.flag("-fsanitize=address").flag("-fno-omit-frame-pointer");
-    }
+    sanitize(&mut linked);
     linked.files(&sources).compile("emitter");
 
     // The tests of latecall.h: C code that uses the registry, called by tests/registry/c.rs.
     let mut registry = cc::Build::new();
     configure(&mut registry);
+    sanitize(&mut registry);
     registry.file("native/tests/registry/test_latecall.c").compile("registry_tests");
 
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());

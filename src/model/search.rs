@@ -125,8 +125,11 @@ pub(crate) fn run(
     let (extent, mut finding) = search_all();
     // Once more up to there, to be recorded in detail: that would be too slow for a whole search.
     if let Some(found) = &mut finding {
-        let (count, repeats) = (lock(&shared).count, lock(&shared).repeats);
-        lock(&shared).detail_at = Some(found.interleaving);
+        let (count, repeats) = {
+            let mut search = lock(&shared);
+            search.detail_at = Some(found.interleaving);
+            (search.count, search.repeats)
+        };
         match search_all() {
             (_, Some(again)) if again.interleaving == found.interleaving && again.kind == found.kind => *found = again,
             _ => found.unsteady = true,

@@ -12,6 +12,9 @@ use std::ptr;
 pub(super) struct Table<F: ?Sized> {
     /// Where slot 0 would be if the chunk began there; null until the chunk is needed.
     chunks: [AtomicPtr<Slot<F>>; CHUNKS],
+    /// The memory of the newest chunk; behind each chunk stands that of the one before. Nobody here looks: it is for those
+    /// who ask what in a process is still pointed to (LeakSanitizer, Valgrind), because `chunks` points outside.
+    newest: AtomicPtr<u8>,
     /// The table owns closures that several threads share. Atomic pointers are `Send` and `Sync` whatever they point
     /// to; this takes both back, so that only `F: Send` and the `unsafe impl` below give them.
     #[expect(clippy::disallowed_types, reason = "a marker: there is no cell here to go around the seam with")]
@@ -54,7 +57,11 @@ impl<F: ?Sized> Table<F> {
     const_fn! {
         /// A table without storage.
         pub(super) const fn new() -> Self {
-            Self { chunks: array_of![AtomicPtr::new(ptr::null_mut()); CHUNKS], owns: PhantomData }
+            Self {
+                chunks: array_of![AtomicPtr::new(ptr::null_mut()); CHUNKS],
+                newest: AtomicPtr::new(ptr::null_mut()),
+                owns: PhantomData,
+            }
         }
     }
 
@@ -97,7 +104,7 @@ impl<F: ?Sized> Table<F> {
         // Relaxed: only the holder of the registry's lock writes here, and that lock is held.
         if place.load(Ordering::Relaxed).is_null() {
             let (start, length) = extent(chunk_of(index));
-            let first = new_slots(length)?;
+            let first = new_slots(length, &self.newest)?;
             if start == 0 {
                 // SAFETY: the first of at least one slot, which nobody else knows of.
                 unsafe { &*first }.forbid_null();
@@ -119,8 +126,8 @@ fn memory_of<F: ?Sized>(length: usize) -> Option<Layout> {
     Layout::from_size_align(size, SLOT_SIZE / 2).ok()
 }
 
-/// Memory of `length` slots that never had a tenant.
-fn new_slots<F: ?Sized>(length: usize) -> Option<*mut Slot<F>> {
+/// Memory of `length` slots that never had a tenant, linked to that of `newest`. The registry's lock is held.
+fn new_slots<F: ?Sized>(length: usize, newest: &AtomicPtr<u8>) -> Option<*mut Slot<F>> {
     if MODELLED {
         let mut slots: Vec<Slot<F>> = Vec::new();
         slots.try_reserve_exact(length).ok()?;
@@ -134,17 +141,20 @@ fn new_slots<F: ?Sized>(length: usize) -> Option<*mut Slot<F>> {
     }
     // What `Slot::new` makes may as well be all zero: a word of 0, and room for a closure that nobody reads.
     let first: *mut Slot<F> = memory.wrapping_add(memory.align_offset(SLOT_SIZE)).cast();
+    // Relaxed, both: only the holder of the lock comes here.
+    let older = newest.load(Ordering::Relaxed);
     // SAFETY: aligned to its size, the chunk ends half a slot before the end of the memory or more: the memory is aligned to
-    // half of that. A pointer fits there.
-    unsafe { behind(first, length).write(memory) };
+    // half of that. Two pointers fit there.
+    unsafe { behind(first, length).write([memory, older]) };
+    newest.store(memory, Ordering::Relaxed);
     Some(first)
 }
 
 /// Four words, with the closure whatever it is.
 const SLOT_SIZE: usize = 4 * size_of::<usize>();
 
-/// Where a chunk says what memory it is in.
-fn behind<F: ?Sized>(first: *mut Slot<F>, length: usize) -> *mut *mut u8 {
+/// Where a chunk says what memory it is in, and what memory the one before is in.
+fn behind<F: ?Sized>(first: *mut Slot<F>, length: usize) -> *mut [*mut u8; 2] {
     first.wrapping_add(length).cast()
 }
 
@@ -160,7 +170,7 @@ unsafe fn give_back<F: ?Sized>(first: *mut Slot<F>, length: usize) {
     }
     let Some(layout) = memory_of::<F>(length) else { unreachable!("a layout that was allocated") };
     // SAFETY: by (1) `new_slots` wrote it there.
-    let memory = unsafe { behind(first, length).read() };
+    let [memory, _] = unsafe { behind(first, length).read() };
     // SAFETY: by (1) allocated with this layout. Slots have no destructor over std.
     unsafe { dealloc(memory, layout) };
 }
