@@ -65,7 +65,8 @@ pub(crate) fn choose(me: Me) -> bool {
     coin.notify();
     CHOOSING.set(Some(me));
     coin.wait();
-    let chosen = CHOSEN.with_borrow_mut(|chosen| chosen.remove(&me)).expect("loom logs how a wait ended: loom 0.7 does");
+    let chosen =
+        CHOSEN.with_borrow_mut(|chosen| chosen.remove(&me)).expect("loom logs how a wait ended: loom 0.7 does");
     super::trace::went_on(2 + u64::from(chosen));
     chosen
 }

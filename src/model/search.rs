@@ -310,11 +310,12 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     search.count += 1;
     search.saved.restore();
     let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
+    world::begin(Box::new(World::new(parts, search.options.spurious_failures)));
     let pools = tsan::Pools::new(&search.sizes);
-    world::begin(Box::new(World::new(parts, pools, search.options.spurious_failures)));
     let number = search.count;
     let detailed = search.detail_at == Some(number);
     world::with(|world| {
+        world.atoms.fill(pools);
         world.objects.needs = search.needs;
         world.thread(0);
         world.number = number;

@@ -13,8 +13,8 @@
 //! That holds for a search without a bound on preemptions, and only there is this used.
 //!
 //! What is more exact here than in loom's own notion of dependence only makes less come to the same: all fences depend on
-//! each other, each load on the store it reads and on those before it. Where that is not known for sure (an atomic of C
-//! code, a thread that yields), the order in which everything was run goes into the hash, and nothing after it is left early.
+//! each other, each load on the store it reads and on those before it. Where that is not known for sure (a thread that yields),
+//! the order in which everything was run goes into the hash, and nothing after it is left early.
 //! Hashes have 128 bits; that two are alike by chance is not provided for.
 //!
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
@@ -44,8 +44,6 @@ pub(crate) enum Deed {
     Changes(usize, usize),
     /// It found this, and would have changed something else.
     Fails(usize),
-    /// It found something, and which store put it there is not known.
-    Unknown,
 }
 
 #[derive(Default)]
@@ -116,10 +114,10 @@ impl Hasher for Plain {
     }
 }
 
-/// One number of two, that says which came first.
+/// One number of two, that says which came first. Of nothing after nothing it is something.
 fn mix(past: Past, next: u128) -> Past {
     const ODD: [u128; 2] = [0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835, 0xC2B2_AE3D_27D4_EB4F_1656_67B1_9E37_79F9];
-    let mixed = (past ^ next.wrapping_mul(ODD[0]).rotate_left(59)).wrapping_mul(ODD[1]);
+    let mixed = (past ^ next.wrapping_add(ODD[1]).wrapping_mul(ODD[0]).rotate_left(59)).wrapping_mul(ODD[1]);
     let mixed = (mixed ^ (mixed >> 71)).wrapping_mul(ODD[0]);
     mixed ^ (mixed >> 64)
 }
@@ -174,7 +172,6 @@ impl Trace {
     }
 
     fn did(&mut self, me: Me, object: Name, deed: Deed) {
-        let run = self.run;
         let it = self.objects.entry(object).or_default();
         let store = |number: usize| it.stores.get(number).copied().unwrap_or_default();
         let found = match deed {
@@ -182,7 +179,6 @@ impl Trace {
             Deed::Loads(number) => mix(store(number), 1),
             Deed::Changes(number, _) => mix(store(number), 2),
             Deed::Fails(number) => mix(store(number), 3),
-            Deed::Unknown => run,
         };
         let before = mix(mix(mix(self.threads[me], it.last), u128::from(object)), found);
         let past = if let Deed::Loads(_) = deed {

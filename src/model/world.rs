@@ -168,14 +168,14 @@ impl Parts {
 }
 
 impl World {
-    pub(crate) fn new(parts: Parts, pools: super::tsan::Pools, spurious: u32) -> Self {
+    pub(crate) fn new(parts: Parts, spurious: u32) -> Self {
         let Parts { stacks, heap, shadow, events, trace } = parts;
         Self {
             stacks,
             threads: Vec::new(),
             heap,
             shadow,
-            atoms: Atoms::new(pools),
+            atoms: Atoms::new(),
             objects: Objects::default(),
             events,
             finding: None,

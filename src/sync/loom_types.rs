@@ -233,7 +233,7 @@ struct Numbered<V> {
     loom: loomed::atomic::AtomicUsize,
     /// What each store stores; the first is what it was made with.
     values: Values<V>,
-    name: Name,
+    name: std::sync::atomic::AtomicU64,
 }
 
 #[derive(Debug)]
@@ -248,7 +248,12 @@ impl<V: Copy + PartialEq> Numbered<V> {
     #[track_caller]
     fn new(value: V) -> Self {
         let values = Values(std::cell::RefCell::new(vec![value]));
-        Self { loom: loomed::atomic::AtomicUsize::new(0), values, name: trace::object() }
+        Self { loom: loomed::atomic::AtomicUsize::new(0), values, name: trace::object().into() }
+    }
+
+    fn name(&self) -> Name {
+        // Relaxed: all threads of a model run on one thread of the machine.
+        self.name.load(Ordering::Relaxed)
     }
 
     fn value(&self, number: usize) -> V {
@@ -265,7 +270,7 @@ impl<V: Copy + PartialEq> Numbered<V> {
     #[track_caller]
     fn load(&self, order: Ordering) -> V {
         let found = op(|| self.loom.load(order));
-        trace::did(self.name, Deed::Loads(found));
+        trace::did(self.name(), Deed::Loads(found));
         self.value(found)
     }
 
@@ -273,7 +278,7 @@ impl<V: Copy + PartialEq> Numbered<V> {
     fn store(&self, value: V, order: Ordering) {
         let number = self.put(value);
         op(|| self.loom.store(number, order));
-        trace::did(self.name, Deed::Stores(number));
+        trace::did(self.name(), Deed::Stores(number));
     }
 
     #[track_caller]
@@ -282,7 +287,7 @@ impl<V: Copy + PartialEq> Numbered<V> {
         let found = op(|| self.loom.swap(number, order));
         let old = self.value(found);
         self.values.0.borrow_mut()[number] = new(old);
-        trace::did(self.name, Deed::Changes(found, number));
+        trace::did(self.name(), Deed::Changes(found, number));
         old
     }
 
@@ -295,11 +300,11 @@ impl<V: Copy + PartialEq> Numbered<V> {
             let expected = guess.unwrap_or(usize::MAX);
             match op(|| self.loom.compare_exchange(expected, number, success, failure)) {
                 Ok(found) => {
-                    trace::did(self.name, Deed::Changes(found, number));
+                    trace::did(self.name(), Deed::Changes(found, number));
                     return Ok(current);
                 }
                 Err(found) => {
-                    trace::did(self.name, Deed::Fails(found));
+                    trace::did(self.name(), Deed::Fails(found));
                     if self.value(found) != current {
                         return Err(self.value(found));
                     }
@@ -318,14 +323,6 @@ enum Kept<A, V> {
     Numbered(Numbered<V>),
 }
 
-fn found<R>(result: R) -> R {
-    trace::did(NAMELESS, Deed::Unknown);
-    result
-}
-
-/// Objects without names are taken for one.
-const NAMELESS: Name = 0;
-
 macro_rules! atomic {
     ($($name:ident $(<$t:ident>)?: $value:ty;)*) => { $(
         #[derive(Debug)]
@@ -341,11 +338,18 @@ macro_rules! atomic {
                 })
             }
 
+            /// It is known by another name from now on.
+            pub(crate) fn rename(&self, name: Name) {
+                if let Kept::Numbered(it) = &self.0 {
+                    it.name.store(name, Ordering::Relaxed); // as in `name`
+                }
+            }
+
             #[track_caller]
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 rust_op("loads", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => found(op(|| it.load(order))),
+                    Kept::Plain(it) => op(|| it.load(order)),
                     Kept::Numbered(it) => it.load(order),
                 }
             }
@@ -354,7 +358,7 @@ macro_rules! atomic {
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 rust_op("stores", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => found(op(|| it.store(value, order))),
+                    Kept::Plain(it) => op(|| it.store(value, order)),
                     Kept::Numbered(it) => it.store(value, order),
                 }
             }
@@ -363,7 +367,7 @@ macro_rules! atomic {
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                 rust_op("swaps", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => found(op(|| it.swap(value, order))),
+                    Kept::Plain(it) => op(|| it.swap(value, order)),
                     Kept::Numbered(it) => it.change(order, |_| value),
                 }
             }
@@ -378,7 +382,7 @@ macro_rules! atomic {
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => found(op(|| it.compare_exchange(current, new, success, failure))),
+                    Kept::Plain(it) => op(|| it.compare_exchange(current, new, success, failure)),
                     Kept::Numbered(it) => it.exchange(current, new, success, failure),
                 }
             }
@@ -417,7 +421,7 @@ macro_rules! arithmetic {
                     const NEW: fn($value, $value) -> $value = $new;
                     rust_op($verb, Location::caller());
                     match &self.0 {
-                        Kept::Plain(it) => found(op(|| it.$op(value, order))),
+                        Kept::Plain(it) => op(|| it.$op(value, order)),
                         Kept::Numbered(it) => it.change(order, |found| NEW(found, value)),
                     }
                 }

@@ -1,7 +1,7 @@
 // What is found in the C programs of `native/tests/model/programs`, and what is not, whichever compiler instrumented them:
 // `tests/model_c.rs` includes this file once for each, where `prefix!` is what the names of its build begin with.
 
-use latecall::model::{Bound, Exploration, Extent, Finding, Kind, Options, explore, replay};
+use latecall::model::{Bound, Exploration, Extent, Finding, Kind, Options, Repeats, explore, replay};
 
 macro_rules! programs {
     ($($name:ident)*) => {
@@ -32,7 +32,25 @@ fn passes(name: &str, program: extern "C-unwind" fn()) -> Exploration {
     println!("{exploration}");
     exploration.assert_exhausted();
     assert!(exploration.interleavings > 1, "{name}: one interleaving is no search");
+    let (counted, left) = counted_and_left(name, program);
+    // An exchange whose value has been stored more than once asks for each of these stores, where they are told apart.
+    assert!(counted.interleavings >= exploration.interleavings, "{name}");
+    assert_eq!(different(&left), different(&counted), "{name}: leaving repeats loses interleavings: {left}\n{counted}");
     exploration
+}
+
+/// The same search with repeats counted and with repeats left.
+fn counted_and_left(name: &str, program: extern "C-unwind" fn()) -> (Exploration, Exploration) {
+    let with = |repeats| {
+        let exploration = explore(name, &Options::new().repeats(repeats), move || program());
+        exploration.assert_exhausted();
+        exploration
+    };
+    (with(Repeats::Counted), with(Repeats::Left))
+}
+
+fn different(exploration: &Exploration) -> u64 {
+    exploration.interleavings - exploration.repeats
 }
 
 /// Nothing was found, and the search does not claim more than it did: threads that loop, yield or sleep let others run
@@ -57,6 +75,7 @@ fn convicted(name: &str, program: extern "C-unwind" fn(), kind: Kind, words: &[&
         assert!(finding.timeline.contains(word), "{name}: {word:?} is not in:\n{finding}");
     }
     assert!(!finding.timeline.contains("? ?"), "{name}: places without names:\n{finding}");
+    explore(name, &options.clone().repeats(Repeats::Left), run).assert_convicted(kind);
     let again = replay(name, &options, &finding, run);
     assert_eq!(
         again.finding.map(|finding| finding.timeline),
@@ -87,7 +106,11 @@ fn store_load_pairs_need_sequential_consistency() {
 
 #[test]
 fn atomics_of_every_width_and_operation() {
-    passes("atomic_widths", atomic_widths);
+    explore("atomic_widths", &Options::new(), || atomic_widths()).assert_exhausted();
+    // `SeqCst` fences are no branch of the search, and their orders are told apart all the same: repeats of what loom takes for
+    // one differ in them, and fewer repeats meet fewer of them.
+    let (counted, left) = counted_and_left("atomic_widths", atomic_widths);
+    assert!(1 < different(&left) && different(&left) < different(&counted), "{left}\n{counted}");
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub(super) struct Condition {
 }
 
 fn condition_at(world: &mut World, address: usize) -> &mut Condition {
-    let fresh = || Condition { branch: Rc::new(named(address as u64, Condvar::new)), guards: None, waiters: VecDeque::new() };
+    let fresh =
+        || Condition { branch: Rc::new(named(address as u64, Condvar::new)), guards: None, waiters: VecDeque::new() };
     world.objects.conditions.entry(address).or_insert_with(fresh)
 }
 

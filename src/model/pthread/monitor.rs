@@ -42,7 +42,8 @@ impl Call {
         self.rewrite(did);
         with(|world| {
             world.objects.destroyed.remove(&self.address);
-            let monitor = Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
+            let monitor =
+                Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
             world.objects.monitors.insert(self.address, monitor);
         });
         0
@@ -55,7 +56,8 @@ impl Call {
         }
         let Some(state) = fresh else { self.convict(Kind::Misuse, "an object is used that was never initialised") };
         with(|world| {
-            let monitor = Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
+            let monitor =
+                Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
             world.objects.monitors.insert(self.address, monitor);
             world.objects.monitors[&self.address].gate.clone()
         })

@@ -38,8 +38,18 @@ pub(crate) struct Atoms {
 }
 
 impl Atoms {
-    pub(crate) fn new(pools: Pools) -> Self {
-        Self { pools, placed: BTreeMap::new(), missing: None, volatile: std::collections::BTreeSet::new() }
+    pub(crate) fn new() -> Self {
+        Self {
+            pools: Pools::default(),
+            placed: BTreeMap::new(),
+            missing: None,
+            volatile: std::collections::BTreeSet::new(),
+        }
+    }
+
+    /// What addresses will take.
+    pub(crate) fn fill(&mut self, pools: Pools) {
+        self.pools = pools;
     }
 
     /// The memory is no atomic any more.
@@ -109,6 +119,7 @@ impl<T: Width> Operation<T> {
                     world.atoms.missing = Some(T::POOL);
                     leave(world, Leave::Restart);
                 };
+                T::name(&loom, address);
                 let base = plain_read::<T>(address).wide();
                 let atom = T::atom(loom);
                 world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0 });

@@ -1,5 +1,6 @@
 //! The widths that loom has atomics of: each one's operations, and the pools that an interleaving begins with.
 
+use crate::model::trace;
 use crate::sync::loom_side::{self as sync, Ordering};
 use std::rc::Rc;
 
@@ -7,6 +8,7 @@ use std::rc::Rc;
 pub(crate) type Sizes = [usize; 4];
 
 /// Loom atomics that no address has taken yet.
+#[derive(Default)]
 pub(crate) struct Pools {
     bytes: Vec<Rc<sync::AtomicU8>>,
     shorts: Vec<Rc<sync::AtomicU16>>,
@@ -41,6 +43,8 @@ pub(crate) trait Width: Copy + Eq + 'static {
     fn pool(pools: &mut Pools) -> Option<Rc<Self::Loom>>;
     fn atom(loom: Rc<Self::Loom>) -> Atom;
     fn loom(atom: &Atom) -> Option<Rc<Self::Loom>>;
+    /// Names it after an address.
+    fn name(loom: &Self::Loom, address: usize);
     fn wide(self) -> u64;
     /// The low bits.
     fn narrow(value: u64) -> Self;
@@ -67,6 +71,9 @@ macro_rules! width {
             }
             fn loom(atom: &Atom) -> Option<Rc<$loom>> {
                 if let Atom::$atom(loom) = atom { Some(loom.clone()) } else { None }
+            }
+            fn name(loom: &$loom, address: usize) {
+                loom.rename(trace::named(address as u64, trace::object));
             }
             fn wide(self) -> u64 {
                 u64::from(self)
