@@ -116,6 +116,15 @@ fn programs_of_three_ops_without_library_threads_are_exhausted_in_each_mode_over
     assert!(explored >= 100, "{explored} programs");
 }
 
+/// Three ops on each of the two threads.
+#[test]
+fn programs_of_three_ops_a_thread_without_library_threads_are_exhausted_over_a_locked_map() {
+    let subject = subject("locked/waits"); // as long again for each other mode
+    let mut programs = all(subject.offer().verbs, Size { ops: 6, in_a_thread: 3 });
+    programs.retain(|program| !program.verbs().contains(Verb::Post) && program.callbacks[0].body.is_empty());
+    assert!(exhaust(&subject, &programs) >= 5, "{} programs", programs.len());
+}
+
 /// Over the registry a call is some thirty operations, and so is a revocation.
 #[test]
 fn a_call_and_a_revocation_are_exhausted_over_the_registry() {

@@ -62,9 +62,6 @@ pub struct Options {
     pub spurious_failures: u32,
     /// What becomes of interleavings that repeat one before.
     pub repeats: Repeats,
-    /// Operations on a condition variable are branches also where some mutex is held at each of them and orders them already:
-    /// as loom's own are, and for comparing with those. It adds interleavings and finds nothing more.
-    pub condition_branches: bool,
 }
 
 /// What becomes of interleavings that repeat one before: that differ from it only in the order of operations that do not
@@ -94,7 +91,6 @@ impl Options {
             memory: 1 << 20,
             spurious_failures: 1,
             repeats: Repeats::Explored,
-            condition_branches: false,
         }
     }
 
@@ -102,13 +98,6 @@ impl Options {
     #[must_use]
     pub fn repeats(mut self, repeats: Repeats) -> Self {
         self.repeats = repeats;
-        self
-    }
-
-    /// Sets [`Self::condition_branches`].
-    #[must_use]
-    pub fn condition_branches(mut self, branches: bool) -> Self {
-        self.condition_branches = branches;
         self
     }
 

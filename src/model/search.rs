@@ -107,7 +107,7 @@ pub(crate) fn run(
         count: 0,
         repeats: 0,
         sizes: [0; 4],
-        needs: pthread::Needs { conditions: options.condition_branches, ..pthread::Needs::default() },
+        needs: pthread::Needs::default(),
         saved: globals::Saved::new(),
         parts: None,
         volatile: BTreeSet::new(),
