@@ -23,6 +23,7 @@ fn op<R>(f: impl FnOnce() -> R) -> R {
 
 /// A choice for loom, of which thread goes on, that nothing depends on.
 pub(crate) fn choice_of_no_consequence() {
+    // Relaxed: nobody else has it.
     op(|| loomed::atomic::AtomicBool::new(false).store(true, Ordering::Relaxed));
 }
 

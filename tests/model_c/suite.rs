@@ -485,3 +485,36 @@ fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
     let text = exploration.to_string();
     assert!(text.contains("poll was called at waits_for_input programs/timed.c:"), "{text}");
 }
+
+/// What leaving repeats must not be used for, and what the comparison in `passes` would find: threads that share one of loom's
+/// own atomics, which the search does not see.
+#[test]
+fn what_rust_code_shares_by_itself_is_lost_where_repeats_are_left() {
+    unsafe extern "C-unwind" {
+        #[link_name = concat!(prefix!(), "step_apart")]
+        safe fn step_apart(which: c_int);
+    }
+    let orders = |repeats| {
+        let seen = std::sync::Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
+        let all = seen.clone();
+        let exploration = explore("step_apart", &Options::new().repeats(repeats), move || {
+            let shared = std::sync::Arc::new(loom::sync::atomic::AtomicU32::new(0));
+            let threads = [0, 1].map(|which| {
+                let shared = shared.clone();
+                loom::thread::spawn(move || {
+                    [(); 3].map(|()| {
+                        step_apart(which);
+                        // Relaxed: only the order of the six is of interest.
+                        shared.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+                    })
+                })
+            });
+            all.lock().unwrap().insert(threads.map(|thread| thread.join().unwrap()));
+        });
+        exploration.assert_exhausted();
+        seen.lock().unwrap().len()
+    };
+    let [explored, counted, left] = [Repeats::Explored, Repeats::Counted, Repeats::Left].map(orders);
+    assert_eq!((explored, counted), (20, 20), "three of six");
+    assert!(left < explored, "{left} orders of {explored}");
+}

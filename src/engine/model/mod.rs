@@ -149,8 +149,7 @@ impl Model {
             report.defused += explored.defused;
             Ok(explored)
         };
-        let repeats = if subject.all_seen() { Repeats::Left } else { Repeats::Explored };
-        let (began, options) = (Instant::now(), model::Options::new().repeats(repeats));
+        let (began, options) = (Instant::now(), model::Options::new().repeats(Repeats::Left));
         let explored = once(&options.clone().max_duration(time).max_interleavings(self.exhaustive))?;
         match (&explored.exploration.extent, self.preemptions) {
             (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => {

@@ -189,3 +189,10 @@ void volatile_flag_alone(void) {
   pthread_join(thread, NULL);
   if (answer != 1) abort();
 }
+
+/* A step of its own for each caller: the locks of two have nothing to do with each other. */
+void step_apart(int which) {
+  static pthread_mutex_t locks[2] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+  pthread_mutex_lock(&locks[which]);
+  pthread_mutex_unlock(&locks[which]);
+}
