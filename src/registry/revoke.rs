@@ -161,7 +161,7 @@ impl<F: ?Sized> Registry<F> {
         trace: Trace,
     ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
-        match slot.close(handle) {
+        match slot.close(handle, self.core.options.is_watched()) {
             Ok(()) => {
                 books.revoked += 1;
                 Ok(Ok((slot, books.note_revoker(trace))))

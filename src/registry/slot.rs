@@ -44,6 +44,13 @@ pub(super) enum State {
     Counting = 8,
 }
 
+impl State {
+    /// That in which calls enter; `watched`: of a registry in which they take the long way.
+    const fn open(watched: bool) -> Self {
+        if watched { State::Watched } else { State::Live }
+    }
+}
+
 /// A slot's word, unpacked by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word {
@@ -174,17 +181,12 @@ impl<F: ?Sized> Slot<F> {
         })
     }
 
-    /// Live or Watched to Closing: no call enters from here on. The word as it was if it was neither.
-    pub(super) fn close(&self, handle: Handle) -> Result<(), Word> {
-        for state in [State::Live, State::Watched] {
-            // SeqCst: with `record::sole`; Release pairs with the Acquire of `admits` and `word`. Relaxed (failure): read
-            // again below.
-            let (from, to) = (Word::new(handle, state).bits, Word::new(handle, State::Closing).bits);
-            if self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-                return Ok(());
-            }
-        }
-        Err(self.word(handle.index()))
+    /// Live, or Watched if `watched`, to Closing: no call enters from here on. The word as it was if it was not that.
+    pub(super) fn close(&self, handle: Handle, watched: bool) -> Result<(), Word> {
+        let (from, to) = (Word::new(handle, State::open(watched)).bits, Word::new(handle, State::Closing).bits);
+        // SeqCst: with `record::sole`; Release pairs with the Acquire of `admits` and `word`. Acquire (failure): as in `word`.
+        let closed = self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Acquire);
+        closed.map(|_| ()).map_err(|bits| Word { bits, index: handle.index() })
     }
 
     /// From one state of the tenant `handle` to another, by the one thread that may.
@@ -205,10 +207,9 @@ impl<F: ?Sized> Slot<F> {
             // SAFETY: (1) by (1) nobody is inside and nobody else writes. The slot does not move.
             unsafe { Stored::put(place, callback) };
         });
-        let state = if watched { State::Watched } else { State::Live };
         // Release pairs with the Acquire of `admits`. A plain store will do: until now every other thread only read the
         // word, since it was not Live.
-        self.word.store(Word::new(handle, state).bits, Ordering::Release);
+        self.word.store(Word::new(handle, State::open(watched)).bits, Ordering::Release);
     }
 
     /// Takes the closure out.
