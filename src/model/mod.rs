@@ -23,6 +23,8 @@ mod event;
 mod finding;
 mod globals;
 pub mod instrument;
+#[cfg(test)]
+mod litmus;
 mod memory;
 mod pthread;
 mod race;
@@ -36,7 +38,7 @@ mod world;
 pub use finding::{Bound, Finding, Kind};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::MOST_THREADS;
-pub(crate) use world::{live, number as thread_number};
+pub(crate) use world::{live, number as thread_number, whole};
 
 use std::fmt;
 use std::time::Duration;

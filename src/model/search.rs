@@ -310,7 +310,8 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     search.count += 1;
     search.saved.restore();
     let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
-    world::begin(Box::new(World::new(parts, search.options.spurious_failures)));
+    world::begin(Box::new(World::new(parts, &search.options)));
+    loom_side::begin();
     let pools = tsan::Pools::new(&search.sizes);
     let number = search.count;
     let detailed = search.detail_at == Some(number);

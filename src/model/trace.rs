@@ -10,10 +10,20 @@
 //! Why nothing is lost: such an interleaving is one that sleep sets would cut off at the same place or earlier. It differs
 //! from the one before in that operations which do not depend on each other come in another order; the first of those of the
 //! one before was a choice that has been explored, at the place where the two part, and nothing since has depended on it.
-//! That holds for a search without a bound on preemptions, and only there is this used.
+//! That holds for a search without a bound on preemptions, and only there is this used. It needs a search that finds every two
+//! operations that may come in either order; for where loom does not, see `Loads` in `sync/loom_types.rs`.
 //!
-//! What is more exact here than in loom's own notion of dependence only makes less come to the same: all fences depend on
-//! each other, each load on the store it reads and on those before it. Where that is not known for sure (a thread that yields),
+//! **Stale loads.** A load that finds an older store than the newest is left as well, if nothing that the thread has done depends
+//! on the newest: it might as well have come before that, and an interleaving in which it does is explored, since a load and a
+//! store are a pair that the search turns round. (Nobody can tell the two apart: what was stored, who read what, and what
+//! happens before what are the same. Of those that remain each has fewer such loads than the one it stands for, so there
+//! is one with none.) Where the thread depends on the newest store by another way, the load really is of a weaker order.
+//!
+//! *Different* are interleavings in which some load finds another store, or operations on one object (stores, locks, full fences)
+//! come in another order.
+//!
+//! What is more exact here than in loom's own notion of dependence only makes less come to the same: each load depends on the
+//! store it reads and on those before it. Where that is not known for sure (a thread that yields),
 //! the order in which everything was run goes into the hash, and nothing after it is left early.
 //! Hashes have 128 bits; that two are alike by chance is not provided for.
 //!
@@ -44,16 +54,52 @@ pub(crate) enum Deed {
     Changes(usize, usize),
     /// It found this, and would have changed something else.
     Fails(usize),
+    /// As `Exclusive`, on what only the search knows of: it makes no interleaving a different one.
+    Beside,
+}
+
+/// How many operations of each thread something depends on.
+#[derive(Debug, Default, Clone, Copy)]
+struct Clock([u32; MOST_THREADS]);
+
+impl Clock {
+    fn join(&mut self, other: &Clock) {
+        for (mine, others) in self.0.iter_mut().zip(other.0) {
+            *mine = others.max(*mine);
+        }
+    }
 }
 
 #[derive(Default)]
 struct Object {
-    /// The last operation that all depend on.
+    /// The last operation that all depend on, and what it depends on.
     last: Past,
+    depends: Clock,
     /// Of the loads since, in no order.
     loads: Past,
+    loads_depend: Clock,
+    /// The last operation but for loads, where it counts only what was found.
+    put: Past,
     /// Stores, by their numbers; the first is what it held when it was made.
-    stores: Vec<Past>,
+    stores: Vec<Store>,
+    /// The number of the newest, whose it is, and which of their operations.
+    newest: (usize, Me, u32),
+}
+
+#[derive(Default, Clone, Copy)]
+struct Store {
+    past: Past,
+    put: Past,
+}
+
+/// What a thread has come to.
+#[derive(Default, Clone, Copy)]
+struct Progress {
+    /// Its last operation, with all that it depends on.
+    past: Past,
+    depends: Clock,
+    /// Its last operation, where it counts only what was found.
+    found: Past,
 }
 
 /// How far this interleaving is from those before it.
@@ -73,7 +119,7 @@ enum Newness {
 
 /// What has happened in an interleaving; and in those before it.
 pub(crate) struct Trace {
-    threads: [Past; MOST_THREADS],
+    threads: [Progress; MOST_THREADS],
     objects: HashMap<Name, Object, BuildHasherDefault<Plain>>,
     /// Objects that each thread has made.
     made: [u64; MOST_THREADS],
@@ -81,12 +127,14 @@ pub(crate) struct Trace {
     /// The same with the order in which it was run.
     run: Past,
     newness: Newness,
+    /// A thread has yielded: what comes may depend on the order of what was run.
+    ordered: bool,
     steps: Vec<Past>,
     /// The steps of the interleaving before; and that it was left after the last of them.
     before: Vec<Past>,
     left_before: bool,
     seen: HashSet<Past, BuildHasherDefault<Plain>>,
-    /// What had happened at the end of each interleaving that was not left.
+    /// What had been found at the end of each interleaving that was not left.
     ends: HashSet<Past, BuildHasherDefault<Plain>>,
     /// Otherwise repeats are only counted.
     leaves: bool,
@@ -125,12 +173,13 @@ fn mix(past: Past, next: u128) -> Past {
 impl Trace {
     pub(crate) fn new(leaves: bool) -> Self {
         Trace {
-            threads: [0; MOST_THREADS],
+            threads: [Progress::default(); MOST_THREADS],
             objects: HashMap::default(),
             made: [0; MOST_THREADS],
             happened: 0,
             run: 0,
             newness: Newness::Same,
+            ordered: false,
             steps: Vec::new(),
             before: Vec::new(),
             left_before: false,
@@ -147,11 +196,12 @@ impl Trace {
         self.objects.clear();
         let left_before = self.left();
         Trace {
-            threads: [0; MOST_THREADS],
+            threads: [Progress::default(); MOST_THREADS],
             made: [0; MOST_THREADS],
             happened: 0,
             run: 0,
             newness: Newness::Same,
+            ordered: false,
             left_before,
             ..self
         }
@@ -159,7 +209,8 @@ impl Trace {
 
     /// The interleaving is over. Whether it repeats one before: from the place where it was left, or else in the end.
     pub(crate) fn ends(&mut self) -> bool {
-        self.left() || !self.ends.insert(self.happened)
+        let found = self.threads.iter().fold(0, |all, thread| mix(all, thread.found));
+        self.left() || !self.ends.insert(found)
     }
 
     fn left(&self) -> bool {
@@ -173,29 +224,53 @@ impl Trace {
 
     fn did(&mut self, me: Me, object: Name, deed: Deed) {
         let it = self.objects.entry(object).or_default();
+        let thread = &mut self.threads[me];
         let store = |number: usize| it.stores.get(number).copied().unwrap_or_default();
-        let found = match deed {
-            Deed::Exclusive | Deed::Stores(_) => 0,
-            Deed::Loads(number) => mix(store(number), 1),
-            Deed::Changes(number, _) => mix(store(number), 2),
-            Deed::Fails(number) => mix(store(number), 3),
+        let (how, seen) = match deed {
+            Deed::Exclusive | Deed::Beside | Deed::Stores(_) => (0, Store::default()),
+            Deed::Loads(number) => (1, store(number)),
+            Deed::Changes(number, _) => (2, store(number)),
+            Deed::Fails(number) => (3, store(number)),
         };
-        let before = mix(mix(mix(self.threads[me], it.last), u128::from(object)), found);
-        let past = if let Deed::Loads(_) = deed {
+        let before = mix(mix(mix(thread.past, it.last), u128::from(object)), mix(seen.past, how));
+        let found = mix(mix(thread.found, u128::from(object)), mix(seen.put, how));
+        thread.depends.0[me] += 1;
+        let mut stale = false;
+        let past = if let Deed::Loads(number) = deed {
+            let (newest, by, tick) = it.newest;
+            stale = number != newest && thread.depends.0[by] < tick;
+            thread.depends.join(&it.depends);
             it.loads = it.loads.wrapping_add(before);
+            it.loads_depend.join(&thread.depends);
+            thread.found = found;
             before
         } else {
             let past = mix(before, it.loads);
+            thread.depends.join(&it.depends);
+            thread.depends.join(&it.loads_depend);
             (it.last, it.loads) = (past, 0);
+            (it.depends, it.loads_depend) = (thread.depends, Clock::default());
+            thread.found = match deed {
+                Deed::Beside => thread.found,
+                Deed::Fails(_) => found,
+                _ => mix(found, it.put),
+            };
             past
         };
+        if let Deed::Exclusive | Deed::Stores(_) | Deed::Changes(..) = deed {
+            it.put = thread.found;
+        }
         if let Deed::Stores(number) | Deed::Changes(_, number) = deed {
             if it.stores.len() <= number {
-                it.stores.resize(number + 1, 0);
+                it.stores.resize(number + 1, Store::default());
             }
-            it.stores[number] = past;
+            it.stores[number] = Store { past, put: thread.found };
+            it.newest = (number, me, thread.depends.0[me]);
         }
         self.step(me, past);
+        if stale && self.leaves && !self.ordered && !self.left() {
+            self.newness = Newness::Repeats;
+        }
     }
 
     /// A thread has come this far.
@@ -204,8 +279,8 @@ impl Trace {
             return;
         }
         let part = |past| mix(past, 3 + me as u128);
-        self.happened = self.happened.wrapping_sub(part(self.threads[me])).wrapping_add(part(past));
-        self.threads[me] = past;
+        self.happened = self.happened.wrapping_sub(part(self.threads[me].past)).wrapping_add(part(past));
+        self.threads[me].past = past;
         self.run = mix(mix(self.run, past), me as u128);
         let at = self.steps.len();
         self.steps.push(self.run);
@@ -290,7 +365,9 @@ pub(crate) fn did(object: Name, deed: Deed) {
 /// The calling thread goes on after something that is no operation on an object: `what` says after what.
 pub(crate) fn went_on(what: u64) {
     let newness = traced(|trace, me| {
-        let past = mix(trace.threads[me], u128::from(what) + 11);
+        let thread = &mut trace.threads[me];
+        thread.found = mix(thread.found, u128::from(what) + 11);
+        let past = mix(thread.past, u128::from(what) + 11);
         trace.step(me, past);
         trace.newness
     });
@@ -300,7 +377,10 @@ pub(crate) fn went_on(what: u64) {
 /// The calling thread goes on after others had to run first: what may follow depends on the order.
 pub(crate) fn yielded() {
     let newness = traced(|trace, me| {
-        let past = mix(trace.threads[me], trace.run);
+        trace.ordered = true;
+        let thread = &mut trace.threads[me];
+        thread.found = mix(thread.found, trace.run);
+        let past = mix(thread.past, trace.run);
         trace.step(me, past);
         trace.newness
     });
@@ -310,8 +390,12 @@ pub(crate) fn yielded() {
 /// The calling thread has made `child`, which has not begun.
 pub(crate) fn spawned(child: Me) {
     let newness = traced(|trace, me| {
-        trace.threads[child] = mix(trace.threads[me], child as u128 + 13);
-        let past = mix(trace.threads[child], 17);
+        let thread = &mut trace.threads[me];
+        let began = |past| mix(past, child as u128 + 13);
+        let first = Progress { past: began(thread.past), found: began(thread.found), depends: thread.depends };
+        thread.found = mix(first.found, 17);
+        trace.threads[child] = first;
+        let past = mix(first.past, 17);
         trace.step(me, past);
         trace.newness
     });
@@ -321,7 +405,11 @@ pub(crate) fn spawned(child: Me) {
 /// The calling thread has seen `child` end.
 pub(crate) fn joined(child: Me) {
     let newness = traced(|trace, me| {
-        let past = mix(trace.threads[me], trace.threads[child]);
+        let child = trace.threads[child];
+        let thread = &mut trace.threads[me];
+        thread.depends.join(&child.depends);
+        thread.found = mix(thread.found, child.found);
+        let past = mix(thread.past, child.past);
         trace.step(me, past);
         trace.newness
     });

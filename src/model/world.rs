@@ -125,6 +125,8 @@ pub(crate) struct World {
     pub(crate) trace: Option<Trace>,
     /// This interleaving is known to be the one that convicts: it is recorded with the frames of Rust code.
     pub(crate) detailed: bool,
+    /// The search means to explore every interleaving: it is not bounded by preemptions.
+    whole: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past: a number in [`World::moments`].
@@ -168,7 +170,7 @@ impl Parts {
 }
 
 impl World {
-    pub(crate) fn new(parts: Parts, spurious: u32) -> Self {
+    pub(crate) fn new(parts: Parts, options: &super::Options) -> Self {
         let Parts { stacks, heap, shadow, events, trace } = parts;
         Self {
             stacks,
@@ -184,11 +186,12 @@ impl World {
             known: [None; MOST_THREADS * MOST_THREADS],
             clock: UnsafeCell::new(()),
             seen: Vec::new(),
-            spurious_left: spurious,
+            spurious_left: options.spurious_failures,
             gave_way: false,
             number: 0,
             trace,
             detailed: false,
+            whole: options.preemptions.is_none(),
         }
     }
 
@@ -322,6 +325,11 @@ pub(crate) fn end() {
 
 pub(crate) fn live() -> bool {
     LIVE.get()
+}
+
+/// Whether this is an interleaving of a search that means to explore all of them.
+pub(crate) fn whole() -> bool {
+    live() && with(|world| world.whole)
 }
 
 /// Runs `f` with the world, which it must not keep across anything that switches threads.

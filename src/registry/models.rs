@@ -1,8 +1,9 @@
 //! Every interleaving of a few threads, over loom; and the same with one rule taken away, which must be convicted.
 //!
-//! Part of the copy of the registry that is compiled over loom (`crate::loomed`). Searches are exhaustive, but for those
-//! whose name ends in `bounded`, which are limited to three preemptions an interleaving (loom's `preemption_bound`). Each
-//! prints how many interleavings it explored (`cargo test --lib models -- --nocapture`) and fails on fewer than two.
+//! Part of the copy of the registry that is compiled over loom (`crate::loomed`), explored by the search that also explores C
+//! code (`crate::model`). Searches are exhaustive, but for those whose name ends in `bounded`, which are limited to three
+//! preemptions an interleaving. Each prints how many interleavings it explored (`cargo test --lib models -- --nocapture`) and
+//! fails on fewer than two.
 //!
 //! What loom sees: every access to a slot's word, closure and chunk, to the threads' records and their list, the fences, the
 //! lock and the condition variable, and what the closures here touch. The light and the heavy fence are the pair of full
@@ -14,12 +15,12 @@
 
 use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
 use super::sync::thread::{JoinHandle, spawn};
-use super::sync::{Counter, Model, Ordering, UnsafeCell};
+use super::sync::{Counter, Ordering, UnsafeCell};
+use crate::model::{Bound, Exploration, Extent, Options, Repeats};
 // Not loom's: every thread is joined before the model ends, so the last owner is the model's first thread, and a
 // conviction that unwinds may drop the others' shares outside the model.
 use crate::sync::Arc;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[path = "models_endings.rs"]
 mod endings;
@@ -151,47 +152,34 @@ fn caller(shared: &Arc<Shared>, handle: Handle) -> JoinHandle<Result<u32, Reason
     spawn(move || shared.call(handle))
 }
 
-fn search(preemptions: Option<usize>, model: fn()) -> u64 {
-    let count = Arc::new(Counter::new(0));
-    let mut search = Model::new();
-    search.preemption_bound = preemptions;
-    search.max_branches = 20_000;
-    search.max_permutations = None;
-    search.max_duration = None;
-    search.checkpoint_file = None;
-    let counted = Arc::clone(&count);
-    search.check(move || {
-        // Relaxed: a statistic.
-        counted.fetch_add(1, Ordering::Relaxed);
-        model();
-    });
-    // Relaxed: a statistic.
-    count.load(Ordering::Relaxed)
+/// Interleavings that repeat others are left: all that threads share here goes through the seam.
+fn search(name: &str, preemptions: Option<usize>, model: fn()) -> Exploration {
+    let options = Options::new().max_branches(20_000).repeats(Repeats::Left);
+    let options = preemptions.into_iter().fold(options, Options::preemptions);
+    let found = crate::model::explore(name, &options, model);
+    println!("{found}");
+    found
 }
 
 fn explore(name: &str, preemptions: Option<usize>, model: fn()) {
-    let began = std::time::Instant::now();
-    let count = search(preemptions, model);
+    let found = search(name, preemptions, model);
     let extent = match preemptions {
-        None => "exhausted".to_owned(),
-        Some(bound) => format!("bounded by {bound} preemptions"),
+        None => Extent::Exhausted,
+        Some(bound) => Extent::BoundedBy(Bound::Preemptions(bound)),
     };
-    println!("{name}: {extent}, {count} interleavings, {:.2?}", began.elapsed());
-    assert!(count > 1, "{name}: {count} interleavings is no search");
+    assert_eq!(found.extent, extent, "{found}");
+    assert!(found.interleavings > 1, "{found}: that is no search");
 }
 
 /// Runs a search that has to fail, with one of these words in the message.
 fn convict(name: &str, preemptions: Option<usize>, model: fn(), because: &[&str]) {
-    let failure = catch_unwind(AssertUnwindSafe(|| search(preemptions, model)));
-    let message = match failure {
-        Ok(count) => panic!("{name}: not convicted in {count} interleavings"),
-        Err(payload) => match payload.downcast::<String>() {
-            Ok(message) => *message,
-            Err(payload) => payload.downcast::<&str>().map_or(String::from("?"), |message| (*message).to_owned()),
-        },
-    };
-    println!("{name}: convicted: {message}");
-    assert!(because.iter().any(|word| message.contains(word)), "{name}: convicted, but because: {message}");
+    let found = search(name, preemptions, model);
+    let Some(finding) = &found.finding else { panic!("{found}: not convicted") };
+    let message = finding.to_string().to_lowercase();
+    assert!(
+        because.iter().any(|word| message.contains(&word.to_lowercase())),
+        "{name}: convicted, but because: {message}"
+    );
 }
 
 /// S20: either nobody was inside, or the call that was is counted; the closure is dropped once, and later calls are late.
@@ -328,8 +316,8 @@ fn two_calls_race_revoke_and_wait_bounded() {
 
 /// S26: of two revokers exactly one did it.
 #[test]
-fn two_revokers_race_a_call_bounded() {
-    explore("two_revokers_race_a_call_bounded", Some(3), || {
+fn two_revokers_race_a_call() {
+    explore("two_revokers_race_a_call", None, || {
         let shared = Shared::new(Registry::new());
         let handle = shared.register(7, 0, nothing);
         let call = caller(&shared, handle);

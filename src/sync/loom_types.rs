@@ -7,7 +7,7 @@
 
 use crate::ledger::quarantine::Scope;
 use crate::model::trace::{self, Deed, Name};
-use crate::model::{guarded, rust_op};
+use crate::model::{guarded, rust_op, whole};
 use loom::sync as loomed;
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -221,12 +221,105 @@ impl<T> UnsafeCell<T> {
 #[track_caller]
 pub(crate) fn fence(order: Ordering) {
     rust_op("fence", Location::caller());
-    op(|| loomed::atomic::fence(order));
-    trace::did(FENCES, Deed::Exclusive);
+    if order == Ordering::SeqCst && whole() {
+        // Loom orders full fences as they come, and does not see to it that they come in either order.
+        op(|| FULL_FENCES.notify_all());
+    }
+    fence_at_once(order);
 }
 
-/// All fences are operations on one object.
+/// A fence that belongs to the operation beside it: nobody comes between.
+pub(crate) fn fence_at_once(order: Ordering) {
+    op(|| loomed::atomic::fence(order));
+    if order == Ordering::SeqCst {
+        trace::did(FENCES, Deed::Exclusive);
+    }
+}
+
+loom::lazy_static! {
+    /// Each full fence is an operation on this, which nobody waits on.
+    static ref FULL_FENCES: loomed::Condvar = loomed::Condvar::new();
+}
+
+/// To be called while there is one thread: what it makes here, another would make later, and that would order the two.
+pub(crate) fn begin() {
+    op(|| {
+        let _: &loomed::Condvar = &FULL_FENCES;
+    });
+}
+
+/// The name of the object that all full fences are operations on.
 const FENCES: Name = Name::MAX;
+
+/// The last load of each thread since something was put there.
+///
+/// Loom compares a store with the last access alone. That other threads have loaded before that, and may as well load after the
+/// store, it forgets, and then loses the interleavings in which they do (`model/litmus.rs` has one). So each load comes with an
+/// operation on an object of its own, and who stores touches the objects of the loads that loom has forgotten. Not where a search is
+/// bounded: there more places to preempt at are more to choose from.
+#[derive(Debug, Default)]
+struct Loads(std::cell::RefCell<Vec<Load>>);
+
+#[derive(Debug)]
+struct Load {
+    thread: loom::thread::ThreadId,
+    /// What is operated on.
+    beside: loomed::Condvar,
+    name: Name,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self { thread: loom::thread::current().id(), beside: loomed::Condvar::new(), name: trace::object() }
+    }
+
+    fn touch(&self) {
+        op(|| self.beside.notify_all());
+        trace::did(self.name, Deed::Beside);
+    }
+}
+
+// SAFETY: as for `Values`.
+unsafe impl Send for Loads {}
+// SAFETY: as for `Values`.
+unsafe impl Sync for Loads {}
+
+impl Loads {
+    /// Loads.
+    fn load<R>(&self, load: impl FnOnce() -> R) -> R {
+        if !whole() {
+            return op(load);
+        }
+        let mine = Load::new();
+        mine.touch();
+        let found = op(load);
+        let mut loads = self.0.borrow_mut();
+        loads.retain(|other| other.thread != mine.thread);
+        loads.push(mine);
+        found
+    }
+
+    /// Puts something there.
+    fn put<R>(&self, put: impl FnOnce() -> R) -> (R, Forgotten) {
+        let found = op(put);
+        let mut loads = self.0.take();
+        // Loom remembers the last.
+        loads.pop();
+        let me = loom::thread::current().id();
+        loads.retain(|load| load.thread != me);
+        (found, Forgotten(loads))
+    }
+}
+
+#[must_use]
+struct Forgotten(Vec<Load>);
+
+impl Forgotten {
+    /// The calling thread might have been here before them.
+    fn touch(self) {
+        self.0.iter().for_each(Load::touch);
+    }
+}
 
 /// An atomic of loom's that holds the numbers of the stores to it, so that it is known which of them a load has found.
 #[derive(Debug)]
@@ -234,11 +327,13 @@ struct Numbered<V> {
     loom: loomed::atomic::AtomicUsize,
     /// What each store stores; the first is what it was made with.
     values: Values<V>,
+    loads: Loads,
     name: std::sync::atomic::AtomicU64,
 }
 
+/// `None`: of an operation that has not happened yet, and that makes its value of what it finds.
 #[derive(Debug)]
-struct Values<V>(std::cell::RefCell<Vec<V>>);
+struct Values<V>(std::cell::RefCell<Vec<Option<V>>>);
 
 // SAFETY: all threads of a model run on one thread of the machine, and no borrow lasts longer than one of the functions below.
 unsafe impl<V> Send for Values<V> {}
@@ -248,8 +343,9 @@ unsafe impl<V> Sync for Values<V> {}
 impl<V: Copy + PartialEq> Numbered<V> {
     #[track_caller]
     fn new(value: V) -> Self {
-        let values = Values(std::cell::RefCell::new(vec![value]));
-        Self { loom: loomed::atomic::AtomicUsize::new(0), values, name: trace::object().into() }
+        let values = Values(std::cell::RefCell::new(vec![Some(value)]));
+        let (loom, loads) = (loomed::atomic::AtomicUsize::new(0), Loads::default());
+        Self { loom, values, loads, name: trace::object().into() }
     }
 
     fn name(&self) -> Name {
@@ -258,11 +354,11 @@ impl<V: Copy + PartialEq> Numbered<V> {
     }
 
     fn value(&self, number: usize) -> V {
-        self.values.0.borrow()[number]
+        self.values.0.borrow()[number].expect("what was found was stored")
     }
 
     /// The number of a store to come.
-    fn put(&self, value: V) -> usize {
+    fn put(&self, value: Option<V>) -> usize {
         let mut values = self.values.0.borrow_mut();
         values.push(value);
         values.len() - 1
@@ -270,42 +366,48 @@ impl<V: Copy + PartialEq> Numbered<V> {
 
     #[track_caller]
     fn load(&self, order: Ordering) -> V {
-        let found = op(|| self.loom.load(order));
+        let found = self.loads.load(|| self.loom.load(order));
         trace::did(self.name(), Deed::Loads(found));
         self.value(found)
     }
 
     #[track_caller]
     fn store(&self, value: V, order: Ordering) {
-        let number = self.put(value);
-        op(|| self.loom.store(number, order));
+        let number = self.put(Some(value));
+        let ((), forgotten) = self.loads.put(|| self.loom.store(number, order));
         trace::did(self.name(), Deed::Stores(number));
+        forgotten.touch();
     }
 
     #[track_caller]
     fn change(&self, order: Ordering, new: impl FnOnce(V) -> V) -> V {
-        let number = self.put(self.value(0));
-        let found = op(|| self.loom.swap(number, order));
+        let number = self.put(None);
+        let (found, forgotten) = self.loads.put(|| self.loom.swap(number, order));
         let old = self.value(found);
-        self.values.0.borrow_mut()[number] = new(old);
+        self.values.0.borrow_mut()[number] = Some(new(old));
         trace::did(self.name(), Deed::Changes(found, number));
+        forgotten.touch();
         old
     }
 
     #[track_caller]
     fn exchange(&self, current: V, new: V, success: Ordering, failure: Ordering) -> Result<V, V> {
-        let number = self.put(new);
-        let mut guess = self.values.0.borrow()[..number].iter().rposition(|value| *value == current);
+        let number = self.put(Some(new));
+        let mut guess = self.values.0.borrow()[..number].iter().rposition(|value| *value == Some(current));
         loop {
             // There is no store of this number: it finds out what is there.
             let expected = guess.unwrap_or(usize::MAX);
-            match op(|| self.loom.compare_exchange(expected, number, success, failure)) {
+            let exchange = || self.loom.compare_exchange(expected, number, success, failure);
+            let (outcome, forgotten) = self.loads.put(exchange);
+            match outcome {
                 Ok(found) => {
                     trace::did(self.name(), Deed::Changes(found, number));
+                    forgotten.touch();
                     return Ok(current);
                 }
                 Err(found) => {
                     trace::did(self.name(), Deed::Fails(found));
+                    forgotten.touch();
                     if self.value(found) != current {
                         return Err(self.value(found));
                     }
@@ -320,7 +422,7 @@ impl<V: Copy + PartialEq> Numbered<V> {
 /// Loom's own where there is no trace.
 #[derive(Debug)]
 enum Kept<A, V> {
-    Plain(A),
+    Plain(A, Loads),
     Numbered(Numbered<V>),
 }
 
@@ -335,7 +437,7 @@ macro_rules! atomic {
                 Self(if trace::is_kept() {
                     Kept::Numbered(Numbered::new(value))
                 } else {
-                    Kept::Plain(loomed::atomic::$name::new(value))
+                    Kept::Plain(loomed::atomic::$name::new(value), Loads::default())
                 })
             }
 
@@ -350,7 +452,7 @@ macro_rules! atomic {
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 rust_op("loads", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => op(|| it.load(order)),
+                    Kept::Plain(it, loads) => loads.load(|| it.load(order)),
                     Kept::Numbered(it) => it.load(order),
                 }
             }
@@ -359,7 +461,11 @@ macro_rules! atomic {
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 rust_op("stores", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => op(|| it.store(value, order)),
+                    Kept::Plain(it, loads) => {
+                        let (outcome, forgotten) = loads.put(|| it.store(value, order));
+                        forgotten.touch();
+                        outcome
+                    }
                     Kept::Numbered(it) => it.store(value, order),
                 }
             }
@@ -368,7 +474,11 @@ macro_rules! atomic {
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                 rust_op("swaps", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => op(|| it.swap(value, order)),
+                    Kept::Plain(it, loads) => {
+                        let (outcome, forgotten) = loads.put(|| it.swap(value, order));
+                        forgotten.touch();
+                        outcome
+                    }
                     Kept::Numbered(it) => it.change(order, |_| value),
                 }
             }
@@ -383,7 +493,11 @@ macro_rules! atomic {
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it) => op(|| it.compare_exchange(current, new, success, failure)),
+                    Kept::Plain(it, loads) => {
+                        let (outcome, forgotten) = loads.put(|| it.compare_exchange(current, new, success, failure));
+                        forgotten.touch();
+                        outcome
+                    }
                     Kept::Numbered(it) => it.exchange(current, new, success, failure),
                 }
             }
@@ -422,7 +536,11 @@ macro_rules! arithmetic {
                     const NEW: fn($value, $value) -> $value = $new;
                     rust_op($verb, Location::caller());
                     match &self.0 {
-                        Kept::Plain(it) => op(|| it.$op(value, order)),
+                        Kept::Plain(it, loads) => {
+                        let (outcome, forgotten) = loads.put(|| it.$op(value, order));
+                        forgotten.touch();
+                        outcome
+                    }
                         Kept::Numbered(it) => it.change(order, |found| NEW(found, value)),
                     }
                 }
@@ -457,14 +575,52 @@ numbers! {
     AtomicUsize: usize;
 }
 
-/// Threads: loom's.
+/// Threads: loom's, but for how one waits for the end of another.
 pub(crate) mod thread {
     use super::trace;
     use crate::model::thread_number;
     pub(crate) use loom::thread::{Builder, Thread, ThreadId, current};
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    /// `loom::thread::JoinHandle`. The end of a thread and the wait for it are operations on one object there, of which either
+    /// comes first: nearly twice as many interleavings for each thread, that differ in nothing. Where there is a trace, who joins
+    /// parks instead.
+    #[derive(Debug)]
+    pub(crate) struct JoinHandle<T> {
+        loom: loom::thread::JoinHandle<()>,
+        end: Arc<Mutex<End<T>>>,
+    }
 
     #[derive(Debug)]
-    pub(crate) struct JoinHandle<T>(loom::thread::JoinHandle<T>);
+    struct End<T> {
+        value: Option<T>,
+        joiner: Option<Thread>,
+    }
+
+    loom::lazy_static! {
+        static ref END_0: () = ();
+        static ref END_1: () = ();
+        static ref END_2: () = ();
+        static ref END_3: () = ();
+        static ref END_4: () = ();
+    }
+
+    /// What a thread did before its first call of this with `number` happens before what others do after theirs: a lazy
+    /// static of loom's orders that, and is no operation.
+    fn in_order(number: usize) {
+        match number {
+            0 => *END_0,
+            1 => *END_1,
+            2 => *END_2,
+            3 => *END_3,
+            4 => *END_4,
+            _ => unreachable!("loom has five threads"),
+        }
+    }
+
+    fn whole<T>(end: &Mutex<End<T>>) -> std::sync::MutexGuard<'_, End<T>> {
+        end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[track_caller]
     pub(crate) fn spawn<F, T>(f: F) -> JoinHandle<T>
@@ -472,16 +628,26 @@ pub(crate) mod thread {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        let handle = super::op(|| {
+        super::begin();
+        let end = Arc::new(Mutex::new(End { value: None, joiner: None }));
+        let ends = Arc::clone(&end);
+        let loom = super::op(|| {
             loom::thread::spawn(move || {
                 trace::went_on(0);
-                f()
+                let value = f();
+                in_order(thread_number(current().id()));
+                let joiner = {
+                    let mut end = whole(&ends);
+                    end.value = Some(value);
+                    end.joiner.take()
+                };
+                joiner.iter().for_each(Thread::unpark);
             })
         });
         if trace::is_kept() {
-            trace::spawned(thread_number(handle.thread().id()));
+            trace::spawned(thread_number(loom.thread().id()));
         }
-        JoinHandle(handle)
+        JoinHandle { loom, end }
     }
 
     #[track_caller]
@@ -497,16 +663,32 @@ pub(crate) mod thread {
     }
 
     impl<T> JoinHandle<T> {
+        /// The value; a panic of the thread's ends the interleaving.
         #[track_caller]
         pub(crate) fn join(self) -> std::thread::Result<T> {
-            let child = trace::is_kept().then(|| thread_number(self.0.thread().id()));
-            let result = super::op(|| self.0.join());
-            child.into_iter().for_each(trace::joined);
-            result
+            if !trace::is_kept() {
+                super::op(|| self.loom.join())?;
+                let value = whole(&self.end).value.take();
+                return Ok(value.expect("a thread that ended without a value took the interleaving with it"));
+            }
+            let child = thread_number(self.loom.thread().id());
+            let value = loop {
+                let mut end = whole(&self.end);
+                if let Some(value) = end.value.take() {
+                    break value;
+                }
+                end.joiner = Some(current());
+                drop(end);
+                // From here to where it parks no other thread runs.
+                super::op(loom::thread::park);
+            };
+            in_order(child);
+            trace::joined(child);
+            Ok(value)
         }
 
         pub(crate) fn thread(&self) -> &Thread {
-            self.0.thread()
+            self.loom.thread()
         }
     }
 }

@@ -137,7 +137,7 @@ impl<T: Width> Operation<T> {
         let seq_cst = order == Ordering::SeqCst;
         if seq_cst {
             // SeqCst: see the module's documentation.
-            sync::fence(Ordering::SeqCst);
+            sync::fence_at_once(Ordering::SeqCst);
         }
         Some(Self { me, pc, address, since, loom, seq_cst })
     }
@@ -155,7 +155,7 @@ impl<T: Width> Operation<T> {
     fn end(&self, access: Access, stored: Option<T>, verb: &'static str, change: Change, order: Ordering) {
         if self.seq_cst {
             // SeqCst: see the module's documentation.
-            sync::fence(Ordering::SeqCst);
+            sync::fence_at_once(Ordering::SeqCst);
         }
         with(|world| {
             if access.writes() {

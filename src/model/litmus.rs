@@ -1,0 +1,253 @@
+//! Small programs of loads, stores and fences, explored with repeats left, counted, and not looked for: all three have to find
+//! the same outcomes, and at least those of every order of the operations one after the other.
+//!
+//! What a search may lose is lost here first: no lock and no C code stands in the way.
+#![allow(clippy::disallowed_types, reason = "what proptest's macros expand to")]
+
+use super::{Exploration, Extent, Options, Repeats, explore};
+use crate::sync::loom_side::{AtomicUsize, Ordering, fence, thread};
+use crate::sync::{Arc, Outside, outside};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    /// Of variable 0 or 1.
+    Load(usize, Strength),
+    /// Stores a value that no other operation stores.
+    Store(usize, Strength),
+    Swap(usize, Strength),
+    /// Expects what it was at first.
+    Exchange(usize, Strength),
+    Fence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strength {
+    Relaxed,
+    Ordered,
+}
+
+use Op::{Exchange, Fence, Load, Store, Swap};
+use Strength::{Ordered, Relaxed};
+
+/// What each thread's loads found, and what the variables held in the end.
+type Outcome = Vec<Vec<usize>>;
+type Threads = Vec<Vec<Op>>;
+
+fn order(strength: Strength, ordered: Ordering) -> Ordering {
+    if strength == Ordered { ordered } else { Ordering::Relaxed }
+}
+
+/// The value that the operation at this place stores.
+fn value(thread: usize, op: usize) -> usize {
+    10 * (thread + 1) + op
+}
+
+fn run(thread: usize, ops: &[Op], variables: &[AtomicUsize; 2]) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (place, &op) in ops.iter().enumerate() {
+        let new = value(thread, place);
+        match op {
+            Load(of, strength) => found.push(variables[of].load(order(strength, Ordering::Acquire))),
+            Store(of, strength) => variables[of].store(new, order(strength, Ordering::Release)),
+            Swap(of, strength) => found.push(variables[of].swap(new, order(strength, Ordering::AcqRel))),
+            Exchange(of, strength) => {
+                let success = order(strength, Ordering::AcqRel);
+                let seen = variables[of].compare_exchange(0, new, success, Ordering::Relaxed);
+                found.push(seen.unwrap_or_else(|other| other));
+            }
+            Fence => fence(Ordering::SeqCst),
+        }
+    }
+    found
+}
+
+fn search(threads: &Threads, repeats: Repeats) -> (BTreeSet<Outcome>, Exploration) {
+    let outcomes = Arc::new(Outside::new(BTreeSet::new()));
+    let (all, threads) = (Arc::clone(&outcomes), threads.clone());
+    let exploration = explore("litmus", &Options::new().repeats(repeats), move || {
+        let variables = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let spawn = |(number, ops): (usize, &Vec<Op>)| {
+            let (ops, variables) = (ops.clone(), Arc::clone(&variables));
+            thread::spawn(move || run(number, &ops, &variables))
+        };
+        let running: Vec<_> = threads.iter().enumerate().map(spawn).collect();
+        let mut outcome: Outcome =
+            running.into_iter().map(|thread| thread.join().expect("it does not panic")).collect();
+        outcome.push(variables.iter().map(|variable| variable.load(Ordering::Relaxed)).collect());
+        outside(&all).insert(outcome);
+    });
+    let outcomes = std::mem::take(&mut *outside(&outcomes));
+    (outcomes, exploration)
+}
+
+/// Outcomes of all orders of the operations one after the other.
+fn one_after_the_other(threads: &Threads) -> BTreeSet<Outcome> {
+    fn go(threads: &Threads, at: &mut [usize], held: [usize; 2], outcome: &mut Outcome, all: &mut BTreeSet<Outcome>) {
+        let mut over = true;
+        for thread in 0..threads.len() {
+            let Some(&op) = threads[thread].get(at[thread]) else { continue };
+            over = false;
+            let (mut held, new, seen) = (held, value(thread, at[thread]), outcome[thread].len());
+            match op {
+                Load(of, _) => outcome[thread].push(held[of]),
+                Store(of, _) => held[of] = new,
+                Swap(of, _) => outcome[thread].push(std::mem::replace(&mut held[of], new)),
+                Exchange(of, _) => {
+                    outcome[thread].push(held[of]);
+                    held[of] = if held[of] == 0 { new } else { held[of] };
+                }
+                Fence => {}
+            }
+            at[thread] += 1;
+            go(threads, at, held, outcome, all);
+            at[thread] -= 1;
+            outcome[thread].truncate(seen);
+        }
+        if over {
+            all.insert(outcome.iter().cloned().chain([held.to_vec()]).collect());
+        }
+    }
+    let mut all = BTreeSet::new();
+    go(threads, &mut vec![0; threads.len()], [0; 2], &mut vec![Vec::new(); threads.len()], &mut all);
+    all
+}
+
+/// Whether some order of the stores to each variable goes with what was found: no thread goes back in it, an exchange finds the
+/// store before its own, and the last is what is held in the end. Loom also finds outcomes for which there is none: it settles
+/// the order of stores only as far as somebody has seen it.
+fn coherent(threads: &Threads, outcome: &Outcome) -> bool {
+    let last = &outcome[threads.len()];
+    (0..2).all(|variable| {
+        let mut accesses = Vec::new();
+        for (thread, ops) in threads.iter().enumerate() {
+            let mut found = outcome[thread].iter().copied();
+            let mut mine = Vec::new();
+            for (place, &op) in ops.iter().enumerate() {
+                let new = value(thread, place);
+                let (of, found, new) = match op {
+                    Load(of, _) => (of, found.next(), None),
+                    Store(of, _) => (of, None, Some(new)),
+                    Swap(of, _) => (of, found.next(), Some(new)),
+                    Exchange(of, _) => {
+                        let seen = found.next();
+                        (of, seen, (seen == Some(0)).then_some(new))
+                    }
+                    Fence => continue,
+                };
+                if of == variable {
+                    mine.push((found, new));
+                }
+            }
+            accesses.push(mine);
+        }
+        let mut stores: Vec<usize> = accesses.iter().flatten().filter_map(|&(_, new)| new).collect();
+        some_order(&mut stores, 0, &mut |order| {
+            let at = |value| order.iter().position(|&store| store == value).map_or(0, |place| place + 1);
+            let forth = |accesses: &Vec<(Option<usize>, Option<usize>)>| {
+                let mut now = 0;
+                accesses.iter().all(|&(found, new)| {
+                    let begins = now;
+                    let reads = found.is_none_or(|found| {
+                        now = at(found);
+                        now >= begins
+                    });
+                    reads
+                        && new.is_none_or(|new| {
+                            let before = std::mem::replace(&mut now, at(new));
+                            if found.is_some() { now == before + 1 } else { now > before }
+                        })
+                })
+            };
+            order.last().copied().unwrap_or(0) == last[variable] && accesses.iter().all(forth)
+        })
+    })
+}
+
+/// Whether `fits` says so of some order of what comes from `from` on.
+fn some_order(of: &mut Vec<usize>, from: usize, fits: &mut impl FnMut(&[usize]) -> bool) -> bool {
+    if from >= of.len() {
+        return fits(of);
+    }
+    (from..of.len()).any(|next| {
+        of.swap(from, next);
+        let found = some_order(of, from + 1, fits);
+        of.swap(from, next);
+        found
+    })
+}
+
+/// Explores it in all three ways. The outcomes.
+fn check(threads: &Threads) -> BTreeSet<Outcome> {
+    let (explored, exploration) = search(threads, Repeats::Explored);
+    let (counted, counts) = search(threads, Repeats::Counted);
+    let (left, leaves) = search(threads, Repeats::Left);
+    for exploration in [&exploration, &counts, &leaves] {
+        assert_eq!(exploration.extent, Extent::Exhausted, "{threads:?}: {exploration}");
+    }
+    let missing: Vec<_> = one_after_the_other(threads).difference(&explored).cloned().collect();
+    assert!(missing.is_empty(), "{threads:?}: lost {missing:?}");
+    assert_eq!(explored, counted, "{threads:?}: counting changes what is found");
+    assert!(left.is_subset(&explored), "{threads:?}: leaving finds {:?}", left.difference(&explored));
+    let lost: Vec<_> = explored.difference(&left).filter(|outcome| coherent(threads, outcome)).collect();
+    assert!(lost.is_empty(), "{threads:?}: leaving loses {lost:?}");
+    left
+}
+
+/// Who loads last before a store hides from loom that others loaded before.
+#[test]
+fn loads_that_loom_forgets_are_turned_round_with_the_store() {
+    let found = check(&vec![vec![Load(0, Relaxed)], vec![Load(0, Relaxed), Store(0, Relaxed)]]);
+    let first = |outcome: &Outcome| outcome[0][0];
+    assert_eq!(found.iter().map(first).collect::<BTreeSet<_>>(), BTreeSet::from([0, value(1, 1)]));
+}
+
+/// Two full fences come in either order, also where nothing else does.
+#[test]
+fn full_fences_come_in_either_order() {
+    let sides = |fences: bool| -> Threads {
+        let side = |mine, other| {
+            let ops = [Store(mine, Relaxed), Fence, Load(other, Relaxed)];
+            ops.into_iter().filter(|&op| fences || op != Fence).collect()
+        };
+        vec![side(0, 1), side(1, 0)]
+    };
+    let neither = |found: &BTreeSet<Outcome>| found.iter().any(|outcome| outcome[0] == [0] && outcome[1] == [0]);
+    assert!(neither(&check(&sides(false))), "store buffering without fences");
+    assert!(!neither(&check(&sides(true))), "store buffering with fences");
+}
+
+/// A load that really is of a weaker order than any in which operations come one after the other is not left.
+#[test]
+fn a_stale_load_behind_a_newer_one_is_found() {
+    let found = check(&vec![vec![Store(0, Relaxed), Store(1, Relaxed)], vec![Load(1, Relaxed), Load(0, Relaxed)]]);
+    assert!(found.iter().any(|outcome| outcome[1] == [value(0, 1), 0]), "{found:?}");
+    let found = check(&vec![vec![Store(0, Ordered), Store(1, Ordered)], vec![Load(1, Ordered), Load(0, Ordered)]]);
+    assert!(!found.iter().any(|outcome| outcome[1] == [value(0, 1), 0]), "{found:?}");
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let strength = || prop_oneof![Just(Relaxed), Just(Ordered)];
+    prop_oneof![
+        4 => (0..2_usize, strength()).prop_map(|(of, strength)| Load(of, strength)),
+        4 => (0..2_usize, strength()).prop_map(|(of, strength)| Store(of, strength)),
+        1 => (0..2_usize, strength()).prop_map(|(of, strength)| Swap(of, strength)),
+        1 => (0..2_usize, strength()).prop_map(|(of, strength)| Exchange(of, strength)),
+        1 => Just(Fence),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_threads_find_the_same_however_repeats_are_treated(threads in prop::collection::vec(prop::collection::vec(op(), 1..5), 2)) {
+        check(&threads);
+    }
+
+    #[test]
+    fn three_threads_find_the_same_however_repeats_are_treated(threads in prop::collection::vec(prop::collection::vec(op(), 1..3), 3)) {
+        check(&threads);
+    }
+}
