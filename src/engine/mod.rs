@@ -46,10 +46,10 @@ pub trait Engine {
 pub const ENGINES: [&str; 4] = ["replay", "property", "stress", "model"];
 
 /// What to generate for a subject: everything it offers but what never ends within a run.
-fn range(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -> generate::Offer {
+fn domain(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -> generate::Domain {
     let offer = subject.offer();
     let (max_threads, max_callbacks, max_steps) = size;
-    generate::Offer {
+    generate::Domain {
         verbs: offer.verbs.minus(VerbSet::of(without)),
         hostile: offer.hostile.into_iter().filter(|h| *h != Hostile::FireAtexit).collect(),
         sites: offer.sites,

@@ -6,7 +6,7 @@
 
 use super::report::Report;
 use super::run::{Options, execute};
-use super::{Engine, found, minimise, no_verdict, range};
+use super::{Engine, domain, found, minimise, no_verdict};
 use crate::program::{Program, Verb, generate};
 use crate::subject::Subject;
 use std::time::{Duration, Instant};
@@ -45,19 +45,19 @@ impl Engine for Stress {
             (time, least) => format!("{time} ms and {least} generated programs, seed {}", self.seed),
         };
         // Gates are for forcing an order: here it is found.
-        let range = range(subject, &[Verb::Hold, Verb::Open, Verb::Reach, Verb::Stall, Verb::Churn], SIZE);
+        let domain = domain(subject, &[Verb::Hold, Verb::Open, Verb::Reach, Verb::Stall, Verb::Churn], SIZE);
         let began = Instant::now();
         let mut random = SplitMix(self.seed);
         let mut generated = 0;
         // A subject that two threads cannot use at once has no programs here, however many are generated.
         while began.elapsed() < self.time || (report.programs < self.at_least && generated < 20 * self.at_least) {
             generated += 1;
-            let mut program = generate::decode(&records(&mut random), &range);
+            let mut program = generate::decode(&records(&mut random), &domain);
             if program.threads.len() < 2 {
                 continue;
             }
             // Overlapping calls are what this engine is good at: let them matter more often than generated programs do.
-            if range.verbs.contains(Verb::Exclusive) && random.next().is_multiple_of(4) {
+            if domain.verbs.contains(Verb::Exclusive) && random.next().is_multiple_of(4) {
                 program.callbacks.iter_mut().filter(|c| c.body.is_empty()).for_each(|c| c.exclusive = true);
             }
             for n in 0..self.repeat {
