@@ -74,7 +74,7 @@ pub struct Ledger {
 
 static LEDGERS: [AtomicPtr<Ledger>; MAX_LEDGERS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LEDGERS];
 static FREE: Mutex<Pool> = Mutex::new(Pool { made: 0, free: Vec::new() });
-/// Events that named a run which is over. A count, because nobody is left to be told.
+/// See [`stray_events`]. A count, because nobody is left to be told.
 static STRAY: AtomicUsize = AtomicUsize::new(0);
 
 struct Pool {
@@ -116,7 +116,12 @@ pub(crate) fn leave_run() {
     HERE::set(None);
 }
 
-/// How many events have named a run that was over.
+/// How many events of this process have named a run that was over: a callback that was called or dropped, a block beside one
+/// that was used or freed, a call that was turned away, after all that the run's verdict is about. A late call that was
+/// defused is none of them: that is what a binding is for.
+///
+/// No verdict has them in it. [`Check::run`](crate::gate::Check::run), and so the command, answers a check during which
+/// there were any with an error instead of a clean report; who runs an engine without it has to look here.
 pub fn stray_events() -> usize {
     STRAY.load(Ordering::Relaxed) // a statistic: orders nothing
 }
@@ -171,12 +176,16 @@ impl Ledger {
         // SAFETY: null, or made from a `&'static Ledger` by `open`.
         let ledger = unsafe { ledger.as_ref() }?;
         // Acquire: pairs with the Release in `open`.
-        if ledger.tenant.load(Ordering::Acquire) == run.tenant {
-            Some(ledger)
-        } else {
+        (ledger.tenant.load(Ordering::Acquire) == run.tenant).then_some(ledger)
+    }
+
+    /// Where an event of this run is to be written; when the run is over it is stray.
+    pub(crate) fn for_event(run: RunId) -> Option<&'static Ledger> {
+        let ledger = Self::find(run);
+        if ledger.is_none() {
             STRAY.fetch_add(1, Ordering::Relaxed); // a statistic: orders nothing
-            None
         }
+        ledger
     }
 
     /// Says which run this is, so that witnesses can run their bodies.
