@@ -12,7 +12,8 @@ fn bomb() -> PanicsOnDrop {
 }
 
 fn message(payload: &(dyn std::any::Any + Send)) -> &str {
-    payload.downcast_ref::<&str>().copied().unwrap_or("?")
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("?")
 }
 
 /// S62
