@@ -3,6 +3,7 @@
 
 use super::Budget;
 use super::select;
+use super::shared::Announcer;
 use super::verdict::Expected;
 use crate::engine::model;
 use crate::engine::model::programs::Size;
@@ -19,7 +20,6 @@ use crate::subject::{Offer, OpenError, Session, Subject};
 use crate::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,8 @@ pub struct Conduct {
     pub repeat: u32,
     /// Tell what happened in a run of it, also when it breaks no rule.
     pub timeline: bool,
-    /// Where each program is written before it runs, so that it is known what ran when the process died.
+    /// Where each program is written before it runs, and the run's events as they happen, so that it is known what ran when
+    /// the process died. Open for reading and writing.
     pub announce: Option<File>,
 }
 
@@ -102,8 +103,11 @@ impl Check {
         tell: &mut dyn FnMut(Message),
     ) -> Report {
         let strays = stray_events();
-        let subject =
-            Announced { inner: subject, to: conduct.announce.map(|file| Mutex::new(Announcer { file, last: None })) };
+        let announcer = match conduct.announce.map(Announcer::new).transpose() {
+            Ok(announcer) => announcer,
+            Err(error) => return self.without_verdict(format!("what is under way cannot be shared: {error}")),
+        };
+        let subject = Announced { inner: subject, to: announcer.map(Mutex::new) };
         let Some(engine) = self.engine(flaw, &subject, &conduct.program) else {
             return self.without_verdict(format!("there is no engine `{}`", self.engine));
         };
@@ -199,36 +203,6 @@ struct Announced<'a> {
     to: Option<Mutex<Announcer>>,
 }
 
-struct Announcer {
-    file: File,
-    /// What was announced last: an engine runs a program many times.
-    last: Option<Program>,
-}
-
-impl Announcer {
-    /// One write, so that whoever reads the file afterwards finds it whole: eight bytes of length, then the text.
-    fn announce(&mut self, program: Program) {
-        if self.last.as_ref() == Some(&program) {
-            return;
-        }
-        let text = program.to_string();
-        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(text.as_bytes());
-        // Nothing better can be done when it fails: the check goes on, and only a crash's program would be unknown.
-        let _ = self.file.write_all_at(&bytes, 0);
-        self.last = Some(program);
-    }
-}
-
-/// The program that was announced last.
-pub(super) fn announced(file: &File) -> Option<Program> {
-    let mut length = [0; 8];
-    file.read_exact_at(&mut length, 0).ok()?;
-    let mut text = vec![0; usize::try_from(u64::from_le_bytes(length)).ok()?];
-    file.read_exact_at(&mut text, 8).ok()?;
-    Program::parse(std::str::from_utf8(&text).ok()?).ok()
-}
-
 impl Subject for Announced<'_> {
     fn name(&self) -> &str {
         self.inner.name()
@@ -252,7 +226,7 @@ impl Subject for Announced<'_> {
 
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
         if let (Some(to), Some(program)) = (&self.to, env.program()) {
-            to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program);
+            to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program, env.run);
         }
         self.inner.open(env)
     }

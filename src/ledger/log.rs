@@ -69,8 +69,11 @@ pub struct Ledger {
     /// The next free place; may grow past the end.
     cursor: AtomicUsize,
     foreign_threads: AtomicU8,
-    places: Box<[[AtomicU64; 2]]>,
+    places: &'static [Place],
 }
+
+/// Where one event is written; all zero: nothing yet.
+pub(crate) type Place = [AtomicU64; 2];
 
 static LEDGERS: [AtomicPtr<Ledger>; MAX_LEDGERS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LEDGERS];
 static FREE: Mutex<Pool> = Mutex::new(Pool { made: 0, free: Vec::new() });
@@ -80,6 +83,26 @@ static STRAY: AtomicUsize = AtomicUsize::new(0);
 struct Pool {
     made: usize,
     free: Vec<&'static Ledger>,
+}
+
+impl Pool {
+    fn make(&mut self, places: &'static [Place]) -> &'static Ledger {
+        let number = self.made;
+        assert!(number < MAX_LEDGERS, "{MAX_LEDGERS} runs are open or hung in this process");
+        self.made += 1;
+        let ledger: &'static Ledger = Box::leak(Box::new(Ledger {
+            number: number as u16,
+            tenant: AtomicU32::new(0),
+            run: AtomicPtr::new(ptr::null_mut()),
+            readers: AtomicUsize::new(0),
+            cursor: AtomicUsize::new(0),
+            foreign_threads: AtomicU8::new(0),
+            places,
+        }));
+        // Release: pairs with the Acquire in `find`, which follows the pointer.
+        LEDGERS[number].store(ptr::from_ref(ledger).cast_mut(), Ordering::Release);
+        ledger
+    }
 }
 
 crate::sync::per_thread! {
@@ -126,6 +149,19 @@ pub fn stray_events() -> usize {
     STRAY.load(Ordering::Relaxed) // a statistic: orders nothing
 }
 
+/// A ledger whose events are written to these places, all zero: `gate::shared` reads them when this process is gone. The next
+/// run has it, and the one after that; not a run at the same time as another, nor one after a run that hung, which keeps it.
+///
+/// # Panics
+///
+/// As [`Ledger::open`].
+pub(crate) fn lend(places: &'static [Place]) -> &'static Ledger {
+    let mut pool = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let ledger = pool.make(places);
+    pool.free.push(ledger);
+    ledger
+}
+
 impl Ledger {
     /// A ledger for a run: a free one, or a new one.
     ///
@@ -135,22 +171,8 @@ impl Ledger {
     pub(crate) fn open() -> &'static Ledger {
         let mut pool = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let ledger = pool.free.pop().unwrap_or_else(|| {
-            let number = pool.made;
-            assert!(number < MAX_LEDGERS, "{MAX_LEDGERS} runs are open or hung in this process");
-            pool.made += 1;
-            let places = std::iter::repeat_with(|| [AtomicU64::new(0), AtomicU64::new(0)]).take(MAX_EVENTS).collect();
-            let ledger: &'static Ledger = Box::leak(Box::new(Ledger {
-                number: number as u16,
-                tenant: AtomicU32::new(0),
-                run: AtomicPtr::new(ptr::null_mut()),
-                readers: AtomicUsize::new(0),
-                cursor: AtomicUsize::new(0),
-                foreign_threads: AtomicU8::new(0),
-                places,
-            }));
-            // Release: pairs with the Acquire in `find`, which follows the pointer.
-            LEDGERS[number].store(ptr::from_ref(ledger).cast_mut(), Ordering::Release);
-            ledger
+            let places = std::iter::repeat_with(|| [AtomicU64::new(0), AtomicU64::new(0)]).take(MAX_EVENTS);
+            pool.make(Box::leak(places.collect()))
         });
         drop(pool);
         let used = ledger.cursor.load(Ordering::Relaxed).min(MAX_EVENTS); // nobody else has it now
