@@ -2,10 +2,11 @@
 //!
 //! How the parts fit:
 //!
-//! * [`run`]: one program, once, with real threads; `gates` and `monitor` are its parts. Every engine here goes through it.
+//! * [`run`]: one program, once, with real threads; `gates` and `monitor` are its parts. Every engine but `model` goes through
+//!   it; that one has the same interpreter on loom's threads.
 //! * [`replay`]: the programs that somebody wrote or kept.
 //! * [`property`]: generated programs, shrunk when they fail.
-//! * [`stress`]: generated programs of two and more threads, many times, disturbed at the stall sites.
+//! * [`stress`]: generated programs of two or more threads, many times, disturbed at the stall sites.
 //! * [`model`]: every interleaving of small programs, the C code's included.
 //! * [`fuzz`]: what a fuzz target does with a fuzzer's bytes.
 //! * [`report`]: what an engine found; [`timeline`]: a run's events as lines.
@@ -25,7 +26,7 @@ pub mod timeline;
 
 use crate::ledger::{Verdict, Violation, ViolationKind};
 use crate::program::generate;
-use crate::program::shrink::{self, Budget};
+use crate::program::shrink::{self, Tries};
 use crate::program::{Hostile, Program, Verb, VerbSet};
 use crate::subject::Subject;
 use report::{Finding, Report};
@@ -92,8 +93,9 @@ fn minimise(
         }
         false
     };
-    let budget = Budget { max_tries: if kind == ViolationKind::Deadlock { max_tries.min(60) } else { max_tries } };
-    let small = shrink::minimise(&program, &mut fails, budget);
+    // Each run that hangs takes its time to be called that.
+    let tries = Tries { most: if kind == ViolationKind::Deadlock { max_tries.min(60) } else { max_tries } };
+    let small = shrink::minimise(&program, &mut fails, tries);
     // The last candidate that failed may have other names than the tidied result: see that fail too.
     fails(&small);
     smallest

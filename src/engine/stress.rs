@@ -1,4 +1,4 @@
-//! The stress engine: generated programs of two and more threads, each many times, disturbed.
+//! The stress engine: generated programs of two or more threads, each many times, disturbed.
 //!
 //! At each stall site and between ops a thread sometimes lets another go first ([`Options::disturb`]), so that windows of a
 //! few instructions are hit often. It finds races that nobody thought of forcing. Bounded by time: a race that it did not

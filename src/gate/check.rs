@@ -246,7 +246,7 @@ mod tests {
         and_goes_on: bool,
     }
 
-    struct Session {
+    struct Opened {
         left: Arc<Mutex<Vec<Witness>>>,
     }
 
@@ -259,7 +259,7 @@ mod tests {
             Offer { verbs: VerbSet::of(&[Verb::Register, Verb::Forget]), ..Offer::default() }
         }
 
-        fn open(&self, _: &Env) -> Result<Box<dyn super::Session>, OpenError> {
+        fn open(&self, _: &Env) -> Result<Box<dyn Session>, OpenError> {
             let left = std::mem::take(&mut *self.left.lock().unwrap());
             for witness in left {
                 if self.and_goes_on {
@@ -268,11 +268,11 @@ mod tests {
                     std::mem::forget(witness);
                 }
             }
-            Ok(Box::new(Session { left: Arc::clone(&self.left) }))
+            Ok(Box::new(Opened { left: Arc::clone(&self.left) }))
         }
     }
 
-    impl super::Session for Session {
+    impl Session for Opened {
         fn register(&self, witnesses: Vec<Witness>) -> Answer {
             self.left.lock().unwrap().extend(witnesses);
             Answer::Done

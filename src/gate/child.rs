@@ -12,7 +12,7 @@ use crate::engine::report::{Finding, Report};
 use crate::engine::timeline;
 use crate::ledger::{Violation, ViolationKind};
 use crate::program::Program;
-use crate::program::shrink::{self, Budget as Tries};
+use crate::program::shrink::{self, Tries};
 use crate::sync::{mpsc, thread};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// How long a process may take to exit once it has reported: what the subject left behind runs then (`atexit`).
 const EXIT: Duration = Duration::from_secs(10);
 /// Most processes that die to make a program smaller, and for how long.
-const TRIES: Tries = Tries { max_tries: 60 };
+const TRIES: Tries = Tries { most: 60 };
 const TRY_FOR: Duration = Duration::from_secs(20);
 
 /// What to run, beside the check.

@@ -2,8 +2,8 @@
 //! happened in its run so far.
 //!
 //! A file, which both have open: the events first, in the memory that the check's ledger writes to; then a word that says
-//! whether they are of this program's run, one of length, and the program's text. Nothing in it is locked: the gate reads it when
-//! nobody writes any more.
+//! whether they are of this program's run, one of length, and the program's text. Nothing in it is locked: the gate reads it
+//! when nobody writes any more.
 //!
 //! Pairs with: `check`, which writes through an [`Announcer`]; `child`, which reads; `ledger::log`, whose places these are.
 

@@ -2,10 +2,10 @@
 //! alone what it cannot improve.
 
 use latecall::program::generate::{Domain, decode};
-use latecall::program::shrink::{Budget, minimise};
+use latecall::program::shrink::{Tries, minimise};
 use latecall::program::{Op, Program, Verb, validate};
 
-const PLENTY: Budget = Budget { max_tries: 20_000 };
+const PLENTY: Tries = Tries { most: 20_000 };
 
 /// A program of at least this many steps, always the same.
 fn haystack(steps: usize) -> Program {
@@ -145,7 +145,7 @@ fn the_budget_is_kept_and_the_result_still_fails() {
     let fails = |program: &Program| has_in_order(program, Verb::Release, Verb::Fire);
     for max_tries in [0, 1, 2, 7, 40] {
         let mut tries = 0;
-        let found = minimise(&program, &mut |candidate| (tries += 1, fails(candidate)).1, Budget { max_tries });
+        let found = minimise(&program, &mut |candidate| (tries += 1, fails(candidate)).1, Tries { most: max_tries });
         assert!(tries <= max_tries, "{tries} of {max_tries}");
         assert!(fails(&found));
         assert!(found.len() <= program.len());
