@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     engine: String,
     #[command(flatten)]
     common: Common,
-    /// Run this program only; the stress engine disturbs it, the others run it as it is
+    /// Run this program only: stress disturbs it, model explores it, the other engines run it as it is
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
     /// How often that program is run
