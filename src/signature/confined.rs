@@ -9,7 +9,7 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
-/// `Fn` that is not `Send`, its own ([`Posted`]) or borrowed (`&C`).
+/// `Fn` that is not `Send`, its own (`Posted`) or borrowed (`&C`).
 pub struct Confined<H: Held> {
     owner: u64,
     held: ManuallyDrop<H>,
