@@ -101,6 +101,43 @@ fn minimise(
     smallest
 }
 
+/// What a run means for a search.
+enum Ran {
+    /// No rule was broken.
+    Clean,
+    /// A rule was broken, this one first.
+    Broke(Outcome, ViolationKind),
+    /// The subject does not offer what the program needs: running it again is no use.
+    NotOffered,
+    /// There is no verdict, and the report says why: the search is over.
+    NoVerdict,
+}
+
+/// Runs a program once more, counts it in the report and tells; `nth`: how often it was run before.
+fn run_again(
+    report: &mut Report,
+    (program, nth): (&Program, u32),
+    subject: &dyn Subject,
+    options: &Options,
+    watch: &mut dyn FnMut(&Report),
+) -> Ran {
+    match execute(program, subject, options) {
+        Ok(outcome) => {
+            report.programs += u64::from(nth == 0);
+            report.count(&outcome);
+            watch(report);
+            match outcome.verdict.violations.first().map(|violation| violation.kind) {
+                Some(kind) => Ran::Broke(outcome, kind),
+                None => Ran::Clean,
+            }
+        }
+        Err(error) => {
+            no_verdict(report, &error);
+            if report.error.is_some() { Ran::NoVerdict } else { Ran::NotOffered }
+        }
+    }
+}
+
 /// Puts a failing run into the report.
 fn found(report: &mut Report, program: &Program, outcome: &Outcome, kind: ViolationKind) {
     report.finding = Finding::of(&report.subject, program, outcome, Some(kind));

@@ -5,8 +5,8 @@
 //! find may be there.
 
 use super::report::Report;
-use super::run::{Options, execute};
-use super::{Engine, domain, found, minimise, no_verdict};
+use super::run::Options;
+use super::{Engine, Ran, domain, found, minimise, run_again};
 use crate::program::{Program, Verb, generate};
 use crate::subject::Subject;
 use std::time::{Duration, Instant};
@@ -62,30 +62,20 @@ impl Engine for Stress {
             }
             for n in 0..self.repeat {
                 let options = Options { disturb: Some(random.next()), ..Options::default() };
-                match execute(&program, subject, &options) {
-                    Ok(outcome) => {
-                        report.programs += u64::from(n == 0);
-                        report.count(&outcome);
-                        watch(&report);
-                        if let Some(violation) = outcome.verdict.violations.first() {
-                            let kind = violation.kind;
-                            let seed = random.next();
-                            let attempts = |attempt: usize| {
-                                let disturb = Some(SplitMix(seed ^ attempt as u64).next());
-                                (attempt < 16).then(|| Options { disturb, ..Options::default() })
-                            };
-                            let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
-                            found(&mut report, &program, &outcome, kind);
-                            return report;
-                        }
+                match run_again(&mut report, (&program, n), subject, &options, watch) {
+                    Ran::Clean => {}
+                    Ran::Broke(outcome, kind) => {
+                        let seed = random.next();
+                        let attempts = |attempt: usize| {
+                            let disturb = Some(SplitMix(seed ^ attempt as u64).next());
+                            (attempt < 16).then(|| Options { disturb, ..Options::default() })
+                        };
+                        let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
+                        found(&mut report, &program, &outcome, kind);
+                        return report;
                     }
-                    Err(error) => {
-                        no_verdict(&mut report, &error);
-                        if report.error.is_some() {
-                            return report;
-                        }
-                        break;
-                    }
+                    Ran::NotOffered => break,
+                    Ran::NoVerdict => return report,
                 }
             }
         }
@@ -119,19 +109,13 @@ impl Stress {
         report.bounded_by = format!("{} runs of one program, seed {}", self.repeat, self.seed);
         for n in 0..self.repeat {
             let options = Options { disturb: Some(random.next()), ..Options::default() };
-            match execute(program, subject, &options) {
-                Ok(outcome) => {
-                    report.programs += u64::from(n == 0);
-                    report.count(&outcome);
-                    if let Some(violation) = outcome.verdict.violations.first() {
-                        found(&mut report, program, &outcome, violation.kind);
-                        return report;
-                    }
+            match run_again(&mut report, (program, n), subject, &options, &mut |_| {}) {
+                Ran::Clean => {}
+                Ran::Broke(outcome, kind) => {
+                    found(&mut report, program, &outcome, kind);
+                    break;
                 }
-                Err(error) => {
-                    no_verdict(&mut report, &error);
-                    return report;
-                }
+                Ran::NotOffered | Ran::NoVerdict => break,
             }
         }
         report
