@@ -183,6 +183,9 @@ fn a_crash_is_contained_and_its_program_is_small() {
         assert!(of == ViolationKind::Crashed || it.check.engine != "replay", "{it:?}");
         assert!(of != ViolationKind::Crashed || finding.violation.text.contains("SIGSEGV"), "{finding:?}");
         assert!(finding.steps <= 5, "{}", finding.program);
+        // As far as it came: to an op, and not to the end of the run.
+        let last = finding.timeline.last().expect("something happened");
+        assert!(of != ViolationKind::Crashed || !last.contains("the session"), "{finding:?}");
         assert_eq!(Program::parse(&finding.program).unwrap().subject.as_deref(), Some(flaw.name));
     }
     assert_eq!(results[3].verdict, CheckVerdict::Crashed);
@@ -192,7 +195,14 @@ fn a_crash_is_contained_and_its_program_is_small() {
     let program = file("unmapped.latecall", flaw.program);
     let output = latecall(&["replay", program.to_str().unwrap()]);
     assert_eq!(code(&output), exit_code::UNSOUND, "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("convicted of Crashed"), "{output:?}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("convicted of Crashed"), "{stdout}");
+    // The last event is of the dead process, and from the moment of its death.
+    assert!(stdout.contains("What happened before it died:"), "{stdout}");
+    assert!(
+        stdout.contains("  6  main  release a answers done\n      7  main  fire a\n  Program, 3 steps"),
+        "{stdout}"
+    );
 }
 
 /// The library's threads start while it is opened; what they free must be set aside from their first act on.

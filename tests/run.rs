@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall::engine::run::{Env, Options, RunError, execute};
-use latecall::ledger::{Answer, Call, Quarantine, ViolationKind, Witness};
+use latecall::ledger::{Answer, Call, Quarantine, ViolationKind, Witness, stray_events};
 use latecall::program::{CallbackId, Program, Verb, VerbSet};
 use latecall::subject::{Offer, OpenError, Session, Subject};
 use std::collections::HashMap;
@@ -27,7 +27,11 @@ enum Manner {
     Closed,
     /// It drops its witnesses at once and calls the freed memory.
     Dangles,
+    /// It leaves its witnesses in [`KEPT`], for the time after the run.
+    Keeps,
 }
+
+static KEPT: Mutex<Vec<Witness>> = Mutex::new(Vec::new());
 
 struct Plain(Manner);
 
@@ -44,7 +48,7 @@ impl Subject for Plain {
 
     fn offer(&self) -> Offer {
         use Verb::*;
-        let verbs = VerbSet::of(&[Register, Fire, Revoke, RevokeAndWait, Hold, Open, Reach]);
+        let verbs = VerbSet::of(&[Register, Fire, Forget, Revoke, RevokeAndWait, Hold, Open, Reach]);
         Offer { verbs, ..Offer::default() }
     }
 
@@ -65,6 +69,8 @@ impl Session for Kept {
                 self.dangling.lock().unwrap().insert(id, address.expose_provenance());
                 // SAFETY: just made, freed once; that it is used afterwards is what the test is about.
                 drop(unsafe { Box::from_raw(address) });
+            } else if self.manner == Manner::Keeps {
+                KEPT.lock().unwrap().push(witness);
             } else {
                 self.witnesses.lock().unwrap().insert(id, Arc::new(witness));
             }
@@ -169,6 +175,22 @@ fn a_dangling_callback_names_itself() {
     let outcome = run(Manner::Dangles, "callback a\nbefore\n  register a\n  fire a\n").unwrap();
     assert!(outcome.verdict.has(ViolationKind::LateCall), "{:?}", outcome.verdict);
     assert!(outcome.verdict.violations[0].text.contains("`a` ran on main after it was freed"));
+}
+
+/// What is called and dropped after the run is in no verdict, and writes into nobody else's log; it is counted. (The gate
+/// takes the count for an error: `gate::check`.) No other test of this process keeps a witness for longer than its run.
+#[test]
+fn what_happens_after_the_run_is_counted() {
+    let outcome = run(Manner::Keeps, "callback a\nbefore\n  register a\n  forget a\n").unwrap();
+    assert!(outcome.verdict.is_clean(), "{:?}", outcome.verdict);
+    let before = stray_events();
+    let kept = KEPT.lock().unwrap().pop().unwrap();
+    assert_eq!(kept.call(&Call::default()), 0, "its body does not run any more");
+    assert_eq!(stray_events() - before, 1);
+    kept.probe().used();
+    assert_eq!(stray_events() - before, 3, "a block is used, and freed with its probe");
+    drop(kept);
+    assert_eq!(stray_events() - before, 4);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     engine: String,
     #[command(flatten)]
     common: Common,
-    /// Run this program only; the stress engine disturbs it, the others run it as it is
+    /// Run this program only: stress disturbs it, model explores it, the other engines run it as it is
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
     /// How often that program is run
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Show what happened in a run of that program, also when it breaks no rule
     #[arg(long, requires = "program")]
     timeline: bool,
-    /// Before each program runs, write it to this file: eight bytes of length (little-endian), then the text
+    /// Keep the program under way and its events so far in this file: for the process that started this one
     #[arg(long, value_name = "FILE")]
     announce: Option<PathBuf>,
     /// Write lines of JSON: progress, and at last the report
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let flaw = select::find(&arguments.subject, &library)?.flaw;
     let program = arguments.program.as_deref().map(files::read).transpose()?;
     let announce = arguments.announce.map(|path| {
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+        let file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
         file.map_err(|error| Failure::usage(format!("--announce: {} cannot be written to: {error}", path.display())))
     });
     let conduct =

@@ -1,4 +1,4 @@
-//! `latecall gate`.
+//! `latecall gate`: which checks, where the report goes, and a file for each finding. What the gate does is in the library.
 
 use super::{Common, Failure, executable, out, style};
 use latecall::gate::exit_code;

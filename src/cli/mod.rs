@@ -1,6 +1,6 @@
 //! The command line: what it takes, and which part does it.
 //!
-//! How the parts fit: [`gate`], [`check`], [`replay`] and [`list`] are the commands; [`files`] reads and writes programs;
+//! How the parts fit: [`gate`], [`check`], [`replay`] and [`list`] are the commands; [`files`] reads programs;
 //! [`out`] writes, and survives that nobody reads.
 
 mod check;
@@ -70,9 +70,9 @@ struct Common {
 enum BudgetName {
     /// A few seconds for everything
     Quick,
-    /// Under a minute for everything, on two cores
+    /// About a minute for everything, on two cores
     Normal,
-    /// Tens of minutes for everything
+    /// Hours for everything, most of them the model's
     Deep,
 }
 

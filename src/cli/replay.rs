@@ -7,7 +7,7 @@ use latecall::gate::child::{self, Ask};
 use latecall::gate::{Budget, Check, Expected, Library, Outcome, select};
 use latecall::program::Program;
 use latecall::report::json::{self, Replayed};
-use latecall::report::{Style, finding};
+use latecall::report::{Style, counted, finding};
 use latecall::subject::catalogue::Bundled;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -135,7 +135,11 @@ fn text(it: &Replayed, style: Style) -> String {
         (None, None) => {
             let _ = writeln!(
                 out,
-                "no rule broken in {runs} run(s): {events} events, {calls} calls, {defused} late calls defused"
+                "no rule broken in {}: {}, {}, {} defused",
+                counted(*runs, "run"),
+                counted(*events, "event"),
+                counted(*calls, "call"),
+                counted(*defused, "late call")
             ); // as above
             if it.report.engine == "model" {
                 let _ = writeln!(out, "  {}", it.report.bounded_by); // as above
@@ -143,8 +147,9 @@ fn text(it: &Replayed, style: Style) -> String {
         }
     }
     if *gave_up > 0 {
+        let orders = counted(*gave_up, "order");
         let _ =
-            writeln!(out, "  {gave_up} of its orders could not be had: see `gives up` in the timeline (--timeline)"); // as above
+            writeln!(out, "  {orders} that it asks for could not be had: see `gives up` in the timeline (--timeline)"); // as above
     }
     if let Some(lines) = &it.timeline {
         out += "  What happened:\n";

@@ -11,7 +11,7 @@
 //! Not here: making a failing program small (the fuzzer shrinks the bytes: `cargo fuzz tmin`).
 
 use super::run::{Options, Outcome, RunError, execute};
-use super::{range, timeline};
+use super::{domain, timeline};
 use crate::emitter::Api;
 use crate::program::{Program, generate};
 use crate::subject::{Subject, catalogue};
@@ -112,7 +112,7 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// The program that these records mean on this subject.
     pub fn new(subject: &'a dyn Subject, records: &[u8]) -> Self {
-        let mut program = generate::decode_bytes(records, &range(subject, &[], SIZE));
+        let mut program = generate::decode_bytes(records, &domain(subject, &[], SIZE));
         program.subject = Some(subject.name().to_owned());
         Input { subject, program }
     }

@@ -2,10 +2,11 @@
 //!
 //! How the parts fit:
 //!
-//! * [`run`]: one program, once, with real threads; `gates` and `monitor` are its parts. Every engine here goes through it.
+//! * [`run`]: one program, once, with real threads; `gates` and `monitor` are its parts. Every engine but `model` goes through
+//!   it; that one has the same interpreter on loom's threads.
 //! * [`replay`]: the programs that somebody wrote or kept.
 //! * [`property`]: generated programs, shrunk when they fail.
-//! * [`stress`]: generated programs of two and more threads, many times, disturbed at the stall sites.
+//! * [`stress`]: generated programs of two or more threads, many times, disturbed at the stall sites.
 //! * [`model`]: every interleaving of small programs, the C code's included.
 //! * [`fuzz`]: what a fuzz target does with a fuzzer's bytes.
 //! * [`report`]: what an engine found; [`timeline`]: a run's events as lines.
@@ -25,7 +26,7 @@ pub mod timeline;
 
 use crate::ledger::{Verdict, Violation, ViolationKind};
 use crate::program::generate;
-use crate::program::shrink::{self, Budget};
+use crate::program::shrink::{self, Tries};
 use crate::program::{Hostile, Program, Verb, VerbSet};
 use crate::subject::Subject;
 use report::{Finding, Report};
@@ -46,10 +47,10 @@ pub trait Engine {
 pub const ENGINES: [&str; 4] = ["replay", "property", "stress", "model"];
 
 /// What to generate for a subject: everything it offers but what never ends within a run.
-fn range(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -> generate::Offer {
+fn domain(subject: &dyn Subject, without: &[Verb], size: (usize, usize, usize)) -> generate::Domain {
     let offer = subject.offer();
     let (max_threads, max_callbacks, max_steps) = size;
-    generate::Offer {
+    generate::Domain {
         verbs: offer.verbs.minus(VerbSet::of(without)),
         hostile: offer.hostile.into_iter().filter(|h| *h != Hostile::FireAtexit).collect(),
         sites: offer.sites,
@@ -92,11 +93,49 @@ fn minimise(
         }
         false
     };
-    let budget = Budget { max_tries: if kind == ViolationKind::Deadlock { max_tries.min(60) } else { max_tries } };
-    let small = shrink::minimise(&program, &mut fails, budget);
+    // Each run that hangs takes its time to be called that.
+    let tries = Tries { most: if kind == ViolationKind::Deadlock { max_tries.min(60) } else { max_tries } };
+    let small = shrink::minimise(&program, &mut fails, tries);
     // The last candidate that failed may have other names than the tidied result: see that fail too.
     fails(&small);
     smallest
+}
+
+/// What a run means for a search.
+enum Ran {
+    /// No rule was broken.
+    Clean,
+    /// A rule was broken, this one first.
+    Broke(Outcome, ViolationKind),
+    /// The subject does not offer what the program needs: running it again is no use.
+    NotOffered,
+    /// There is no verdict, and the report says why: the search is over.
+    NoVerdict,
+}
+
+/// Runs a program once more, counts it in the report and tells; `nth`: how often it was run before.
+fn run_again(
+    report: &mut Report,
+    (program, nth): (&Program, u32),
+    subject: &dyn Subject,
+    options: &Options,
+    watch: &mut dyn FnMut(&Report),
+) -> Ran {
+    match execute(program, subject, options) {
+        Ok(outcome) => {
+            report.programs += u64::from(nth == 0);
+            report.count(&outcome);
+            watch(report);
+            match outcome.verdict.violations.first().map(|violation| violation.kind) {
+                Some(kind) => Ran::Broke(outcome, kind),
+                None => Ran::Clean,
+            }
+        }
+        Err(error) => {
+            no_verdict(report, &error);
+            if report.error.is_some() { Ran::NoVerdict } else { Ran::NotOffered }
+        }
+    }
 }
 
 /// Puts a failing run into the report.

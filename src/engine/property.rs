@@ -5,7 +5,7 @@
 
 use super::report::Report;
 use super::run::{Options, Outcome, execute};
-use super::{Engine, found, minimise, no_verdict, range};
+use super::{Engine, domain, found, minimise, no_verdict};
 use crate::ledger::ViolationKind;
 use crate::program::{Program, generate};
 use crate::subject::Subject;
@@ -43,7 +43,7 @@ impl Engine for Property {
     fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report {
         let mut report = Report::new(subject.name(), self.name());
         report.bounded_by = format!("{} generated programs, seed {}", self.cases, self.seed);
-        let strategy = generate::strategy(range(subject, &[], SIZE));
+        let strategy = generate::strategy(domain(subject, &[], SIZE));
         let persistence = self.seeds.clone().map(|path| {
             // proptest wants a path of the program's, for as long as the program.
             let path: &'static str = Box::leak(path.display().to_string().into_boxed_str());

@@ -4,8 +4,8 @@
 //! say and nothing else.
 
 use super::report::Report;
-use super::run::{Options, execute};
-use super::{Engine, found, no_verdict};
+use super::run::Options;
+use super::{Engine, Ran, found, run_again};
 use crate::program::Program;
 use crate::subject::Subject;
 
@@ -28,23 +28,14 @@ impl Engine for Replay {
         report.bounded_by = format!("{} programs as written", self.programs.len());
         for program in &self.programs {
             for n in 0..self.repeat.max(1) {
-                match execute(program, subject, &Options::default()) {
-                    Ok(outcome) => {
-                        report.programs += u64::from(n == 0);
-                        report.count(&outcome);
-                        watch(&report);
-                        if let Some(violation) = outcome.verdict.violations.first() {
-                            found(&mut report, program, &outcome, violation.kind);
-                            return report;
-                        }
+                match run_again(&mut report, (program, n), subject, &Options::default(), watch) {
+                    Ran::Clean => {}
+                    Ran::Broke(outcome, kind) => {
+                        found(&mut report, program, &outcome, kind);
+                        return report;
                     }
-                    Err(error) => {
-                        no_verdict(&mut report, &error);
-                        if report.error.is_some() {
-                            return report;
-                        }
-                        break;
-                    }
+                    Ran::NotOffered => break,
+                    Ran::NoVerdict => return report,
                 }
             }
         }

@@ -47,7 +47,7 @@ pub struct Finding {
     pub program: String,
     /// How many steps it has.
     pub steps: usize,
-    /// What happened in the run that broke it, one line an event.
+    /// What happened in the run that broke it, one line an event; as far as it came, when its process died.
     pub timeline: Vec<String>,
 }
 

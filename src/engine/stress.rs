@@ -1,12 +1,12 @@
-//! The stress engine: generated programs of two and more threads, each many times, disturbed.
+//! The stress engine: generated programs of two or more threads, each many times, disturbed.
 //!
 //! At each stall site and between ops a thread sometimes lets another go first ([`Options::disturb`]), so that windows of a
 //! few instructions are hit often. It finds races that nobody thought of forcing. Bounded by time: a race that it did not
 //! find may be there.
 
 use super::report::Report;
-use super::run::{Options, execute};
-use super::{Engine, found, minimise, no_verdict, range};
+use super::run::Options;
+use super::{Engine, Ran, domain, found, minimise, run_again};
 use crate::program::{Program, Verb, generate};
 use crate::subject::Subject;
 use std::time::{Duration, Instant};
@@ -45,47 +45,37 @@ impl Engine for Stress {
             (time, least) => format!("{time} ms and {least} generated programs, seed {}", self.seed),
         };
         // Gates are for forcing an order: here it is found.
-        let range = range(subject, &[Verb::Hold, Verb::Open, Verb::Reach, Verb::Stall, Verb::Churn], SIZE);
+        let domain = domain(subject, &[Verb::Hold, Verb::Open, Verb::Reach, Verb::Stall, Verb::Churn], SIZE);
         let began = Instant::now();
         let mut random = SplitMix(self.seed);
         let mut generated = 0;
         // A subject that two threads cannot use at once has no programs here, however many are generated.
         while began.elapsed() < self.time || (report.programs < self.at_least && generated < 20 * self.at_least) {
             generated += 1;
-            let mut program = generate::decode(&records(&mut random), &range);
+            let mut program = generate::decode(&records(&mut random), &domain);
             if program.threads.len() < 2 {
                 continue;
             }
             // Overlapping calls are what this engine is good at: let them matter more often than generated programs do.
-            if range.verbs.contains(Verb::Exclusive) && random.next().is_multiple_of(4) {
+            if domain.verbs.contains(Verb::Exclusive) && random.next().is_multiple_of(4) {
                 program.callbacks.iter_mut().filter(|c| c.body.is_empty()).for_each(|c| c.exclusive = true);
             }
             for n in 0..self.repeat {
                 let options = Options { disturb: Some(random.next()), ..Options::default() };
-                match execute(&program, subject, &options) {
-                    Ok(outcome) => {
-                        report.programs += u64::from(n == 0);
-                        report.count(&outcome);
-                        watch(&report);
-                        if let Some(violation) = outcome.verdict.violations.first() {
-                            let kind = violation.kind;
-                            let seed = random.next();
-                            let attempts = |attempt: usize| {
-                                let disturb = Some(SplitMix(seed ^ attempt as u64).next());
-                                (attempt < 16).then(|| Options { disturb, ..Options::default() })
-                            };
-                            let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
-                            found(&mut report, &program, &outcome, kind);
-                            return report;
-                        }
+                match run_again(&mut report, (&program, n), subject, &options, watch) {
+                    Ran::Clean => {}
+                    Ran::Broke(outcome, kind) => {
+                        let seed = random.next();
+                        let attempts = |attempt: usize| {
+                            let disturb = Some(SplitMix(seed ^ attempt as u64).next());
+                            (attempt < 16).then(|| Options { disturb, ..Options::default() })
+                        };
+                        let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
+                        found(&mut report, &program, &outcome, kind);
+                        return report;
                     }
-                    Err(error) => {
-                        no_verdict(&mut report, &error);
-                        if report.error.is_some() {
-                            return report;
-                        }
-                        break;
-                    }
+                    Ran::NotOffered => break,
+                    Ran::NoVerdict => return report,
                 }
             }
         }
@@ -119,19 +109,13 @@ impl Stress {
         report.bounded_by = format!("{} runs of one program, seed {}", self.repeat, self.seed);
         for n in 0..self.repeat {
             let options = Options { disturb: Some(random.next()), ..Options::default() };
-            match execute(program, subject, &options) {
-                Ok(outcome) => {
-                    report.programs += u64::from(n == 0);
-                    report.count(&outcome);
-                    if let Some(violation) = outcome.verdict.violations.first() {
-                        found(&mut report, program, &outcome, violation.kind);
-                        return report;
-                    }
+            match run_again(&mut report, (program, n), subject, &options, &mut |_| {}) {
+                Ran::Clean => {}
+                Ran::Broke(outcome, kind) => {
+                    found(&mut report, program, &outcome, kind);
+                    break;
                 }
-                Err(error) => {
-                    no_verdict(&mut report, &error);
-                    return report;
-                }
+                Ran::NotOffered | Ran::NoVerdict => break,
             }
         }
         report

@@ -5,8 +5,8 @@
 //! of, by which engines, and a program that convicts it.
 //!
 //! How the parts fit: [`boxes`] give the library a pointer to memory of their own; [`tables`] give it a number that they
-//! look up; [`counts`] count who is inside, wrongly; [`waiter`] frees what its waker uses. All break the soundness contract of [`Keeper`] on purpose: run them
-//! under the quarantine only.
+//! look up; [`counts`] count who is inside, wrongly; [`waiter`] frees what its waker uses. All break the
+//! soundness contract of [`Keeper`] on purpose: run them under the quarantine only.
 
 pub mod boxes;
 pub mod counts;

@@ -20,10 +20,10 @@ use std::time::Duration;
 pub enum Budget {
     /// A few seconds for everything: does it work at all?
     Quick,
-    /// Under a minute for everything on two cores: what every change is checked with.
+    /// About a minute for everything on two cores: what every change is checked with.
     #[default]
     Normal,
-    /// Some tens of minutes for everything: before a release, or overnight.
+    /// Hours for everything, most of them the model's: before a release, or overnight.
     Deep,
 }
 

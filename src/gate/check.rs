@@ -3,6 +3,7 @@
 
 use super::Budget;
 use super::select;
+use super::shared::Announcer;
 use super::verdict::Expected;
 use crate::engine::model;
 use crate::engine::model::programs::Size;
@@ -12,14 +13,13 @@ use crate::engine::run::{Env, Options, execute};
 use crate::engine::stress::Stress;
 use crate::engine::{Engine, timeline};
 use crate::flawed::{FLAWS, Flaw};
-use crate::ledger::Contract;
+use crate::ledger::{Contract, stray_events};
 use crate::program::Program;
 use crate::program::seeds::{SEEDS, suits};
 use crate::subject::{Offer, OpenError, Session, Subject};
 use crate::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,8 @@ pub struct Conduct {
     pub repeat: u32,
     /// Tell what happened in a run of it, also when it breaks no rule.
     pub timeline: bool,
-    /// Where each program is written before it runs, so that it is known what ran when the process died.
+    /// Where each program is written before it runs, and the run's events as they happen, so that it is known what ran when
+    /// the process died. Open for reading and writing.
     pub announce: Option<File>,
 }
 
@@ -85,42 +86,62 @@ impl Check {
     ///
     /// Whatever the subject does to the process, it does to this one: see [`super::Gate`] for a safe distance.
     pub fn run(&self, conduct: Conduct, tell: &mut dyn FnMut(Message)) -> Report {
-        let failed = |text: String| Report { error: Some(text), ..Report::new(&self.subject, &self.engine) };
         let report = match select::find(&self.subject, &self.library) {
-            Err(error) => failed(error.to_string()),
-            Ok(bundled) => {
-                let subject = Announced {
-                    inner: &bundled.subject,
-                    to: conduct.announce.map(|file| Mutex::new(Announcer { file, last: None })),
-                };
-                match self.engine(bundled.flaw, &subject, &conduct.program) {
-                    None => failed(format!("there is no engine `{}`", self.engine)),
-                    Some(engine) => {
-                        let mut told: Option<Instant> = None;
-                        let mut watch = |report: &Report| {
-                            if told.is_none_or(|then| then.elapsed() >= EVERY) {
-                                told = Some(Instant::now());
-                                tell(Message::Progress(report.clone()));
-                            }
-                        };
-                        let report = match &conduct.program {
-                            // It was made with this program, and runs it as often as there are interleavings.
-                            Some(_) if self.engine == "model" => engine.check(&subject, &mut watch),
-                            None => engine.check(&subject, &mut watch),
-                            Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
-                        };
-                        if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean())
-                            && let Ok(outcome) = execute(&program, &subject, &Options::default())
-                        {
-                            tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
-                        }
-                        report
-                    }
-                }
-            }
+            Err(error) => self.without_verdict(error.to_string()),
+            Ok(bundled) => self.run_on(&bundled.subject, bundled.flaw, conduct, tell),
         };
         tell(Message::Report(report.clone()));
         report
+    }
+
+    /// The same on this subject, whatever the check's says; the report is not told.
+    fn run_on(
+        &self,
+        subject: &dyn Subject,
+        flaw: Option<&Flaw>,
+        conduct: Conduct,
+        tell: &mut dyn FnMut(Message),
+    ) -> Report {
+        let strays = stray_events();
+        let announcer = match conduct.announce.map(Announcer::new).transpose() {
+            Ok(announcer) => announcer,
+            Err(error) => return self.without_verdict(format!("what is under way cannot be shared: {error}")),
+        };
+        let subject = Announced { inner: subject, to: announcer.map(Mutex::new) };
+        let Some(engine) = self.engine(flaw, &subject, &conduct.program) else {
+            return self.without_verdict(format!("there is no engine `{}`", self.engine));
+        };
+        let mut told: Option<Instant> = None;
+        let mut watch = |report: &Report| {
+            if told.is_none_or(|then| then.elapsed() >= EVERY) {
+                told = Some(Instant::now());
+                tell(Message::Progress(report.clone()));
+            }
+        };
+        let mut report = match &conduct.program {
+            // It was made with this program, and runs it as often as there are interleavings.
+            Some(_) if self.engine == "model" => engine.check(&subject, &mut watch),
+            None => engine.check(&subject, &mut watch),
+            Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
+        };
+        if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean())
+            && let Ok(outcome) = execute(&program, &subject, &Options::default())
+        {
+            tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
+        }
+        let strays = stray_events() - strays;
+        if strays > 0 && report.is_clean() {
+            report.error = Some(format!(
+                "{strays} events named a run that was over: callbacks were called, used or dropped after their session had \
+                 been closed and dropped. That is in no run's verdict; what the binding or its library keeps has to end with \
+                 the session"
+            ));
+        }
+        report
+    }
+
+    fn without_verdict(&self, error: String) -> Report {
+        Report { error: Some(error), ..Report::new(&self.subject, &self.engine) }
     }
 
     fn engine(&self, flaw: Option<&Flaw>, subject: &dyn Subject, only: &Option<Program>) -> Option<Box<dyn Engine>> {
@@ -182,36 +203,6 @@ struct Announced<'a> {
     to: Option<Mutex<Announcer>>,
 }
 
-struct Announcer {
-    file: File,
-    /// What was announced last: an engine runs a program many times.
-    last: Option<Program>,
-}
-
-impl Announcer {
-    /// One write, so that whoever reads the file afterwards finds it whole: eight bytes of length, then the text.
-    fn announce(&mut self, program: Program) {
-        if self.last.as_ref() == Some(&program) {
-            return;
-        }
-        let text = program.to_string();
-        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(text.as_bytes());
-        // Nothing better can be done when it fails: the check goes on, and only a crash's program would be unknown.
-        let _ = self.file.write_all_at(&bytes, 0);
-        self.last = Some(program);
-    }
-}
-
-/// The program that was announced last.
-pub(super) fn announced(file: &File) -> Option<Program> {
-    let mut length = [0; 8];
-    file.read_exact_at(&mut length, 0).ok()?;
-    let mut text = vec![0; usize::try_from(u64::from_le_bytes(length)).ok()?];
-    file.read_exact_at(&mut text, 8).ok()?;
-    Program::parse(std::str::from_utf8(&text).ok()?).ok()
-}
-
 impl Subject for Announced<'_> {
     fn name(&self) -> &str {
         self.inner.name()
@@ -235,8 +226,100 @@ impl Subject for Announced<'_> {
 
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
         if let (Some(to), Some(program)) = (&self.to, env.program()) {
-            to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program);
+            to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program, env.run);
         }
         self.inner.open(env)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Answer, Call, Witness};
+    use crate::program::{CallbackId, Verb, VerbSet};
+    use crate::sync::Arc;
+
+    /// A binding whose sessions leave their callbacks here when they are closed.
+    struct Hoards {
+        left: Arc<Mutex<Vec<Witness>>>,
+        /// The next session calls what it finds and drops it.
+        and_goes_on: bool,
+    }
+
+    struct Opened {
+        left: Arc<Mutex<Vec<Witness>>>,
+    }
+
+    impl Subject for Hoards {
+        fn name(&self) -> &str {
+            "hoards"
+        }
+
+        fn offer(&self) -> Offer {
+            Offer { verbs: VerbSet::of(&[Verb::Register, Verb::Forget]), ..Offer::default() }
+        }
+
+        fn open(&self, _: &Env) -> Result<Box<dyn Session>, OpenError> {
+            let left = std::mem::take(&mut *self.left.lock().unwrap());
+            for witness in left {
+                if self.and_goes_on {
+                    witness.call(&Call::default());
+                } else {
+                    std::mem::forget(witness);
+                }
+            }
+            Ok(Box::new(Opened { left: Arc::clone(&self.left) }))
+        }
+    }
+
+    impl Session for Opened {
+        fn register(&self, witnesses: Vec<Witness>) -> Answer {
+            self.left.lock().unwrap().extend(witnesses);
+            Answer::Done
+        }
+
+        fn forget(&self, _: CallbackId) -> Answer {
+            Answer::Done
+        }
+
+        fn fire(&self, _: CallbackId, _: Call) -> Answer {
+            Answer::Skipped
+        }
+
+        fn revoke(&self, _: CallbackId) -> Answer {
+            Answer::Skipped
+        }
+
+        fn revoke_and_wait(&self, _: CallbackId) -> Answer {
+            Answer::Skipped
+        }
+
+        fn shutdown(&self) -> Answer {
+            Answer::Done
+        }
+    }
+
+    /// The guard is leaked, so that it is no `Leak`: nothing that a run sees is wrong.
+    fn report(and_goes_on: bool) -> Report {
+        let check = Check {
+            subject: "hoards".to_owned(),
+            engine: "replay".to_owned(),
+            seed: 1,
+            budget: Budget::Quick,
+            library: Library::Linked,
+            expected: Expected::Sound,
+        };
+        let program = Program::parse("callback a\nbefore\n  register a\n  forget a\n").unwrap();
+        let conduct = Conduct { program: Some(program), repeat: 2, ..Conduct::default() };
+        check.run_on(&Hoards { left: Arc::default(), and_goes_on }, None, conduct, &mut |_| {})
+    }
+
+    #[test]
+    fn what_happens_after_a_run_is_over_is_not_passed_over() {
+        assert!(report(false).is_clean());
+        let report = report(true);
+        assert_eq!((report.runs, report.finding), (2, None));
+        let error = report.error.expect("a call and a drop");
+        assert!(error.starts_with("2 events named a run that was over"), "{error}");
     }
 }

@@ -1,16 +1,18 @@
 //! A check in a process of its own: whatever the subject does to the process, there is a report.
 //!
 //! The process is this executable again, as `latecall check … --json`. It tells on its standard output, one [`Message`] a
-//! line, and writes each program down before it runs it, into memory that the two share. When it dies, the last of those is
-//! the finding's program, made smaller by letting further processes die of it.
+//! line, and writes each program down before it runs it, and what happens in the run, into memory that the two share (`shared`).
+//! When it dies, the last of those is the finding's program, made smaller by letting further processes die of it.
 //!
 //! Not here: what a report means (`verdict`), and in which order checks run (`mod`).
 
-use super::check::{Check, Library, Message, announced};
+use super::check::{Check, Library, Message};
+use super::shared;
 use crate::engine::report::{Finding, Report};
+use crate::engine::timeline;
 use crate::ledger::{Violation, ViolationKind};
 use crate::program::Program;
-use crate::program::shrink::{self, Budget as Tries};
+use crate::program::shrink::{self, Tries};
 use crate::sync::{mpsc, thread};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 /// How long a process may take to exit once it has reported: what the subject left behind runs then (`atexit`).
 const EXIT: Duration = Duration::from_secs(10);
 /// Most processes that die to make a program smaller, and for how long.
-const TRIES: Tries = Tries { max_tries: 60 };
+const TRIES: Tries = Tries { most: 60 };
 const TRY_FOR: Duration = Duration::from_secs(20);
 
 /// What to run, beside the check.
@@ -67,7 +69,8 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         // A finding that was already reported stands, however its process ends: the subject has done its worst.
         End::TooLong(_) | End::Died(_) if report.finding.is_some() => {}
         End::TooLong(limit) => {
-            let program = announced(&ended.announced).map(|it| format!("; it was running:\n{it}")).unwrap_or_default();
+            let under_way = shared::under_way(&ended.announced);
+            let program = under_way.map(|(it, _)| format!("; it was running:\n{it}")).unwrap_or_default();
             report.error = Some(if ended.reported {
                 format!("its process had reported and was still there {:.1} s later{program}", EXIT.as_secs_f64())
             } else {
@@ -77,7 +80,7 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         End::Broken(text) => report.error = Some(text),
         End::Died(signal) => {
             let words = last_words(&mut ended.words);
-            report.finding = crashed(executable, check, ask, signal, &words, announced(&ended.announced));
+            report.finding = crashed(executable, check, ask, signal, &words, &ended.announced);
             if let Some(finding) = &mut report.finding {
                 if ended.reported {
                     finding.violation.text += "; the checks were over, and its process was on its way out";
@@ -240,7 +243,7 @@ fn die_with(parent: u32) -> io::Result<()> {
 }
 
 /// A file that is nowhere but in memory.
-fn memory() -> io::Result<File> {
+pub(super) fn memory() -> io::Result<File> {
     // SAFETY: the name is a C string, and only for people who look into /proc.
     let fd = unsafe { libc::memfd_create(c"latecall".as_ptr(), libc::MFD_CLOEXEC) };
     if fd < 0 {
@@ -281,16 +284,23 @@ fn crashed(
     ask: Ask<'_>,
     signal: i32,
     words: &str,
-    program: Option<Program>,
+    announced: &File,
 ) -> Option<Finding> {
-    let mut program = program?;
+    let (mut program, mut events) = shared::under_way(announced)?;
     if ask.minimise {
         let began = Instant::now();
         let mut dies = |candidate: &Program| {
             let ask = Ask { program: Some(candidate), repeat: 3, timeline: false, ..ask };
-            began.elapsed() < TRY_FOR
-                && attempt(executable, check, ask, &mut |_| {})
-                    .is_ok_and(|ended| matches!(ended.end, End::Died(it) if it == signal))
+            let Some(Ok(ended)) = (began.elapsed() < TRY_FOR).then(|| attempt(executable, check, ask, &mut |_| {}))
+            else {
+                return false;
+            };
+            let died = matches!(ended.end, End::Died(it) if it == signal);
+            if died {
+                // The last program that it dies of is the one that is kept.
+                events = shared::under_way(&ended.announced).map_or(Vec::new(), |(_, events)| events);
+            }
+            died
         };
         program = shrink::minimise(&program, &mut dies, TRIES);
     }
@@ -299,9 +309,9 @@ fn crashed(
     text = text.replace('\n', " ");
     Some(Finding {
         violation: Violation { kind: ViolationKind::Crashed, callback: None, text, proof: Vec::new() },
+        timeline: timeline::lines(&program, &events),
         program: program.to_string(),
         steps: program.len(),
-        timeline: Vec::new(),
     })
 }
 

@@ -71,9 +71,9 @@ pub struct Summary {
     pub checks: usize,
     /// Sound subjects' checks that found nothing.
     pub clean: usize,
-    /// Flawed subjects' checks that convicted.
+    /// Flawed subjects' checks that had to convict, and did.
     pub convicted: usize,
-    /// Flawed subjects' checks that found nothing and did not have to.
+    /// Flawed subjects' checks that did not have to convict; what they found, if anything, is in their reports.
     pub not_required: usize,
     /// Checks that count against [`Outcome::Sound`].
     pub failed: usize,

@@ -6,7 +6,8 @@
 //! How the parts fit:
 //!
 //! * [`select`]: which subjects and engines there are, and which a filter means; [`budget`]: how much each does.
-//! * [`check`]: one check, as its process runs it; [`child`]: that process, as the gate sees it.
+//! * [`check`]: one check, as its process runs it; [`child`]: that process, as the gate sees it;
+//!   `shared`: what it leaves for the gate to read when it dies.
 //! * [`verdict`]: what a report says, given what is known of the subject; [`exit_code`].
 //! * [`event`]: what is told.
 //!
@@ -18,6 +19,7 @@ pub mod child;
 pub mod event;
 pub mod exit_code;
 pub mod select;
+mod shared;
 pub mod verdict;
 
 pub use budget::Budget;

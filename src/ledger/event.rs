@@ -187,7 +187,7 @@ pub enum EventKind {
 // The packed form: word 0 is kind | flags << 8 | thread << 16 | small << 24 | cookie << 32; word 1 is the payload.
 
 impl Event {
-    pub(super) fn pack(self) -> [u64; 2] {
+    pub(crate) fn pack(self) -> [u64; 2] {
         let word = |kind: u8, flags: u8, small: u8, cookie: u32, payload: u64| {
             let head = u64::from(kind)
                 | u64::from(flags) << 8
@@ -241,7 +241,7 @@ impl Event {
     }
 
     /// `None` for words that no [`Event::pack`] made: a place that was taken and not filled yet.
-    pub(super) fn unpack([head, payload]: [u64; 2]) -> Option<Self> {
+    pub(crate) fn unpack([head, payload]: [u64; 2]) -> Option<Self> {
         let flags = (head >> 8) as u8;
         let small = (head >> 24) as u8;
         let cookie = (head >> 32) as u32;

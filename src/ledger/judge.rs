@@ -4,7 +4,8 @@
 //! checked, with why it cannot be broken by a sound binding: an event's time is when it was *reported*, which is later
 //! than a call's admission and earlier than its counting-out, so each rule leaves room for exactly that.
 //!
-//! Not here: deadlocks and crashes, which no event reports (`engine::monitor`, `gate`).
+//! Not here: deadlocks and crashes, which no event reports (`engine::monitor`, `gate`), and what happens after the run
+//! ([`stray_events`](super::stray_events)).
 
 use super::event::{Answer, Event, EventKind, Section, StepId, ThreadNo};
 use super::violation::{Verdict, Violation, ViolationKind, named};

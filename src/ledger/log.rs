@@ -69,17 +69,40 @@ pub struct Ledger {
     /// The next free place; may grow past the end.
     cursor: AtomicUsize,
     foreign_threads: AtomicU8,
-    places: Box<[[AtomicU64; 2]]>,
+    places: &'static [Place],
 }
+
+/// Where one event is written; all zero: nothing yet.
+pub(crate) type Place = [AtomicU64; 2];
 
 static LEDGERS: [AtomicPtr<Ledger>; MAX_LEDGERS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LEDGERS];
 static FREE: Mutex<Pool> = Mutex::new(Pool { made: 0, free: Vec::new() });
-/// Events that named a run which is over. A count, because nobody is left to be told.
+/// See [`stray_events`]. A count, because nobody is left to be told.
 static STRAY: AtomicUsize = AtomicUsize::new(0);
 
 struct Pool {
     made: usize,
     free: Vec<&'static Ledger>,
+}
+
+impl Pool {
+    fn make(&mut self, places: &'static [Place]) -> &'static Ledger {
+        let number = self.made;
+        assert!(number < MAX_LEDGERS, "{MAX_LEDGERS} runs are open or hung in this process");
+        self.made += 1;
+        let ledger: &'static Ledger = Box::leak(Box::new(Ledger {
+            number: number as u16,
+            tenant: AtomicU32::new(0),
+            run: AtomicPtr::new(ptr::null_mut()),
+            readers: AtomicUsize::new(0),
+            cursor: AtomicUsize::new(0),
+            foreign_threads: AtomicU8::new(0),
+            places,
+        }));
+        // Release: pairs with the Acquire in `find`, which follows the pointer.
+        LEDGERS[number].store(ptr::from_ref(ledger).cast_mut(), Ordering::Release);
+        ledger
+    }
 }
 
 crate::sync::per_thread! {
@@ -116,9 +139,27 @@ pub(crate) fn leave_run() {
     HERE::set(None);
 }
 
-/// How many events have named a run that was over.
+/// How many events of this process have named a run that was over: a callback that was called or dropped, a block beside one
+/// that was used or freed, a call that was turned away, after all that the run's verdict is about. A late call that was
+/// defused is none of them: that is what a binding is for.
+///
+/// No verdict has them in it. [`Check::run`](crate::gate::Check::run), and so the command, answers a check during which
+/// there were any with an error instead of a clean report; who runs an engine without it has to look here.
 pub fn stray_events() -> usize {
     STRAY.load(Ordering::Relaxed) // a statistic: orders nothing
+}
+
+/// A ledger whose events are written to these places, all zero: `gate::shared` reads them when this process is gone. The next
+/// run has it, and the one after that; not a run at the same time as another, nor one after a run that hung, which keeps it.
+///
+/// # Panics
+///
+/// As [`Ledger::open`].
+pub(crate) fn lend(places: &'static [Place]) -> &'static Ledger {
+    let mut pool = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let ledger = pool.make(places);
+    pool.free.push(ledger);
+    ledger
 }
 
 impl Ledger {
@@ -130,22 +171,8 @@ impl Ledger {
     pub(crate) fn open() -> &'static Ledger {
         let mut pool = FREE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let ledger = pool.free.pop().unwrap_or_else(|| {
-            let number = pool.made;
-            assert!(number < MAX_LEDGERS, "{MAX_LEDGERS} runs are open or hung in this process");
-            pool.made += 1;
-            let places = std::iter::repeat_with(|| [AtomicU64::new(0), AtomicU64::new(0)]).take(MAX_EVENTS).collect();
-            let ledger: &'static Ledger = Box::leak(Box::new(Ledger {
-                number: number as u16,
-                tenant: AtomicU32::new(0),
-                run: AtomicPtr::new(ptr::null_mut()),
-                readers: AtomicUsize::new(0),
-                cursor: AtomicUsize::new(0),
-                foreign_threads: AtomicU8::new(0),
-                places,
-            }));
-            // Release: pairs with the Acquire in `find`, which follows the pointer.
-            LEDGERS[number].store(ptr::from_ref(ledger).cast_mut(), Ordering::Release);
-            ledger
+            let places = std::iter::repeat_with(|| [AtomicU64::new(0), AtomicU64::new(0)]).take(MAX_EVENTS);
+            pool.make(Box::leak(places.collect()))
         });
         drop(pool);
         let used = ledger.cursor.load(Ordering::Relaxed).min(MAX_EVENTS); // nobody else has it now
@@ -171,12 +198,16 @@ impl Ledger {
         // SAFETY: null, or made from a `&'static Ledger` by `open`.
         let ledger = unsafe { ledger.as_ref() }?;
         // Acquire: pairs with the Release in `open`.
-        if ledger.tenant.load(Ordering::Acquire) == run.tenant {
-            Some(ledger)
-        } else {
+        (ledger.tenant.load(Ordering::Acquire) == run.tenant).then_some(ledger)
+    }
+
+    /// Where an event of this run is to be written; when the run is over it is stray.
+    pub(crate) fn for_event(run: RunId) -> Option<&'static Ledger> {
+        let ledger = Self::find(run);
+        if ledger.is_none() {
             STRAY.fetch_add(1, Ordering::Relaxed); // a statistic: orders nothing
-            None
         }
+        ledger
     }
 
     /// Says which run this is, so that witnesses can run their bodies.

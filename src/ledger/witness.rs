@@ -76,7 +76,8 @@ impl Witness {
 
     /// Whether this thread is the one that registered it.
     pub fn at_home(&self) -> bool {
-        self.ledger().is_some_and(|(ledger, run)| ledger.thread_no(run).0 == self.home)
+        let ledger = RunId::from_bits(self.run).and_then(|run| Some((Ledger::find(run)?, run)));
+        ledger.is_some_and(|(ledger, run)| ledger.thread_no(run).0 == self.home)
     }
 
     /// What user code would do: reports, runs the callback's body, and returns what the callback returns.
@@ -85,7 +86,7 @@ impl Witness {
     ///
     /// When the body says `panic`.
     pub fn call(&self, call: &Call) -> i64 {
-        let Some((ledger, run)) = self.ledger() else { return 0 };
+        let Some((ledger, run)) = self.for_event() else { return 0 };
         let callback = self.callback();
         if self.anonymous {
             // A churned callback is never fired by anybody, so this is another callback's call, unless the library has
@@ -116,7 +117,7 @@ impl Witness {
     /// The binding turns a call away without running user code, because another call of an exclusive callback is running
     /// or because this thread is not the one it is confined to.
     pub fn turn_away(&self, call: &Call, why: Turned) {
-        if let Some((ledger, run)) = self.ledger() {
+        if let Some((ledger, run)) = self.for_event() {
             ledger.report_here(run, EventKind::TurnedAway { callback: self.callback(), cookie: call.cookie, why });
         }
     }
@@ -127,19 +128,18 @@ impl Witness {
         Probe { run: if self.anonymous { 0 } else { self.run }, callback: self.callback }
     }
 
-    fn ledger(&self) -> Option<(&'static Ledger, RunId)> {
+    fn for_event(&self) -> Option<(&'static Ledger, RunId)> {
         let run = RunId::from_bits(self.run)?;
-        Ledger::find(run).map(|ledger| (ledger, run))
+        Ledger::for_event(run).map(|ledger| (ledger, run))
     }
 }
 
 impl Drop for Witness {
     fn drop(&mut self) {
+        let Some((ledger, run)) = self.for_event() else { return };
         if self.anonymous {
-            if let Some((ledger, run)) = self.ledger() {
-                ledger.with_run(run, |it| it.anonymous_dropped());
-            }
-        } else if let Some((ledger, run)) = self.ledger() {
+            ledger.with_run(run, |it| it.anonymous_dropped());
+        } else {
             ledger.report_here(run, EventKind::Dropped { callback: self.callback() });
         }
     }
@@ -161,7 +161,7 @@ impl Probe {
 
     fn report(&self, kind: EventKind) {
         if let Some(run) = RunId::from_bits(self.run)
-            && let Some(ledger) = Ledger::find(run)
+            && let Some(ledger) = Ledger::for_event(run)
         {
             ledger.report_here(run, kind);
         }

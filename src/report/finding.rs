@@ -3,6 +3,7 @@
 use super::Style;
 use super::wrap::wrap;
 use crate::engine::report::Finding;
+use crate::ledger::ViolationKind;
 use std::fmt::Write;
 
 /// The rule and the sentence, wrapped; later lines are indented by `indent`.
@@ -33,9 +34,13 @@ pub fn whole(finding: &Finding, style: Style, indent: &str) -> String {
     let mut out = sentence(finding, style, indent);
     out.push('\n');
     if finding.timeline.is_empty() {
-        let _ = writeln!(out, "{indent}What happened: not known; the process that ran it is gone."); // as above
+        let _ = writeln!(out, "{indent}What happened: not known; the process that ran it died before anything did."); // as above
     } else {
-        let _ = writeln!(out, "{indent}What happened (`>` proves it):"); // as above
+        let how = match finding.violation.kind {
+            ViolationKind::Crashed => "What happened before it died:",
+            _ => "What happened (`>` proves it):",
+        };
+        let _ = writeln!(out, "{indent}{how}"); // as above
         out += &timeline(&finding.timeline, &finding.violation.proof, &format!("{indent}  "));
     }
     let _ =

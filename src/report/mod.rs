@@ -77,7 +77,7 @@ pub(crate) fn short(n: u64) -> String {
 }
 
 /// One and many: `1 program`, `2 programs`.
-pub(crate) fn counted(n: u64, what: &str) -> String {
+pub fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 

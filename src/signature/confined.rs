@@ -7,48 +7,103 @@
 use crate::registry::{Reason, ThreadTag};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 
-/// `Fn` that is not `Send`.
-pub struct Confined<C: 'static> {
+/// `Fn` that is not `Send`, its own (`Posted`) or borrowed (`&C`).
+pub struct Confined<H: Held> {
     owner: u64,
-    /// `None`: the thread was being torn down when this was made.
-    inbox: Option<Arc<Inbox>>,
-    run: ManuallyDrop<Box<C>>,
+    held: ManuallyDrop<H>,
 }
 
-// SAFETY: `run` is used by the thread `owner` alone: `get` and `drop` compare, and thread numbers are never reused. What
-// another thread does is to move the box, and a box is an address.
-unsafe impl<C> Send for Confined<C> {}
-// SAFETY: as for Send; the other fields are Sync.
-unsafe impl<C> Sync for Confined<C> {}
+/// How a confined callback holds its closure.
+///
+/// # Safety
+///
+/// 1. Moving it touches nothing of the closure, on whichever thread.
+/// 2. Neither does `let_go`, unless told that it is `at_home`.
+/// 3. What it holds beside the closure is `Send` and `Sync`.
+pub unsafe trait Held: Deref {
+    /// Gives the closure up. `at_home`: this is the thread that it belongs to.
+    fn let_go(self, at_home: bool);
+}
 
-impl<C> Confined<C> {
+// SAFETY: `held` is dereferenced and let go of `at_home` by the thread `owner` alone: `get` and `drop` compare, and thread
+// numbers are never reused. All else that another thread does touches nothing of the closure, and what is not the closure may
+// be touched: clauses 1. to 3. of `Held`.
+unsafe impl<H: Held> Send for Confined<H> {}
+// SAFETY: as for Send.
+unsafe impl<H: Held> Sync for Confined<H> {}
+
+impl<C: 'static> Confined<Posted<C>> {
     /// A callback of the calling thread.
     pub fn new(run: C) -> Self {
         collect_confined();
         let inbox = OWN.try_with(|own| Arc::clone(&own.0)).ok();
-        Self { owner: ThreadTag::current().number(), inbox, run: ManuallyDrop::new(Box::new(run)) }
-    }
-
-    /// The closure, on its own thread (S60).
-    pub fn get(&self) -> Result<&C, Reason> {
-        if ThreadTag::current().number() == self.owner { Ok(&self.run) } else { Err(Reason::WrongThread) }
+        Self::of_this_thread(Posted { inbox, run: Box::new(run) })
     }
 }
 
-impl<C> Drop for Confined<C> {
+impl<'a, C> Confined<&'a C> {
+    /// A callback of the calling thread, which keeps the closure.
+    pub fn borrowed(run: &'a C) -> Self {
+        Self::of_this_thread(run)
+    }
+}
+
+impl<H: Held> Confined<H> {
+    fn of_this_thread(held: H) -> Self {
+        Self { owner: ThreadTag::current().number(), held: ManuallyDrop::new(held) }
+    }
+
+    fn at_home(&self) -> bool {
+        ThreadTag::current().number() == self.owner
+    }
+
+    /// The closure, on its own thread (S60).
+    pub fn get(&self) -> Result<&H::Target, Reason> {
+        if self.at_home() { Ok(&self.held) } else { Err(Reason::WrongThread) }
+    }
+}
+
+impl<H: Held> Drop for Confined<H> {
     fn drop(&mut self) {
-        // SAFETY: `run` is not used after this: the value is being dropped.
-        let run = unsafe { ManuallyDrop::take(&mut self.run) };
-        if ThreadTag::current().number() == self.owner {
-            drop(run);
-        } else if let Some(inbox) = &self.inbox {
-            inbox.post(Parcel(run));
-        } else {
+        // SAFETY: `held` is not used after this: the value is being dropped.
+        let held = unsafe { ManuallyDrop::take(&mut self.held) };
+        held.let_go(self.at_home());
+    }
+}
+
+/// A closure that is posted home when another thread lets it go.
+pub struct Posted<C: 'static> {
+    /// `None`: the thread was being torn down when this was made.
+    inbox: Option<Arc<Inbox>>,
+    run: Box<C>,
+}
+
+impl<C> Deref for Posted<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.run
+    }
+}
+
+// SAFETY: 1. a box is an address. 2. Away from home the box is moved, into a parcel, or forgotten. 3. The inbox is.
+unsafe impl<C> Held for Posted<C> {
+    fn let_go(self, at_home: bool) {
+        let Posted { inbox, run } = self;
+        match inbox {
+            _ if at_home => drop(run),
+            Some(inbox) => inbox.post(Parcel(run)),
             // Its thread was ending when it was made: nobody may run its destructor any more.
-            std::mem::forget(run);
+            None => std::mem::forget(run),
         }
     }
+}
+
+// SAFETY: 1. a reference is an address. 2. There is nothing to let go of: the closure stays with its owner. 3. Nothing else.
+unsafe impl<C> Held for &C {
+    fn let_go(self, _at_home: bool) {}
 }
 
 trait Anything {}
@@ -117,27 +172,4 @@ pub fn collect_confined() -> usize {
     });
     // No lock is held where the destructors run.
     parcels.map(|parcels| parcels.len()).unwrap_or(0)
-}
-
-/// `&Fn` that is not `Send`: the closure stays with its owner, so there is nothing to drop.
-pub struct ConfinedRef<'a, C> {
-    owner: u64,
-    run: &'a C,
-}
-
-// SAFETY: `run` is dereferenced by the thread `owner` alone: `get` compares, and thread numbers are never reused.
-unsafe impl<C> Send for ConfinedRef<'_, C> {}
-// SAFETY: as for Send.
-unsafe impl<C> Sync for ConfinedRef<'_, C> {}
-
-impl<'a, C> ConfinedRef<'a, C> {
-    /// A callback of the calling thread.
-    pub fn new(run: &'a C) -> Self {
-        Self { owner: ThreadTag::current().number(), run }
-    }
-
-    /// As [`Confined::get`].
-    pub fn get(&self) -> Result<&C, Reason> {
-        if ThreadTag::current().number() == self.owner { Ok(self.run) } else { Err(Reason::WrongThread) }
-    }
 }

@@ -128,22 +128,9 @@ macro_rules! __signature {
                 }
             }
 
-            impl<C> Run for private::Confined<C>
+            impl<H> Run for private::Confined<H>
             where
-                C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
-            {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    match self.get() {
-                        Result::Ok(run) => run($($pre,)* $($post,)*),
-                        Result::Err(reason) => refused(handle, reason),
-                    }
-                }
-            }
-
-            impl<C> Run for private::ConfinedRef<'_, C>
-            where
-                C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
+                H: private::Held<Target: Fn($($pre_ty,)* $($post_ty,)*) -> $ret>,
             {
                 fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
                 {
@@ -317,7 +304,7 @@ macro_rules! __signature {
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
                 {
-                    Box::new(Callback::new(private::ConfinedRef::new(run)))
+                    Box::new(Callback::new(private::Confined::borrowed(run)))
                 }
 
                 /// A callback on an object that is somebody else's. A call keeps the object alive; when there is none

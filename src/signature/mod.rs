@@ -118,7 +118,7 @@ use crate::registry::{Reason, Registry};
 /// What the macro's expansion names; not public API.
 #[doc(hidden)]
 pub mod __private {
-    pub use super::confined::{Confined, ConfinedRef};
+    pub use super::confined::{Confined, Held};
     pub use super::deliver::{deliver, destroy, refuse};
     pub use super::kinds::{Exclusive, Once, Shared, Weakly};
     pub use super::switch::Switched;

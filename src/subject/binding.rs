@@ -1,7 +1,7 @@
 //! The binding of the bundled C library, over any keeper.
 //!
 //! This is what a binding author writes: it registers, revokes and fires, and knows nothing of the harness but the two
-//! traits. What makes it sound or not is its keeper.
+//! traits. Not here: what makes it sound or not, which is its keeper ([`super::keeper`]).
 
 use super::super::sync::{AtomicBool, Ordering, OutsideArc};
 use super::keeper::{Keeper, Kept, Key};

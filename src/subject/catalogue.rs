@@ -1,4 +1,6 @@
 //! Every bundled subject by name: the sound ones, and the ones in `flawed`.
+//!
+//! Not here: what each flaw is (`flawed`), and which of the subjects a filter on the command line means (`gate::select`).
 
 use super::super::flawed::{FLAWS, Flaw};
 use super::binding::EmitterSubject;
@@ -16,8 +18,8 @@ pub struct Bundled {
     pub flaw: Option<&'static Flaw>,
 }
 
-/// The switches that a sound subject withstands. Not among them: firing from `atexit`, which is for programs of their own
-/// (it never ends within a run), and is allowed on top by [`every`].
+/// The switches that a sound subject withstands: all of them. Firing from `atexit` never ends within a run, so that engines
+/// generate no program with it: those are written by hand (`tests/process_exit.rs`).
 const WITHSTOOD: &[Hostile] = &[
     Hostile::Late,
     Hostile::Twice,

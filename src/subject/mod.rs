@@ -11,10 +11,10 @@
 //! * [`binding`]: the binding of the bundled C library over any keeper.
 //! * [`registry`], [`locked`]: the two sound keepers.
 //! * `shelf`: where the binding and `locked` look things up.
+//! * [`catalogue`]: every bundled subject by name.
 //!
 //! Nothing in `keeper`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its operations
 //! (a hash map's order would): the model engine runs each thousands of times and expects the same each time.
-//! * [`catalogue`]: every bundled subject by name.
 
 pub mod binding;
 pub mod catalogue;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use latecall::program::generate::{Offer, strategy};
+use latecall::program::generate::{Domain, strategy};
 use latecall::program::{CallbackId, GateId, Hostile, Op, Program, Step, Verb, VerbSet};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -298,24 +298,24 @@ fn no_generated_program_deadlocks_or_runs_for_ever() {
         [Verb::Register, Verb::Fire, Verb::Post, Verb::Revoke, Verb::RevokeAndWait, Verb::Release, Verb::Exclusive];
     let least = [Verb::Register, Verb::Fire, Verb::RevokeAndWait];
     // Bodies that wait and call are more frequent when there is little else.
-    let offer = |verbs: &[Verb], hostile: &[Hostile]| Offer {
+    let domain = |verbs: &[Verb], hostile: &[Hostile]| Domain {
         verbs: VerbSet::of(verbs),
         hostile: hostile.to_vec(),
         max_callbacks: 3,
-        ..Offer::everything()
+        ..Domain::everything()
     };
-    let offers = [
-        Offer { max_steps: 24, ..Offer::everything() },
-        offer(&few, &[]),
-        offer(&few, &[Hostile::Concurrent, Hostile::WrongUserData]),
-        offer(&least, &[]),
-        offer(&least, &[Hostile::Concurrent]),
+    let domains = [
+        Domain { max_steps: 24, ..Domain::everything() },
+        domain(&few, &[]),
+        domain(&few, &[Hostile::Concurrent, Hostile::WrongUserData]),
+        domain(&least, &[]),
+        domain(&least, &[Hostile::Concurrent]),
     ];
     let (mut gave_up, mut deepest, mut waiting_bodies) = (0, 0, 0);
     let programs = 10_000;
-    for offer in offers {
+    for domain in domains {
         let config = Config { rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..Config::default() };
-        let (mut runner, strategy) = (TestRunner::new(config), strategy(offer));
+        let (mut runner, strategy) = (TestRunner::new(config), strategy(domain));
         for seed in 0..programs {
             let program = strategy.new_tree(&mut runner).unwrap().current();
             let waits = |step: &Step| matches!(step.op, Op::RevokeAndWait(_) | Op::Release(_) | Op::Unsubscribe(_));

@@ -1,9 +1,9 @@
-//! The decoder: whatever the choices, a valid program that only uses what is offered, that prints and parses back, and
-//! that ends; and all of what is offered comes up.
+//! The decoder: whatever the choices, a valid program that stays in its domain, that prints and parses back, and
+//! that ends; and all of the domain comes up.
 
 use std::collections::BTreeSet;
 
-use latecall::program::generate::{Offer, Record, decode, decode_bytes, strategy};
+use latecall::program::generate::{Domain, Record, decode, decode_bytes, strategy};
 use latecall::program::{Hostile, Op, Program, Site, Step, Verb, VerbSet, validate};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
@@ -14,46 +14,53 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()))
 }
 
-fn sample(offer: &Offer, n: usize) -> Vec<Program> {
-    let (mut runner, strategy) = (runner(1), strategy(offer.clone()));
+fn sample(domain: &Domain, n: usize) -> Vec<Program> {
+    let (mut runner, strategy) = (runner(1), strategy(domain.clone()));
     (0..n).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 /// A subject that retains, with everything but scopes.
-fn retaining() -> Offer {
+fn retaining() -> Domain {
     let scoped = VerbSet::of(&[Verb::Invoke, Verb::Enumerate, Verb::Panic]);
-    Offer { verbs: VerbSet::of(Verb::ALL).minus(scoped), max_threads: 4, max_steps: 16, ..Offer::everything() }
+    Domain { verbs: VerbSet::of(Verb::ALL).minus(scoped), max_threads: 4, max_steps: 16, ..Domain::everything() }
 }
 
 /// A subject for call-scoped use only.
-fn scoped() -> Offer {
+fn scoped() -> Domain {
     let verbs = [Verb::Invoke, Verb::Enumerate, Verb::Return, Verb::Hold, Verb::Reach, Verb::Open];
-    Offer { verbs: VerbSet::of(&verbs), hostile: vec![Hostile::Late], sites: vec![], ..Offer::everything() }
+    Domain { verbs: VerbSet::of(&verbs), hostile: vec![Hostile::Late], sites: vec![], ..Domain::everything() }
 }
 
 /// A small one: one thread of its own, no gates.
-fn small() -> Offer {
+fn small() -> Domain {
     let verbs = [Verb::Register, Verb::Fire, Verb::Revoke, Verb::RevokeAndWait];
-    Offer { verbs: VerbSet::of(&verbs), hostile: vec![], sites: vec![], max_threads: 1, max_callbacks: 2, max_steps: 6 }
+    Domain {
+        verbs: VerbSet::of(&verbs),
+        hostile: vec![],
+        sites: vec![],
+        max_threads: 1,
+        max_callbacks: 2,
+        max_steps: 6,
+    }
 }
 
-fn offers() -> [Offer; 4] {
-    [Offer::everything(), retaining(), scoped(), small()]
+fn domains() -> [Domain; 4] {
+    [Domain::everything(), retaining(), scoped(), small()]
 }
 
 #[test]
-fn every_program_is_valid_within_its_offer_and_prints_back() {
-    for offer in offers() {
-        let property = runner(2000).run(&strategy(offer.clone()), |program| {
+fn every_program_is_valid_within_its_domain_and_prints_back() {
+    for domain in domains() {
+        let property = runner(2000).run(&strategy(domain.clone()), |program| {
             validate(&program).map_err(TestCaseError::fail)?;
             let again = Program::parse(&program.to_string());
             proptest::prop_assert_eq!(again.as_ref(), Ok(&program));
-            proptest::prop_assert!(program.verbs().minus(offer.verbs).is_empty(), "{}", program);
-            proptest::prop_assert!(program.hostile.iter().all(|hostile| offer.hostile.contains(hostile)));
-            proptest::prop_assert!(sites(&program).iter().all(|site| offer.sites.contains(site)));
-            proptest::prop_assert!(program.threads.len() <= offer.max_threads);
-            proptest::prop_assert!(program.callbacks.len() <= offer.max_callbacks);
-            proptest::prop_assert!(program.len() <= offer.max_steps, "{} steps\n{}", program.len(), program);
+            proptest::prop_assert!(program.verbs().minus(domain.verbs).is_empty(), "{}", program);
+            proptest::prop_assert!(program.hostile.iter().all(|hostile| domain.hostile.contains(hostile)));
+            proptest::prop_assert!(sites(&program).iter().all(|site| domain.sites.contains(site)));
+            proptest::prop_assert!(program.threads.len() <= domain.max_threads);
+            proptest::prop_assert!(program.callbacks.len() <= domain.max_callbacks);
+            proptest::prop_assert!(program.len() <= domain.max_steps, "{} steps\n{}", program.len(), program);
             proptest::prop_assert!(program.steps().all(|step| step.expect.is_none()));
             Ok(())
         });
@@ -67,19 +74,19 @@ fn sites(program: &Program) -> BTreeSet<Site> {
 }
 
 #[test]
-fn all_that_is_offered_comes_up() {
-    for offer in offers() {
-        let programs = sample(&offer, 2000);
+fn all_of_a_domain_comes_up() {
+    for domain in domains() {
+        let programs = sample(&domain, 2000);
         let verbs: VerbSet = programs.iter().flat_map(|program| program.verbs().iter().collect::<Vec<_>>()).collect();
-        assert_eq!(verbs, offer.verbs);
+        assert_eq!(verbs, domain.verbs);
         let hostile: BTreeSet<Hostile> = programs.iter().flat_map(|program| program.hostile.clone()).collect();
-        assert_eq!(hostile, offer.hostile.iter().copied().collect());
+        assert_eq!(hostile, domain.hostile.iter().copied().collect());
         let stalled: BTreeSet<Site> = programs.iter().flat_map(sites).collect();
-        assert_eq!(stalled, offer.sites.iter().copied().collect());
+        assert_eq!(stalled, domain.sites.iter().copied().collect());
         let threads: BTreeSet<usize> = programs.iter().map(|program| program.threads.len()).collect();
-        assert_eq!(threads, (0..=offer.max_threads).collect());
+        assert_eq!(threads, (0..=domain.max_threads).collect());
         let callbacks: BTreeSet<usize> = programs.iter().map(|program| program.callbacks.len()).collect();
-        assert_eq!(callbacks, (0..=offer.max_callbacks).collect());
+        assert_eq!(callbacks, (0..=domain.max_callbacks).collect());
     }
 }
 
@@ -127,12 +134,12 @@ fn programs_lean_towards_the_hazard() {
 fn any_bytes_decode_to_a_valid_program() {
     let bytes = proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..400);
     let property = runner(2000).run(&bytes, |bytes| {
-        for offer in offers() {
-            let program = decode_bytes(&bytes, &offer);
+        for domain in domains() {
+            let program = decode_bytes(&bytes, &domain);
             validate(&program).map_err(TestCaseError::fail)?;
             let whole: Vec<Record> = bytes.chunks_exact(4).map(|record| record.try_into().unwrap()).collect();
             if bytes.len() % 4 == 0 {
-                proptest::prop_assert_eq!(&program, &decode(&whole, &offer));
+                proptest::prop_assert_eq!(&program, &decode(&whole, &domain));
             }
         }
         Ok(())
@@ -141,26 +148,26 @@ fn any_bytes_decode_to_a_valid_program() {
 }
 
 #[test]
-fn extreme_choices_and_offers_decode() {
-    let nothing = Offer { verbs: VerbSet::EMPTY, hostile: vec![], sites: vec![], ..Offer::everything() };
-    let large = Offer { max_threads: 100, max_callbacks: 1000, max_steps: 1_000_000, ..Offer::everything() };
-    let none = Offer { max_threads: 0, max_callbacks: 0, max_steps: 0, ..Offer::everything() };
-    let two = Offer { max_callbacks: 1, max_steps: 2, ..Offer::everything() };
-    for offer in [nothing, large, none, two, Offer::everything()] {
+fn extreme_choices_and_domains_decode() {
+    let nothing = Domain { verbs: VerbSet::EMPTY, hostile: vec![], sites: vec![], ..Domain::everything() };
+    let large = Domain { max_threads: 100, max_callbacks: 1000, max_steps: 1_000_000, ..Domain::everything() };
+    let none = Domain { max_threads: 0, max_callbacks: 0, max_steps: 0, ..Domain::everything() };
+    let two = Domain { max_callbacks: 1, max_steps: 2, ..Domain::everything() };
+    for domain in [nothing, large, none, two, Domain::everything()] {
         for header in [[0; 4], [255; 4], [94, 7, 1, 0], [94, 255, 255, 255]] {
             for byte in 0..=255 {
                 let raw: Vec<Record> = std::iter::once(header)
                     .chain((0..2000_u32).map(|i| [byte ^ i as u8, (i >> 3) as u8, byte.wrapping_mul(i as u8), i as u8]))
                     .take(if byte % 64 == 0 { 2001 } else { 40 })
                     .collect();
-                let program = decode(&raw, &offer);
+                let program = decode(&raw, &domain);
                 assert_eq!(validate(&program), Ok(()), "{program}");
-                assert!(program.len() <= offer.max_steps);
+                assert!(program.len() <= domain.max_steps);
             }
         }
     }
-    assert_eq!(decode(&[], &Offer::everything()), Program::default());
-    assert_eq!(decode_bytes(&[], &Offer::everything()), Program::default());
+    assert_eq!(decode(&[], &Domain::everything()), Program::default());
+    assert_eq!(decode_bytes(&[], &Domain::everything()), Program::default());
     assert_eq!(decode(&[[94, 255, 255, 255]], &small()), Program::default());
 }
 

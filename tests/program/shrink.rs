@@ -1,15 +1,15 @@
 //! The shrinker: finds the core of a failure in a haystack, asks only about valid programs, keeps its budget, and leaves
 //! alone what it cannot improve.
 
-use latecall::program::generate::{Offer, decode};
-use latecall::program::shrink::{Budget, minimise};
+use latecall::program::generate::{Domain, decode};
+use latecall::program::shrink::{Tries, minimise};
 use latecall::program::{Op, Program, Verb, validate};
 
-const PLENTY: Budget = Budget { max_tries: 20_000 };
+const PLENTY: Tries = Tries { most: 20_000 };
 
 /// A program of at least this many steps, always the same.
 fn haystack(steps: usize) -> Program {
-    let offer = Offer { max_steps: 2 * steps, max_threads: 4, max_callbacks: 6, ..Offer::everything() };
+    let domain = Domain { max_steps: 2 * steps, max_threads: 4, max_callbacks: 6, ..Domain::everything() };
     let mut state: u32 = 0x9e37_79b9;
     let mut record = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -18,7 +18,7 @@ fn haystack(steps: usize) -> Program {
     let mut raw = vec![[94, 47, 0xff, 200]];
     for _ in 0..10 * steps {
         raw.push(record());
-        let program = decode(&raw, &offer);
+        let program = decode(&raw, &domain);
         if program.len() >= steps && program.threads.len() == 4 {
             return program;
         }
@@ -145,7 +145,7 @@ fn the_budget_is_kept_and_the_result_still_fails() {
     let fails = |program: &Program| has_in_order(program, Verb::Release, Verb::Fire);
     for max_tries in [0, 1, 2, 7, 40] {
         let mut tries = 0;
-        let found = minimise(&program, &mut |candidate| (tries += 1, fails(candidate)).1, Budget { max_tries });
+        let found = minimise(&program, &mut |candidate| (tries += 1, fails(candidate)).1, Tries { most: max_tries });
         assert!(tries <= max_tries, "{tries} of {max_tries}");
         assert!(fails(&found));
         assert!(found.len() <= program.len());

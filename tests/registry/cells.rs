@@ -2,7 +2,7 @@
 //! S43, S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, grave, parked};
+use crate::support::{Callbacks, grave, leaked, owning, parked};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
@@ -12,7 +12,7 @@ use std::thread;
 #[test]
 fn calls_nested_deeper_than_a_record_are_all_counted() {
     const DEPTH: u64 = 40;
-    let registry: &'static Callbacks = Box::leak(Box::new(Callbacks::new()));
+    let registry = leaked();
     let own: &'static OnceLock<Handle> = Box::leak(Box::new(OnceLock::new()));
     let bottom: &'static Barrier = Box::leak(Box::new(Barrier::new(3)));
     thread_local! {
@@ -175,10 +175,7 @@ fn a_closure_of_no_size_is_dropped_once() {
         }
     }
     let registry = Callbacks::new();
-    let nothing = Nothing;
-    let registration = registry.register(Box::new(move || {
-        let _owned = &nothing;
-    }));
+    let registration = registry.register(owning(Nothing));
     registry.call(registration.handle().as_ptr(), |f| f()).unwrap();
     assert_eq!(DROPS.load(Relaxed), 0);
     drop(registration);

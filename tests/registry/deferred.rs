@@ -1,7 +1,7 @@
 //! Revoking now and dropping later. S12, S17, S18, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, grave, parked};
+use crate::support::{Callbacks, PanicsOnDrop, grave, owning, parked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -56,11 +56,7 @@ fn a_running_call_keeps_its_closure() {
 fn waiting_reclaims() {
     let registry = Callbacks::new();
     let (grave, watch) = grave();
-    let handle = registry
-        .register(Box::new(move || {
-            let _owned = &grave;
-        }))
-        .leak();
+    let handle = registry.register(owning(grave)).leak();
     assert_eq!(registry.revoke_deferred(handle), Ok(true));
     assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent));
     assert_eq!(watch.drops(), 1);
@@ -76,11 +72,7 @@ fn the_batch_is_bounded_and_goes_with_its_registry() {
         assert!(stats.revoking <= 1024, "{} wait after {n}", stats.revoking);
     }
     let (grave, watch) = grave();
-    registry
-        .register(Box::new(move || {
-            let _owned = &grave;
-        }))
-        .revoke_deferred();
+    registry.register(owning(grave)).revoke_deferred();
     assert_eq!(watch.drops(), 0);
     drop(registry);
     assert_eq!(watch.drops(), 1);
@@ -89,19 +81,12 @@ fn the_batch_is_bounded_and_goes_with_its_registry() {
 /// S64: one destructor of a batch panics, then another: all run, the slots are in order, the first panic goes on.
 #[test]
 fn a_destructor_that_panics_does_not_spoil_the_batch() {
-    struct PanicsOnDrop(&'static str);
-    impl Drop for PanicsOnDrop {
-        fn drop(&mut self) {
-            panic!("{}", self.0);
-        }
-    }
     let registry = Callbacks::new();
     let (grave, watch) = grave();
-    let (one, two) = (PanicsOnDrop("one"), PanicsOnDrop("two"));
     let all = [
-        registry.register(Box::new(move || drop_nothing(&one))),
-        registry.register(Box::new(move || drop_nothing(&two))),
-        registry.register(Box::new(move || drop_nothing(&grave))),
+        registry.register(owning(PanicsOnDrop("one"))),
+        registry.register(owning(PanicsOnDrop("two"))),
+        registry.register(owning(grave)),
     ];
     for registration in all {
         registration.revoke_deferred();
@@ -111,8 +96,6 @@ fn a_destructor_that_panics_does_not_spoil_the_batch() {
     let stats = registry.stats();
     assert_eq!((watch.drops(), stats.closures_dropped, stats.swallowed_panics, stats.tombstones), (1, 3, 1, 3));
 }
-
-fn drop_nothing<T>(_: &T) {}
 
 /// While others call and revoke at once: everything is dropped once, and nothing runs after it was revoked.
 #[test]

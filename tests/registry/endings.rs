@@ -2,7 +2,9 @@
 //! S34, S45, S46, S48, S49, S52, S64, S81.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, Host, LIMIT, grave, meeting, parked};
+use crate::support::{
+    Callbacks, Host, LIMIT, PanicsOnDrop, call, grave, leaked, meeting, owning, parked, until_revoked,
+};
 use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Standing};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +15,6 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
-
-fn leaked() -> &'static Callbacks {
-    Box::leak(Box::new(Callbacks::new()))
-}
-
-fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
-    registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-}
 
 /// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.
 #[test]
@@ -57,9 +51,7 @@ fn a_wait_with_a_limit_ends_with_the_call() {
         let call = scope.spawn(|| call(registry, handle));
         host.wait_for_visitor();
         let waiter = scope.spawn(|| registration.revoke_and_wait_for(LIMIT));
-        while registry.standing(handle) != Ok(Standing::Revoking(1)) {
-            thread::yield_now();
-        }
+        until_revoked(registry, handle, 1);
         host.let_go();
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
         assert_eq!(watch.drops(), 1);
@@ -151,10 +143,7 @@ fn a_failed_registration_has_one_owner() {
             assert_eq!(seen.drops(), 1, "after the closure");
             notified.fetch_add(1, SeqCst);
         };
-        let callback = Box::new(move || {
-            let _owned = &grave;
-        });
-        (registry.builder().destroy_notify(notify).try_register(callback).unwrap_err(), watch)
+        (registry.builder().destroy_notify(notify).try_register(owning(grave)).unwrap_err(), watch)
     };
     let (exhausted, watch) = attempt();
     let callback = exhausted.into_callback();
@@ -169,22 +158,15 @@ fn a_failed_registration_has_one_owner() {
 /// S64: panics of the destructor, of the notify, and of both.
 #[test]
 fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("in the destructor");
-        }
-    }
     let registry = Callbacks::new();
     let ran = Arc::new(AtomicUsize::new(0));
-    let (bomb, own) = (Bomb, Arc::clone(&ran));
+    let own = Arc::clone(&ran);
     let notify = move || {
         own.fetch_add(1, SeqCst);
         panic!("in the notify");
     };
-    let registration = registry.builder().destroy_notify(notify).register(Box::new(move || {
-        let _owned = &bomb;
-    }));
+    let bomb = PanicsOnDrop("in the destructor");
+    let registration = registry.builder().destroy_notify(notify).register(owning(bomb));
     assert!(catch_unwind(AssertUnwindSafe(|| registration.revoke())).is_err(), "the destructor's goes on");
     assert_eq!((ran.load(SeqCst), registry.stats().swallowed_panics), (1, 1));
     drop(registration);
@@ -305,11 +287,7 @@ fn a_completion_can_be_awaited() {
 fn a_closed_registry_refuses_and_reports() {
     let registry = leaked();
     let (grave, watch) = grave();
-    let handle = registry
-        .register(Box::new(move || {
-            let _owned = &grave;
-        }))
-        .leak();
+    let handle = registry.register(owning(grave)).leak();
     assert_eq!(registry.close(Close::Drain), Quiescence::Quiescent);
     assert_eq!(watch.drops(), 1);
     assert_eq!(call(registry, handle), Err(Reason::Stale));
@@ -329,19 +307,13 @@ fn closing_drains_or_aborts_or_leaves() {
         let (registration, host, watch) = parked(registry);
         let handle = registration.leak();
         let (idle_grave, idle) = grave();
-        let _ = registry
-            .register(Box::new(move || {
-                let _owned = &idle_grave;
-            }))
-            .leak();
+        let _ = registry.register(owning(idle_grave)).leak();
         thread::scope(|scope| {
             let caller = scope.spawn(|| call(registry, handle));
             host.wait_for_visitor();
             let closer = scope.spawn(move || registry.close(how));
             if how == Close::Drain {
-                while registry.standing(handle) != Ok(Standing::Revoking(1)) {
-                    thread::yield_now();
-                }
+                until_revoked(registry, handle, 1);
                 host.let_go();
                 assert_eq!(closer.join().unwrap(), Quiescence::Quiescent);
                 assert_eq!((watch.drops(), idle.drops()), (1, 1));
@@ -403,20 +375,9 @@ fn no_registration_survives_a_close() {
 /// A destructor that panics does not keep the others from being closed.
 #[test]
 fn a_close_goes_on_after_a_destructors_panic() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("in the destructor");
-        }
-    }
     let registry = Callbacks::new();
     for _ in 0..2 {
-        let bomb = Bomb;
-        let _ = registry
-            .register(Box::new(move || {
-                let _owned = &bomb;
-            }))
-            .leak();
+        let _ = registry.register(owning(PanicsOnDrop("in the destructor"))).leak();
         let _ = registry.register(Box::new(|| ())).leak();
     }
     assert!(catch_unwind(AssertUnwindSafe(|| registry.close(Close::Abort))).is_err());

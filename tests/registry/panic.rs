@@ -1,21 +1,19 @@
 //! Panics: in a callback, in a closure's destructor, in both. Counts survive them all. S62, S63, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, grave, meeting, parked_then};
+use crate::support::{Callbacks, PanicsOnDrop, grave, leaked, meeting, owning, parked_then, until_revoked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
 
-struct PanicsOnDrop;
-impl Drop for PanicsOnDrop {
-    fn drop(&mut self) {
-        panic!("in the destructor");
-    }
+fn bomb() -> PanicsOnDrop {
+    PanicsOnDrop("in the destructor")
 }
 
 fn message(payload: &(dyn std::any::Any + Send)) -> &str {
-    payload.downcast_ref::<&str>().copied().unwrap_or("?")
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("?")
 }
 
 /// S62
@@ -54,9 +52,7 @@ fn a_panic_wakes_who_waits() {
         let call = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())));
         host.wait_for_visitor();
         let waiter = scope.spawn(|| registration.revoke_and_wait());
-        while registry.standing(handle) != Ok(Standing::Revoking(1)) {
-            thread::yield_now();
-        }
+        until_revoked(&registry, handle, 1);
         host.let_go();
         assert!(call.join().unwrap().is_err());
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
@@ -68,12 +64,7 @@ fn a_panic_wakes_who_waits() {
 #[test]
 fn a_destructor_that_panics_in_revoke_corrupts_nothing() {
     let registry = Callbacks::new().with_capacity_limit(1);
-    let bomb = PanicsOnDrop;
-    let handle = registry
-        .register(Box::new(move || {
-            let _owned = &bomb;
-        }))
-        .leak();
+    let handle = registry.register(owning(bomb())).leak();
     let panic = catch_unwind(AssertUnwindSafe(|| registry.revoke(handle))).unwrap_err();
     assert_eq!(message(&*panic), "in the destructor");
     assert_eq!(registry.standing(handle), Ok(Standing::Revoked));
@@ -88,7 +79,7 @@ fn a_destructor_that_panics_in_revoke_corrupts_nothing() {
 fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
     let registry = Callbacks::new();
     let (visitor, host) = meeting();
-    let owned = (Mutex::new(visitor), PanicsOnDrop);
+    let owned = (Mutex::new(visitor), bomb());
     let handle = registry
         .register(Box::new(move || {
             let owned = &owned;
@@ -110,11 +101,8 @@ fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
 /// S64: callback and destructor both panic: the first panic goes on, the second is counted, the process lives.
 #[test]
 fn a_destructor_that_panics_during_an_unwind_is_contained() {
-    let registry = Callbacks::new();
-    let bomb = PanicsOnDrop;
-    let own = std::sync::OnceLock::new();
-    let own: &'static std::sync::OnceLock<_> = Box::leak(Box::new(own));
-    let registry: &'static Callbacks = Box::leak(Box::new(registry));
+    let (registry, bomb) = (leaked(), bomb());
+    let own: &'static std::sync::OnceLock<_> = Box::leak(Box::default());
     let handle = registry
         .register(Box::new(move || {
             let _owned = &bomb;
@@ -134,13 +122,10 @@ fn a_destructor_that_panics_during_an_unwind_is_contained() {
 fn dropping_a_registry_drops_every_closure_even_if_some_panic() {
     let (grave, watch) = grave();
     let registry = Callbacks::new();
-    let (one, two) = (PanicsOnDrop, PanicsOnDrop);
-    let _ = registry.register(Box::new(move || drop_nothing(&one))).leak();
-    let _ = registry.register(Box::new(move || drop_nothing(&two))).leak();
-    let _ = registry.register(Box::new(move || drop_nothing(&grave))).leak();
+    let _ = registry.register(owning(bomb())).leak();
+    let _ = registry.register(owning(bomb())).leak();
+    let _ = registry.register(owning(grave)).leak();
     let panic = catch_unwind(AssertUnwindSafe(|| drop(registry))).unwrap_err();
     assert_eq!(message(&*panic), "in the destructor");
     assert_eq!(watch.drops(), 1);
 }
-
-fn drop_nothing<T>(_: &T) {}

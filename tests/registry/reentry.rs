@@ -1,21 +1,13 @@
 //! Callbacks and destructors that use the registry they are in. S14, S37, S38, S39, S43, S44, S45, S46.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, grave};
+use crate::support::{Callbacks, call, grave, leaked, owning};
 use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
 type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
-
-fn leaked() -> &'static Callbacks {
-    Box::leak(Box::new(Callbacks::new()))
-}
-
-fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
-    registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-}
 
 /// S37: both verbs, from inside; the captures live to the end of the call.
 #[test]
@@ -233,9 +225,7 @@ fn a_destructor_may_register_a_successor() {
         let successor = Arc::clone(&successor);
         OnDrop(move || successor.set(registry.register(Box::new(|| ())).leak()).unwrap())
     };
-    let registration = registry.register(Box::new(move || {
-        let _owned = &resurrect;
-    }));
+    let registration = registry.register(owning(resurrect));
     let old = registration.handle();
     drop(registration);
     let new = *successor.get().unwrap();
@@ -296,9 +286,7 @@ fn a_closure_may_own_its_own_registration() {
     let registration = {
         let slot = Arc::clone(&slot);
         let owner = OnDrop(move || drop(slot.lock().unwrap().take()));
-        registry.register(Box::new(move || {
-            let _owned = (&owner, &grave);
-        }))
+        registry.register(owning((owner, grave)))
     };
     let handle = registration.handle();
     *slot.lock().unwrap() = Some(registration);

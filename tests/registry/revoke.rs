@@ -1,7 +1,7 @@
 //! Revoking against calls on other threads. S16-S20, S24, S25, S26, S30.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call};
+use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call, until_revoked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -71,10 +71,7 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
             let seen = unsafe { *WRITTEN.0.get() };
             (answer, seen, watch.drops())
         });
-        // The waiter has refused new calls: it is past the point where it could return early.
-        while registry.standing(handle) != Ok(Standing::Revoking(1)) {
-            thread::yield_now();
-        }
+        until_revoked(&registry, handle, 1);
         assert!(!returned.load(Relaxed));
         host.let_go();
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, 42, 1));
@@ -130,9 +127,7 @@ fn revoke_and_wait_waits_for_every_call_inside() {
         }
         inside.wait();
         let waiter = scope.spawn(|| (registration.revoke_and_wait(), finished.load(Relaxed), watch.drops()));
-        while registry.standing(handle) != Ok(Standing::Revoking(CALLS as u32)) {
-            thread::yield_now();
-        }
+        until_revoked(&registry, handle, CALLS as u32);
         let refused = registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason();
         leave.wait(); // before anything is asserted: a panic here would wait for those inside
         assert_eq!(refused, Reason::Revoking);

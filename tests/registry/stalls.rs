@@ -1,32 +1,47 @@
 //! Orders of events that are forced, one stall site at a time. S21, S22, S23.
 
-use crate::support::{grave, hold_me_at, meeting, stall};
-use latecall::registry::{Quiescence, Reason, Registry, Revoked, StallSite, Standing};
+use crate::support::{Visitor, Watch, grave, hold_me_at, meeting, stall};
+use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked, StallSite, Standing};
 use std::thread;
 
-type Callbacks = Registry<dyn Fn() -> u32 + Send + Sync>;
+type Callback = dyn Fn() -> u32 + Send + Sync;
+type Callbacks = Registry<Callback>;
 
 fn registry() -> Callbacks {
     Callbacks::new().with_capacity_limit(1).with_tombstones(0).with_stall_hook(stall)
+}
+
+/// A callback that answers 1, and knows when it is dropped.
+fn answers_1(registry: &Callbacks) -> (Registration<'_, Callback>, Watch) {
+    let (grave, watch) = grave();
+    let registration = registry.register(Box::new(move || {
+        let _owned = &grave;
+        1
+    }));
+    (registration, watch)
+}
+
+/// Calls, and is held at each of these sites on the way. A late call answers why, and the generation that the slot has now.
+fn call_held_at<const SITES: usize>(
+    sites: [(StallSite, Visitor); SITES],
+    registry: &Callbacks,
+    handle: Handle,
+) -> Result<u32, (Reason, Option<u32>)> {
+    for (site, visitor) in sites {
+        hold_me_at(site, visitor);
+    }
+    registry.call(handle.as_ptr(), |f| f()).map_err(|late| (late.reason(), late.current_generation()))
 }
 
 /// S21: C has loaded the pointer and is held on the way in. Meanwhile everything ends and the slot gets a new tenant.
 #[test]
 fn a_call_held_before_it_enters_finds_its_generation_gone() {
     let registry = registry();
-    let (grave, watch) = grave();
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        1
-    }));
+    let (registration, watch) = answers_1(&registry);
     let old = registration.handle();
     let (visitor, host) = meeting();
     thread::scope(|scope| {
-        let registry = &registry;
-        let call = scope.spawn(move || {
-            hold_me_at(StallSite::BeforeAcquire, visitor);
-            registry.call(old.as_ptr(), |f| f()).map_err(|late| (late.reason(), late.current_generation()))
-        });
+        let call = scope.spawn(|| call_held_at([(StallSite::BeforeAcquire, visitor)], &registry, old));
         host.wait_for_visitor();
         assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
         assert_eq!(watch.drops(), 1);
@@ -41,19 +56,11 @@ fn a_call_held_before_it_enters_finds_its_generation_gone() {
 #[test]
 fn a_call_held_after_it_entered_is_counted() {
     let registry = registry();
-    let (grave, watch) = grave();
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        1
-    }));
+    let (registration, watch) = answers_1(&registry);
     let handle = registration.handle();
     let (visitor, host) = meeting();
     thread::scope(|scope| {
-        let registry = &registry;
-        let call = scope.spawn(move || {
-            hold_me_at(StallSite::AfterAcquire, visitor);
-            registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-        });
+        let call = scope.spawn(|| call_held_at([(StallSite::AfterAcquire, visitor)], &registry, handle));
         host.wait_for_visitor();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(watch.drops(), 0);
@@ -68,19 +75,11 @@ fn a_call_held_after_it_entered_is_counted() {
 #[test]
 fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
     let registry = registry();
-    let (grave, watch) = grave();
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        1
-    }));
+    let (registration, watch) = answers_1(&registry);
     let handle = registration.handle();
     let (visitor, host) = meeting();
     thread::scope(|scope| {
-        let registry = &registry;
-        let call = scope.spawn(move || {
-            hold_me_at(StallSite::AfterRelease, visitor);
-            registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-        });
+        let call = scope.spawn(|| call_held_at([(StallSite::AfterRelease, visitor)], &registry, handle));
         host.wait_for_visitor();
         assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent, "nobody is inside");
         assert_eq!(watch.drops(), 1);
@@ -97,20 +96,12 @@ fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
 #[test]
 fn the_waiter_is_not_told_between_the_last_exit_and_the_destructor() {
     let registry = registry();
-    let (grave, watch) = grave();
-    let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
-        1
-    }));
+    let (registration, watch) = answers_1(&registry);
     let handle = registration.handle();
     let ((inside, inside_host), (exit, exit_host)) = (meeting(), meeting());
     thread::scope(|scope| {
-        let registry = &registry;
-        let call = scope.spawn(move || {
-            hold_me_at(StallSite::AfterAcquire, inside);
-            hold_me_at(StallSite::AfterRelease, exit);
-            registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
-        });
+        let sites = [(StallSite::AfterAcquire, inside), (StallSite::AfterRelease, exit)];
+        let call = scope.spawn(|| call_held_at(sites, &registry, handle));
         inside_host.wait_for_visitor();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         inside_host.let_go();

@@ -1,9 +1,9 @@
-//! What several test files need: a closure that tells when it is dropped, ways to park a thread inside a callback and at a
+//! What several test files need: closures that tell when they are dropped, ways to park a thread inside a callback and at a
 //! stall site, the race of a revocation against a call, and a test that runs again in a process of its own.
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use latecall::registry::{Handle, Registration, Registry, Revoked, StallSite};
+use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Standing};
 use std::cell::RefCell;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -39,6 +39,23 @@ impl Watch {
     pub(crate) fn drops(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// A value whose destructor panics, with these words as a `String`. (`.ci/sanitizers.leaks` knows it by name: a payload that is
+/// swallowed is not dropped. Not `panic_any`, which hides that name from LeakSanitizer's stacks.)
+pub(crate) struct PanicsOnDrop(pub(crate) &'static str);
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("{}", self.0);
+    }
+}
+
+/// A callback that does nothing but own `it`.
+pub(crate) fn owning<T: Send + Sync + 'static>(it: T) -> Box<dyn Fn() + Send + Sync> {
+    Box::new(move || {
+        let _owned = &it;
+    })
 }
 
 /// One side of a meeting: arrive there, and go on when told.
@@ -90,6 +107,24 @@ pub(crate) type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 /// Who has registered one of [`Callbacks`].
 pub(crate) type Owner<'r> = Registration<'r, dyn Fn() + Send + Sync>;
+
+/// A registry without end, for callbacks that use the one they are in.
+pub(crate) fn leaked() -> &'static Callbacks {
+    Box::leak(Box::new(Callbacks::new()))
+}
+
+/// Calls, as the function that C was given would. A late call answers why it is late.
+pub(crate) fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
+    registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
+}
+
+/// Returns once the callback is revoked with `calls` inside. Who is revoking it with a wait, on another thread, is then past
+/// the point where it could return early.
+pub(crate) fn until_revoked(registry: &Callbacks, handle: Handle, calls: u32) {
+    while registry.standing(handle) != Ok(Standing::Revoking(calls)) {
+        thread::yield_now();
+    }
+}
 
 /// A callback that stops inside, and knows when it is dropped.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! A program while it is being decoded: where steps go, who is registered where, and how much room is left. What may stand
 //! in bodies is in `bodies`; ops that come in patterns are in `patterns`.
 
-use super::{Offer, Record};
+use super::{Domain, Record};
 use crate::program::canonical::tidy;
 use crate::program::op::Args;
 use crate::program::{Callback, CallbackId, Hostile, Kind, Op, Program, Step, Verb};
@@ -34,7 +34,7 @@ pub(super) struct Draft {
 
 /// A program while it is being decoded.
 pub(super) struct Builder<'a> {
-    pub(super) offer: &'a Offer,
+    pub(super) domain: &'a Domain,
     pub(super) threads: Vec<Vec<Step>>,
     pub(super) drafts: Vec<Draft>,
     /// How many of the drafts records can name; the others were added to reuse a slot.
@@ -83,7 +83,7 @@ const SECTION_OPS: &[(Verb, u32)] = &[
 ];
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(header: Record, offer: &'a Offer) -> Self {
+    pub(super) fn new(header: Record, domain: &'a Domain) -> Self {
         let [threads, callbacks, shape, hostile] = header;
         let named = match callbacks % 8 {
             0 | 1 => 1,
@@ -102,21 +102,21 @@ impl<'a> Builder<'a> {
             },
         };
         let mut switches = Vec::new();
-        if let Some(last) = offer.hostile.len().checked_sub(1) {
+        if let Some(last) = domain.hostile.len().checked_sub(1) {
             if hostile >= 144 {
-                switches.push(offer.hostile[(hostile as usize - 144) % (last + 1)]);
+                switches.push(domain.hostile[(hostile as usize - 144) % (last + 1)]);
             }
             if shape >= 224 {
-                switches.push(offer.hostile[shape as usize % (last + 1)]);
+                switches.push(domain.hostile[shape as usize % (last + 1)]);
             }
         }
         switches.sort_unstable();
         switches.dedup();
         let mut builder = Builder {
-            offer,
-            threads: vec![Vec::new(); threads.min(offer.threads())],
+            domain,
+            threads: vec![Vec::new(); threads.min(domain.threads())],
             drafts: Vec::new(),
-            named: named.min(offer.callbacks()),
+            named: named.min(domain.callbacks()),
             implied: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
@@ -183,12 +183,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The verb that this byte chooses among those offered.
+    /// The verb that this byte chooses among those of the domain.
     pub(super) fn choose(&self, ops: &[(Verb, u32)], byte: u8) -> Option<Verb> {
-        let offered = || ops.iter().filter(|(verb, _)| self.offer.has(*verb));
-        let total: u32 = offered().map(|(_, weight)| weight).sum();
+        let there = || ops.iter().filter(|(verb, _)| self.domain.has(*verb));
+        let total: u32 = there().map(|(_, weight)| weight).sum();
         let mut at = u32::from(byte) * total / 256;
-        for (verb, weight) in offered() {
+        for (verb, weight) in there() {
             if at < *weight {
                 return Some(*verb);
             }
@@ -198,17 +198,17 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn room(&self, steps: usize) -> bool {
-        self.steps + steps <= self.offer.steps()
+        self.steps + steps <= self.domain.steps()
     }
 
     pub(super) fn is_on(&self, hostile: Hostile) -> bool {
         self.hostile.contains(&hostile)
     }
 
-    /// Appends a step, when there is room and its verb is offered.
+    /// Appends a step, when there is room and its verb is of the domain.
     pub(super) fn push(&mut self, place: Place, op: impl Into<Step>) {
         let step = op.into();
-        if !self.room(1) || !self.offer.has(step.op.verb()) {
+        if !self.room(1) || !self.domain.has(step.op.verb()) {
             return;
         }
         self.steps += 1;
@@ -236,18 +236,18 @@ impl<'a> Builder<'a> {
             return false;
         }
         let id = CallbackId(target as u8);
-        if self.offer.has(Verb::Register) {
+        if self.domain.has(Verb::Register) {
             self.implied.push(Op::Register(vec![id]).into());
-        } else if self.offer.has(Verb::Invoke) {
+        } else if self.domain.has(Verb::Invoke) {
             self.implied.push(Op::Invoke(id, None).into());
-        } else if self.offer.has(Verb::Enumerate) {
+        } else if self.domain.has(Verb::Enumerate) {
             self.implied.push(Op::Enumerate(id, 2).into());
         } else {
             return true;
         }
         self.steps += 1;
         self.drafts[target].registered = Some(Place::Before);
-        self.drafts[target].called_before |= !self.offer.has(Verb::Register);
+        self.drafts[target].called_before |= !self.domain.has(Verb::Register);
         true
     }
 
@@ -269,7 +269,7 @@ impl<'a> Builder<'a> {
         let order = (target..self.named).chain(0..target.min(self.named));
         let unregistered = order.chain(self.named..self.drafts.len()).find(|i| self.drafts[*i].registered.is_none());
         match unregistered {
-            None if self.drafts.len() < self.offer.callbacks() => Some(self.draft(Kind::Sum)),
+            None if self.drafts.len() < self.domain.callbacks() => Some(self.draft(Kind::Sum)),
             found => found,
         }
     }
@@ -299,7 +299,7 @@ impl<'a> Builder<'a> {
     }
 
     fn replace(&mut self, place: Place, target: usize) {
-        if self.drafts.len() < 2 && self.offer.callbacks() < 2 || !self.room(2) || !self.ensure_registered(target) {
+        if self.drafts.len() < 2 && self.domain.callbacks() < 2 || !self.room(2) || !self.ensure_registered(target) {
             return;
         }
         let place = self.after_registration(target, place, false);
@@ -311,7 +311,7 @@ impl<'a> Builder<'a> {
 
     pub(super) fn call(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
         let verb = if verb == Verb::Post && self.waits_often { Verb::Fire } else { verb };
-        if !self.offer.has(verb) || !self.ensure_registered(target) {
+        if !self.domain.has(verb) || !self.ensure_registered(target) {
             return;
         }
         let place = self.after_registration(target, place, how >= 224);
@@ -340,7 +340,7 @@ impl<'a> Builder<'a> {
         }
         self.push(place, revoking(verb, CallbackId(target as u8)));
         if how & 1 != 0
-            && self.offer.has(Verb::Register)
+            && self.domain.has(Verb::Register)
             && self.room(1)
             && let Some(new) = self.fresh(target)
         {
@@ -357,7 +357,7 @@ impl<'a> Builder<'a> {
         if self.table {
             // `register a`, `register b` become `register a b`; other implied ops stay as they are.
             let ids: Vec<CallbackId> = self.implied.iter().flat_map(|step| step.op.registers()).collect();
-            if !ids.is_empty() && self.offer.has(Verb::Register) {
+            if !ids.is_empty() && self.domain.has(Verb::Register) {
                 self.implied = vec![Op::Register(ids).into()];
             }
         }

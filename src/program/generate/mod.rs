@@ -5,7 +5,7 @@
 //! a record removed decodes to the program with that op removed, which is what lets proptest's list shrinking, and a
 //! fuzzer's mutations, work on programs. All bytes zero is the plainest choice everywhere.
 //!
-//! What comes out is always [valid](super::validate) and only uses what the [`Offer`] offers. It also *ends* on a sound
+//! What comes out is always [valid](super::validate) and stays within a [`Domain`]. It also *ends* on a sound
 //! subject, by construction:
 //!
 //! * whatever calls from inside a body does so in one call only (`nth`), and there are at most three such ops: recursion
@@ -20,11 +20,11 @@
 //!
 //! The choice of ops leans towards the hazard: a callback is registered in `before` unless a record says otherwise, the
 //! commonest ops are firing and the ways of revoking, and a revoking op may bring a call on another thread to race against, a
-//! registration right after it (so that the slot is reused) and a firing of the dead in `after`. Expectations are never generated: what must not happen is the
-//! ledger's to say.
+//! registration right after it (so that the slot is reused) and a firing of the dead in `after`. Expectations are never
+//! generated: what must not happen is the ledger's to say.
 //!
-//! Not here: `fail_allocation` and `capacity` (an offer does not say whether a subject has them), `shutdown` on a thread
-//! while others still use the library, and texts for the parser (any bytes will do for that).
+//! Not here: `fail_allocation` and `capacity` (a domain has neither), `shutdown` on a thread while others still use
+//! the library, and texts for the parser (any bytes will do for that).
 
 mod bodies;
 mod builder;
@@ -40,9 +40,10 @@ use builder::Builder;
 /// One choice: what, where, on which callback, and how.
 pub type Record = [u8; 4];
 
-/// What a subject offers, and how large its programs may be.
+/// What programs are made of, and how large they are. An engine makes one of what a subject
+/// [offers](crate::subject::Offer) and of a size of its own.
 #[derive(Debug, Clone)]
-pub struct Offer {
+pub struct Domain {
     /// The verbs that may appear.
     pub verbs: VerbSet,
     /// The switches that may be on.
@@ -57,10 +58,10 @@ pub struct Offer {
     pub max_steps: usize,
 }
 
-impl Offer {
+impl Domain {
     /// Every verb, switch and site there is, in small programs.
     pub fn everything() -> Self {
-        Offer {
+        Domain {
             verbs: VerbSet::of(Verb::ALL),
             hostile: Hostile::ALL.to_vec(),
             sites: Site::ALL.to_vec(),
@@ -90,9 +91,9 @@ impl Offer {
 
 /// The program that these choices mean.
 #[must_use]
-pub fn decode(raw: &[Record], offer: &Offer) -> Program {
+pub fn decode(raw: &[Record], domain: &Domain) -> Program {
     let Some((header, records)) = raw.split_first() else { return Program::default() };
-    let mut builder = Builder::new(*header, offer);
+    let mut builder = Builder::new(*header, domain);
     for record in records {
         builder.record(*record);
     }
@@ -101,18 +102,18 @@ pub fn decode(raw: &[Record], offer: &Offer) -> Program {
 
 /// The program that a fuzzer's bytes mean: four to a record, what is missing at the end is zero.
 #[must_use]
-pub fn decode_bytes(bytes: &[u8], offer: &Offer) -> Program {
+pub fn decode_bytes(bytes: &[u8], domain: &Domain) -> Program {
     let record = |chunk: &[u8]| std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(0));
     let raw: Vec<Record> = bytes.chunks(4).map(record).collect();
-    decode(&raw, offer)
+    decode(&raw, domain)
 }
 
 /// Programs for a property: shrinks by leaving records out and making bytes smaller.
-pub fn strategy(offer: Offer) -> impl Strategy<Value = Program> {
+pub fn strategy(domain: Domain) -> impl Strategy<Value = Program> {
     // The header stands apart, so that shrinking the list never turns an op into a header.
-    let raw = (any::<Record>(), vec(any::<Record>(), 0..=offer.steps()));
+    let raw = (any::<Record>(), vec(any::<Record>(), 0..=domain.steps()));
     raw.prop_map(move |(header, mut records)| {
         records.insert(0, header);
-        decode(&records, &offer)
+        decode(&records, &domain)
     })
 }

@@ -31,7 +31,7 @@ impl Builder<'_> {
     /// A thread is parked at a site of the library or of the registry while another gets its way.
     pub(super) fn stall_pattern(&mut self, thread: usize, target: usize, how: u8) {
         let Some((worst, parked)) = self.two_threads(thread, how) else { return };
-        let Some(site) = self.offer.sites.get(how as usize % self.offer.sites.len().max(1)).copied() else { return };
+        let Some(site) = self.domain.sites.get(how as usize % self.domain.sites.len().max(1)).copied() else { return };
         let calls: &[Verb] = match site {
             Site::Popped | Site::WorkerStart | Site::WorkerExit => &[Verb::Post, Verb::Send, Verb::Fire],
             _ => &[Verb::Fire, Verb::Send, Verb::Post],
@@ -74,7 +74,7 @@ impl Builder<'_> {
     /// The thread that does its worst and the one that is parked, when there are two and room for a pattern.
     fn two_threads(&self, thread: usize, how: u8) -> Option<(Place, Place)> {
         let n = self.threads.len();
-        let gates = self.offer.has(Verb::Reach) && self.offer.has(Verb::Open) && self.gates < MAX_GATES;
+        let gates = self.domain.has(Verb::Reach) && self.domain.has(Verb::Open) && self.gates < MAX_GATES;
         if n < 2 || !gates || !self.room(STEPS) {
             return None;
         }
@@ -94,11 +94,11 @@ impl Builder<'_> {
         matches!(draft.registered, None | Some(Place::Before)) && !draft.called_before && !draft.held
     }
 
-    /// An op that calls `target`, by the first of these verbs that is offered, or else in a scope; it is registered by then.
+    /// An op that calls `target`, by the first of these verbs that the domain has, or else in a scope; it is registered by then.
     fn calling(&mut self, target: usize, verbs: &[Verb], place: Place) -> Option<Op> {
         let id = CallbackId(target as u8);
-        let Some(verb) = verbs.iter().copied().find(|verb| self.offer.has(*verb)) else {
-            let scope = [Verb::Invoke, Verb::Enumerate].into_iter().find(|verb| self.offer.has(*verb))?;
+        let Some(verb) = verbs.iter().copied().find(|verb| self.domain.has(*verb)) else {
+            let scope = [Verb::Invoke, Verb::Enumerate].into_iter().find(|verb| self.domain.has(*verb))?;
             if self.drafts[target].registered.is_some() {
                 return None;
             }
@@ -117,8 +117,8 @@ impl Builder<'_> {
     }
 
     fn revoking(&self, target: usize, how: u8) -> Option<Op> {
-        let offered: Vec<Verb> = REVOKING.into_iter().filter(|verb| self.offer.has(*verb)).collect();
-        let verb = offered.get(how as usize / 16 % offered.len().max(1))?;
+        let there: Vec<Verb> = REVOKING.into_iter().filter(|verb| self.domain.has(*verb)).collect();
+        let verb = there.get(how as usize / 16 % there.len().max(1))?;
         Some(revoking(*verb, CallbackId(target as u8)))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Greedy delta debugging on the structure: [`minimise`] goes through the edits of the current program (`edits`), from the
 //! largest to the smallest, keeps each result that costs less (`cost`) and still fails, and starts again until no
-//! single edit helps or the budget is spent. Every kept edit lowers the cost, so it ends; nothing is left to chance, so
+//! single edit helps or no try is left. Every kept edit lowers the cost, so it ends; nothing is left to chance, so
 //! the same program, judged the same way, comes out the same.
 //!
 //! A minimised program ends on a sound subject if the program it came from does: no edit makes a body call or wait more
@@ -21,9 +21,9 @@ use edits::{Edit, Kinds};
 
 /// How much work [`minimise`] may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
+pub struct Tries {
     /// Most programs that `still_fails` is asked about.
-    pub max_tries: usize,
+    pub most: usize,
 }
 
 /// The smallest program found that still fails, tidied; `program` itself, unchanged, when nothing smaller fails.
@@ -31,12 +31,12 @@ pub struct Budget {
 /// `program` must be valid and is taken to fail: it is not tried again. Every program that `still_fails` sees is valid,
 /// and a changed one is returned only if `still_fails` said yes to it.
 #[must_use]
-pub fn minimise(program: &Program, still_fails: &mut dyn FnMut(&Program) -> bool, budget: Budget) -> Program {
+pub fn minimise(program: &Program, still_fails: &mut dyn FnMut(&Program) -> bool, tries: Tries) -> Program {
     // One try is kept for the tidied end.
-    let mut search = Search { best: program.clone(), still_fails, tries: budget.max_tries.saturating_sub(1) };
+    let mut search = Search { best: program.clone(), still_fails, tries: tries.most.saturating_sub(1) };
     search.ask(tidy(program));
     while search.round() {}
-    if budget.max_tries > 0 {
+    if tries.most > 0 {
         search.tries += 1;
         search.ask(tidy(&search.best));
     }

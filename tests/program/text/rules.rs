@@ -1,0 +1,97 @@
+//! What holds beyond the grammar: limits, and the rules that a program built in code is held to as well.
+
+use super::{EXAMPLE, step};
+use latecall::program::{
+    Callback, CallbackId, Expect, GateId, Hostile, MAX_CALLBACKS, MAX_GATES, MAX_STEPS, MAX_THREADS, Op, Program, Step,
+    validate,
+};
+
+/// Texts at a limit, and one past it.
+#[test]
+fn limits_are_kept() {
+    let lines = |n: usize, line: &dyn Fn(usize) -> String| (0..n).map(line).collect::<String>();
+    let callbacks = |n| lines(n, &|i| format!("callback c{i}\n"));
+    let threads = |n| lines(n, &|_| "thread\n".to_owned());
+    let gates = |n| format!("after\n{}", lines(n, &|i| format!("  open g{i}\n")));
+    let steps = |n| format!("thread\n{}", lines(n, &|_| "  barrier\n".to_owned()));
+    for (at_limit, past) in [
+        (callbacks(MAX_CALLBACKS), callbacks(MAX_CALLBACKS + 1)),
+        (threads(MAX_THREADS), threads(MAX_THREADS + 1)),
+        (gates(MAX_GATES), gates(MAX_GATES + 1)),
+        (steps(MAX_STEPS), steps(MAX_STEPS + 1)),
+    ] {
+        let program = Program::parse(&at_limit).unwrap();
+        assert_eq!(validate(&program), Ok(()));
+        assert_eq!(program.to_string(), at_limit);
+        let error = Program::parse(&past).unwrap_err();
+        assert!(error.expected.starts_with("at most "), "{error}");
+        assert_eq!(error.line, past.lines().count());
+    }
+}
+
+#[test]
+fn what_is_built_in_code_is_held_to_the_same_rules() {
+    let valid = Program::parse(EXAMPLE).unwrap();
+    let broken = |change: &dyn Fn(&mut Program)| {
+        let mut program = valid.clone();
+        change(&mut program);
+        assert_ne!(Program::parse(&program.to_string()), Ok(program.clone()), "valid after all:\n{program}");
+        validate(&program).unwrap_err()
+    };
+    let (a, b) = (CallbackId(0), CallbackId(1));
+    let push = |op: Op| move |program: &mut Program| program.after.push(step(op.clone()));
+    let expect = |op: Op, expect| {
+        move |program: &mut Program| program.after.push(Step { expect: Some(expect), ..step(op.clone()) })
+    };
+    let said = [
+        broken(&|program| program.subject = Some("Registry".to_owned())),
+        broken(&|program| program.hostile = vec![Hostile::Twice, Hostile::Late]),
+        broken(&|program| program.capacity = Some(0)),
+        broken(&|program| program.callbacks[1].name = "a".to_owned()),
+        broken(&|program| program.callbacks[1].name = "B".to_owned()),
+        broken(&|program| program.gates.push("h".to_owned())),
+        broken(&|program| program.gates.clear()),
+        broken(&|program| program.callbacks[0].body[1].nth = Some(0)),
+        broken(&|program| program.after[0].nth = Some(1)),
+        broken(&push(Op::Panic)),
+        broken(&push(Op::Register(vec![]))),
+        broken(&push(Op::Register(vec![b]))),
+        broken(&push(Op::Replace(a, a))),
+        broken(&push(Op::Fire(CallbackId(9), None))),
+        broken(&push(Op::Churn(0))),
+        broken(&push(Op::Open(GateId(7)))),
+        broken(&expect(Op::Fire(a, None), Expect::Removed)),
+        broken(&expect(Op::Revoke(a), Expect::InFlight(0))),
+        broken(&expect(Op::Barrier, Expect::Value(0))),
+        broken(&|program| {
+            program.callbacks.push(Callback { name: "c".to_owned(), body: vec![], ..program.callbacks[1].clone() });
+            program.callbacks[1].body.push(step(Op::Register(vec![CallbackId(2)])));
+        }),
+        broken(&|program| program.threads = vec![vec![]; MAX_THREADS + 1]),
+        broken(&|program| program.before = vec![step(Op::Barrier); MAX_STEPS + 1]),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    "Registry" is not a subject's name
+    hostile switches: out of order, or one twice
+    capacity 0
+    two callbacks are named `a`
+    "B" is not a callback's name
+    a gate that no op names
+    callback a, op 1 (`hold ?`): no such gate
+    callback a, op 2 (`nth 0 revoke a`): `nth 0`: 1 is the first call
+    after, op 1 (`nth 1 fire a = late`): `nth` is only for callback bodies
+    after, op 2 (`panic`): only in callback bodies
+    after, op 2 (`register`): registers nothing
+    after, op 2 (`register b`): `b` is registered twice
+    after, op 2 (`replace a a`): replaces a callback by itself
+    after, op 2 (`fire ?`): no such callback
+    after, op 2 (`churn 0`): not from 1 to 10000000
+    after, op 2 (`open ?`): no such gate
+    after, op 2 (`fire a = removed`): `fire` never answers `removed`
+    after, op 2 (`revoke a = in_flight(0)`): `revoke` never answers `in_flight(0)`
+    after, op 2 (`barrier = 0`): `barrier` never answers `0`
+    callback b, op 1 (`register c`): a body runs in every call: what registers there needs an `nth`
+    threads: 9, and 8 is the most
+    before: ops: 1001, and 1000 is the most
+    "#);
+}
