@@ -62,7 +62,9 @@ pub const MODELLED: &[&str] = &[
     "clock_getres", "__cxa_atexit", "__cxa_guard_acquire", "__cxa_guard_release",
     "__cxa_guard_abort", "_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZnwmRKSt9nothrow_t",
     "_ZnamRKSt9nothrow_t", "__emutls_get_address", "pthread_atfork", "__register_atfork", "rand", "random", "srand",
-    "srandom",
+    "srandom", "sigaction", "signal", "bsd_signal", "__sysv_signal", "pthread_sigmask", "sigprocmask", "pthread_kill",
+    "pthread_setcancelstate", "pthread_setcanceltype", "pthread_testcancel", "prctl", "gettid", "pthread_getschedparam",
+    "sched_getcpu", "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -96,11 +98,11 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "sends, blocks, handles or waits for signals: a model has none",
+        "sends or waits for signals: a model has none",
         &[
-            "signal", "sigaction", "__sysv_signal", "bsd_signal", "sigset", "sigprocmask", "pthread_sigmask", "sigwait*",
+            "sigset", "sigwait*",
             "sigsuspend", "sigpending", "sigtimedwait", "sigaltstack", "siginterrupt", "raise", "kill", "killpg",
-            "pthread_kill", "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_*",
+            "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_*",
         ],
     ),
     (
@@ -120,7 +122,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "cancels threads, which is not modelled",
-        &["pthread_cancel", "pthread_testcancel", "pthread_setcancel*", "__pthread_register_cancel", "__pthread_unwind_next",
+        &["pthread_cancel", "__pthread_register_cancel", "__pthread_unwind_next",
           "__pthread_unregister_cancel", "_pthread_cleanup_*", "__pthread_cleanup_*", "pthread_tryjoin_np",
           "pthread_timedjoin_np", "pthread_clockjoin_np"],
     ),
@@ -143,7 +145,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "keeps state that is not put back before the next interleaving, so that no two would be alike",
-        &["random_r", "initstate*", "setstate*", "*rand48", "getrandom", "getentropy", "arc4random*", "strtok", "setenv", "putenv",
+        &["random_r", "initstate*", "setstate*", "*rand48", "strtok", "setenv", "putenv",
           "unsetenv", "setlocale", "localtime", "gmtime", "ctime", "asctime", "setvbuf", "setbuf", "clock", "times",
           "getrusage", "umask", "chdir"],
     ),

@@ -1,7 +1,7 @@
 //! pthreads, POSIX semaphores and C11's `threads.h`, over loom.
 //!
 //! How the parts fit: `mutex` is a loom mutex, `condvar` parks and unparks, and everything else that blocks (`rwlock`, `spin`,
-//! `barrier`, `semaphore`, `once`) is a `monitor`. `threads` are loom's; `keys`, `time` and `process` block nobody. `c11` is all
+//! `barrier`, `semaphore`, `once`) is a `monitor`. `threads` are loom's; `keys`, `time`, `process` and `signals` block nobody. `c11` is all
 //! of this by other names. Here is what they share: the objects of an interleaving by address, and what each call on one
 //! begins and ends with.
 
@@ -15,6 +15,7 @@ mod once;
 mod process;
 mod rwlock;
 mod semaphore;
+mod signals;
 mod spin;
 mod threads;
 mod time;
@@ -23,9 +24,9 @@ pub(crate) use process::run_at_exit;
 pub(crate) use threads::end_of_thread;
 
 use super::event::What;
-use super::finding::Kind;
+use super::finding::{Bound, Kind, later};
 use super::race::Access;
-use super::world::{Me, Moment, Pc, enter, with};
+use super::world::{Leave, Me, Moment, Pc, enter, leave, with};
 use crate::sync::loom_side::thread;
 use condvar::Condition;
 use monitor::{Monitor, State};
@@ -59,6 +60,7 @@ pub(crate) struct Objects {
     keys_made: u32,
     threads: usize,
     pub(crate) needs: Needs,
+    signals: signals::Signals,
     ticks: i64,
     random: u64,
     /// Threads whose last wait with a limit gave up.
@@ -103,6 +105,17 @@ fn read_int(address: usize) -> c_int {
 fn write<T>(address: usize, value: T) {
     // SAFETY: C passes a place for the answer.
     unsafe { pointer::<T>(address).write(value) };
+}
+
+/// A function is called in a way that is not modelled: the search ends there.
+pub(crate) fn refuse_call(what: &str, pc: Pc) {
+    if let Some(me) = enter() {
+        with(|world| {
+            let from = world.thread(me).calls.last().copied().unwrap_or_default();
+            let what = format!("{what} was called at {} from {}, which is refused", later(pc), later(from));
+            leave(world, Leave::Limited(Bound::Unmodelled(what)));
+        });
+    }
 }
 
 /// A C call on an object: its thread, and that the object is there.
@@ -187,6 +200,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         process::NAMES,
         rwlock::NAMES,
         semaphore::NAMES,
+        signals::NAMES,
         spin::NAMES,
         threads::NAMES,
         time::NAMES,

@@ -13,8 +13,9 @@ pub(crate) use atomic::{Atoms, store};
 pub(crate) use width::{Pools, Sizes};
 
 use super::entry::named_entry_points;
-use super::finding::{Bound, Kind, later};
+use super::finding::{Bound, Kind};
 use super::memory::accessed;
+use super::pthread::refuse_call;
 use super::race::Access;
 use super::world::{Leave, Me, Pc, Pending, enter, leave, live, with};
 use crate::sync::loom_side::Ordering;
@@ -141,13 +142,7 @@ fn refuse(what: &str) {
 extern "C-unwind" fn refused(name: usize, pc: Pc) {
     // SAFETY: the build helper passes a name.
     let name = unsafe { std::ffi::CStr::from_ptr(memory(name)) }.to_string_lossy().into_owned();
-    if let Some(me) = enter() {
-        with(|world| {
-            let from = world.thread(me).calls.last().copied().unwrap_or_default();
-            let what = format!("{name} was called at {} from {}, which is refused", later(pc), later(from));
-            leave(world, Leave::Limited(Bound::Unmodelled(what)));
-        });
-    }
+    refuse_call(&name, pc);
 }
 
 extern "C-unwind" fn wide_atomic(_: Pc) {
