@@ -44,8 +44,8 @@ pub enum Bound {
     Duration(Duration),
     /// [`Options::preemptions`](super::Options::preemptions).
     Preemptions(usize),
-    /// A thread that loops on an atomic, yields, sleeps, or waits with a limit a second time lets others run first: that it
-    /// goes on at once was not explored.
+    /// A thread that loops on an atomic, a lock or a clock, yields, sleeps, or waits with a limit a second time lets others run
+    /// first: that it goes on at once was not explored.
     Yields,
     /// [`Options::max_branches`](super::Options::max_branches) in one interleaving.
     Branches(usize),
@@ -78,8 +78,8 @@ impl fmt::Display for Bound {
             Self::Duration(most) => write!(f, "{most:?} (raise Options::max_duration, or make the program smaller)"),
             Self::Preemptions(most) => write!(f, "{most} preemptions in an interleaving (Options::preemptions)"),
             Self::Yields => f.write_str(
-                "loops on an atomic, yields or sleeps, each of which lets other threads run first (wait on a condition \
-                 instead, if the code is yours)",
+                "loops on an atomic, a lock or a clock, yields or sleeps, each of which lets other threads run first (wait on \
+                 a condition instead, if the code is yours)",
             ),
             Self::Branches(most) => write!(
                 f,
@@ -94,7 +94,7 @@ impl fmt::Display for Bound {
             Self::Events(most) => write!(
                 f,
                 "{most} accesses by one thread in one interleaving, which is all that loom's clocks can count (make the \
-                 data smaller)"
+                 data smaller, unless a loop in the code under the model waits for something that does not come)"
             ),
             Self::Stack(most) => write!(f, "{most} bytes of stack for each thread (raise Options::stack)"),
             Self::Memory(most) => {

@@ -62,6 +62,19 @@ pub struct Options {
     pub spurious_failures: u32,
     /// What becomes of interleavings that repeat one before.
     pub repeats: Repeats,
+    /// What volatile accesses are taken for.
+    pub volatile: Volatile,
+}
+
+/// What accesses of `volatile` memory are taken for. C promises nothing about them between threads; code from before C11, and
+/// code for one processor only, often counts on more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volatile {
+    /// Relaxed atomics, which order nothing else: a flag that publishes what was written before it is convicted.
+    Relaxed,
+    /// Atomics whose loads acquire and whose stores release, as they do on x86-64 where the compiler keeps everything in its place:
+    /// what is found then is wrong on such a processor too.
+    Ordered,
 }
 
 /// What becomes of interleavings that repeat one before: that differ from it only in the order of operations that do not
@@ -91,7 +104,15 @@ impl Options {
             memory: 1 << 20,
             spurious_failures: 1,
             repeats: Repeats::Explored,
+            volatile: Volatile::Relaxed,
         }
+    }
+
+    /// Sets [`Self::volatile`].
+    #[must_use]
+    pub fn volatile(mut self, volatile: Volatile) -> Self {
+        self.volatile = volatile;
+        self
     }
 
     /// Sets [`Self::repeats`].
@@ -175,7 +196,7 @@ pub struct Exploration {
     pub extent: Extent,
     /// The violation that ended it.
     pub finding: Option<Finding>,
-    /// Places of volatile accesses that the code relies on, which were taken for relaxed atomics.
+    /// Places of volatile accesses that the code relies on, which were taken for atomics as [`Options::volatile`] says.
     pub volatile: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
@@ -194,7 +215,7 @@ impl fmt::Display for Exploration {
         }
         write!(f, ", {:.2?}", self.elapsed)?;
         for place in &self.volatile {
-            write!(f, "\nvolatile access taken for a relaxed atomic: {place}")?;
+            write!(f, "\nvolatile access taken for an atomic: {place}")?;
         }
         if let Some(finding) = &self.finding {
             write!(f, "\n{finding}")?;

@@ -1,7 +1,7 @@
 // What is found in the C programs of `native/tests/model/programs`, and what is not, whichever compiler instrumented them:
 // `tests/model_c.rs` includes this file once for each, where `prefix!` is what the names of its build begin with.
 
-use latecall::model::{Bound, Exploration, Extent, Finding, Kind, Options, Repeats, explore, replay};
+use latecall::model::{Bound, Exploration, Extent, Finding, Kind, Options, Repeats, Volatile, explore, replay};
 
 macro_rules! programs {
     ($($name:ident)*) => {

@@ -37,3 +37,28 @@ fn names_and_random_bytes_come_from_the_model() {
     does("bytes_from_the_system", bytes_from_the_system);
     bounded("dumpable", dumpable, "prctl with option 4 was called at dumpable programs/system.c:");
 }
+
+programs! {
+    polls_a_lock
+    polls_for_a_second
+    waits_a_minute
+}
+
+#[test]
+fn a_loop_on_a_lock_or_a_clock_lets_others_run() {
+    passes_giving_way("polls_for_a_second", polls_for_a_second);
+    // Nobody else is there to let run: nothing is lost.
+    does("waits_a_minute", waits_a_minute);
+    let exploration = passes_giving_way("polls_a_lock", polls_a_lock);
+    assert!(exploration.interleavings > 50, "each round of the loop in which the other thread may come: {exploration}");
+}
+
+#[test]
+fn volatile_orders_where_it_is_asked_to_and_places_are_named_once() {
+    let exploration = explore("ordered", &Options::new().volatile(Volatile::Ordered), || volatile_flag());
+    assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Yields), "{exploration}");
+    let places: BTreeSet<&String> = exploration.volatile.iter().collect();
+    assert!(!places.is_empty() && places.len() == exploration.volatile.len(), "{exploration}");
+    // What has nothing to do with volatile is found as before.
+    explore("plain", &Options::new().volatile(Volatile::Ordered), || plain_race()).assert_convicted(Kind::DataRace);
+}

@@ -26,7 +26,7 @@ pub(crate) use threads::end_of_thread;
 use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::race::Access;
-use super::world::{Leave, Me, Moment, Pc, enter, leave, with};
+use super::world::{Leave, Me, Moment, Pc, enter, leave, let_others_run, with};
 use crate::sync::loom_side::thread;
 use condvar::Condition;
 use monitor::{Monitor, State};
@@ -61,7 +61,9 @@ pub(crate) struct Objects {
     threads: usize,
     pub(crate) needs: Needs,
     signals: signals::Signals,
-    ticks: i64,
+    /// Who did the last operation on an object, and how many before it.
+    alone: (Me, u32),
+    clocks: time::Clocks,
     random: u64,
     /// Threads whose last wait with a limit gave up.
     gave_up: BTreeSet<Me>,
@@ -126,9 +128,26 @@ struct Call {
     since: Moment,
 }
 
+/// Operations on objects that a thread does in a row, while others could do something, before it lets them. Loom goes on with one
+/// thread for as long as that can, so without this a loop that waits for another thread by locking and looking would be
+/// all that an interleaving consists of.
+const MOST_ALONE: u32 = 256;
+
 impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
         let me = enter()?;
+        if with(|world| {
+            let (last, count) = &mut world.objects.alone;
+            *count = if *last == me { *count + 1 } else { 0 };
+            *last = me;
+            let long = *count >= MOST_ALONE;
+            if long {
+                *count = 0;
+            }
+            long && world.others_live(me)
+        }) {
+            let_others_run();
+        }
         let since = with(|world| {
             world.thread(me).spin.count = 0;
             let since = world.moment(me);

@@ -250,6 +250,12 @@ extern "C-unwind" fn scheduled(name: usize, _: usize, _: usize, pc: Pc) -> c_int
 }
 
 impl World {
+    /// Whether there is another thread that C code knows and that has not ended.
+    pub(super) fn others_live(&self, me: Me) -> bool {
+        let ended = |other| self.objects.results.contains_key(&other);
+        (0..self.threads.len()).any(|other| other != me && self.threads[other].is_some() && !ended(other))
+    }
+
     /// The thread that C calls so.
     pub(super) fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
         let thread = name.wrapping_sub(1);

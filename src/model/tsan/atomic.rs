@@ -35,6 +35,8 @@ pub(crate) struct Atoms {
     pub(crate) missing: Option<usize>,
     /// Places that accessed volatile memory.
     pub(crate) volatile: std::collections::BTreeSet<Pc>,
+    /// Volatile loads acquire, and volatile stores release.
+    pub(crate) volatile_orders: bool,
 }
 
 impl Atoms {
@@ -44,6 +46,7 @@ impl Atoms {
             placed: BTreeMap::new(),
             missing: None,
             volatile: std::collections::BTreeSet::new(),
+            volatile_orders: false,
         }
     }
 

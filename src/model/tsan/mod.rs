@@ -4,7 +4,8 @@
 //! volatile ones, functions, and the names that all of it is called by.
 //!
 //! **Plain stores into an atomic's memory** (initialisation) are announced before they happen; at the thread's next event
-//! the distance is taken anew. **Volatile accesses** are relaxed atomics, and the report says that the code relies on it.
+//! the distance is taken anew. **Volatile accesses** are relaxed atomics, or
+//! such as order where [`Volatile::Ordered`](super::Volatile::Ordered) asks for it, and the report says that the code relies on it.
 
 mod atomic;
 mod width;
@@ -63,9 +64,15 @@ pub(crate) fn written(me: Me, address: usize, size: usize) {
     });
 }
 
+/// C's numbers for orders.
+const RELAXED: c_int = 0;
+const ACQUIRE: c_int = 2;
+const RELEASE: c_int = 3;
+
 extern "C-unwind" fn volatile_read<T: Width>(address: usize, pc: Pc) {
     if live() {
-        let value: T = load_as(address, 0, pc, "reads volatile");
+        let order = with(|world| if world.atoms.volatile_orders { ACQUIRE } else { RELAXED });
+        let value: T = load_as(address, order, pc, "reads volatile");
         // The load that follows shall find what the model chose.
         plain_write(address, value);
         with(|world| world.atoms.volatile.insert(pc));
@@ -99,12 +106,15 @@ pub(crate) fn settle(me: Me, pending: Pending) {
             }
         }),
         Pending::Volatile(address, pc) => {
-            let size = with(|world| world.atoms.placed.get(&address).map(|placed| placed.size));
+            let (size, ordered) = with(|world| {
+                (world.atoms.placed.get(&address).map(|placed| placed.size), world.atoms.volatile_orders)
+            });
+            let order = if ordered { RELEASE } else { RELAXED };
             match size {
-                Some(1) => store_as(address, plain_read::<u8>(address), 0, pc, "writes volatile"),
-                Some(2) => store_as(address, plain_read::<u16>(address), 0, pc, "writes volatile"),
-                Some(4) => store_as(address, plain_read::<u32>(address), 0, pc, "writes volatile"),
-                Some(8) => store_as(address, plain_read::<u64>(address), 0, pc, "writes volatile"),
+                Some(1) => store_as(address, plain_read::<u8>(address), order, pc, "writes volatile"),
+                Some(2) => store_as(address, plain_read::<u16>(address), order, pc, "writes volatile"),
+                Some(4) => store_as(address, plain_read::<u32>(address), order, pc, "writes volatile"),
+                Some(8) => store_as(address, plain_read::<u64>(address), order, pc, "writes volatile"),
                 _ => with(|world| {
                     world.convict(
                         me,
