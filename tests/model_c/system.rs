@@ -62,3 +62,18 @@ fn volatile_orders_where_it_is_asked_to_and_places_are_named_once() {
     // What has nothing to do with volatile is found as before.
     explore("plain", &Options::new().volatile(Volatile::Ordered), || plain_race()).assert_convicted(Kind::DataRace);
 }
+
+programs! {
+    spin_lock_exchanges
+    spin_lock_reads_first
+    spin_lock_kept
+}
+
+/// A store that follows an exchange, in the order of the interleaving, is not hidden by it from the thread that exchanged.
+#[test]
+fn locks_that_spin_are_taken_by_each_in_turn() {
+    passes_giving_way("spin_lock_exchanges", spin_lock_exchanges);
+    passes_giving_way("spin_lock_reads_first", spin_lock_reads_first);
+    let finding = convicted("spin_lock_kept", spin_lock_kept, Kind::Livelock, &["again and again", "times"]);
+    assert!(finding.timeline.lines().count() < 100, "what repeats itself is told once: {}", finding.timeline);
+}

@@ -34,14 +34,15 @@ use mutex::Lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 
-/// Operations that are branches of the search only where the code under it gives a reason. A search that meets one begins
-/// again with those branches.
+/// What the search does otherwise only where the code under it gives a reason. A search that meets one begins again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// Somebody tries to lock a mutex: unlocking is a branch.
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
     pub(crate) conditions: bool,
+    /// Somebody waits for an atomic that it has exchanged itself: stores to such atomics follow what was exchanged.
+    pub(crate) swaps: bool,
 }
 
 /// The objects of an interleaving, by address.

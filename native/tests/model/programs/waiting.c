@@ -63,3 +63,58 @@ void waits_a_minute(void) {
   do clock_gettime(CLOCK_MONOTONIC, &now);
   while (now.tv_sec - began.tv_sec < 60);
 }
+
+static atomic_int taken;
+static int counted;
+
+static void tas(void) {
+  while (atomic_exchange_explicit(&taken, 1, memory_order_acquire) != 0) {
+  }
+}
+
+/* Reads until the lock looks free, so as not to write all the time. */
+static void ttas(void) {
+  while (atomic_exchange_explicit(&taken, 1, memory_order_acquire) != 0) {
+    while (atomic_load_explicit(&taken, memory_order_relaxed) != 0) {
+    }
+  }
+}
+
+static void count(void (*take)(void)) {
+  take();
+  counted++;
+  atomic_store_explicit(&taken, 0, memory_order_release);
+}
+
+static void *counts_by_tas(void *argument) {
+  count(tas);
+  return argument;
+}
+
+static void *counts_by_ttas(void *argument) {
+  count(ttas);
+  return argument;
+}
+
+static void both(void *(*start)(void *)) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, start, NULL) != 0) abort();
+  start(NULL);
+  pthread_join(thread, NULL);
+  if (counted != 2) abort();
+}
+
+void spin_lock_exchanges(void) { both(counts_by_tas); }
+void spin_lock_reads_first(void) { both(counts_by_ttas); }
+
+static void *never_gives_back(void *argument) {
+  tas();
+  return argument;
+}
+
+void spin_lock_kept(void) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, never_gives_back, NULL) != 0) abort();
+  pthread_join(thread, NULL);
+  tas();
+}
