@@ -105,7 +105,7 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
         ("exit", "exit(0)", "ends the process"),
         ("drand48", "drand48()", "keeps state that is not put back"),
-        ("a_function_of_nobody", "a_function_of_nobody()", "it may block"),
+        ("nice", "nice(0)", "it may block"),
     ] {
         let name = format!("refused_{symbol}");
         let source = format!("long {symbol}();\nlong used(void) {{ return (long){call}; }}\n");
@@ -116,6 +116,20 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         assert!(text.contains("Instrument::allow") && text.contains("Instrument::refuse_when_called"), "{text}");
         assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
     }
+}
+
+#[test]
+fn what_nobody_defines_is_told_apart_from_what_is_not_modelled() {
+    let source = "void part_of_the_library(void);\nlong poll(), read(), write();\n\
+                  long used(void) { part_of_the_library(); return poll() + read() + write(); }\n";
+    let refused = refused("partial", source);
+    let text = refused.to_string();
+    assert!(text.starts_with("neither these files nor the C library define:\n  `part_of_the_library` in 0.partial.o\n"));
+    assert!(text.contains("Add the files of the library that do (Instrument::file)"), "{text}");
+    // Functions that are refused for one reason are told it together.
+    assert!(text.contains("`poll` in 0.partial.o; `read` in 0.partial.o; `write` in 0.partial.o: waits for"), "{text}");
+    let Refused::Undefined { undefined, unmodelled } = refused else { panic!("{refused}") };
+    assert_eq!((undefined.len(), unmodelled.len()), (1, 3));
 }
 
 #[test]

@@ -25,6 +25,20 @@ pub const ALLOWED: &[&str] = &[
     "__cxa_allocate_exception", "__cxa_free_exception", "__cxa_pure_virtual", "_ZSt9terminatev", "_ZSt20__throw_system_errori", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
     "_ZSt28__throw_bad_array_new_lengthv", "_ZSt25__throw_bad_function_callv", "_ZSt24__throw_out_of_range_fmtPKcz",
     "_ZSt19__throw_logic_errorPKc",
+    "__isoc23_strtol", "__isoc23_strtoul", "__isoc23_strtoll", "__isoc23_strtoull", "__isoc23_strtoimax",
+    "__isoc23_strtoumax", "__isoc23_sscanf", "__isoc23_vsscanf", "__isoc99_vsscanf", "vsscanf", "vsprintf",
+    "__sprintf_chk", "__snprintf_chk", "__vsprintf_chk", "__vsnprintf_chk", "__printf_chk", "__fprintf_chk",
+    "__vprintf_chk", "__vfprintf_chk", "putchar_unlocked", "fputs_unlocked", "ferror", "feof", "clearerr",
+    "strcasestr", "memmem", "strverscmp", "strcoll", "strxfrm", "strsignal", "gai_strerror", "inet_addr", "inet_aton",
+    "qsort_r", "lfind", "wcslen", "wcscmp", "wcscpy", "wmemcpy", "mbstowcs", "wcstombs", "mbrtowc", "wcrtomb", "towlower",
+    "towupper", "iswalpha", "iswdigit", "iswspace", "nl_langinfo", "timegm", "gettext", "dcgettext", "sched_getaffinity",
+    "__sched_cpucount", "__sched_cpualloc", "__sched_cpufree", "get_nprocs_conf", "getauxval", "pthread_attr_setstack", "pthread_attr_setaffinity_np",
+    "floorf", "ceilf", "sqrtf", "powf", "fmodf", "logf", "expf", "fabsf", "roundf", "truncf", "log2f", "log10f", "exp2f",
+    "sinf", "cosf", "tanf", "atan2f", "hypotf", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log1p", "expm1", "rint",
+    "nearbyint", "lrint", "llrint", "lround", "llround", "lrintf", "lroundf", "fmin", "fmax", "fminf", "fmaxf", "frexp", "ldexp",
+    "modf", "scalbn", "copysign", "remainder", "fma", "fmaf", "__fpclassify", "__fpclassifyf", "__signbit", "__isnan", "__isinf",
+    "__finite", "__udivti3", "__umodti3", "__divti3", "__modti3", "__multi3", "__popcountdi2", "__clzti2", "__ctzti2",
+    "__powidf2", "__muldc3", "__divdc3", "__cpu_model", "__cpu_indicator_init",
     "_ZTVN10__cxxabiv117__class_type_infoE", "_ZTVN10__cxxabiv120__si_class_type_infoE",
     "_ZTVN10__cxxabiv121__vmi_class_type_infoE", "__dso_handle",
 ];
@@ -164,14 +178,17 @@ const REASONS: &[(&str, &[&str])] = &[
 
 /// Why a function is refused.
 pub(super) fn reason(symbol: &str) -> &'static str {
+    reason_of(symbol).unwrap_or("it may block, or have effects that cannot be taken back before the next interleaving")
+}
+
+/// The reason of its group, if it is in one.
+pub(super) fn reason_of(symbol: &str) -> Option<&'static str> {
     let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => symbol.ends_with(end),
         (_, Some(beginning)) => symbol.starts_with(beginning),
         _ => symbol == pattern,
     };
-    let group = REASONS.iter().find(|(_, names)| names.iter().any(|&name| fits(name)));
-    group
-        .map_or("it may block, or have effects that cannot be taken back before the next interleaving", |group| group.0)
+    REASONS.iter().find(|(_, names)| names.iter().any(|&name| fits(name))).map(|group| group.0)
 }
 
 /// What the compiler calls under `-fsanitize=thread`, gcc's calls and clang's.

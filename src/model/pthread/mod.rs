@@ -132,7 +132,7 @@ struct Call {
 /// Operations on objects that a thread does in a row, while others could do something, before it lets them. Loom goes on with one
 /// thread for as long as that can, so without this a loop that waits for another thread by locking and looking would be
 /// all that an interleaving consists of.
-const MOST_ALONE: u32 = 256;
+const MOST_ALONE: u32 = 128;
 
 impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
