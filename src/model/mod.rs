@@ -6,7 +6,8 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `memory` and `strings` what allocates and moves; `race` says whether accesses are ordered; `globals` puts the C code's
+//! `pthread` what blocks, `descriptors` what
+//! threads wake each other by besides, `memory` and `strings` what allocates and moves; `race` says whether accesses are ordered; `globals` puts the C code's
 //! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what
 //! is noted while it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
@@ -18,6 +19,7 @@
 //! ```
 
 mod choice;
+mod descriptors;
 mod entry;
 mod event;
 mod finding;
@@ -398,8 +400,14 @@ mod tests {
 
     #[test]
     fn every_name_that_is_redirected_has_an_entry_point() {
-        let provided: BTreeSet<&str> =
-            tsan::NAMES.iter().chain(memory::NAMES).chain(strings::NAMES).copied().chain(pthread::names()).collect();
+        let provided: BTreeSet<&str> = tsan::NAMES
+            .iter()
+            .chain(memory::NAMES)
+            .chain(strings::NAMES)
+            .copied()
+            .chain(pthread::names())
+            .chain(descriptors::names())
+            .collect();
         let mut instrumentation = instrument::instrumentation();
         // What the build helper puts in the place of functions that are refused.
         instrumentation.push("__refused".to_owned());

@@ -408,7 +408,7 @@ fn waits(world: &World) -> String {
             Some(holder) => format!(" (held by thread {holder})"),
             None => String::new(),
         };
-        let on = if wait.on.ends_with("thread") {
+        let on = if wait.on.ends_with("thread") || wait.on == "descriptor" {
             format!("{} {}", wait.on, wait.address)
         } else {
             format!("{} {}", wait.on, world.name_address(wait.address))

@@ -77,3 +77,52 @@ fn locks_that_spin_are_taken_by_each_in_turn() {
     let finding = convicted("spin_lock_kept", spin_lock_kept, Kind::Livelock, &["again and again", "times"]);
     assert!(finding.timeline.lines().count() < 100, "what repeats itself is told once: {}", finding.timeline);
 }
+
+programs! {
+    pipe_blocks
+    pipe_polled
+    pipe_selected
+    pair_of_sockets
+    pipe_not_waited_for
+    poll_limited
+    poll_at_once
+    event_awaited
+    event_that_does_not_come
+    poller_told_later
+    descriptors_one_by_one
+    pipe_broken
+    pipe_closed
+    read_into_freed
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = concat!(prefix!(), "poll_outcome")]
+    safe fn poll_outcome() -> c_int;
+}
+
+#[test]
+fn threads_wake_each_other_by_descriptors() {
+    for (name, program) in [
+        ("pipe_blocks", pipe_blocks as extern "C-unwind" fn()),
+        ("pipe_polled", pipe_polled),
+        ("pipe_selected", pipe_selected),
+        ("pair_of_sockets", pair_of_sockets),
+        ("event_awaited", event_awaited),
+        ("poller_told_later", poller_told_later),
+        ("pipe_closed", pipe_closed),
+    ] {
+        passes(name, program);
+    }
+    assert_eq!(outcomes("poll_limited", poll_limited, poll_outcome), [0, 1].into());
+    assert_eq!(outcomes("poll_at_once", poll_at_once, poll_outcome), [0, 1].into());
+    does("descriptors_one_by_one", descriptors_one_by_one);
+}
+
+#[test]
+fn descriptors_that_are_not_waited_for_hide_nothing() {
+    convicted("pipe_not_waited_for", pipe_not_waited_for, Kind::DataRace, &["sends", "looks_too_early"]);
+    let words = ["main waits for descriptor 3 at waits_for_nobody programs/descriptors.c:"];
+    convicted("event_that_does_not_come", event_that_does_not_come, Kind::Deadlock, &words);
+    convicted("read_into_freed", read_into_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
+    bounded("pipe_broken", pipe_broken, "write to a descriptor that nobody reads, without ignoring SIGPIPE, was called");
+}

@@ -79,7 +79,9 @@ pub const MODELLED: &[&str] = &[
     "srandom", "sigaction", "signal", "bsd_signal", "__sysv_signal", "pthread_sigmask", "sigprocmask", "pthread_kill",
     "pthread_setcancelstate", "pthread_setcanceltype", "pthread_testcancel", "prctl", "gettid", "pthread_getschedparam",
     "sched_getcpu", "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform",
-    "clock",
+    "clock", "pipe", "pipe2", "socketpair", "eventfd", "eventfd_read", "eventfd_write", "close", "read", "__read_chk",
+    "write", "recv", "send", "fcntl", "fcntl64", "ioctl", "poll", "__poll_chk", "ppoll", "select", "pselect", "epoll_create",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -87,13 +89,14 @@ pub const MODELLED: &[&str] = &[
 #[rustfmt::skip]
 const REASONS: &[(&str, &[&str])] = &[
     (
-        "waits for a file descriptor, or does to one what cannot be taken back before the next interleaving",
+        "opens a file or a socket, or does to a descriptor what is not modelled (pipes, event counters and pairs of \
+         sockets are, with read, write, poll, select and epoll)",
         &[
-            "poll", "ppoll", "__poll_chk", "select", "pselect", "epoll_*", "read", "__read_chk", "write", "readv",
-            "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect", "listen", "bind",
-            "socket*", "pipe", "pipe2", "eventfd*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open",
-            "open64", "openat*", "close", "fcntl*", "ioctl", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock",
-            "lockf*", "io_*", "uring_*", "aio_*", "shutdown", "getaddrinfo", "gethostbyname*",
+            "epoll_*", "readv", "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
+            "listen", "bind", "socket*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open", "open64",
+            "openat*", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock", "lockf*", "io_*", "uring_*", "aio_*",
+            "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
+            "gethostbyname*", "getifaddrs", "freeifaddrs",
         ],
     ),
     (
@@ -133,7 +136,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "makes a system call itself (a futex, for one), which blocks all threads of the model",
-        &["syscall", "futex*", "__futex*", "membarrier", "sched_setaffinity", "sched_setscheduler", "eventfd_read"],
+        &["syscall", "futex*", "__futex*", "membarrier", "sched_setaffinity", "sched_setscheduler"],
     ),
     (
         "cancels threads, which is not modelled",

@@ -21,7 +21,9 @@ mod threads;
 mod time;
 
 pub(crate) use process::run_at_exit;
+pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
+pub(crate) use time::{limit, limited};
 
 use super::event::What;
 use super::finding::{Bound, Kind, later};
@@ -61,6 +63,7 @@ pub(crate) struct Objects {
     keys_made: u32,
     threads: usize,
     pub(crate) needs: Needs,
+    pub(crate) descriptors: super::descriptors::Descriptors,
     signals: signals::Signals,
     /// Who did the last operation on an object, and how many before it.
     alone: (Me, u32),
@@ -134,23 +137,30 @@ struct Call {
 /// all that an interleaving consists of.
 const MOST_ALONE: u32 = 128;
 
+/// An operation on an object begins: whose is it?
+pub(crate) fn begin_operation() -> Option<Me> {
+    let me = enter()?;
+    let too_long = with(|world| {
+        world.thread(me).spin.count = 0;
+        let (last, count) = &mut world.objects.alone;
+        *count = if *last == me { *count + 1 } else { 0 };
+        *last = me;
+        let too_long = *count >= MOST_ALONE;
+        if too_long {
+            *count = 0;
+        }
+        too_long && world.others_live(me)
+    });
+    if too_long {
+        let_others_run();
+    }
+    Some(me)
+}
+
 impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
-        let me = enter()?;
-        if with(|world| {
-            let (last, count) = &mut world.objects.alone;
-            *count = if *last == me { *count + 1 } else { 0 };
-            *last = me;
-            let long = *count >= MOST_ALONE;
-            if long {
-                *count = 0;
-            }
-            long && world.others_live(me)
-        }) {
-            let_others_run();
-        }
+        let me = begin_operation()?;
         let since = with(|world| {
-            world.thread(me).spin.count = 0;
             let since = world.moment(me);
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {

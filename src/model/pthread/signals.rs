@@ -119,6 +119,17 @@ extern "C-unwind" fn sigprocmask(how: c_int, set: usize, old: usize, pc: Pc) -> 
     }
 }
 
+/// Whether the system would send a signal that does something: no handler ignores it, and it is not blocked.
+pub(crate) fn raises_signal(signal: c_int) -> bool {
+    let Some(me) = enter() else { return false };
+    with(|world| {
+        let signals = &world.objects.signals;
+        let ignored = signals.actions.get(&signal).is_some_and(|action| action[0] == libc::SIG_IGN as u64);
+        let mask = signals.masks.get(&me).copied().unwrap_or_default();
+        !ignored && mask[0] >> (signal - 1) & 1 == 0
+    })
+}
+
 /// With 0 it only asks whether there is such a thread.
 extern "C-unwind" fn pthread_kill(name: usize, signal: c_int, pc: Pc) -> c_int {
     let Some(me) = enter() else { return 0 };

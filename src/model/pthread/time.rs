@@ -13,14 +13,14 @@ use std::ffi::c_int;
 
 /// A thread is about to wait with a limit. It gives up whenever the schedule lets it come too early; whoever has given up
 /// before lets others run first, or a loop around such a wait would never end.
-pub(super) fn limit(me: Me) {
+pub(crate) fn limit(me: Me) {
     if with(|world| world.objects.gave_up.contains(&me)) {
         give_way();
     }
 }
 
 /// Whether it got what it waited for.
-pub(super) fn limited(me: Me, got: bool) {
+pub(crate) fn limited(me: Me, got: bool) {
     with(|world| if got { world.objects.gave_up.remove(&me) } else { world.objects.gave_up.insert(me) });
 }
 

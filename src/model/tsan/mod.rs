@@ -106,9 +106,8 @@ pub(crate) fn settle(me: Me, pending: Pending) {
             }
         }),
         Pending::Volatile(address, pc) => {
-            let (size, ordered) = with(|world| {
-                (world.atoms.placed.get(&address).map(|placed| placed.size), world.atoms.volatile_orders)
-            });
+            let (size, ordered) =
+                with(|world| (world.atoms.placed.get(&address).map(|placed| placed.size), world.atoms.volatile_orders));
             let order = if ordered { RELEASE } else { RELAXED };
             match size {
                 Some(1) => store_as(address, plain_read::<u8>(address), order, pc, "writes volatile"),
