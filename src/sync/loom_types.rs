@@ -232,13 +232,13 @@ const FENCES: Name = Name::MAX;
 #[derive(Debug)]
 struct Numbered<V> {
     loom: loomed::atomic::AtomicUsize,
-    /// What each store stores; the first is what it was made with.
+    /// What each store stores, as far as that is known before it happens; the first is what it was made with.
     values: Values<V>,
     name: std::sync::atomic::AtomicU64,
 }
 
 #[derive(Debug)]
-struct Values<V>(std::cell::RefCell<Vec<V>>);
+struct Values<V>(std::cell::RefCell<Vec<Option<V>>>);
 
 // SAFETY: all threads of a model run on one thread of the machine, and no borrow lasts longer than one of the functions below.
 unsafe impl<V> Send for Values<V> {}
@@ -248,7 +248,7 @@ unsafe impl<V> Sync for Values<V> {}
 impl<V: Copy + PartialEq> Numbered<V> {
     #[track_caller]
     fn new(value: V) -> Self {
-        let values = Values(std::cell::RefCell::new(vec![value]));
+        let values = Values(std::cell::RefCell::new(vec![Some(value)]));
         Self { loom: loomed::atomic::AtomicUsize::new(0), values, name: trace::object().into() }
     }
 
@@ -258,11 +258,11 @@ impl<V: Copy + PartialEq> Numbered<V> {
     }
 
     fn value(&self, number: usize) -> V {
-        self.values.0.borrow()[number]
+        self.values.0.borrow()[number].expect("a store that has been found has happened")
     }
 
     /// The number of a store to come.
-    fn put(&self, value: V) -> usize {
+    fn put(&self, value: Option<V>) -> usize {
         let mut values = self.values.0.borrow_mut();
         values.push(value);
         values.len() - 1
@@ -277,25 +277,26 @@ impl<V: Copy + PartialEq> Numbered<V> {
 
     #[track_caller]
     fn store(&self, value: V, order: Ordering) {
-        let number = self.put(value);
+        let number = self.put(Some(value));
         op(|| self.loom.store(number, order));
         trace::did(self.name(), Deed::Stores(number));
     }
 
     #[track_caller]
     fn change(&self, order: Ordering, new: impl FnOnce(V) -> V) -> V {
-        let number = self.put(self.value(0));
+        // What it is going to hold depends on what comes before it: nobody may take it for a store of any value until then.
+        let number = self.put(None);
         let found = op(|| self.loom.swap(number, order));
         let old = self.value(found);
-        self.values.0.borrow_mut()[number] = new(old);
+        self.values.0.borrow_mut()[number] = Some(new(old));
         trace::did(self.name(), Deed::Changes(found, number));
         old
     }
 
     #[track_caller]
     fn exchange(&self, current: V, new: V, success: Ordering, failure: Ordering) -> Result<V, V> {
-        let number = self.put(new);
-        let mut guess = self.values.0.borrow()[..number].iter().rposition(|value| *value == current);
+        let number = self.put(Some(new));
+        let mut guess = self.values.0.borrow()[..number].iter().rposition(|value| *value == Some(current));
         loop {
             // There is no store of this number: it finds out what is there.
             let expected = guess.unwrap_or(usize::MAX);
