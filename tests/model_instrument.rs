@@ -99,7 +99,7 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         ("longjmp", "longjmp(0, 0)", "jumps between stack frames"),
         ("swapcontext", "swapcontext(0, 0)", "jumps between stack frames"),
         ("dlopen", "dlopen(0, 0)", "loads code while it runs"),
-        ("syscall", "syscall(202)", "makes a system call itself (a futex"),
+        ("membarrier", "membarrier(0, 0)", "makes a system call"),
         ("pthread_cancel", "pthread_cancel(0)", "cancels threads"),
         ("sem_open", "sem_open(0, 0)", "belong to several processes"),
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),

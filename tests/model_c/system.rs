@@ -126,3 +126,32 @@ fn descriptors_that_are_not_waited_for_hide_nothing() {
     convicted("read_into_freed", read_into_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
     bounded("pipe_broken", pipe_broken, "write to a descriptor that nobody reads, without ignoring SIGPIPE, was called");
 }
+
+programs! {
+    futex_event
+    futex_mutex
+    futex_not_woken
+    futex_timed
+    system_calls
+    system_call_refused
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = concat!(prefix!(), "futex_outcome")]
+    safe fn futex_outcome() -> c_int;
+}
+
+#[test]
+fn futexes_that_code_calls_itself_block_and_wake() {
+    passes("futex_event", futex_event);
+    // The same values are stored by several stores: where those are told apart, an exchange asks for each, more or less often.
+    for repeats in [Repeats::Explored, Repeats::Counted, Repeats::Left] {
+        explore("futex_mutex", &Options::new().repeats(repeats), || futex_mutex()).assert_exhausted();
+    }
+    let finding = convicted("futex_not_woken", futex_not_woken, Kind::Deadlock, &["waits for futex global data"]);
+    assert!(finding.in_c, "{finding}");
+    let all = [0, libc::EAGAIN, libc::ETIMEDOUT].into();
+    assert_eq!(outcomes("futex_timed", futex_timed, futex_outcome), all);
+    does("system_calls", system_calls);
+    bounded("system_call_refused", system_call_refused, "system call 140 was called at system_call_refused");
+}

@@ -1,13 +1,14 @@
 //! pthreads, POSIX semaphores and C11's `threads.h`, over loom.
 //!
 //! How the parts fit: `mutex` is a loom mutex, `condvar` parks and unparks, and everything else that blocks (`rwlock`, `spin`,
-//! `barrier`, `semaphore`, `once`) is a `monitor`. `threads` are loom's; `keys`, `time`, `process` and `signals` block nobody. `c11` is all
+//! `barrier`, `semaphore`, `once`) is a `monitor`; a `futex` has the lock of one, and is for code that calls the kernel itself. `threads` are loom's; `keys`, `time`, `process` and `signals` block nobody. `c11` is all
 //! of this by other names. Here is what they share: the objects of an interleaving by address, and what each call on one
 //! begins and ends with.
 
 mod barrier;
 mod c11;
 mod condvar;
+mod futex;
 mod keys;
 mod monitor;
 mod mutex;
@@ -55,6 +56,8 @@ pub(crate) struct Objects {
     monitors: BTreeMap<usize, Monitor>,
     destroyed: BTreeSet<usize>,
     woken: BTreeSet<Me>,
+    /// Who sleeps at a futex.
+    sleepers: BTreeMap<Me, thread::Thread>,
     handles: BTreeMap<Me, thread::JoinHandle<()>>,
     gone: BTreeSet<Me>,
     results: BTreeMap<Me, usize>,
@@ -224,6 +227,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         barrier::NAMES,
         c11::NAMES,
         condvar::NAMES,
+        futex::NAMES,
         keys::NAMES,
         mutex::NAMES,
         once::NAMES,

@@ -45,7 +45,7 @@ extern "C-unwind" fn seed(seed: c_uint, _: Pc) {
     }
 }
 
-extern "C-unwind" fn getrandom(out: usize, size: usize, _: c_uint, pc: Pc) -> isize {
+pub(super) extern "C-unwind" fn getrandom(out: usize, size: usize, _: c_uint, pc: Pc) -> isize {
     accessed(out, size, Access::Write, pc);
     for at in 0..size {
         write(out + at, random(pc) as u8);

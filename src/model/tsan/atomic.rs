@@ -228,7 +228,7 @@ pub(super) fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'s
     value
 }
 
-pub(super) extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc: Pc) -> T {
+pub(crate) extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc: Pc) -> T {
     load_as(address, number, pc, "loads")
 }
 

@@ -10,7 +10,7 @@
 mod atomic;
 mod width;
 
-pub(crate) use atomic::{Atoms, store};
+pub(crate) use atomic::{Atoms, load, store};
 pub(crate) use width::{Pools, Sizes};
 
 use super::entry::named_entry_points;
@@ -22,7 +22,7 @@ use super::world::{Leave, Me, Pc, Pending, enter, leave, live, with};
 use crate::sync::loom_side::Ordering;
 use atomic::{
     Operation, exchange, exchange_strong, exchange_val, exchange_weak, fetch_add, fetch_and, fetch_nand, fetch_or,
-    fetch_sub, fetch_xor, load, load_as, memory, plain_read, plain_write, store_as, thread_fence,
+    fetch_sub, fetch_xor, load_as, memory, plain_read, plain_write, store_as, thread_fence,
 };
 use std::ffi::c_int;
 use width::Width;
