@@ -155,3 +155,26 @@ fn futexes_that_code_calls_itself_block_and_wake() {
     does("system_calls", system_calls);
     bounded("system_call_refused", system_call_refused, "system call 140 was called at system_call_refused");
 }
+
+programs! {
+    load_before_load_and_store
+    load_before_load_and_exchange
+    volatile_before_both
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = concat!(prefix!(), "found_step")]
+    safe fn found_step() -> c_int;
+}
+
+/// Loom by itself explores one interleaving of each.
+#[test]
+fn a_store_comes_before_a_load_that_the_storing_threads_own_load_hides() {
+    for (name, program) in [
+        ("load_before_load_and_store", load_before_load_and_store as extern "C-unwind" fn()),
+        ("load_before_load_and_exchange", load_before_load_and_exchange),
+        ("volatile_before_both", volatile_before_both),
+    ] {
+        assert_eq!(outcomes(name, program, found_step), [0, 1].into(), "{name}");
+    }
+}

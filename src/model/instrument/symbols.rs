@@ -17,7 +17,7 @@ pub const ALLOWED: &[&str] = &[
     "strtod", "strtof", "strtold", "atof", "atoll", "strtoumax", "strtoimax", "strsep", "strerror_r",
     "__xpg_strerror_r", "lldiv", "fabs", "round", "trunc", "log2", "log10", "exp2", "cbrt", "sin", "cos", "tan",
     "atan2", "hypot", "isatty", "fileno", "sysconf", "__sysconf", "getrlimit", "gnu_get_libc_version", "sigemptyset", "sigfillset", "sigaddset", "sigdelset",
-    "sigismember", "uname", "getegid", "getgid", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
+    "sigismember", "uname", "getegid", "getgid", "getresuid", "getresgid", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
     "swab", "rand_r", "memccpy", "ntohl", "ntohs", "htonl", "htons", "inet_pton", "inet_ntop", "pthread_attr_getdetachstate",
     "pthread_attr_setguardsize", "pthread_attr_getguardsize", "pthread_attr_setscope", "pthread_attr_setinheritsched",
     "pthread_attr_setschedpolicy", "pthread_attr_setschedparam", "sched_get_priority_min", "sched_get_priority_max",

@@ -44,6 +44,8 @@ pub(crate) struct Needs {
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
     pub(crate) conditions: bool,
+    /// Somebody stores to an atomic that it has loaded after another thread had: loads are noted.
+    pub(crate) loads: bool,
     /// Somebody waits for an atomic that it has exchanged itself: stores to such atomics follow what was exchanged.
     pub(crate) swaps: bool,
 }

@@ -10,15 +10,21 @@
 //! exchanged may read what that left for ever, as if what was stored in the middle of the interleaving had come before: a lock that
 //! spins would never be free. A search that meets a thread that does begins again, with stores that follow (`Needs::swaps`).
 //!
+//! **Loads that another load hides.** Loom remembers one access to an atomic, the last, and lets a store come before that one. So
+//! where a thread loads and then stores, the order in which its store comes before an earlier load of another thread was never
+//! explored. A search that meets one begins again (`Needs::loads`): then each load is noted on an object of its thread's, and a
+//! store is an operation on those of all others that have loaded since the store before, which loom lets come in both orders.
+//!
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders.
 
 use super::width::{Atom, Pools, Width};
 use crate::model::event::{Change, What};
 use crate::model::finding::{Bound, Kind};
 use crate::model::race::Access;
+use crate::model::trace::named;
 use crate::model::world::{Leave, Me, Moment, Pc, World, enter, leave, let_others_run, with};
 use crate::sync::loom_side::{self as sync, Ordering};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -31,6 +37,8 @@ pub(super) struct Placed {
     pub(super) last: u64,
     /// It has been exchanged or added to.
     exchanged: bool,
+    /// Who has loaded it since the last other operation, and when, the last last.
+    loads: Vec<(Me, Moment)>,
 }
 
 /// The atomics of an interleaving, by address.
@@ -43,6 +51,8 @@ pub(crate) struct Atoms {
     pub(crate) volatile: std::collections::BTreeSet<Pc>,
     /// Volatile loads acquire, and volatile stores release.
     pub(crate) volatile_orders: bool,
+    /// See [`Operation::notes_load`], by address and thread.
+    notes: BTreeMap<(usize, Me), Rc<sync::Condvar>>,
 }
 
 impl Atoms {
@@ -53,6 +63,7 @@ impl Atoms {
             missing: None,
             volatile: std::collections::BTreeSet::new(),
             volatile_orders: false,
+            notes: BTreeMap::new(),
         }
     }
 
@@ -73,6 +84,17 @@ impl Atoms {
         let near = self.placed.range(address.saturating_sub(8)..address + size);
         near.filter(|(start, placed)| address < *start + placed.size).map(|(&start, _)| start).collect()
     }
+}
+
+/// An operation on what notes the loads of an atomic by a thread: they all depend on each other.
+fn note(address: usize, thread: Me) {
+    let note = with(|world| {
+        // A name that is no address of C's.
+        let name = address as u64 | (thread as u64 + 1) << 56;
+        let notes = &mut world.atoms.notes;
+        notes.entry((address, thread)).or_insert_with(|| Rc::new(named(name, sync::Condvar::new))).clone()
+    });
+    note.notify_all();
 }
 
 /// C's numbers for orders.
@@ -131,7 +153,10 @@ impl<T: Width> Operation<T> {
                 T::name(&loom, address);
                 let base = plain_read::<T>(address).wide();
                 let atom = T::atom(loom);
-                world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0, exchanged: false });
+                world.atoms.placed.insert(
+                    address,
+                    Placed { atom, size: T::SIZE, base, last: 0, exchanged: false, loads: Vec::new() },
+                );
             }
             let loom = world.atoms.placed.get(&address).and_then(|placed| T::loom(&placed.atom));
             let Some(loom) = loom.filter(|_| others.len() <= 1) else {
@@ -158,6 +183,46 @@ impl<T: Width> Operation<T> {
 
     fn decode(&self, held: T) -> T {
         T::narrow(held.wide().wrapping_add(with(|world| world.atoms.placed.get(&self.address).map_or(0, |p| p.base))))
+    }
+
+    /// Before a load: a branch that depends on the stores that this load could hide from others.
+    fn notes_load(&self) {
+        if with(|world| world.objects.needs.loads) {
+            note(self.address, self.me);
+        }
+    }
+
+    /// After a load.
+    fn loaded(&self) {
+        with(|world| {
+            if let Some(placed) = world.atoms.placed.get_mut(&self.address) {
+                placed.loads.retain(|(thread, _)| *thread != self.me);
+                placed.loads.push((self.me, self.since));
+            }
+        });
+    }
+
+    /// Before anything else than a load: a branch for each load of another thread, as loom does not remember them all.
+    fn uncovers_loads(&self) {
+        let hidden: Vec<Me> = with(|world| {
+            let loads = world.atoms.placed.get_mut(&self.address).map(|placed| std::mem::take(&mut placed.loads));
+            let mut loads = loads.unwrap_or_default();
+            let last = loads.last().map(|(thread, _)| *thread);
+            loads.retain(|&(thread, moment)| thread != self.me && !world.in_the_past(self.me, thread, moment));
+            if !world.objects.needs.loads {
+                if loads.iter().any(|(thread, _)| Some(*thread) != last) {
+                    world.objects.needs.loads = true;
+                    leave(world, Leave::Restart);
+                }
+                return Vec::new();
+            }
+            // All of them, and in an order of their own: in which order they came is nothing that interleavings differ in.
+            let threads: BTreeSet<Me> = loads.into_iter().map(|(thread, _)| thread).collect();
+            threads.into_iter().collect()
+        });
+        for thread in hidden {
+            note(self.address, thread);
+        }
     }
 
     /// Whether something else has been stored since, to an atomic that is exchanged.
@@ -221,8 +286,10 @@ fn spins<T: Width>(operation: &Operation<T>, held: T, old: bool) {
 pub(super) fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'static str) -> T {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
+    operation.notes_load();
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
     let (value, old) = (operation.decode(held), operation.is_old(held));
+    operation.loaded();
     operation.end(Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
     spins(&operation, held, old);
     value
@@ -241,6 +308,7 @@ pub(super) fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc
         let exchanged = world.atoms.placed.get(&address).is_some_and(|placed| placed.exchanged);
         exchanged && world.objects.needs.swaps
     };
+    operation.uncovers_loads();
     if with(follows) {
         T::swap(&operation.loom, held, order_of_store);
     } else {
@@ -267,6 +335,7 @@ fn rmw<T: Width>(
         plain_write(address, new(old));
         return old;
     };
+    operation.uncovers_loads();
     let base = operation.decode(T::narrow(0)).wide();
     let held = match direct {
         Some((apply, operand, needs_zero)) if base == 0 || !needs_zero => apply(&operation.loom, operand, order),
@@ -355,6 +424,7 @@ fn compare<T: Width>(
         operation.end(Access::AtomicRead, None, "compares", Change::Nothing, failure);
         return (expected, false);
     }
+    operation.uncovers_loads();
     let (old, stored) = (operation.encode(expected), operation.encode(new));
     match T::exchange(&operation.loom, old, stored, success, failure) {
         Ok(_) => {
