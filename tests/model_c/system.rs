@@ -9,6 +9,8 @@ programs! {
     system_names
     dumpable
     bytes_from_the_system
+    calendar
+    calendar_raced
 }
 
 /// One thread at a time does something: one interleaving stands for all.
@@ -32,9 +34,11 @@ fn signals_that_nobody_sends_are_blocked_and_handled_as_c_says() {
 }
 
 #[test]
-fn names_and_random_bytes_come_from_the_model() {
+fn names_random_bytes_and_calendars_come_from_the_model() {
     does("system_names", system_names);
     does("bytes_from_the_system", bytes_from_the_system);
+    does("calendar", calendar);
+    convicted("calendar_raced", calendar_raced, Kind::DataRace, &["memory of Rust", "looks_up programs/system.c:"]);
     bounded("dumpable", dumpable, "prctl with option 4 was called at dumpable programs/system.c:");
 }
 

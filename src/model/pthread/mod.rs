@@ -73,6 +73,8 @@ pub(crate) struct Objects {
     /// Who did the last operation on an object, and how many before it.
     alone: (Me, u32),
     clocks: time::Clocks,
+    /// What `localtime` answers.
+    broken_down: Option<Box<libc::tm>>,
     random: u64,
     /// Threads whose last wait with a limit gave up.
     gave_up: BTreeSet<Me>,

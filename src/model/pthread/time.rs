@@ -3,7 +3,7 @@
 //! Code that asks again and again waits for time to pass, or for somebody else until then. So a clock goes on faster the more
 //! often it is asked, up to a second each time, and whoever asks at one place for the third time lets others run first.
 
-use super::write;
+use super::{pointer, write};
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
 use crate::model::race::Access;
@@ -129,7 +129,31 @@ extern "C-unwind" fn clock(pc: Pc) -> i64 {
     (time.tv_sec - 1_000_000) * MICROS + time.tv_nsec / 1_000
 }
 
+/// The buffer that these answer is one for all threads: who calls them at the same time races for it.
+fn broken_down(time: usize, by: unsafe extern "C" fn(*const i64, *mut libc::tm) -> *mut libc::tm, pc: Pc) -> usize {
+    accessed(time, size_of::<i64>(), Access::Read, pc);
+    let Some(_) = enter() else { return 0 };
+    let buffer: *mut libc::tm = with(|world| {
+        // SAFETY: numbers, and a null pointer.
+        let fresh = || Box::new(unsafe { std::mem::zeroed::<libc::tm>() });
+        &raw mut **world.objects.broken_down.get_or_insert_with(fresh)
+    });
+    accessed(buffer.expose_provenance(), size_of::<libc::tm>(), Access::Write, pc);
+    // SAFETY: C passes a time, which has been checked; the buffer lasts as long as the interleaving.
+    unsafe { by(pointer(time), buffer) }.expose_provenance()
+}
+
+extern "C-unwind" fn localtime(time: usize, pc: Pc) -> usize {
+    broken_down(time, libc::localtime_r, pc)
+}
+
+extern "C-unwind" fn gmtime(time: usize, pc: Pc) -> usize {
+    broken_down(time, libc::gmtime_r, pc)
+}
+
 entry_points! {
+    localtime(1) => localtime;
+    gmtime(1) => gmtime;
     clock(0) => clock;
     clock_getres(2) => clock_getres;
     sched_yield(0) => yields;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 static void must(int holds) {
@@ -115,4 +116,23 @@ void bytes_from_the_system(void) {
   unsigned char bytes[16] = {0}, more[16] = {0};
   must(getrandom(bytes, sizeof bytes, 0) == sizeof bytes && getentropy(more, sizeof more) == 0);
   must(memcmp(bytes, more, sizeof bytes) != 0 && memcmp(bytes, first, sizeof bytes) != 0);
+}
+
+void calendar(void) {
+  time_t day = 86400;
+  must(gmtime(&day)->tm_mday == 2 && gmtime(&day)->tm_year == 70 && localtime(&day)->tm_year == 70);
+}
+
+static void *looks_up(void *argument) {
+  time_t day = 86400;
+  must(localtime(&day) != NULL);
+  return argument;
+}
+
+/* All threads get the same buffer. */
+void calendar_raced(void) {
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, looks_up, NULL) == 0);
+  looks_up(NULL);
+  must(pthread_join(thread, NULL) == 0);
 }
