@@ -11,6 +11,7 @@ mod built_by_cc {
         };
     }
     include!("model_c/suite.rs");
+    include!("model_c/system.rs");
 
     programs! {
         weak_trusted
@@ -37,6 +38,7 @@ latecall_fixtures::with_clang! {
             };
         }
         include!("model_c/suite.rs");
+        include!("model_c/system.rs");
 
         programs! {
             locals

@@ -20,9 +20,9 @@ fn refused(name: &str, source: &str) -> Refused {
 
 #[test]
 fn what_blocks_and_is_not_modelled_is_refused_by_name() {
-    let source = "#include <poll.h>\nint waits(void) { return poll(0, 0, -1); }\n";
-    let refused = refused("polls", source);
-    assert!(refused.to_string().contains("`poll` in 0.polls.o"), "{refused}");
+    let source = "#include <sys/socket.h>\nint waits(void) { return accept(0, 0, 0); }\n";
+    let refused = refused("accepts", source);
+    assert!(refused.to_string().contains("`accept` in 0.accepts.o"), "{refused}");
     assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
 }
 
@@ -83,29 +83,29 @@ fn symbols(archive: &Path) -> String {
 #[test]
 fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() {
     for (symbol, call, reason) in [
-        ("poll", "poll(0, 0, -1)", "waits for a file descriptor"),
-        ("select", "select(0, 0, 0, 0, 0)", "waits for a file descriptor"),
-        ("epoll_wait", "epoll_wait(0, 0, 0, 0)", "waits for a file descriptor"),
-        ("read", "read(0, 0, 0)", "waits for a file descriptor"),
-        ("write", "write(0, 0, 0)", "waits for a file descriptor"),
-        ("accept", "accept(0, 0, 0)", "waits for a file descriptor"),
+        ("connect", "connect(0, 0, 0)", "opens a file or a socket"),
+        ("listen", "listen(0, 0)", "opens a file or a socket"),
+        ("timerfd_create", "timerfd_create(0, 0)", "opens a file or a socket"),
+        ("readv", "readv(0, 0, 0)", "opens a file or a socket"),
+        ("recvmsg", "recvmsg(0, 0, 0)", "opens a file or a socket"),
+        ("accept", "accept(0, 0, 0)", "opens a file or a socket"),
         ("fopen", "fopen(\"\", \"r\")", "reads or writes a file"),
         ("fork", "fork()", "starts or waits for a process"),
         ("waitpid", "waitpid(0, 0, 0)", "starts or waits for a process"),
         ("system", "system(0)", "starts or waits for a process"),
-        ("sigaction", "sigaction(0, 0, 0)", "handles or waits for signals"),
-        ("pthread_sigmask", "pthread_sigmask(0, 0, 0)", "handles or waits for signals"),
-        ("raise", "raise(0)", "handles or waits for signals"),
+        ("sigwait", "sigwait(0, 0)", "sends or waits for signals"),
+        ("kill", "kill(0, 0)", "sends or waits for signals"),
+        ("raise", "raise(0)", "sends or waits for signals"),
         ("longjmp", "longjmp(0, 0)", "jumps between stack frames"),
         ("swapcontext", "swapcontext(0, 0)", "jumps between stack frames"),
         ("dlopen", "dlopen(0, 0)", "loads code while it runs"),
-        ("syscall", "syscall(202)", "makes a system call itself (a futex"),
+        ("membarrier", "membarrier(0, 0)", "makes a system call"),
         ("pthread_cancel", "pthread_cancel(0)", "cancels threads"),
         ("sem_open", "sem_open(0, 0)", "belong to several processes"),
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
         ("exit", "exit(0)", "ends the process"),
         ("drand48", "drand48()", "keeps state that is not put back"),
-        ("a_function_of_nobody", "a_function_of_nobody()", "it may block"),
+        ("nice", "nice(0)", "it may block"),
     ] {
         let name = format!("refused_{symbol}");
         let source = format!("long {symbol}();\nlong used(void) {{ return (long){call}; }}\n");
@@ -116,6 +116,25 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         assert!(text.contains("Instrument::allow") && text.contains("Instrument::refuse_when_called"), "{text}");
         assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
     }
+}
+
+#[test]
+fn what_nobody_defines_is_told_apart_from_what_is_not_modelled() {
+    let source = "void part_of_the_library(void);\nlong accept(), bind(), listen();\n\
+                  long used(void) { part_of_the_library(); return accept() + bind() + listen(); }\n";
+    let refused = refused("partial", source);
+    let text = refused.to_string();
+    assert!(
+        text.starts_with("neither these files nor the C library define:\n  `part_of_the_library` in 0.partial.o\n")
+    );
+    assert!(text.contains("Add the files of the library that do (Instrument::file)"), "{text}");
+    // Functions that are refused for one reason are told it together.
+    assert!(
+        text.contains("`accept` in 0.partial.o; `bind` in 0.partial.o; `listen` in 0.partial.o: opens a"),
+        "{text}"
+    );
+    let Refused::Undefined { undefined, unmodelled } = refused else { panic!("{refused}") };
+    assert_eq!((undefined.len(), unmodelled.len()), (1, 3));
 }
 
 #[test]
@@ -224,16 +243,16 @@ fn c_plus_plus_is_instrumented_by_the_compiler_for_it() {
 fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
     let folder = folder("deferred");
     let file = folder.join("deferred.c");
-    let source = "#include <poll.h>\n#include <unistd.h>\nint waits(void) { return poll(0, 0, -1); }\nint reads(void) { return (int)read(0, 0, 0); }\n";
+    let source = "#include <sys/socket.h>\nint waits(void) { return accept(0, 0, 0); }\nint binds(void) { return bind(0, 0, 0); }\n";
     std::fs::write(&file, source).unwrap();
-    let some = Instrument::new("deferred").file(&file).refuse_when_called("poll");
+    let some = Instrument::new("deferred").file(&file).refuse_when_called("accept");
     let refused = some.build(&folder).unwrap_err();
-    assert!(refused.to_string().contains("`read`") && !refused.to_string().contains("`poll`"), "{refused}");
-    for all in [some.refuse_when_called("read"), Instrument::new("deferred").file(&file).refuse_all_when_called()] {
+    assert!(refused.to_string().contains("`bind`") && !refused.to_string().contains("`accept`"), "{refused}");
+    for all in [some.refuse_when_called("bind"), Instrument::new("deferred").file(&file).refuse_all_when_called()] {
         let archive = all.build(&folder).unwrap();
         let symbols = symbols(&archive);
         assert!(
-            symbols.contains("T deferred.refused.poll") && symbols.contains("U latecall_model___refused"),
+            symbols.contains("T deferred.refused.accept") && symbols.contains("U latecall_model___refused"),
             "{symbols}"
         );
     }

@@ -3,6 +3,7 @@
 use super::event::{Event, What};
 use super::stack::{Names, Place};
 use super::world::{Me, Pc, Thread, World};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ pub enum Bound {
     Duration(Duration),
     /// [`Options::preemptions`](super::Options::preemptions).
     Preemptions(usize),
-    /// A thread that loops on an atomic, yields, sleeps, or waits with a limit a second time lets others run first: that it
-    /// goes on at once was not explored.
+    /// A thread that loops on an atomic, a lock or a clock, yields, sleeps, or waits with a limit a second time lets others run
+    /// first: that it goes on at once was not explored.
     Yields,
     /// [`Options::max_branches`](super::Options::max_branches) in one interleaving.
     Branches(usize),
@@ -78,8 +79,8 @@ impl fmt::Display for Bound {
             Self::Duration(most) => write!(f, "{most:?} (raise Options::max_duration, or make the program smaller)"),
             Self::Preemptions(most) => write!(f, "{most} preemptions in an interleaving (Options::preemptions)"),
             Self::Yields => f.write_str(
-                "loops on an atomic, yields or sleeps, each of which lets other threads run first (wait on a condition \
-                 instead, if the code is yours)",
+                "loops on an atomic, a lock or a clock, yields or sleeps, each of which lets other threads run first (wait on \
+                 a condition instead, if the code is yours)",
             ),
             Self::Branches(most) => write!(
                 f,
@@ -94,7 +95,7 @@ impl fmt::Display for Bound {
             Self::Events(most) => write!(
                 f,
                 "{most} accesses by one thread in one interleaving, which is all that loom's clocks can count (make the \
-                 data smaller)"
+                 data smaller, unless a loop in the code under the model waits for something that does not come)"
             ),
             Self::Stack(most) => write!(f, "{most} bytes of stack for each thread (raise Options::stack)"),
             Self::Memory(most) => {
@@ -246,6 +247,7 @@ fn render(
         };
         cells.push((event.thread, cell(event, text, names, &mut before[event.thread])));
     }
+    let cells = folded(cells, &mut told);
     let threads: Vec<String> = (0..world.threads.len())
         .map(|me| match &world.threads[me] {
             Some(Thread { name, title: Some(title), .. }) => format!("{name} \"{title}\""),
@@ -300,6 +302,41 @@ fn render(
         }
     }
     (text, told)
+}
+
+/// How many lines may repeat themselves together, and how often before they are told once.
+const ROUND: usize = 8;
+const MOST_ROUNDS: usize = 4;
+
+/// Tells what a loop does again and again once, with how often; lines that somebody was told of stay. `told` has lines of the
+/// timeline, of which the first is the heading.
+fn folded(cells: Vec<(Me, String)>, told: &mut [(usize, usize)]) -> Vec<(Me, String)> {
+    let kept: BTreeSet<usize> = told.iter().map(|(_, line)| line - 1).collect();
+    let mut result: Vec<(Me, String)> = Vec::new();
+    let mut lines = Vec::new();
+    let mut at = 0;
+    while at < cells.len() {
+        let rounds = |length: usize| {
+            let round = &cells[at..(at + length).min(cells.len())];
+            let same = cells[at..].chunks_exact(length).take_while(|&next| next == round).count();
+            if kept.range(at..at + same * length).next().is_none() { same } else { 0 }
+        };
+        let found = (1..=ROUND).map(|length| (length, rounds(length))).find(|&(_, rounds)| rounds > MOST_ROUNDS);
+        let (length, rounds) = found.unwrap_or((1, 1));
+        for _ in 0..length * rounds {
+            lines.push(result.len() + 1);
+        }
+        result.extend_from_slice(&cells[at..at + length]);
+        at += length * rounds;
+        if let (true, Some((thread, _))) = (rounds > 1, result.last()) {
+            let lines = if length == 1 { "this".to_owned() } else { format!("these {length} lines") };
+            result.push((*thread, format!("  … {lines} {rounds} times")));
+        }
+    }
+    for (_, line) in told {
+        *line = lines[*line - 1];
+    }
+    result
 }
 
 /// An operation of Rust code. Its function is known where the interleaving was recorded with frames.

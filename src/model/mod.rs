@@ -6,7 +6,8 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `memory` and `strings` what allocates and moves; `race` says whether accesses are ordered; `globals` puts the C code's
+//! `pthread` what blocks, `descriptors` what
+//! threads wake each other by besides, `memory` and `strings` what allocates and moves; `race` says whether accesses are ordered; `globals` puts the C code's
 //! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what
 //! is noted while it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
@@ -18,6 +19,7 @@
 //! ```
 
 mod choice;
+mod descriptors;
 mod entry;
 mod event;
 mod finding;
@@ -64,6 +66,19 @@ pub struct Options {
     pub spurious_failures: u32,
     /// What becomes of interleavings that repeat one before.
     pub repeats: Repeats,
+    /// What volatile accesses are taken for.
+    pub volatile: Volatile,
+}
+
+/// What accesses of `volatile` memory are taken for. C promises nothing about them between threads; code from before C11, and
+/// code for one processor only, often counts on more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volatile {
+    /// Relaxed atomics, which order nothing else: a flag that publishes what was written before it is convicted.
+    Relaxed,
+    /// Atomics whose loads acquire and whose stores release, as they do on x86-64 where the compiler keeps everything in its place:
+    /// what is found then is wrong on such a processor too.
+    Ordered,
 }
 
 /// What becomes of interleavings that repeat one before: that differ from it only in the order of operations that do not
@@ -93,7 +108,15 @@ impl Options {
             memory: 1 << 20,
             spurious_failures: 1,
             repeats: Repeats::Explored,
+            volatile: Volatile::Relaxed,
         }
+    }
+
+    /// Sets [`Self::volatile`].
+    #[must_use]
+    pub fn volatile(mut self, volatile: Volatile) -> Self {
+        self.volatile = volatile;
+        self
     }
 
     /// Sets [`Self::repeats`].
@@ -177,7 +200,7 @@ pub struct Exploration {
     pub extent: Extent,
     /// The violation that ended it.
     pub finding: Option<Finding>,
-    /// Places of volatile accesses that the code relies on, which were taken for relaxed atomics.
+    /// Places of volatile accesses that the code relies on, which were taken for atomics as [`Options::volatile`] says.
     pub volatile: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
@@ -196,7 +219,7 @@ impl fmt::Display for Exploration {
         }
         write!(f, ", {:.2?}", self.elapsed)?;
         for place in &self.volatile {
-            write!(f, "\nvolatile access taken for a relaxed atomic: {place}")?;
+            write!(f, "\nvolatile access taken for an atomic: {place}")?;
         }
         if let Some(finding) = &self.finding {
             write!(f, "\n{finding}")?;
@@ -379,8 +402,14 @@ mod tests {
 
     #[test]
     fn every_name_that_is_redirected_has_an_entry_point() {
-        let provided: BTreeSet<&str> =
-            tsan::NAMES.iter().chain(memory::NAMES).chain(strings::NAMES).copied().chain(pthread::names()).collect();
+        let provided: BTreeSet<&str> = tsan::NAMES
+            .iter()
+            .chain(memory::NAMES)
+            .chain(strings::NAMES)
+            .copied()
+            .chain(pthread::names())
+            .chain(descriptors::names())
+            .collect();
         let mut instrumentation = instrument::instrumentation();
         // What the build helper puts in the place of functions that are refused.
         instrumentation.push("__refused".to_owned());

@@ -147,7 +147,11 @@ pub(crate) fn run(
         repeats: search.repeats,
         extent,
         finding,
-        volatile: search.volatile.iter().map(|&pc| names.place(pc).to_string()).collect(),
+        volatile: {
+            // Where a function was inlined, or reads twice on a line, several instructions are one place.
+            let places: BTreeSet<String> = search.volatile.iter().map(|&pc| names.place(pc).to_string()).collect();
+            places.into_iter().collect()
+        },
         elapsed: began.elapsed(),
     }
 }
@@ -315,8 +319,10 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     let pools = tsan::Pools::new(&search.sizes);
     let number = search.count;
     let detailed = search.detail_at == Some(number);
+    let ordered = search.options.volatile == super::Volatile::Ordered;
     world::with(|world| {
         world.atoms.fill(pools);
+        world.atoms.volatile_orders = ordered;
         world.objects.needs = search.needs;
         world.thread(0);
         world.number = number;
@@ -403,7 +409,7 @@ fn waits(world: &World) -> String {
             Some(holder) => format!(" (held by thread {holder})"),
             None => String::new(),
         };
-        let on = if wait.on.ends_with("thread") {
+        let on = if wait.on.ends_with("thread") || wait.on == "descriptor" {
             format!("{} {}", wait.on, wait.address)
         } else {
             format!("{} {}", wait.on, world.name_address(wait.address))

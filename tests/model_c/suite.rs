@@ -1,7 +1,7 @@
 // What is found in the C programs of `native/tests/model/programs`, and what is not, whichever compiler instrumented them:
 // `tests/model_c.rs` includes this file once for each, where `prefix!` is what the names of its build begin with.
 
-use latecall::model::{Bound, Exploration, Extent, Finding, Kind, Options, Repeats, explore, replay};
+use latecall::model::{Bound, Exploration, Extent, Finding, Kind, Options, Repeats, Volatile, explore, replay};
 
 macro_rules! programs {
     ($($name:ident)*) => {
@@ -483,7 +483,7 @@ fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
     let exploration = explore("refused_and_called", &Options::new(), || refused_and_called());
     assert!(matches!(exploration.extent, Extent::BoundedBy(Bound::Unmodelled(_))), "{exploration}");
     let text = exploration.to_string();
-    assert!(text.contains("poll was called at waits_for_input programs/timed.c:"), "{text}");
+    assert!(text.contains("listen was called at waits_for_input programs/timed.c:"), "{text}");
 }
 
 /// What leaving repeats must not be used for, and what the comparison in `passes` would find: threads that share one of loom's

@@ -34,7 +34,7 @@ fn main() {
 
 /// The programs of the model's tests, complete with their threads.
 fn programs(name: &str) -> Instrument {
-    let instrument = Instrument::new(name).flag("-D_GNU_SOURCE").flag("-mcx16").refuse_when_called("poll");
+    let instrument = Instrument::new(name).flag("-D_GNU_SOURCE").flag("-mcx16").refuse_when_called("listen");
     instrument.c_flag("-std=c11").cxx_flag("-std=c++17").files(files("programs", &["c", "cpp"]))
 }
 

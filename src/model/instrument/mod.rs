@@ -19,7 +19,8 @@ mod symbols;
 pub use refused::{Refused, Uses};
 pub use symbols::{ALLOWED, MODELLED, instrumentation};
 
-use object::{Symbol, assembly, run, short, writable_sections};
+use object::{Symbol, assembly, c_library, run, short, writable_sections};
+use refused::is_known;
 
 /// What `-fsanitize=thread` is given besides. Unwind tables let a finding leave through the C frames; `-O1` keeps the
 /// accesses that the source has and drops the ones only an unoptimised build makes.
@@ -357,6 +358,14 @@ impl Instrument {
             return Err(Refused::ThreadLocal(locals));
         }
         if !unmodelled.is_empty() {
+            let provided = c_library(&self.compiler);
+            // Names with two underscores in front are the compiler's or the C library's, whichever version of it that is.
+            let is_defined = |name: &str| provided.is_empty() || provided.contains(name) || name.starts_with("__");
+            let (unmodelled, undefined): (Uses, Uses) =
+                unmodelled.into_iter().partition(|(name, _)| is_defined(name) || is_known(name));
+            if !undefined.is_empty() {
+                return Err(Refused::Undefined { undefined, unmodelled });
+            }
             return Err(Refused::Unmodelled(unmodelled));
         }
         Ok(renames)

@@ -76,6 +76,19 @@ pub(super) fn assembly(object: &Path) -> Result<Uses, Refused> {
     Ok(found)
 }
 
+/// What the C library defines; empty where it cannot be found.
+pub(super) fn c_library(compiler: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for library in ["libc.so.6", "libm.so.6"] {
+        let Ok(path) = run(Command::new(compiler).arg(format!("-print-file-name={library}"))) else { continue };
+        let Ok(symbols) = run(Command::new("readelf").args(["--dyn-syms", "-W"]).arg(path.trim())) else { continue };
+        let symbols = symbols.lines().filter_map(|line| Symbol::parse(line, library)).filter(|symbol| symbol.defined);
+        // "poll@@GLIBC_2.2.5"
+        names.extend(symbols.map(|symbol| symbol.name.split('@').next().unwrap_or_default().to_owned()));
+    }
+    names
+}
+
 pub(super) fn short(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,6 +1,6 @@
 //! Why C code cannot be put under the model, and what to do about it.
 
-use super::symbols::reason;
+use super::symbols::{reason, reason_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -13,6 +13,14 @@ pub type Uses = BTreeMap<String, BTreeSet<String>>;
 pub enum Refused {
     /// Symbols that the model does not know, each with the objects that use it.
     Unmodelled(Uses),
+    /// Symbols that neither the code itself nor the C library defines, each with the objects that use it; and the
+    /// unmodelled ones, if there are any too.
+    Undefined {
+        /// Those that nobody defines.
+        undefined: Uses,
+        /// As in [`Self::Unmodelled`].
+        unmodelled: Uses,
+    },
     /// Thread-local variables, each with its object: all threads of a model share one thread of the machine.
     ThreadLocal(Uses),
     /// Objects with code that was not compiled with `-fsanitize=thread`: the model would see nothing of it.
@@ -29,17 +37,21 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unmodelled(symbols) => {
-                write!(f, "the model does not know these functions:")?;
-                for (symbol, objects) in symbols {
-                    write!(f, "\n  `{symbol}` in {}: {}", list(objects), reason(symbol))?;
-                }
+            Self::Unmodelled(symbols) => unmodelled(f, symbols),
+            Self::Undefined { undefined, unmodelled: others } => {
+                write!(f, "neither these files nor the C library define:")?;
+                uses(f, undefined)?;
                 write!(
                     f,
-                    "\nGive the code another way for the model (a flag that leaves the part out, or a function of the \
-                     same name in a file of your own), let it call a harmless one with Instrument::allow, or, where your test \
-                     does not come to it, refuse it only when it is called (Instrument::refuse_when_called)"
-                )
+                    "\nAdd the files of the library that do (Instrument::file), or one of your own with as much as your \
+                     test needs; where it does not come to one, refuse it only when it is called \
+                     (Instrument::refuse_when_called)"
+                )?;
+                if !others.is_empty() {
+                    f.write_str("\nBesides, ")?;
+                    unmodelled(f, others)?;
+                }
+                Ok(())
             }
             Self::ThreadLocal(symbols) => {
                 write!(f, "thread-local variables cannot be modelled as this compiler makes them:")?;
@@ -71,6 +83,34 @@ impl fmt::Display for Refused {
             Self::Tool(message) => f.write_str(message),
         }
     }
+}
+
+/// Whether there is a reason of its own to refuse it.
+pub(super) fn is_known(symbol: &str) -> bool {
+    reason_of(symbol).is_some()
+}
+
+fn unmodelled(f: &mut fmt::Formatter<'_>, symbols: &Uses) -> fmt::Result {
+    write!(f, "the model does not know these functions:")?;
+    // Those of one kind together: a library that opens sockets has many.
+    let mut kinds: Vec<(&str, Vec<String>)> = Vec::new();
+    for (symbol, objects) in symbols {
+        let (reason, text) = (reason(symbol), format!("`{symbol}` in {}", list(objects)));
+        match kinds.iter_mut().find(|(kind, _)| *kind == reason) {
+            Some((_, symbols)) => symbols.push(text),
+            None => kinds.push((reason, vec![text])),
+        }
+    }
+    for (reason, symbols) in kinds {
+        write!(f, "\n  {}: {reason}", symbols.join("; "))?;
+    }
+    write!(
+        f,
+        "\nGive the code another way for the model (a flag that leaves the part out, or a function of the same name in a \
+         file of your own), let it call a harmless one with Instrument::allow, or, where your test does not come to it, \
+         refuse it only when it is called (Instrument::refuse_when_called; Instrument::refuse_all_when_called for all of \
+         them)"
+    )
 }
 
 fn uses(f: &mut fmt::Formatter<'_>, uses: &Uses) -> fmt::Result {

@@ -17,7 +17,7 @@ pub const ALLOWED: &[&str] = &[
     "strtod", "strtof", "strtold", "atof", "atoll", "strtoumax", "strtoimax", "strsep", "strerror_r",
     "__xpg_strerror_r", "lldiv", "fabs", "round", "trunc", "log2", "log10", "exp2", "cbrt", "sin", "cos", "tan",
     "atan2", "hypot", "isatty", "fileno", "sysconf", "__sysconf", "getrlimit", "gnu_get_libc_version", "sigemptyset", "sigfillset", "sigaddset", "sigdelset",
-    "sigismember", "uname", "getegid", "getgid", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
+    "sigismember", "uname", "getegid", "getgid", "getresuid", "getresgid", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
     "swab", "rand_r", "memccpy", "ntohl", "ntohs", "htonl", "htons", "inet_pton", "inet_ntop", "pthread_attr_getdetachstate",
     "pthread_attr_setguardsize", "pthread_attr_getguardsize", "pthread_attr_setscope", "pthread_attr_setinheritsched",
     "pthread_attr_setschedpolicy", "pthread_attr_setschedparam", "sched_get_priority_min", "sched_get_priority_max",
@@ -25,6 +25,20 @@ pub const ALLOWED: &[&str] = &[
     "__cxa_allocate_exception", "__cxa_free_exception", "__cxa_pure_virtual", "_ZSt9terminatev", "_ZSt20__throw_system_errori", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
     "_ZSt28__throw_bad_array_new_lengthv", "_ZSt25__throw_bad_function_callv", "_ZSt24__throw_out_of_range_fmtPKcz",
     "_ZSt19__throw_logic_errorPKc",
+    "__isoc23_strtol", "__isoc23_strtoul", "__isoc23_strtoll", "__isoc23_strtoull", "__isoc23_strtoimax",
+    "__isoc23_strtoumax", "__isoc23_sscanf", "__isoc23_vsscanf", "__isoc99_vsscanf", "vsscanf", "vsprintf",
+    "__sprintf_chk", "__snprintf_chk", "__vsprintf_chk", "__vsnprintf_chk", "__printf_chk", "__fprintf_chk",
+    "__vprintf_chk", "__vfprintf_chk", "putchar_unlocked", "fputs_unlocked", "ferror", "feof", "clearerr",
+    "strcasestr", "memmem", "strverscmp", "strcoll", "strxfrm", "strsignal", "gai_strerror", "inet_addr", "inet_aton",
+    "qsort_r", "lfind", "wcslen", "wcscmp", "wcscpy", "wmemcpy", "mbstowcs", "wcstombs", "mbrtowc", "wcrtomb", "towlower",
+    "towupper", "iswalpha", "iswdigit", "iswspace", "nl_langinfo", "timegm", "gettext", "dcgettext", "sched_getaffinity",
+    "__sched_cpucount", "__sched_cpualloc", "__sched_cpufree", "get_nprocs_conf", "getauxval", "pthread_attr_setstack", "pthread_attr_setaffinity_np",
+    "floorf", "ceilf", "sqrtf", "powf", "fmodf", "logf", "expf", "fabsf", "roundf", "truncf", "log2f", "log10f", "exp2f",
+    "sinf", "cosf", "tanf", "atan2f", "hypotf", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log1p", "expm1", "rint",
+    "nearbyint", "lrint", "llrint", "lround", "llround", "lrintf", "lroundf", "fmin", "fmax", "fminf", "fmaxf", "frexp", "ldexp",
+    "modf", "scalbn", "copysign", "remainder", "fma", "fmaf", "__fpclassify", "__fpclassifyf", "__signbit", "__isnan", "__isinf",
+    "__finite", "__udivti3", "__umodti3", "__divti3", "__modti3", "__multi3", "__popcountdi2", "__clzti2", "__ctzti2",
+    "__powidf2", "__muldc3", "__divdc3", "__cpu_model", "__cpu_indicator_init",
     "_ZTVN10__cxxabiv117__class_type_infoE", "_ZTVN10__cxxabiv120__si_class_type_infoE",
     "_ZTVN10__cxxabiv121__vmi_class_type_infoE", "__dso_handle",
 ];
@@ -62,7 +76,12 @@ pub const MODELLED: &[&str] = &[
     "clock_getres", "__cxa_atexit", "__cxa_guard_acquire", "__cxa_guard_release",
     "__cxa_guard_abort", "_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm", "_ZnwmRKSt9nothrow_t",
     "_ZnamRKSt9nothrow_t", "__emutls_get_address", "pthread_atfork", "__register_atfork", "rand", "random", "srand",
-    "srandom",
+    "srandom", "sigaction", "signal", "bsd_signal", "__sysv_signal", "pthread_sigmask", "sigprocmask", "pthread_kill",
+    "pthread_setcancelstate", "pthread_setcanceltype", "pthread_testcancel", "prctl", "gettid", "pthread_getschedparam",
+    "sched_getcpu", "getrandom", "getentropy", "arc4random", "arc4random_buf", "arc4random_uniform",
+    "clock", "pipe", "pipe2", "socketpair", "eventfd", "eventfd_read", "eventfd_write", "close", "read", "__read_chk",
+    "write", "recv", "send", "fcntl", "fcntl64", "ioctl", "poll", "__poll_chk", "ppoll", "select", "pselect", "epoll_create",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "syscall", "localtime", "gmtime",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -70,13 +89,14 @@ pub const MODELLED: &[&str] = &[
 #[rustfmt::skip]
 const REASONS: &[(&str, &[&str])] = &[
     (
-        "waits for a file descriptor, or does to one what cannot be taken back before the next interleaving",
+        "opens a file or a socket, or does to a descriptor what is not modelled (pipes, event counters and pairs of \
+         sockets are, with read, write, poll, select and epoll)",
         &[
-            "poll", "ppoll", "__poll_chk", "select", "pselect", "epoll_*", "read", "__read_chk", "write", "readv",
-            "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect", "listen", "bind",
-            "socket*", "pipe", "pipe2", "eventfd*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open",
-            "open64", "openat*", "close", "fcntl*", "ioctl", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock",
-            "lockf*", "io_*", "uring_*", "aio_*", "shutdown", "getaddrinfo", "gethostbyname*",
+            "epoll_*", "readv", "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
+            "listen", "bind", "socket*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open", "open64",
+            "openat*", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock", "lockf*", "io_*", "uring_*", "aio_*",
+            "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
+            "gethostbyname*", "getifaddrs", "freeifaddrs",
         ],
     ),
     (
@@ -96,11 +116,11 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "sends, blocks, handles or waits for signals: a model has none",
+        "sends or waits for signals: a model has none",
         &[
-            "signal", "sigaction", "__sysv_signal", "bsd_signal", "sigset", "sigprocmask", "pthread_sigmask", "sigwait*",
+            "sigset", "sigwait*",
             "sigsuspend", "sigpending", "sigtimedwait", "sigaltstack", "siginterrupt", "raise", "kill", "killpg",
-            "pthread_kill", "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_*",
+            "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_*",
         ],
     ),
     (
@@ -115,12 +135,12 @@ const REASONS: &[(&str, &[&str])] = &[
         &["dlopen", "dlmopen", "dlsym", "dlvsym", "dlclose", "dladdr*", "dlerror", "dl_iterate_phdr"],
     ),
     (
-        "makes a system call itself (a futex, for one), which blocks all threads of the model",
-        &["syscall", "futex*", "__futex*", "membarrier", "sched_setaffinity", "sched_setscheduler", "eventfd_read"],
+        "makes a system call, which may block all threads of the model",
+        &["futex*", "__futex*", "membarrier", "sched_setaffinity", "sched_setscheduler"],
     ),
     (
         "cancels threads, which is not modelled",
-        &["pthread_cancel", "pthread_testcancel", "pthread_setcancel*", "__pthread_register_cancel", "__pthread_unwind_next",
+        &["pthread_cancel", "__pthread_register_cancel", "__pthread_unwind_next",
           "__pthread_unregister_cancel", "_pthread_cleanup_*", "__pthread_cleanup_*", "pthread_tryjoin_np",
           "pthread_timedjoin_np", "pthread_clockjoin_np"],
     ),
@@ -143,8 +163,8 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "keeps state that is not put back before the next interleaving, so that no two would be alike",
-        &["random_r", "initstate*", "setstate*", "*rand48", "getrandom", "getentropy", "arc4random*", "strtok", "setenv", "putenv",
-          "unsetenv", "setlocale", "localtime", "gmtime", "ctime", "asctime", "setvbuf", "setbuf", "clock", "times",
+        &["random_r", "initstate*", "setstate*", "*rand48", "strtok", "setenv", "putenv",
+          "unsetenv", "setlocale", "ctime", "asctime", "setvbuf", "setbuf", "times",
           "getrusage", "umask", "chdir"],
     ),
     (
@@ -161,14 +181,17 @@ const REASONS: &[(&str, &[&str])] = &[
 
 /// Why a function is refused.
 pub(super) fn reason(symbol: &str) -> &'static str {
+    reason_of(symbol).unwrap_or("it may block, or have effects that cannot be taken back before the next interleaving")
+}
+
+/// The reason of its group, if it is in one.
+pub(super) fn reason_of(symbol: &str) -> Option<&'static str> {
     let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => symbol.ends_with(end),
         (_, Some(beginning)) => symbol.starts_with(beginning),
         _ => symbol == pattern,
     };
-    let group = REASONS.iter().find(|(_, names)| names.iter().any(|&name| fits(name)));
-    group
-        .map_or("it may block, or have effects that cannot be taken back before the next interleaving", |group| group.0)
+    REASONS.iter().find(|(_, names)| names.iter().any(|&name| fits(name))).map(|group| group.0)
 }
 
 /// What the compiler calls under `-fsanitize=thread`, gcc's calls and clang's.

@@ -1,13 +1,14 @@
 //! pthreads, POSIX semaphores and C11's `threads.h`, over loom.
 //!
 //! How the parts fit: `mutex` is a loom mutex, `condvar` parks and unparks, and everything else that blocks (`rwlock`, `spin`,
-//! `barrier`, `semaphore`, `once`) is a `monitor`. `threads` are loom's; `keys`, `time` and `process` block nobody. `c11` is all
+//! `barrier`, `semaphore`, `once`) is a `monitor`; a `futex` has the lock of one, and is for code that calls the kernel itself. `threads` are loom's; `keys`, `time`, `process` and `signals` block nobody. `c11` is all
 //! of this by other names. Here is what they share: the objects of an interleaving by address, and what each call on one
 //! begins and ends with.
 
 mod barrier;
 mod c11;
 mod condvar;
+mod futex;
 mod keys;
 mod monitor;
 mod mutex;
@@ -15,17 +16,20 @@ mod once;
 mod process;
 mod rwlock;
 mod semaphore;
+mod signals;
 mod spin;
 mod threads;
 mod time;
 
 pub(crate) use process::run_at_exit;
+pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
+pub(crate) use time::{limit, limited};
 
 use super::event::What;
-use super::finding::Kind;
+use super::finding::{Bound, Kind, later};
 use super::race::Access;
-use super::world::{Me, Moment, Pc, enter, with};
+use super::world::{Leave, Me, Moment, Pc, enter, leave, let_others_run, with};
 use crate::sync::loom_side::thread;
 use condvar::Condition;
 use monitor::{Monitor, State};
@@ -33,14 +37,15 @@ use mutex::Lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 
-/// Operations that are branches of the search only where the code under it gives a reason. A search that meets one begins
-/// again with those branches.
+/// What the search does otherwise only where the code under it gives a reason. A search that meets one begins again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// Somebody tries to lock a mutex: unlocking is a branch.
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
     pub(crate) conditions: bool,
+    /// Somebody waits for an atomic that it has exchanged itself: stores to such atomics follow what was exchanged.
+    pub(crate) swaps: bool,
 }
 
 /// The objects of an interleaving, by address.
@@ -51,6 +56,8 @@ pub(crate) struct Objects {
     monitors: BTreeMap<usize, Monitor>,
     destroyed: BTreeSet<usize>,
     woken: BTreeSet<Me>,
+    /// Who sleeps at a futex.
+    sleepers: BTreeMap<Me, thread::Thread>,
     handles: BTreeMap<Me, thread::JoinHandle<()>>,
     gone: BTreeSet<Me>,
     results: BTreeMap<Me, usize>,
@@ -59,7 +66,13 @@ pub(crate) struct Objects {
     keys_made: u32,
     threads: usize,
     pub(crate) needs: Needs,
-    ticks: i64,
+    pub(crate) descriptors: super::descriptors::Descriptors,
+    signals: signals::Signals,
+    /// Who did the last operation on an object, and how many before it.
+    alone: (Me, u32),
+    clocks: time::Clocks,
+    /// What `localtime` answers.
+    broken_down: Option<Box<libc::tm>>,
     random: u64,
     /// Threads whose last wait with a limit gave up.
     gave_up: BTreeSet<Me>,
@@ -105,6 +118,17 @@ fn write<T>(address: usize, value: T) {
     unsafe { pointer::<T>(address).write(value) };
 }
 
+/// A function is called in a way that is not modelled: the search ends there.
+pub(crate) fn refuse_call(what: &str, pc: Pc) {
+    if let Some(me) = enter() {
+        with(|world| {
+            let from = world.thread(me).calls.last().copied().unwrap_or_default();
+            let what = format!("{what} was called at {} from {}, which is refused", later(pc), later(from));
+            leave(world, Leave::Limited(Bound::Unmodelled(what)));
+        });
+    }
+}
+
 /// A C call on an object: its thread, and that the object is there.
 struct Call {
     me: Me,
@@ -113,11 +137,35 @@ struct Call {
     since: Moment,
 }
 
+/// Operations on objects that a thread does in a row, while others could do something, before it lets them. Loom goes on with one
+/// thread for as long as that can, so without this a loop that waits for another thread by locking and looking would be
+/// all that an interleaving consists of.
+const MOST_ALONE: u32 = 128;
+
+/// An operation on an object begins: whose is it?
+pub(crate) fn begin_operation() -> Option<Me> {
+    let me = enter()?;
+    let too_long = with(|world| {
+        world.thread(me).spin.count = 0;
+        let (last, count) = &mut world.objects.alone;
+        *count = if *last == me { *count + 1 } else { 0 };
+        *last = me;
+        let too_long = *count >= MOST_ALONE;
+        if too_long {
+            *count = 0;
+        }
+        too_long && world.others_live(me)
+    });
+    if too_long {
+        let_others_run();
+    }
+    Some(me)
+}
+
 impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
-        let me = enter()?;
+        let me = begin_operation()?;
         let since = with(|world| {
-            world.thread(me).spin.count = 0;
             let since = world.moment(me);
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
@@ -181,12 +229,14 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         barrier::NAMES,
         c11::NAMES,
         condvar::NAMES,
+        futex::NAMES,
         keys::NAMES,
         mutex::NAMES,
         once::NAMES,
         process::NAMES,
         rwlock::NAMES,
         semaphore::NAMES,
+        signals::NAMES,
         spin::NAMES,
         threads::NAMES,
         time::NAMES,

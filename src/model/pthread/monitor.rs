@@ -4,6 +4,7 @@
 //! operation on one object before the next, also where the real one orders less (two readers of a lock).
 
 use super::Call;
+use super::futex::Queue;
 use super::time::{limit, limited};
 use crate::model::finding::Kind;
 use crate::model::trace::named;
@@ -22,6 +23,7 @@ pub(super) enum State {
     Barrier { needed: c_uint, arrived: c_uint, round: u64 },
     Once { state: OnceState },
     Spin { owner: Option<Me> },
+    Futex(Queue),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +51,16 @@ impl Call {
         0
     }
 
-    fn gate(&self, fresh: Option<State>) -> Gate {
+    pub(super) fn gate(&self, fresh: Option<State>) -> Gate {
         let made = with(|world| world.objects.monitors.get(&self.address).map(|monitor| monitor.gate.clone()));
         if let Some(gate) = made {
             return gate;
         }
         let Some(state) = fresh else { self.convict(Kind::Misuse, "an object is used that was never initialised") };
         with(|world| {
-            let monitor =
-                Monitor { gate: Rc::new(named(self.address as u64, || Mutex::new(()))), state, parked: Vec::new() };
+            // The word at a futex's address is an atomic of that name; no object begins in the middle of it.
+            let name = self.address as u64 + u64::from(matches!(state, State::Futex(_)));
+            let monitor = Monitor { gate: Rc::new(named(name, || Mutex::new(()))), state, parked: Vec::new() };
             world.objects.monitors.insert(self.address, monitor);
             world.objects.monitors[&self.address].gate.clone()
         })

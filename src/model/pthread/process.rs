@@ -1,8 +1,10 @@
 //! The process: its end, and what a thread calls `errno`.
 
-use super::{call_with, pointer};
+use super::{call_with, pointer, write};
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
+use crate::model::memory::accessed;
+use crate::model::race::Access;
 use crate::model::world::{Pc, enter, live, with};
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -41,6 +43,32 @@ extern "C-unwind" fn seed(seed: c_uint, _: Pc) {
     if live() {
         with(|world| world.objects.random = u64::from(seed));
     }
+}
+
+pub(super) extern "C-unwind" fn getrandom(out: usize, size: usize, _: c_uint, pc: Pc) -> isize {
+    accessed(out, size, Access::Write, pc);
+    for at in 0..size {
+        write(out + at, random(pc) as u8);
+    }
+    size as isize
+}
+
+extern "C-unwind" fn getentropy(out: usize, size: usize, pc: Pc) -> c_int {
+    getrandom(out, size, 0, pc);
+    0
+}
+
+extern "C-unwind" fn arc4random(pc: Pc) -> u32 {
+    // Bits from two, as one has 31.
+    (random(pc) as u32) << 16 ^ random(pc) as u32
+}
+
+extern "C-unwind" fn arc4random_buf(out: usize, size: usize, pc: Pc) {
+    getrandom(out, size, 0, pc);
+}
+
+extern "C-unwind" fn arc4random_uniform(bound: u32, pc: Pc) -> u32 {
+    arc4random(pc).checked_rem(bound).unwrap_or_default()
 }
 
 /// Nobody forks in a model, so nobody is told of it.
@@ -91,6 +119,11 @@ entry_points! {
     __register_atfork(3) => at_fork;
     rand(0) => random;
     random(0) => random;
+    getrandom(3) => getrandom;
+    getentropy(2) => getentropy;
+    arc4random(0) => arc4random;
+    arc4random_buf(2) => arc4random_buf;
+    arc4random_uniform(1) => arc4random_uniform;
     srand(1) => seed;
     srandom(1) => seed;
     abort(0) => abort;

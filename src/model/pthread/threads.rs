@@ -1,6 +1,6 @@
 //! Threads: their creation, their end, and who waits for it.
 
-use super::{call_with, pointer, write};
+use super::{call_with, pointer, refuse_call, write};
 use crate::model::entry::entry_points;
 use crate::model::finding::{Bound, Kind};
 use crate::model::memory::accessed;
@@ -76,6 +76,7 @@ pub(super) fn create(out: usize, start: usize, argument: usize, detached: bool, 
     accessed(out, size_of::<usize>(), Access::Write, pc);
     write(out, name_of(child));
     with(|world| {
+        super::signals::inherit(world, me, child);
         world.thread(child).name = format!("thread {child}");
         world.did(me, pc, format!("creates thread {child}"));
         if detached {
@@ -188,10 +189,55 @@ extern "C-unwind" fn getname(name: usize, out: usize, size: usize, pc: Pc) -> c_
     if size <= title.len() {
         return libc::ERANGE;
     }
+    answer_text(out, &title, pc);
+    0
+}
+
+fn answer_text(out: usize, title: &str, pc: Pc) {
     accessed(out, title.len() + 1, Access::Write, pc);
     for (at, byte) in title.bytes().chain([0]).enumerate() {
         write(out + at, byte);
     }
+}
+
+/// The kernel's own way to names, which cuts them off; of what else it does nothing is modelled.
+extern "C-unwind" fn prctl(option: c_int, argument: usize, _: usize, _: usize, _: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    match option {
+        libc::PR_SET_NAME => {
+            // SAFETY: C passes a string.
+            let text = unsafe { std::ffi::CStr::from_ptr(pointer(argument)) }.to_string_lossy();
+            let text = text.chars().take(15).collect();
+            with(|world| world.thread(me).title = Some(text));
+        }
+        libc::PR_GET_NAME => {
+            let title = with(|world| world.thread(me).title.clone()).unwrap_or_default();
+            answer_text(argument, &title, pc);
+        }
+        _ => refuse_call(&format!("prctl with option {option}"), pc),
+    }
+    0
+}
+
+/// The first thread's number is the process's, as with Linux.
+pub(super) extern "C-unwind" fn gettid(_: Pc) -> c_int {
+    // SAFETY: it only answers a number.
+    unsafe { libc::getpid() + enter().unwrap_or_default() as c_int }
+}
+
+extern "C-unwind" fn getschedparam(name: usize, policy: usize, parameters: usize, pc: Pc) -> c_int {
+    if let Some(me) = enter() {
+        with(|world| world.known(me, pc, name));
+        for out in [policy, parameters] {
+            accessed(out, size_of::<c_int>(), Access::Write, pc);
+            write::<c_int>(out, 0);
+        }
+    }
+    0
+}
+
+/// Every thread runs on one processor.
+extern "C-unwind" fn sched_getcpu(_: Pc) -> c_int {
     0
 }
 
@@ -204,8 +250,14 @@ extern "C-unwind" fn scheduled(name: usize, _: usize, _: usize, pc: Pc) -> c_int
 }
 
 impl World {
+    /// Whether there is another thread that C code knows and that has not ended.
+    pub(super) fn others_live(&self, me: Me) -> bool {
+        let ended = |other| self.objects.results.contains_key(&other);
+        (0..self.threads.len()).any(|other| other != me && self.threads[other].is_some() && !ended(other))
+    }
+
     /// The thread that C calls so.
-    fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
+    pub(super) fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
         let thread = name.wrapping_sub(1);
         if self.threads.get(thread).is_none_or(Option::is_none) {
             self.convict(me, pc, Kind::Misuse, format!("{name:#x} is no thread"));
@@ -215,6 +267,10 @@ impl World {
 }
 
 entry_points! {
+    prctl(5) => prctl;
+    gettid(0) => gettid;
+    pthread_getschedparam(3) => getschedparam;
+    sched_getcpu(0) => sched_getcpu;
     pthread_setname_np(2) => setname;
     pthread_getname_np(3) => getname;
     pthread_setschedparam(3) => scheduled;

@@ -6,6 +6,10 @@
 //! atomic holds is the distance to what was in memory at that time. An interleaving that runs out of them is given up, and
 //! the search begins again with more.
 //!
+//! **Stores after exchanges.** Loom leaves open which of two comes last, a store or an exchange, if neither knows of the other. So who
+//! exchanged may read what that left for ever, as if what was stored in the middle of the interleaving had come before: a lock that
+//! spins would never be free. A search that meets a thread that does begins again, with stores that follow (`Needs::swaps`).
+//!
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders.
 
 use super::width::{Atom, Pools, Width};
@@ -25,6 +29,8 @@ pub(super) struct Placed {
     pub(super) base: u64,
     /// The last store, in order of execution, and what it stored.
     pub(super) last: u64,
+    /// It has been exchanged or added to.
+    exchanged: bool,
 }
 
 /// The atomics of an interleaving, by address.
@@ -35,6 +41,8 @@ pub(crate) struct Atoms {
     pub(crate) missing: Option<usize>,
     /// Places that accessed volatile memory.
     pub(crate) volatile: std::collections::BTreeSet<Pc>,
+    /// Volatile loads acquire, and volatile stores release.
+    pub(crate) volatile_orders: bool,
 }
 
 impl Atoms {
@@ -44,6 +52,7 @@ impl Atoms {
             placed: BTreeMap::new(),
             missing: None,
             volatile: std::collections::BTreeSet::new(),
+            volatile_orders: false,
         }
     }
 
@@ -122,7 +131,7 @@ impl<T: Width> Operation<T> {
                 T::name(&loom, address);
                 let base = plain_read::<T>(address).wide();
                 let atom = T::atom(loom);
-                world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0 });
+                world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0, exchanged: false });
             }
             let loom = world.atoms.placed.get(&address).and_then(|placed| T::loom(&placed.atom));
             let Some(loom) = loom.filter(|_| others.len() <= 1) else {
@@ -151,6 +160,22 @@ impl<T: Width> Operation<T> {
         T::narrow(held.wide().wrapping_add(with(|world| world.atoms.placed.get(&self.address).map_or(0, |p| p.base))))
     }
 
+    /// Whether something else has been stored since, to an atomic that is exchanged.
+    fn is_old(&self, held: T) -> bool {
+        with(|world| {
+            let placed = world.atoms.placed.get(&self.address);
+            placed.is_some_and(|placed| placed.exchanged && placed.last != held.wide())
+        })
+    }
+
+    fn exchanged(&self) {
+        with(|world| {
+            if let Some(placed) = world.atoms.placed.get_mut(&self.address) {
+                placed.exchanged = true;
+            }
+        });
+    }
+
     /// After loom's operation, which may have let other threads run: is the memory still there, and who else uses it?
     fn end(&self, access: Access, stored: Option<T>, verb: &'static str, change: Change, order: Ordering) {
         if self.seq_cst {
@@ -174,12 +199,19 @@ impl<T: Width> Operation<T> {
 
 /// A thread that reads the same value from the same atomic at the same place for the third time, and does nothing to any
 /// object in between, waits for somebody to change it: let them.
-fn spins(me: Me, pc: Pc, address: usize, value: u64) {
+fn spins<T: Width>(operation: &Operation<T>, held: T, old: bool) {
+    let (address, pc) = (operation.address, operation.pc);
+    let value = operation.decode(held).wide();
     let count = with(|world| {
-        let spin = &mut world.thread(me).spin;
+        let spin = &mut world.thread(operation.me).spin;
         let same = (spin.address, spin.value, spin.pc) == (address, value, pc);
         *spin = crate::model::world::Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
-        spin.count
+        let count = spin.count;
+        if count > 2 && old && !world.objects.needs.swaps {
+            world.objects.needs.swaps = true;
+            leave(world, Leave::Restart);
+        }
+        count
     });
     if count > 1 {
         let_others_run();
@@ -190,13 +222,13 @@ pub(super) fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'s
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
-    let value = operation.decode(held);
+    let (value, old) = (operation.decode(held), operation.is_old(held));
     operation.end(Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
-    spins(operation.me, pc, address, value.wide());
+    spins(&operation, held, old);
     value
 }
 
-pub(super) extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc: Pc) -> T {
+pub(crate) extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc: Pc) -> T {
     load_as(address, number, pc, "loads")
 }
 
@@ -204,7 +236,16 @@ pub(super) fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_write(address, value) };
     let held = operation.encode(value);
-    T::store(&operation.loom, held, if order == Ordering::SeqCst { Ordering::Release } else { order });
+    let order_of_store = if order == Ordering::SeqCst { Ordering::Release } else { order };
+    let follows = |world: &mut World| {
+        let exchanged = world.atoms.placed.get(&address).is_some_and(|placed| placed.exchanged);
+        exchanged && world.objects.needs.swaps
+    };
+    if with(follows) {
+        T::swap(&operation.loom, held, order_of_store);
+    } else {
+        T::store(&operation.loom, held, order_of_store);
+    }
     operation.end(Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
 }
 
@@ -243,7 +284,15 @@ fn rmw<T: Width>(
     };
     let old = operation.decode(held);
     let next = operation.encode(new(old));
+    let spin = with(|world| world.thread(operation.me).spin);
+    let is_old = operation.is_old(held);
+    operation.exchanged();
     operation.end(Access::AtomicWrite, Some(next), verb, Change::From(old.wide(), new(old).wide()), order);
+    if next == held {
+        // Nothing has changed: it may be waiting for that.
+        with(|world| world.thread(operation.me).spin = spin);
+        spins(&operation, held, is_old);
+    }
     old
 }
 
@@ -310,14 +359,15 @@ fn compare<T: Width>(
     match T::exchange(&operation.loom, old, stored, success, failure) {
         Ok(_) => {
             let change = Change::From(expected.wide(), new.wide());
+            operation.exchanged();
             operation.end(Access::AtomicWrite, Some(stored), "exchanges", change, success);
             (expected, true)
         }
         Err(held) => {
-            let found = operation.decode(held);
+            let (found, is_old) = (operation.decode(held), operation.is_old(held));
             let change = Change::Unlike(found.wide(), expected.wide());
             operation.end(Access::AtomicRead, None, "compares", change, failure);
-            spins(operation.me, pc, address, found.wide());
+            spins(&operation, held, is_old);
             (found, false)
         }
     }

@@ -4,23 +4,25 @@
 //! volatile ones, functions, and the names that all of it is called by.
 //!
 //! **Plain stores into an atomic's memory** (initialisation) are announced before they happen; at the thread's next event
-//! the distance is taken anew. **Volatile accesses** are relaxed atomics, and the report says that the code relies on it.
+//! the distance is taken anew. **Volatile accesses** are relaxed atomics, or
+//! such as order where [`Volatile::Ordered`](super::Volatile::Ordered) asks for it, and the report says that the code relies on it.
 
 mod atomic;
 mod width;
 
-pub(crate) use atomic::{Atoms, store};
+pub(crate) use atomic::{Atoms, load, store};
 pub(crate) use width::{Pools, Sizes};
 
 use super::entry::named_entry_points;
-use super::finding::{Bound, Kind, later};
+use super::finding::{Bound, Kind};
 use super::memory::accessed;
+use super::pthread::refuse_call;
 use super::race::Access;
 use super::world::{Leave, Me, Pc, Pending, enter, leave, live, with};
 use crate::sync::loom_side::Ordering;
 use atomic::{
     Operation, exchange, exchange_strong, exchange_val, exchange_weak, fetch_add, fetch_and, fetch_nand, fetch_or,
-    fetch_sub, fetch_xor, load, load_as, memory, plain_read, plain_write, store_as, thread_fence,
+    fetch_sub, fetch_xor, load_as, memory, plain_read, plain_write, store_as, thread_fence,
 };
 use std::ffi::c_int;
 use width::Width;
@@ -62,9 +64,15 @@ pub(crate) fn written(me: Me, address: usize, size: usize) {
     });
 }
 
+/// C's numbers for orders.
+const RELAXED: c_int = 0;
+const ACQUIRE: c_int = 2;
+const RELEASE: c_int = 3;
+
 extern "C-unwind" fn volatile_read<T: Width>(address: usize, pc: Pc) {
     if live() {
-        let value: T = load_as(address, 0, pc, "reads volatile");
+        let order = with(|world| if world.atoms.volatile_orders { ACQUIRE } else { RELAXED });
+        let value: T = load_as(address, order, pc, "reads volatile");
         // The load that follows shall find what the model chose.
         plain_write(address, value);
         with(|world| world.atoms.volatile.insert(pc));
@@ -98,12 +106,14 @@ pub(crate) fn settle(me: Me, pending: Pending) {
             }
         }),
         Pending::Volatile(address, pc) => {
-            let size = with(|world| world.atoms.placed.get(&address).map(|placed| placed.size));
+            let (size, ordered) =
+                with(|world| (world.atoms.placed.get(&address).map(|placed| placed.size), world.atoms.volatile_orders));
+            let order = if ordered { RELEASE } else { RELAXED };
             match size {
-                Some(1) => store_as(address, plain_read::<u8>(address), 0, pc, "writes volatile"),
-                Some(2) => store_as(address, plain_read::<u16>(address), 0, pc, "writes volatile"),
-                Some(4) => store_as(address, plain_read::<u32>(address), 0, pc, "writes volatile"),
-                Some(8) => store_as(address, plain_read::<u64>(address), 0, pc, "writes volatile"),
+                Some(1) => store_as(address, plain_read::<u8>(address), order, pc, "writes volatile"),
+                Some(2) => store_as(address, plain_read::<u16>(address), order, pc, "writes volatile"),
+                Some(4) => store_as(address, plain_read::<u32>(address), order, pc, "writes volatile"),
+                Some(8) => store_as(address, plain_read::<u64>(address), order, pc, "writes volatile"),
                 _ => with(|world| {
                     world.convict(
                         me,
@@ -141,13 +151,7 @@ fn refuse(what: &str) {
 extern "C-unwind" fn refused(name: usize, pc: Pc) {
     // SAFETY: the build helper passes a name.
     let name = unsafe { std::ffi::CStr::from_ptr(memory(name)) }.to_string_lossy().into_owned();
-    if let Some(me) = enter() {
-        with(|world| {
-            let from = world.thread(me).calls.last().copied().unwrap_or_default();
-            let what = format!("{name} was called at {} from {}, which is refused", later(pc), later(from));
-            leave(world, Leave::Limited(Bound::Unmodelled(what)));
-        });
-    }
+    refuse_call(&name, pc);
 }
 
 extern "C-unwind" fn wide_atomic(_: Pc) {

@@ -50,6 +50,8 @@ pub(crate) trait Width: Copy + Eq + 'static {
     fn narrow(value: u64) -> Self;
     fn load(loom: &Self::Loom, order: Ordering) -> Self;
     fn store(loom: &Self::Loom, value: Self, order: Ordering);
+    /// Stores, and follows whatever was stored before.
+    fn swap(loom: &Self::Loom, value: Self, order: Ordering);
     fn add(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
     fn and(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
     fn or(loom: &Self::Loom, value: Self, order: Ordering) -> Self;
@@ -86,6 +88,9 @@ macro_rules! width {
             }
             fn store(loom: &$loom, value: Self, order: Ordering) {
                 loom.store(value, order);
+            }
+            fn swap(loom: &$loom, value: Self, order: Ordering) {
+                loom.swap(value, order);
             }
             fn add(loom: &$loom, value: Self, order: Ordering) -> Self {
                 loom.fetch_add(value, order)

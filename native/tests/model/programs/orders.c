@@ -196,3 +196,38 @@ void step_apart(int which) {
   pthread_mutex_lock(&locks[which]);
   pthread_mutex_unlock(&locks[which]);
 }
+
+/* Both load, and one stores what it has loaded and more: the other may find that too. */
+static atomic_int stepped;
+static volatile int stepped_volatile;
+static int found;
+
+int found_step(void) { return found; }
+
+static void *loads_and_stores(void *argument) {
+  int before = atomic_load_explicit(&stepped, memory_order_relaxed);
+  atomic_store_explicit(&stepped, before + 1, memory_order_relaxed);
+  return argument;
+}
+
+static void *loads_and_exchanges(void *argument) {
+  int before = atomic_load_explicit(&stepped, memory_order_relaxed);
+  atomic_compare_exchange_strong(&stepped, &before, before + 1);
+  return argument;
+}
+
+static void *loads_and_stores_volatile(void *argument) {
+  stepped_volatile = stepped_volatile + 1;
+  return argument;
+}
+
+static void meanwhile(void *(*start)(void *), int volatiles) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, start, NULL);
+  found = volatiles ? stepped_volatile : atomic_load_explicit(&stepped, memory_order_relaxed);
+  pthread_join(thread, NULL);
+}
+
+void load_before_load_and_store(void) { meanwhile(loads_and_stores, 0); }
+void load_before_load_and_exchange(void) { meanwhile(loads_and_exchanges, 0); }
+void volatile_before_both(void) { meanwhile(loads_and_stores_volatile, 1); }

@@ -1,0 +1,184 @@
+// What libraries ask of the system besides threads and memory; included like `suite.rs`, and after it.
+
+programs! {
+    signals_blocked
+    signals_handled
+    signal_sent
+    signal_set_raced
+    cancellation
+    system_names
+    dumpable
+    bytes_from_the_system
+    calendar
+    calendar_raced
+}
+
+/// One thread at a time does something: one interleaving stands for all.
+fn does(name: &str, program: extern "C-unwind" fn()) {
+    explore(name, &Options::new(), move || program()).assert_exhausted();
+}
+
+fn bounded(name: &str, program: extern "C-unwind" fn(), words: &str) {
+    let exploration = explore(name, &Options::new(), move || program());
+    assert!(matches!(exploration.extent, Extent::BoundedBy(Bound::Unmodelled(_))), "{exploration}");
+    assert!(exploration.to_string().contains(words), "{exploration}");
+}
+
+#[test]
+fn signals_that_nobody_sends_are_blocked_and_handled_as_c_says() {
+    does("signals_blocked", signals_blocked);
+    does("signals_handled", signals_handled);
+    does("cancellation", cancellation);
+    bounded("signal_sent", signal_sent, "pthread_kill with signal 10 was called at signal_sent programs/system.c:");
+    convicted("signal_set_raced", signal_set_raced, Kind::DataRace, &["fills", "signal_set_raced"]);
+}
+
+#[test]
+fn names_random_bytes_and_calendars_come_from_the_model() {
+    does("system_names", system_names);
+    does("bytes_from_the_system", bytes_from_the_system);
+    does("calendar", calendar);
+    convicted("calendar_raced", calendar_raced, Kind::DataRace, &["memory of Rust", "looks_up programs/system.c:"]);
+    bounded("dumpable", dumpable, "prctl with option 4 was called at dumpable programs/system.c:");
+}
+
+programs! {
+    polls_a_lock
+    polls_for_a_second
+    waits_a_minute
+}
+
+#[test]
+fn a_loop_on_a_lock_or_a_clock_lets_others_run() {
+    passes_giving_way("polls_for_a_second", polls_for_a_second);
+    // Nobody else is there to let run: nothing is lost.
+    does("waits_a_minute", waits_a_minute);
+    let exploration = passes_giving_way("polls_a_lock", polls_a_lock);
+    assert!(exploration.interleavings > 50, "each round of the loop in which the other thread may come: {exploration}");
+}
+
+#[test]
+fn volatile_orders_where_it_is_asked_to_and_places_are_named_once() {
+    let exploration = explore("ordered", &Options::new().volatile(Volatile::Ordered), || volatile_flag());
+    assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Yields), "{exploration}");
+    let places: BTreeSet<&String> = exploration.volatile.iter().collect();
+    assert!(!places.is_empty() && places.len() == exploration.volatile.len(), "{exploration}");
+    // What has nothing to do with volatile is found as before.
+    explore("plain", &Options::new().volatile(Volatile::Ordered), || plain_race()).assert_convicted(Kind::DataRace);
+}
+
+programs! {
+    spin_lock_exchanges
+    spin_lock_reads_first
+    spin_lock_kept
+}
+
+/// A store that follows an exchange, in the order of the interleaving, is not hidden by it from the thread that exchanged.
+#[test]
+fn locks_that_spin_are_taken_by_each_in_turn() {
+    passes_giving_way("spin_lock_exchanges", spin_lock_exchanges);
+    passes_giving_way("spin_lock_reads_first", spin_lock_reads_first);
+    let finding = convicted("spin_lock_kept", spin_lock_kept, Kind::Livelock, &["again and again", "times"]);
+    assert!(finding.timeline.lines().count() < 100, "what repeats itself is told once: {}", finding.timeline);
+}
+
+programs! {
+    pipe_blocks
+    pipe_polled
+    pipe_selected
+    pair_of_sockets
+    pipe_not_waited_for
+    poll_limited
+    poll_at_once
+    event_awaited
+    event_that_does_not_come
+    poller_told_later
+    descriptors_one_by_one
+    pipe_broken
+    pipe_closed
+    read_into_freed
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = concat!(prefix!(), "poll_outcome")]
+    safe fn poll_outcome() -> c_int;
+}
+
+#[test]
+fn threads_wake_each_other_by_descriptors() {
+    for (name, program) in [
+        ("pipe_blocks", pipe_blocks as extern "C-unwind" fn()),
+        ("pipe_polled", pipe_polled),
+        ("pipe_selected", pipe_selected),
+        ("pair_of_sockets", pair_of_sockets),
+        ("event_awaited", event_awaited),
+        ("poller_told_later", poller_told_later),
+        ("pipe_closed", pipe_closed),
+    ] {
+        passes(name, program);
+    }
+    assert_eq!(outcomes("poll_limited", poll_limited, poll_outcome), [0, 1].into());
+    assert_eq!(outcomes("poll_at_once", poll_at_once, poll_outcome), [0, 1].into());
+    does("descriptors_one_by_one", descriptors_one_by_one);
+}
+
+#[test]
+fn descriptors_that_are_not_waited_for_hide_nothing() {
+    convicted("pipe_not_waited_for", pipe_not_waited_for, Kind::DataRace, &["sends", "looks_too_early"]);
+    let words = ["main waits for descriptor 3 at waits_for_nobody programs/descriptors.c:"];
+    convicted("event_that_does_not_come", event_that_does_not_come, Kind::Deadlock, &words);
+    convicted("read_into_freed", read_into_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
+    bounded("pipe_broken", pipe_broken, "write to a descriptor that nobody reads, without ignoring SIGPIPE, was called");
+}
+
+programs! {
+    futex_event
+    futex_mutex
+    futex_not_woken
+    futex_timed
+    system_calls
+    system_call_refused
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = concat!(prefix!(), "futex_outcome")]
+    safe fn futex_outcome() -> c_int;
+}
+
+#[test]
+fn futexes_that_code_calls_itself_block_and_wake() {
+    passes("futex_event", futex_event);
+    // The same values are stored by several stores: where those are told apart, an exchange asks for each, more or less often.
+    for repeats in [Repeats::Explored, Repeats::Counted, Repeats::Left] {
+        explore("futex_mutex", &Options::new().repeats(repeats), || futex_mutex()).assert_exhausted();
+    }
+    let finding = convicted("futex_not_woken", futex_not_woken, Kind::Deadlock, &["waits for futex global data"]);
+    assert!(finding.in_c, "{finding}");
+    let all = [0, libc::EAGAIN, libc::ETIMEDOUT].into();
+    assert_eq!(outcomes("futex_timed", futex_timed, futex_outcome), all);
+    does("system_calls", system_calls);
+    bounded("system_call_refused", system_call_refused, "system call 140 was called at system_call_refused");
+}
+
+programs! {
+    load_before_load_and_store
+    load_before_load_and_exchange
+    volatile_before_both
+}
+
+unsafe extern "C-unwind" {
+    #[link_name = concat!(prefix!(), "found_step")]
+    safe fn found_step() -> c_int;
+}
+
+/// Loom by itself explores one interleaving of each.
+#[test]
+fn a_store_comes_before_a_load_that_the_storing_threads_own_load_hides() {
+    for (name, program) in [
+        ("load_before_load_and_store", load_before_load_and_store as extern "C-unwind" fn()),
+        ("load_before_load_and_exchange", load_before_load_and_exchange),
+        ("volatile_before_both", volatile_before_both),
+    ] {
+        assert_eq!(outcomes(name, program, found_step), [0, 1].into(), "{name}");
+    }
+}
