@@ -40,7 +40,7 @@ mod world;
 pub use finding::{Bound, Finding, Kind};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::MOST_THREADS;
-pub(crate) use world::{live, number as thread_number, whole};
+pub(crate) use world::{full_fences, is_over, live, number as thread_number, whole};
 
 use std::fmt;
 use std::time::Duration;

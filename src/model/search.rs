@@ -241,6 +241,7 @@ fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
                     pthread::end_of_thread(0);
                     pthread::run_at_exit();
                 });
+                world::main_is_over();
             });
             // The last one has nobody after it to look at it.
             finish(shared);
@@ -315,7 +316,6 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     search.saved.restore();
     let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
     world::begin(Box::new(World::new(parts, &search.options)));
-    loom_side::begin();
     let pools = tsan::Pools::new(&search.sizes);
     let number = search.count;
     let detailed = search.detail_at == Some(number);

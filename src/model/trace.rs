@@ -344,6 +344,11 @@ pub(crate) fn is_kept() -> bool {
     live() && with(|world| world.trace.is_some())
 }
 
+/// Whether there is one, and repeats are left.
+pub(crate) fn leaves() -> bool {
+    live() && with(|world| world.trace.as_ref().is_some_and(|trace| trace.leaves))
+}
+
 /// Names an object that is made now.
 pub(crate) fn object() -> Name {
     if let Some((after, made)) = NAMED.get() {

@@ -13,11 +13,12 @@ use super::stack::Stacks;
 use super::trace::Trace;
 use super::tsan::Atoms;
 use crate::ledger::quarantine::Scope;
-use crate::sync::loom_side::{UnsafeCell, thread};
+use crate::sync::loom_side::{Fences, UnsafeCell, thread};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_int;
+use std::rc::Rc;
 
 /// An address in code.
 pub(crate) type Pc = usize;
@@ -127,6 +128,10 @@ pub(crate) struct World {
     pub(crate) detailed: bool,
     /// The search means to explore every interleaving: it is not bounded by preemptions.
     whole: bool,
+    /// What full fences are operations on; made while there is one thread, which is in everybody's past.
+    fences: Rc<Fences>,
+    /// The closure under search has returned; other threads may still run.
+    over: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past: a number in [`World::moments`].
@@ -192,6 +197,8 @@ impl World {
             trace,
             detailed: false,
             whole: options.preemptions.is_none(),
+            fences: Rc::new(Fences::new()),
+            over: false,
         }
     }
 
@@ -330,6 +337,21 @@ pub(crate) fn live() -> bool {
 /// Whether this is an interleaving of a search that means to explore all of them.
 pub(crate) fn whole() -> bool {
     live() && with(|world| world.whole)
+}
+
+/// What full fences are operations on, inside an interleaving.
+pub(crate) fn full_fences() -> Rc<Fences> {
+    with(|world| Rc::clone(&world.fences))
+}
+
+/// Whether the closure under search has returned.
+pub(crate) fn is_over() -> bool {
+    live() && with(|world| world.over)
+}
+
+/// The closure under search has returned.
+pub(crate) fn main_is_over() {
+    with(|world| world.over = true);
 }
 
 /// Runs `f` with the world, which it must not keep across anything that switches threads.

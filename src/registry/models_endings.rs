@@ -44,8 +44,8 @@ fn a_completion_races_a_call() {
 
 /// Both who ask are told, whoever revoked.
 #[test]
-fn a_completion_races_a_revoker_and_a_call() {
-    explore("a_completion_races_a_revoker_and_a_call", None, || {
+fn a_completion_races_a_revoker_and_a_call_bounded() {
+    explore("a_completion_races_a_revoker_and_a_call_bounded", Some(3), || {
         let shared = Shared::new(Registry::new());
         let handle = shared.register(7, 0, nothing);
         let call = caller(&shared, handle);

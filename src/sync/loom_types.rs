@@ -7,7 +7,7 @@
 
 use crate::ledger::quarantine::Scope;
 use crate::model::trace::{self, Deed, Name};
-use crate::model::{guarded, rust_op, whole};
+use crate::model::{full_fences, guarded, rust_op, whole};
 use loom::sync as loomed;
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -223,30 +223,23 @@ pub(crate) fn fence(order: Ordering) {
     rust_op("fence", Location::caller());
     if order == Ordering::SeqCst && whole() {
         // Loom orders full fences as they come, and does not see to it that they come in either order.
-        op(|| FULL_FENCES.notify_all());
+        let fences = full_fences();
+        op(|| fences.notify_all());
     }
-    fence_at_once(order);
-}
-
-/// A fence that belongs to the operation beside it: nobody comes between.
-pub(crate) fn fence_at_once(order: Ordering) {
     op(|| loomed::atomic::fence(order));
     if order == Ordering::SeqCst {
         trace::did(FENCES, Deed::Exclusive);
     }
 }
 
-loom::lazy_static! {
-    /// Each full fence is an operation on this, which nobody waits on.
-    static ref FULL_FENCES: loomed::Condvar = loomed::Condvar::new();
+/// A full fence that belongs to the operation beside it: nobody comes between, and it is no branch of the search.
+pub(crate) fn full_fence_beside() {
+    op(|| loomed::atomic::fence(Ordering::SeqCst));
+    trace::did(FENCES, Deed::Beside);
 }
 
-/// To be called while there is one thread: what it makes here, another would make later, and that would order the two.
-pub(crate) fn begin() {
-    op(|| {
-        let _: &loomed::Condvar = &FULL_FENCES;
-    });
-}
+/// What full fences are operations on, and nobody waits on.
+pub(crate) type Fences = loomed::Condvar;
 
 /// The name of the object that all full fences are operations on.
 const FENCES: Name = Name::MAX;
@@ -578,12 +571,12 @@ numbers! {
 /// Threads: loom's, but for how one waits for the end of another.
 pub(crate) mod thread {
     use super::trace;
-    use crate::model::thread_number;
+    use crate::model::{is_over, thread_number};
     pub(crate) use loom::thread::{Builder, Thread, ThreadId, current};
     use std::sync::{Arc, Mutex, PoisonError};
 
     /// `loom::thread::JoinHandle`. The end of a thread and the wait for it are operations on one object there, of which either
-    /// comes first: nearly twice as many interleavings for each thread, that differ in nothing. Where there is a trace, who joins
+    /// comes first: nearly twice as many interleavings for each thread, that differ in nothing. Where repeats are left, who joins
     /// parks instead.
     #[derive(Debug)]
     pub(crate) struct JoinHandle<T> {
@@ -606,7 +599,8 @@ pub(crate) mod thread {
     }
 
     /// What a thread did before its first call of this with `number` happens before what others do after theirs: a lazy
-    /// static of loom's orders that, and is no operation.
+    /// static of loom's orders that, and is no operation. There are none any more once the closure under search has returned;
+    /// who then joins does it loom's way, or has been unparked, which orders as much.
     fn in_order(number: usize) {
         match number {
             0 => *END_0,
@@ -628,14 +622,15 @@ pub(crate) mod thread {
         F: FnOnce() -> T + 'static,
         T: 'static,
     {
-        super::begin();
         let end = Arc::new(Mutex::new(End { value: None, joiner: None }));
         let ends = Arc::clone(&end);
         let loom = super::op(|| {
             loom::thread::spawn(move || {
                 trace::went_on(0);
                 let value = f();
-                in_order(thread_number(current().id()));
+                if !is_over() {
+                    in_order(thread_number(current().id()));
+                }
                 let joiner = {
                     let mut end = whole(&ends);
                     end.value = Some(value);
@@ -666,8 +661,10 @@ pub(crate) mod thread {
         /// The value; a panic of the thread's ends the interleaving.
         #[track_caller]
         pub(crate) fn join(self) -> std::thread::Result<T> {
-            if !trace::is_kept() {
+            if !trace::leaves() || is_over() {
+                let child = trace::is_kept().then(|| thread_number(self.loom.thread().id()));
                 super::op(|| self.loom.join())?;
+                child.into_iter().for_each(trace::joined);
                 let value = whole(&self.end).value.take();
                 return Ok(value.expect("a thread that ended without a value took the interleaving with it"));
             }
@@ -682,7 +679,9 @@ pub(crate) mod thread {
                 // From here to where it parks no other thread runs.
                 super::op(loom::thread::park);
             };
-            in_order(child);
+            if !is_over() {
+                in_order(child);
+            }
             trace::joined(child);
             Ok(value)
         }

@@ -146,7 +146,7 @@ impl<T: Width> Operation<T> {
         let seq_cst = order == Ordering::SeqCst;
         if seq_cst {
             // SeqCst: see the module's documentation.
-            sync::fence_at_once(Ordering::SeqCst);
+            sync::full_fence_beside();
         }
         Some(Self { me, pc, address, since, loom, seq_cst })
     }
@@ -180,7 +180,7 @@ impl<T: Width> Operation<T> {
     fn end(&self, access: Access, stored: Option<T>, verb: &'static str, change: Change, order: Ordering) {
         if self.seq_cst {
             // SeqCst: see the module's documentation.
-            sync::fence_at_once(Ordering::SeqCst);
+            sync::full_fence_beside();
         }
         with(|world| {
             if access.writes() {
