@@ -19,6 +19,7 @@ programs! {
     dekker_seq_cst
     dekker_acq_rel
     dekker_fences
+    seq_cst_elsewhere
     atomic_widths
     spin_until_open
     spin_for_ever
@@ -291,6 +292,12 @@ fn outcomes(name: &str, program: extern "C-unwind" fn(), answer: extern "C-unwin
     assert!(matches!(exploration.extent, Extent::Exhausted | Extent::BoundedBy(Bound::Yields)), "{exploration}");
     let seen = seen.lock().unwrap();
     seen.clone()
+}
+
+/// Two accesses that order nothing else between their threads come in either order, of which one leaves a race.
+#[test]
+fn sequentially_consistent_accesses_to_different_objects_come_in_either_order() {
+    convicted("seq_cst_elsewhere", seq_cst_elsewhere, Kind::DataRace, &["writes_then_counts", "seq_cst_elsewhere"]);
 }
 
 #[test]

@@ -10,7 +10,8 @@
 //! exchanged may read what that left for ever, as if what was stored in the middle of the interleaving had come before: a lock that
 //! spins would never be free. A search that meets a thread that does begins again, with stores that follow (`Needs::swaps`).
 //!
-//! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders.
+//! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders. The first
+//! is a branch of the search: two such accesses come in either order, to whatever objects they are.
 
 use super::width::{Atom, Pools, Width};
 use crate::model::event::{Change, What};
@@ -146,7 +147,7 @@ impl<T: Width> Operation<T> {
         let seq_cst = order == Ordering::SeqCst;
         if seq_cst {
             // SeqCst: see the module's documentation.
-            sync::full_fence_beside();
+            sync::fence(Ordering::SeqCst);
         }
         Some(Self { me, pc, address, since, loom, seq_cst })
     }

@@ -231,3 +231,21 @@ static void meanwhile(void *(*start)(void *), int volatiles) {
 void load_before_load_and_store(void) { meanwhile(loads_and_stores, 0); }
 void load_before_load_and_exchange(void) { meanwhile(loads_and_exchanges, 0); }
 void volatile_before_both(void) { meanwhile(loads_and_stores_volatile, 1); }
+
+/* Accesses that are sequentially consistent, to different objects: either comes first, and only one of the two orders is right. */
+static atomic_int counted[2];
+static int plain;
+
+static void *writes_then_counts(void *argument) {
+  plain = 1;
+  atomic_fetch_add(&counted[0], 1);
+  return argument;
+}
+
+void seq_cst_elsewhere(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, writes_then_counts, NULL);
+  atomic_fetch_add(&counted[1], 1);
+  found = plain;
+  pthread_join(thread, NULL);
+}
