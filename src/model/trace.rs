@@ -11,7 +11,7 @@
 //! from the one before in that operations which do not depend on each other come in another order; the first of those of the
 //! one before was a choice that has been explored, at the place where the two part, and nothing since has depended on it.
 //! That holds for a search without a bound on preemptions, and only there is this used. It needs a search that finds every two
-//! operations that may come in either order; for where loom does not, see `Loads` in `sync/loom_types.rs`.
+//! operations that may come in either order; for where loom does not, see `Loads` in `sync/loom_types/atomics.rs`.
 //!
 //! **Stale loads.** A load that finds an older store than the newest is left as well, if nothing that the thread has done depends
 //! on the newest: it might as well have come before that, and an interleaving in which it does is explored, since a load and a
