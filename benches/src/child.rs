@@ -1,7 +1,7 @@
 //! One measurement, in a process of its own. Prints lines of a name and a number.
 
 use libloading::Library;
-use speed::items::{Load, register};
+use speed::items::{Load, PLACES, register};
 use speed::{Item, fire, make};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CString;
@@ -161,15 +161,19 @@ fn resident() -> f64 {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or(f64::NAN) * 4096.0
 }
 
-pub(crate) fn run(name: &str) {
+pub(crate) fn run(name: &str, round: usize) {
     let say = |value: f64| println!("{name} {value}");
+    let placed = |item: &str| match item {
+        "generic" | "shared" => format!("{item}@{}", round % PLACES),
+        other => other.to_owned(),
+    };
     match name.split_once('/') {
         Some(("call", item)) => {
-            let item = make(item).expect("an item of that name");
+            let item = make(&placed(item)).expect("an item of that name");
             say(fastest(CALLS, || fire(item, CALLS)));
         }
         Some(("cdylib", item)) => {
-            let item = make_in_cdylib(item).expect("the shared object beside this program");
+            let item = make_in_cdylib(&placed(item)).expect("the shared object beside this program");
             say(fastest(CALLS, || fire(item, CALLS)));
         }
         Some(("two", item)) => {

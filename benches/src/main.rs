@@ -2,7 +2,8 @@
 //!
 //! One callback a process; the processes of all items take turns, so that what slows the machine down for a while slows all
 //! of them; the figure of an item is the median over its processes of the fastest round in each. Every goal is a ratio
-//! to something measured in the same run, or a time. Exit code 1 if a row falls short.
+//! to something measured in the same run, or a time. Exit code 1 if a row falls short. Calls of the registry are compiled four
+//! times, and the processes take those in turn too: where the linker puts a function is worth a cycle.
 //!
 //! `-- --rounds N` (default 11), `-- instructions` (instructions a call, by callgrind: the same on a noisy machine),
 //! `-- churn` (10^7 registrations, called and revoked, in flat memory).
@@ -27,9 +28,9 @@ impl Figures {
     }
 }
 
-fn measure(name: &str) -> Option<Vec<(String, f64)>> {
+fn measure(name: &str, round: u32) -> Option<Vec<(String, f64)>> {
     let me = std::env::current_exe().ok()?;
-    let output = Command::new(me).args(["child", name]).output().ok()?;
+    let output = Command::new(me).args(["child", name, &round.to_string()]).output().ok()?;
     if !output.status.success() {
         eprintln!("{name}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         return None;
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["child", name] => {
-            child::run(name);
+            child::run(name, 0);
+            ExitCode::SUCCESS
+        }
+        ["child", name, round] => {
+            child::run(name, round.parse().expect("a number"));
             ExitCode::SUCCESS
         }
         ["churn"] => child::churn(),
@@ -63,7 +68,7 @@ fn table(rounds: u32) -> ExitCode {
     for round in 0..rounds {
         eprint!("\rround {} of {rounds} ", round + 1);
         for name in rows::MEASURED {
-            for (key, value) in measure(name).unwrap_or_default() {
+            for (key, value) in measure(name, round).unwrap_or_default() {
                 figures.0.entry(key).or_default().push(value);
             }
         }

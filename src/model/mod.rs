@@ -81,8 +81,8 @@ pub enum Volatile {
     Ordered,
 }
 
-/// What becomes of interleavings that repeat one before: that differ from it only in the order of operations that do not
-/// depend on each other. Loom avoids many of them, not all; in a larger search most are.
+/// What becomes of interleavings that repeat one before: in which each load finds the same store, and each object sees its
+/// stores, locks and full fences in the same order. Loom avoids many of them, not all; in a larger search most are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeats {
     /// They are explored like the others, and nobody knows how many they are.
