@@ -4,8 +4,8 @@
 //! What a search may lose is lost here first: no lock and no C code stands in the way.
 #![allow(clippy::disallowed_types, reason = "what proptest's macros expand to")]
 
-use super::{Exploration, Extent, Options, Repeats, explore};
-use crate::sync::loom_side::{AtomicUsize, Ordering, fence, thread};
+use super::{Extent, Options, Repeats, explore};
+use crate::sync::loom_side::{AtomicUsize, Model, Ordering, fence, thread};
 use crate::sync::{Arc, Outside, outside};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -63,10 +63,11 @@ fn run(thread: usize, ops: &[Op], variables: &[AtomicUsize; 2]) -> Vec<usize> {
     found
 }
 
-fn search(threads: &Threads, repeats: Repeats) -> (BTreeSet<Outcome>, Exploration) {
+/// Has `explore` run the program in each interleaving. The outcomes, and what it answers.
+fn outcomes<R>(threads: &Threads, explore: impl FnOnce(Box<dyn Fn() + Send + Sync>) -> R) -> (BTreeSet<Outcome>, R) {
     let outcomes = Arc::new(Outside::new(BTreeSet::new()));
     let (all, threads) = (Arc::clone(&outcomes), threads.clone());
-    let exploration = explore("litmus", &Options::new().repeats(repeats), move || {
+    let answer = explore(Box::new(move || {
         let variables = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let spawn = |(number, ops): (usize, &Vec<Op>)| {
             let (ops, variables) = (ops.clone(), Arc::clone(&variables));
@@ -77,9 +78,9 @@ fn search(threads: &Threads, repeats: Repeats) -> (BTreeSet<Outcome>, Exploratio
             running.into_iter().map(|thread| thread.join().expect("it does not panic")).collect();
         outcome.push(variables.iter().map(|variable| variable.load(Ordering::Relaxed)).collect());
         outside(&all).insert(outcome);
-    });
+    }));
     let outcomes = std::mem::take(&mut *outside(&outcomes));
-    (outcomes, exploration)
+    (outcomes, answer)
 }
 
 /// Outcomes of all orders of the operations one after the other.
@@ -180,14 +181,18 @@ fn some_order(of: &mut Vec<usize>, from: usize, fits: &mut impl FnMut(&[usize]) 
 
 /// Explores it in all three ways. The outcomes.
 fn check(threads: &Threads) -> BTreeSet<Outcome> {
-    let (explored, exploration) = search(threads, Repeats::Explored);
-    let (counted, counts) = search(threads, Repeats::Counted);
-    let (left, leaves) = search(threads, Repeats::Left);
+    let with = |repeats| outcomes(threads, |run| explore("litmus", &Options::new().repeats(repeats), run));
+    let (explored, exploration) = with(Repeats::Explored);
+    let (counted, counts) = with(Repeats::Counted);
+    let (left, leaves) = with(Repeats::Left);
     for exploration in [&exploration, &counts, &leaves] {
         assert_eq!(exploration.extent, Extent::Exhausted, "{threads:?}: {exploration}");
     }
-    let missing: Vec<_> = one_after_the_other(threads).difference(&explored).cloned().collect();
+    let expected = one_after_the_other(threads);
+    let missing: Vec<_> = expected.difference(&explored).collect();
     assert!(missing.is_empty(), "{threads:?}: lost {missing:?}");
+    // Or nothing that is lost below would count.
+    assert!(expected.iter().all(|outcome| coherent(threads, outcome)), "{threads:?}: {expected:?}");
     assert_eq!(explored, counted, "{threads:?}: counting changes what is found");
     assert!(left.is_subset(&explored), "{threads:?}: leaving finds {:?}", left.difference(&explored));
     let lost: Vec<_> = explored.difference(&left).filter(|outcome| coherent(threads, outcome)).collect();
@@ -196,9 +201,21 @@ fn check(threads: &Threads) -> BTreeSet<Outcome> {
 }
 
 /// Who loads last before a store hides from loom that others loaded before.
+fn hides_a_load() -> Threads {
+    vec![vec![Load(0, Relaxed)], vec![Load(0, Relaxed), Store(0, Relaxed)]]
+}
+
+/// What the checks here are for: loom by itself, without a search of `model` around it, loses an outcome.
+#[test]
+fn loom_by_itself_loses_what_the_checks_here_ask_for() {
+    let (found, ()) = outcomes(&hides_a_load(), |run| Model::new().check(run));
+    let lost: Vec<_> = one_after_the_other(&hides_a_load()).difference(&found).cloned().collect();
+    assert_eq!(lost, [vec![vec![value(1, 1)], vec![0], vec![value(1, 1), 0]]]);
+}
+
 #[test]
 fn loads_that_loom_forgets_are_turned_round_with_the_store() {
-    let found = check(&vec![vec![Load(0, Relaxed)], vec![Load(0, Relaxed), Store(0, Relaxed)]]);
+    let found = check(&hides_a_load());
     let first = |outcome: &Outcome| outcome[0][0];
     assert_eq!(found.iter().map(first).collect::<BTreeSet<_>>(), BTreeSet::from([0, value(1, 1)]));
 }
@@ -236,6 +253,18 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..2_usize, strength()).prop_map(|(of, strength)| Exchange(of, strength)),
         1 => Just(Fence),
     ]
+}
+
+/// What is no outcome is told from what is.
+#[test]
+fn outcomes_that_go_back_are_not_coherent() {
+    let threads = vec![vec![Store(0, Relaxed), Load(0, Relaxed)], vec![Swap(0, Relaxed)]];
+    let (one, other) = (value(0, 0), value(1, 0));
+    let outcome = |load, swap, last| vec![vec![load], vec![swap], vec![last, 0]];
+    assert!(coherent(&threads, &outcome(other, one, other)));
+    assert!(!coherent(&threads, &outcome(0, one, other)), "it reads what was before its own store");
+    assert!(!coherent(&threads, &outcome(one, one, one)), "what came last is not held");
+    assert!(!coherent(&threads, &outcome(other, 0, other)), "the swap did not find the store before its own");
 }
 
 proptest! {
