@@ -6,10 +6,10 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `descriptors` what
-//! threads wake each other by besides, `memory` and `strings` what allocates and moves; `race` says whether accesses are ordered; `globals` puts the C code's
-//! globals back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what
-//! is noted while it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
+//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` and `strings` what allocates and moves;
+//! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `globals` puts the C code's globals
+//! back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what is noted while
+//! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
 //! use latecall::model::{Options, explore};

@@ -12,7 +12,7 @@ mod polling;
 
 use super::entry::entry_points;
 use super::memory::accessed;
-use super::pthread::{begin_operation, raises_signal, refuse_call};
+use super::pthread::{answer, begin_operation, fails, raises_signal, refuse_call};
 use super::race::Access;
 use super::world::{Me, Pc, with};
 use channel::{Channel, Content};
@@ -70,19 +70,8 @@ fn descriptor(number: c_int) -> Option<Descriptor> {
     with(|world| world.objects.descriptors.get(number).copied())
 }
 
-fn fails<T: From<i8>>(me: Me, why: c_int) -> T {
-    with(|world| *world.thread(me).errno = why);
-    T::from(-1)
-}
-
 fn did(me: Me, pc: Pc, what: String) {
     with(|world| world.did(me, pc, what));
-}
-
-fn answer<T>(out: usize, value: T, pc: Pc) {
-    accessed(out, size_of::<T>(), Access::Write, pc);
-    // SAFETY: C passes a place for the answer.
-    unsafe { std::ptr::with_exposed_provenance_mut::<T>(out).write_unaligned(value) };
 }
 
 /// What flags of `pipe2`, `eventfd` and `socketpair` say of the descriptor: they have the same numbers.

@@ -4,10 +4,10 @@
 //! with a limit looks once, at each moment at which it may find something or give up.
 
 use super::channel::{Content, Watch, attempt, look, park, wait_no_longer};
-use super::{Descriptor, FIRST, answer, descriptor, did, fails, with_flags};
+use super::{Descriptor, FIRST, descriptor, did, with_flags};
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
-use crate::model::pthread::{begin_operation, limit, limited, refuse_call};
+use crate::model::pthread::{answer, begin_operation, fails, limit, limited, refuse_call};
 use crate::model::race::Access;
 use crate::model::world::{Me, Pc, with};
 use std::ffi::{c_int, c_short};

@@ -7,7 +7,7 @@ use super::monitor::State;
 use super::process::getrandom;
 use super::threads::gettid;
 use super::time::{limit, limited, yields};
-use super::{Call, begin_operation, refuse_call};
+use super::{Call, begin_operation, fails, refuse_call};
 use crate::model::entry::entry_points;
 use crate::model::tsan::load;
 use crate::model::world::{Me, Pc, World, waiting, with};
@@ -122,10 +122,7 @@ extern "C-unwind" fn syscall(number: c_long, one: usize, two: usize, three: usiz
         }
     };
     match (result, begin_operation()) {
-        (Err(why), Some(me)) => {
-            with(|world| *world.thread(me).errno = why);
-            -1
-        }
+        (Err(why), Some(me)) => fails(me, why),
         _ => 0,
     }
 }

@@ -28,6 +28,7 @@ pub(crate) use time::{limit, limited};
 
 use super::event::What;
 use super::finding::{Bound, Kind, later};
+use super::memory::accessed;
 use super::race::Access;
 use super::world::{Leave, Me, Moment, Pc, enter, leave, let_others_run, with};
 use crate::sync::loom_side::thread;
@@ -115,7 +116,19 @@ fn read_int(address: usize) -> c_int {
 
 fn write<T>(address: usize, value: T) {
     // SAFETY: C passes a place for the answer.
-    unsafe { pointer::<T>(address).write(value) };
+    unsafe { pointer::<T>(address).write_unaligned(value) };
+}
+
+/// What a function of C's answers that fails: `errno` says why.
+pub(crate) fn fails<T: From<i8>>(me: Me, why: c_int) -> T {
+    with(|world| *world.thread(me).errno = why);
+    T::from(-1)
+}
+
+/// Writes an answer to where C wants it.
+pub(crate) fn answer<T>(out: usize, value: T, pc: Pc) {
+    accessed(out, size_of::<T>(), Access::Write, pc);
+    write(out, value);
 }
 
 /// A function is called in a way that is not modelled: the search ends there.

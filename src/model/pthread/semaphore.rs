@@ -1,9 +1,9 @@
 //! POSIX semaphores, unnamed ones.
 
 use super::monitor::State;
-use super::{Call, destroyed, write};
+use super::{Call, destroyed, fails, write};
 use crate::model::entry::entry_points;
-use crate::model::world::{Pc, with};
+use crate::model::world::Pc;
 use std::ffi::{c_int, c_uint};
 
 extern "C-unwind" fn sem_init(address: usize, _: c_int, count: c_uint, pc: Pc) -> c_int {
@@ -38,8 +38,7 @@ fn taken(call: &Call, got: Option<()>, otherwise: c_int) -> c_int {
     if got.is_some() {
         return 0;
     }
-    with(|world| *world.thread(call.me).errno = otherwise);
-    -1
+    fails(call.me, otherwise)
 }
 
 extern "C-unwind" fn sem_trywait(address: usize, pc: Pc) -> c_int {

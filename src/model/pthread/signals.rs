@@ -4,7 +4,7 @@
 //! kept and told again; no handler runs. Sending a signal ends the search, as what it would do is not modelled, and
 //! waiting for one is refused when building.
 
-use super::{pointer, refuse_call, write};
+use super::{answer, fails, pointer, refuse_call};
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
 use crate::model::race::Access;
@@ -46,16 +46,6 @@ fn read<T: Copy>(address: usize, pc: Pc) -> T {
     unsafe { pointer::<T>(address).read() }
 }
 
-fn answer<T>(out: usize, value: T, pc: Pc) {
-    accessed(out, size_of::<T>(), Access::Write, pc);
-    write(out, value);
-}
-
-fn fails(me: Me, why: c_int) -> c_int {
-    with(|world| *world.thread(me).errno = why);
-    -1
-}
-
 /// Whether a handler may be installed for it.
 fn can_be_handled(signal: c_int) -> bool {
     (1..=64).contains(&signal) && signal != libc::SIGKILL && signal != libc::SIGSTOP
@@ -80,7 +70,7 @@ extern "C-unwind" fn sigaction(signal: c_int, action: usize, old: usize, pc: Pc)
 extern "C-unwind" fn signal(signal: c_int, handler: usize, _: Pc) -> usize {
     let Some(me) = enter() else { return 0 };
     if !can_be_handled(signal) {
-        fails(me, libc::EINVAL);
+        let _: c_int = fails(me, libc::EINVAL);
         return libc::SIG_ERR;
     }
     // The handler is what a `struct sigaction` begins with.

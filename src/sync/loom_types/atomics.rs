@@ -88,9 +88,18 @@ impl Loads {
         let mut loads = self.0.take();
         // Loom remembers the last.
         loads.pop();
-        let me = loom::thread::current().id();
-        loads.retain(|load| load.thread != me);
+        if !loads.is_empty() {
+            let me = loom::thread::current().id();
+            loads.retain(|load| load.thread != me);
+        }
         (found, Forgotten(loads))
+    }
+
+    /// The same where there is no trace to be told in between.
+    fn put_and_touch<R>(&self, put: impl FnOnce() -> R) -> R {
+        let (found, forgotten) = self.put(put);
+        forgotten.touch();
+        found
     }
 }
 
@@ -182,22 +191,15 @@ impl<V: Copy + PartialEq> Numbered<V> {
             let expected = guess.unwrap_or(usize::MAX);
             let exchange = || self.loom.compare_exchange(expected, number, success, failure);
             let (outcome, forgotten) = self.loads.put(exchange);
-            match outcome {
-                Ok(found) => {
-                    trace::did(self.name(), Deed::Changes(found, number));
-                    forgotten.touch();
-                    return Ok(current);
-                }
-                Err(found) => {
-                    trace::did(self.name(), Deed::Fails(found));
-                    forgotten.touch();
-                    if self.value(found) != current {
-                        return Err(self.value(found));
-                    }
-                    // The same value, by another store: once more, for that one.
-                    guess = Some(found);
-                }
+            let deed = outcome.map_or_else(Deed::Fails, |found| Deed::Changes(found, number));
+            trace::did(self.name(), deed);
+            forgotten.touch();
+            let Err(found) = outcome else { return Ok(current) };
+            if self.value(found) != current {
+                return Err(self.value(found));
             }
+            // The same value, by another store: once more, for that one.
+            guess = Some(found);
         }
     }
 }
@@ -244,11 +246,7 @@ macro_rules! atomic {
             pub(crate) fn store(&self, value: $value, order: Ordering) {
                 rust_op("stores", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it, loads) => {
-                        let (outcome, forgotten) = loads.put(|| it.store(value, order));
-                        forgotten.touch();
-                        outcome
-                    }
+                    Kept::Plain(it, loads) => loads.put_and_touch(|| it.store(value, order)),
                     Kept::Numbered(it) => it.store(value, order),
                 }
             }
@@ -257,11 +255,7 @@ macro_rules! atomic {
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
                 rust_op("swaps", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it, loads) => {
-                        let (outcome, forgotten) = loads.put(|| it.swap(value, order));
-                        forgotten.touch();
-                        outcome
-                    }
+                    Kept::Plain(it, loads) => loads.put_and_touch(|| it.swap(value, order)),
                     Kept::Numbered(it) => it.change(order, |_| value),
                 }
             }
@@ -276,11 +270,7 @@ macro_rules! atomic {
             ) -> Result<$value, $value> {
                 rust_op("compares and exchanges", Location::caller());
                 match &self.0 {
-                    Kept::Plain(it, loads) => {
-                        let (outcome, forgotten) = loads.put(|| it.compare_exchange(current, new, success, failure));
-                        forgotten.touch();
-                        outcome
-                    }
+                    Kept::Plain(it, loads) => loads.put_and_touch(|| it.compare_exchange(current, new, success, failure)),
                     Kept::Numbered(it) => it.exchange(current, new, success, failure),
                 }
             }
@@ -319,11 +309,7 @@ macro_rules! arithmetic {
                     const NEW: fn($value, $value) -> $value = $new;
                     rust_op($verb, Location::caller());
                     match &self.0 {
-                        Kept::Plain(it, loads) => {
-                        let (outcome, forgotten) = loads.put(|| it.$op(value, order));
-                        forgotten.touch();
-                        outcome
-                    }
+                        Kept::Plain(it, loads) => loads.put_and_touch(|| it.$op(value, order)),
                         Kept::Numbered(it) => it.change(order, |found| NEW(found, value)),
                     }
                 }
