@@ -52,6 +52,7 @@ mod std_side {
     pub(crate) type Flag = std::sync::atomic::AtomicBool;
     /// A lock over process-wide state, or a harness's own books; the same std lock on both sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
+    pub(crate) type OutsideGuard<'a, T> = std::sync::MutexGuard<'a, T>;
     /// A reference count that is the harness's own affair; the same on both sides.
     pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
 
@@ -121,6 +122,22 @@ mod std_side {
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    /// Locks, unless it takes longer than `until`.
+    pub(crate) fn lock_within<T>(mutex: &Mutex<T>, until: std::time::Instant) -> Option<MutexGuard<'_, T>> {
+        use std::sync::TryLockError;
+        loop {
+            match mutex.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if std::time::Instant::now() < until => std::thread::yield_now(),
+                Err(TryLockError::WouldBlock) => return None,
+            }
+        }
+    }
+
+    /// The same for what is [`Outside`] the model.
+    pub(crate) use lock_within as outside_within;
 
     /// Waits on `condvar`; poisoning is ignored as in [`lock`].
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
@@ -227,6 +244,7 @@ pub(crate) mod loom_side {
     /// A lock over process-wide state, or a harness's own books; not modelled. Never held where a modelled operation
     /// happens.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
+    pub(crate) type OutsideGuard<'a, T> = std::sync::MutexGuard<'a, T>;
     /// A reference count that is the harness's own affair; not modelled.
     pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
 
@@ -265,6 +283,15 @@ pub(crate) mod loom_side {
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    /// Locks. Time is not modelled, nor is who needs this: `fork`.
+    #[track_caller]
+    pub(crate) fn lock_within<T>(mutex: &Mutex<T>, _until: std::time::Instant) -> Option<MutexGuard<'_, T>> {
+        Some(lock(mutex))
+    }
+
+    /// As on the std side.
+    pub(crate) use super::std_side::outside_within;
 
     /// Waits, as on the std side.
     #[track_caller]

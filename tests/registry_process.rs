@@ -1,120 +1,21 @@
-//! What the system does to a process: `fork` with calls in flight, signal handlers in the middle of a call, a filter that
-//! refuses `membarrier`. S70, S73, S74.
+//! What the system does to a process: signal handlers in the middle of a call, a filter that refuses `membarrier`. S74.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 mod support;
 
-use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing, use_portable_fences};
+use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, use_portable_fences};
 use std::ffi::{c_int, c_long, c_ulong, c_void};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use support::{Callbacks, again, grave, is_again, meeting};
+use support::{Callbacks, again, is_again, meeting};
 
 unsafe extern "C" {
-    fn fork() -> c_int;
-    fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
-    fn _exit(status: c_int) -> !;
-    fn alarm(seconds: u32) -> u32;
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn pthread_self() -> usize;
     fn pthread_kill(thread: usize, number: c_int) -> c_int;
     fn prctl(option: c_int, ...) -> c_int;
-}
-
-/// For the tests that fork, and for any that has threads in the registry meanwhile: a lock of the process that one of them
-/// holds at the moment of a fork stays locked in the child (`docs/limits.md`).
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs `work` in a child made by `fork` and says with what status it ended. `work` must not panic.
-fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
-    // SAFETY: the child runs `work`, which uses the registry and the allocator, and ends without running anything else.
-    let child = unsafe { fork() };
-    assert!(child >= 0, "fork failed");
-    if child == 0 {
-        // SAFETY: a child that hangs is ended by a signal, which the parent reports.
-        unsafe { alarm(20) };
-        let status = work();
-        // SAFETY: ends the child.
-        unsafe { _exit(status) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` may be written.
-    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status & 0x7f, 0, "the child was ended by signal {}", status & 0x7f);
-    status >> 8
-}
-
-/// S70: another thread is inside a callback when this one forks. In the child that call does not count, whether the callback
-/// is revoked there or was revoked before; in the parent it counts as ever.
-#[test]
-fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
-    let _alone = alone();
-    let registry = Callbacks::new();
-    let meetings = [meeting(), meeting()];
-    let [(one, one_host), (two, two_host)] = meetings;
-    let (graves, watches): (Vec<_>, Vec<_>) = [grave(), grave()].into_iter().unzip();
-    // The closures share their visitors with this frame: the child drops the closures, and must not drop with them a channel
-    // whose lock the thread that is inside may have held when this one forked.
-    let visitors = [one, two].map(|visitor| Arc::new(Mutex::new(visitor)));
-    let mut owned = visitors.iter().cloned().zip(graves);
-    let mut registrations = std::iter::repeat_with(|| {
-        let (visitor, grave) = owned.next().unwrap();
-        registry.register(Box::new(move || {
-            let _owned = &grave;
-            visitor.lock().unwrap().stop_here();
-        }))
-    });
-    let (live, revoked) = (registrations.next().unwrap(), registrations.next().unwrap());
-    let (live_handle, revoked_handle) = (live.handle(), revoked.handle());
-    thread::scope(|scope| {
-        let registry = &registry;
-        for handle in [live_handle, revoked_handle] {
-            scope.spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok());
-        }
-        one_host.wait_for_visitor();
-        two_host.wait_for_visitor();
-        assert_eq!(revoked.revoke(), Revoked::InFlight(1));
-        let status = in_a_child(|| {
-            let mut passed = 0;
-            passed += c_int::from(registry.standing(live_handle) == Ok(Standing::Live(0)));
-            passed += c_int::from(registry.revoke_and_wait(live_handle) == Ok(Quiescence::Quiescent));
-            passed += c_int::from(registry.revoke_and_wait(revoked_handle) == Ok(Quiescence::Quiescent));
-            passed += c_int::from(watches.iter().all(|watch| watch.drops() == 1));
-            let again = registry.register(Box::new(|| ()));
-            passed += c_int::from(registry.call(again.handle().as_ptr(), |f| f()).is_ok());
-            passed += c_int::from(again.revoke() == Revoked::Removed);
-            passed
-        });
-        assert_eq!(status, 6, "checks passed in the child");
-        assert_eq!(registry.standing(live_handle), Ok(Standing::Live(1)), "nothing has changed in the parent");
-        assert_eq!(registry.standing(revoked_handle), Ok(Standing::Revoking(1)));
-        one_host.let_go();
-        two_host.let_go();
-    });
-    drop(live);
-    assert!(watches.iter().all(|watch| watch.drops() == 1));
-}
-
-/// S73: the thread that forks is itself inside; in the child it still is.
-#[test]
-fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
-    let _alone = alone();
-    let registry = Callbacks::new();
-    let handle = registry.register(Box::new(|| ())).leak();
-    let status = registry
-        .call(handle.as_ptr(), |_| {
-            in_a_child(|| {
-                let inside = registry.revoke_and_wait(handle) == Ok(Quiescence::DeferredToOuterFrame);
-                c_int::from(inside && registry.standing(handle) == Ok(Standing::Revoking(1)))
-            })
-        })
-        .unwrap();
-    assert_eq!(status, 1);
 }
 
 /// S74: a signal handler calls the same callback as the code that it interrupts, wherever that is: before the handle is in
@@ -122,7 +23,6 @@ fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
 /// is dropped once, and what is in flight comes to nothing.
 #[test]
 fn a_signal_handler_may_hit_a_call_anywhere() {
-    let _alone = alone();
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
     static TARGET: AtomicUsize = AtomicUsize::new(0);
     static HANDLED: AtomicU64 = AtomicU64::new(0);

@@ -75,7 +75,11 @@ pub unsafe extern "C" fn latecall_registry_new(name: *const c_char, tombstones: 
         // For ever, as the registry.
         registry = registry.with_name(name.leak());
     }
-    Box::into_raw(Box::new(latecall_registry(registry)))
+    let registry = Box::into_raw(Box::new(latecall_registry(registry)));
+    // SAFETY: from a box that is never given back.
+    let registry_for_good: &'static latecall_registry = unsafe { &*registry };
+    registry_for_good.0.announce();
+    registry
 }
 
 /// # Safety

@@ -84,6 +84,7 @@ enum Deed {
 struct InsideWaiter {
     ticket: u64,
     handle: Handle,
+    thread: ThreadTag,
     own: u32,
     released: bool,
 }
@@ -353,7 +354,8 @@ impl Books {
     /// Notes that a thread with `own` calls of `handle` on its stack waits for the calls of others.
     pub(super) fn wait_inside(&mut self, handle: Handle, own: u32) -> u64 {
         self.last_ticket += 1;
-        self.inside_waiters.push(InsideWaiter { ticket: self.last_ticket, handle, own, released: false });
+        let (ticket, thread) = (self.last_ticket, ThreadTag::current());
+        self.inside_waiters.push(InsideWaiter { ticket, handle, thread, own, released: false });
         self.last_ticket
     }
 
@@ -378,5 +380,10 @@ impl Books {
     /// Forgets a ticket whose wait ends without having been let go.
     pub(super) fn cancel_wait(&mut self, ticket: u64) {
         self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
+    }
+
+    /// In a child process: only `me` is left to wait.
+    pub(super) fn forget_other_waiters(&mut self, me: ThreadTag) {
+        self.inside_waiters.retain(|waiter| waiter.thread == me);
     }
 }

@@ -373,6 +373,13 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
+    /// Its thread has ended inside: the frames of the call are gone.
+    pub(super) fn leave_for_good(&self, cell: &Cell, handle: Handle) {
+        if let Some(slot) = self.table.get(handle.index()) {
+            self.leave::<true>(slot, cell, handle);
+        }
+    }
+
     #[inline(always)]
     fn leave<const LONG: bool>(&self, slot: &Slot<F>, cell: &Cell, handle: Handle) {
         if LONG {

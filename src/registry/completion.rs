@@ -22,12 +22,15 @@ use std::task::{Context, Poll, Waker};
 /// Something to run once.
 pub(super) type Once = Box<dyn FnOnce() + Send>;
 
+/// Destroy notifies of registrations that are not over.
+pub(super) type Notifies = Vec<(Handle, Once)>;
+
 /// What is to run when registrations end.
 pub(super) struct Endings {
     /// Whether there is, or was, a destroy notify, so that registries without any need not look. Not modelled: the slot's word
     /// orders it.
     notified: AtomicBool,
-    notifies: Mutex<Vec<(Handle, Once)>>,
+    pub(super) notifies: Mutex<Notifies>,
 }
 
 impl Endings {
@@ -56,7 +59,7 @@ impl Endings {
     }
 
     /// All of them, from a registry that is being dropped.
-    pub(super) fn take_all(&mut self) -> Vec<(Handle, Once)> {
+    pub(super) fn take_all(&mut self) -> Notifies {
         std::mem::take(&mut *lock(&self.notifies))
     }
 }

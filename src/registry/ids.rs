@@ -47,7 +47,7 @@ impl Ids {
     }
 }
 
-static IDS: Outside<Ids> = Outside::new(Ids::new());
+pub(super) static IDS: Outside<Ids> = Outside::new(Ids::new());
 
 /// An id for a registry that has none yet.
 pub(super) fn take() -> Option<Id> {

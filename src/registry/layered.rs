@@ -2,6 +2,7 @@
 //! in, and counters.
 
 use super::Registry;
+use super::announced::Place;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
 use super::revoke::Quiescence;
@@ -69,10 +70,16 @@ impl<F: ?Sized> Registry<F> {
 
 /// `const`, for the macro.
 impl<F: ?Sized> Registry<F> {
-    /// What reports call the registry, unless it has a name, and its callbacks.
+    /// What reports call the registry, unless it has a name, and its callbacks; and where it is.
     #[doc(hidden)]
     #[must_use]
-    pub const fn of_signature(mut self, name: &'static str, callback_type: fn() -> &'static str) -> Self {
+    pub const fn of_signature(
+        mut self,
+        name: &'static str,
+        callback_type: fn() -> &'static str,
+        place: fn() -> Place,
+    ) -> Self {
+        self.core.place = Some(place);
         if self.core.options.name.is_none() {
             self.core.options.name = Some(name);
         }

@@ -44,7 +44,8 @@
 //!
 //! `handle` packs the integer and `ids` tells registries apart. `slot` is the word that admits one handle, and the closure,
 //! which `stored` keeps; `table` keeps slots at fixed addresses. `record` is where each thread's calls stand, `fence` what makes
-//! the two sides see each other, `frame` what a thread is inside of beyond its record, `fork` what a child forgets. `books` is
+//! the two sides see each other, `frame` what a thread is inside of beyond its record, `fork` what a child forgets, `ended`
+//! a thread that is gone while it was inside; `announced` finds the registry for these two. `books` is
 //! what is written under the one lock: vacant slots, who registered and revoked what, tombstones, waiters. `register`, `call`,
 //! `revoke` and `deferred` are the verbs on top of these; `wait` knows how long to wait for others, and `stuck` when that
 //! would be for ever. `completion` tells that a registration is over, `close` ends them all, `outstanding` lists them.
@@ -55,12 +56,14 @@
 //! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses
 //! to closures go through that seam's `UnsafeCell`, so the models see each of them.
 
+mod announced;
 mod books;
 mod call;
 mod clock;
 mod close;
 mod completion;
 mod deferred;
+mod ended;
 mod error;
 mod fence;
 mod flaw;
@@ -86,6 +89,8 @@ mod table;
 mod thread;
 mod wait;
 
+#[doc(hidden)]
+pub use announced::Place;
 pub use close::Close;
 pub use completion::Completion;
 pub use error::{Exhausted, LateCall, Reason, Rejected, Shortage};
@@ -136,6 +141,8 @@ pub struct Registry<F: ?Sized> {
 struct Core {
     options: Options,
     callback_type: fn() -> &'static str,
+    /// Where it is, if it is known to stay there.
+    place: Option<fn() -> Place>,
     /// 0 until the first registration.
     id: AtomicU32,
     first_generation: AtomicU32,
@@ -222,6 +229,7 @@ impl<F: ?Sized> Registry<F> {
                         flaw: None,
                     },
                     callback_type: std::any::type_name::<F>,
+                    place: None,
                     id: AtomicU32::new(0),
                     first_generation: AtomicU32::new(1),
                     books: Mutex::new(Books::new()),

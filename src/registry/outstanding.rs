@@ -122,7 +122,10 @@ impl<F: ?Sized> Registry<F> {
 }
 
 /// Who is inside what, for registries that want to know (`Registry::with_named_callers`).
-pub(super) struct Callers(Mutex<Vec<(Handle, ThreadTag)>>);
+pub(super) struct Callers(pub(super) Mutex<Inside>);
+
+/// Once for each call.
+pub(super) type Inside = Vec<(Handle, ThreadTag)>;
 
 impl Callers {
     super::sync::const_fn! {

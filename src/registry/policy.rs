@@ -111,11 +111,14 @@ impl Core {
     }
 }
 
+/// By the index of a handle.
+pub(super) type ByIndex = BTreeMap<u32, (Handle, LatePolicy)>;
+
 /// The policies of registrations that have their own: at most one for each slot.
 pub(super) struct OwnPolicies {
     /// Whether there are any, so that registries without need not look. Not modelled: the slot's word orders it.
     any: AtomicBool,
-    by_index: Mutex<BTreeMap<u32, (Handle, LatePolicy)>>,
+    pub(super) by_index: Mutex<ByIndex>,
 }
 
 impl OwnPolicies {

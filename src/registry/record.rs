@@ -14,12 +14,12 @@
 //!
 //! Handles of all registries stand in the same cells: a handle carries its registry's id.
 
-use super::fence;
 use super::handle::Handle;
 use super::sync::{
     AtomicBool, AtomicPtr, AtomicUsize, Counter, DEPTH, FIXED_RECORDS, MODELLED, Ordering, array_of, const_fn, global,
     local, own_load, thread_word,
 };
+use super::{announced, ended, fence};
 use std::cell::Cell as PlainCell;
 use std::ptr;
 
@@ -254,7 +254,20 @@ pub(crate) fn leave_thread() {
     let own = unsafe { &*own };
     // A thread that ends inside a callback was never seen to leave it, and must not be taken to have.
     if own.cells.iter().all(Cell::is_free) {
+        if !MODELLED {
+            ended::has_left();
+        }
         own.give_back();
+    }
+}
+
+/// The thread that had `record` has ended inside the calls that stand in it.
+pub(super) fn leave_for_good(record: &Record) {
+    for cell in record.cells.iter().filter(|cell| !cell.is_free()) {
+        announced::leave(cell, cell.handle());
+    }
+    if record.cells.iter().all(Cell::is_free) {
+        record.give_back();
     }
 }
 
@@ -274,6 +287,9 @@ pub(super) fn own() -> Option<&'static Record> {
     let record = borrow()?;
     if OWN.with(PlainCell::get).is_null() {
         OWN.with(|place| place.set(record));
+        if !MODELLED {
+            ended::begins(record);
+        }
         if asymmetric {
             thread_word::set(ptr::from_ref(record).cast());
         }

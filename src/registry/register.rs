@@ -82,6 +82,7 @@ impl<F: ?Sized> Registry<F> {
         if !MODELLED && self.core.id() == 0 {
             self.pin_module();
             policy::watch_exit();
+            self.announce_itself();
         }
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;

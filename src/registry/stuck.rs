@@ -113,13 +113,13 @@ struct Listed {
 // before what it points to goes away (`Waiter::drop`; in a child process, `forget_others`).
 unsafe impl Send for Listed {}
 
-struct Waits {
+pub(super) struct Waits {
     listed: Vec<Listed>,
     last_ticket: u64,
 }
 
 /// Lock order: this, then a registry's books; never the other way round.
-static WAITS: Outside<Waits> = Outside::new(Waits { listed: Vec::new(), last_ticket: 0 });
+pub(super) static WAITS: Outside<Waits> = Outside::new(Waits { listed: Vec::new(), last_ticket: 0 });
 
 /// A wait for as long as it is listed.
 pub(super) struct Waiter {
@@ -189,19 +189,16 @@ pub(super) fn recheck() {
     }
 }
 
-/// In a child process: the threads of the others do not exist, so their waits are over, and what their entries point to
-/// may be gone. Nothing is given back: this is no place to call the allocator.
-#[cfg(unix)]
-pub(super) fn forget_others() {
-    // A thread that was just listing itself has left the lock locked for good; see `docs/limits.md`.
-    let Ok(mut waits) = WAITS.try_lock() else { return };
-    let me = ThreadTag::current();
-    while let Some(place) = waits.listed.iter().position(|listed| listed.thread != me) {
-        std::mem::forget(waits.listed.swap_remove(place));
-    }
-}
-
 impl Waits {
+    /// In a child process: the threads of the others do not exist, so their waits are over, and what their entries point to
+    /// may be gone. Nothing is given back: that is no place to call the allocator.
+    pub(super) fn forget_others(&mut self) {
+        let me = ThreadTag::current();
+        while let Some(place) = self.listed.iter().position(|listed| listed.thread != me) {
+            std::mem::forget(self.listed.swap_remove(place));
+        }
+    }
+
     fn is_inside(&self, who: usize, handle: usize) -> u32 {
         self.listed[who].frames.iter().filter(|frame| **frame == handle).count() as u32
     }

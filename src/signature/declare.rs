@@ -189,7 +189,7 @@ macro_rules! __signature {
                             $(::core::stringify!($pre), ": ", ::core::stringify!($pre_ty), ", ",)* "user_data",
                             $(", ", ::core::stringify!($post), ": ", ::core::stringify!($post_ty),)* ") -> ", ::core::stringify!($ret)
                         )
-                    })
+                    }, || REGISTRY.place())
                 }
                 named($crate::__signature!(@registry $registry))
             };

@@ -9,11 +9,12 @@
 //!
 //! | File | Because |
 //! | --- | --- |
+//! | `registry_fork.rs` | forks, with an allocator that holds threads up |
 //! | `registry_ids.rs` | takes every registry id that a process has |
 //! | `registry_memory.rs` | installs an allocator that counts, and fails when told to |
 //! | `registry_module.rs` | loads and unloads a plug-in; not published, as `tests/plugin` is not |
 //! | `registry_portable.rs` | chooses the other kind of fences, which holds for the whole process |
-//! | `registry_process.rs` | forks, takes a signal, and has the system refuse `membarrier` |
+//! | `registry_process.rs` | takes a signal, and has the system refuse `membarrier` |
 //! | `registry_reference.rs` | takes two thousand ids; and it is alone, so that its revocations need no fence |
 //! | `registry_stuck_alone.rs` | is about the one event that completes a deadlock: another wait would find it as well |
 //!

@@ -1,8 +1,9 @@
-//! Threads that are not like others: foreign, being torn down, or wearing a dead thread's id. S54, S57, S58.
+//! Threads that are not like others: foreign, being torn down, or wearing a dead thread's id; exiting inside. S54, S56, S57,
+//! S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, meeting};
-use latecall::registry::{Handle, Quiescence, Reason, Registry, ThreadTag};
+use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, ThreadTag};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::c_void;
@@ -21,7 +22,7 @@ unsafe extern "C" {
     fn pthread_create(
         thread: *mut usize,
         attributes: *const c_void,
-        start: extern "C" fn(*mut c_void) -> *mut c_void,
+        start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
         argument: *mut c_void,
     ) -> i32;
     fn pthread_join(thread: usize, result: *mut *mut c_void) -> i32;
@@ -102,7 +103,7 @@ fn calls_work_while_the_thread_is_being_torn_down() {
 fn a_thread_made_by_c_may_call_and_go() {
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
     static CALLS: AtomicU64 = AtomicU64::new(0);
-    extern "C" fn start(user_data: *mut c_void) -> *mut c_void {
+    extern "C-unwind" fn start(user_data: *mut c_void) -> *mut c_void {
         match REGISTRY.call(user_data, |f| f()) {
             Ok(()) => ptr::null_mut(),
             Err(_) => ptr::without_provenance_mut(1),
@@ -167,4 +168,85 @@ fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
         host.let_go();
         assert_eq!(revoker.join().unwrap(), Quiescence::Quiescent);
     });
+}
+
+latecall::signature! {
+    /// What C calls in the tests below.
+    extern "C" fn Plain(user_data);
+    panic = Abort;
+}
+
+/// S56: `pthread_exit` inside a callback, two calls deep. Both calls are counted out on the way, and who waits is served.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_thread_that_exits_inside_a_callback_is_counted_out() {
+    unsafe extern "C-unwind" {
+        fn pthread_exit(value: *mut c_void) -> !;
+    }
+    extern "C-unwind" fn start(user_data: *mut c_void) -> *mut c_void {
+        Plain::function()(user_data);
+        ptr::null_mut()
+    }
+    let left = ptr::without_provenance_mut::<c_void>(56);
+    let (visitor, host) = meeting();
+    let visitor = Mutex::new(Some(visitor));
+    let exit = left.addr();
+    let inner = Plain::registry().register(Plain::shared(move || {
+        if let Some(visitor) = visitor.lock().unwrap().take() {
+            visitor.stop_here();
+            drop(visitor);
+        }
+        // SAFETY: the frames between here and the thread's first are this crate's and the registry's.
+        unsafe { pthread_exit(ptr::without_provenance_mut(exit)) };
+    }));
+    let inside = inner.handle().bits();
+    let outer =
+        Plain::registry().register(Plain::shared(move || Plain::function()(Handle::from_bits(inside).as_ptr())));
+    let (mut id, mut result) = (0, ptr::null_mut());
+    // SAFETY: `start` has the type that is asked for, and takes any value.
+    assert_eq!(unsafe { pthread_create(&raw mut id, ptr::null(), start, outer.handle().as_ptr()) }, 0);
+    host.wait_for_visitor();
+    assert_eq!(inner.revoke(), Revoked::InFlight(1));
+    assert_eq!(outer.revoke(), Revoked::InFlight(1));
+    host.let_go();
+    assert_eq!(outer.revoke_and_wait(), Quiescence::Quiescent);
+    assert_eq!(inner.revoke_and_wait(), Quiescence::Quiescent);
+    // SAFETY: the thread exists and is joined once.
+    assert_eq!(unsafe { pthread_join(id, &raw mut result) }, 0);
+    assert_eq!(result, left, "the thread has exited");
+}
+
+/// S54: a thread with as little stack as the system gives any, and a page for itself: its first call, a late one, and the report
+/// of that.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_thread_with_the_smallest_stack_may_call_and_be_late() {
+    unsafe extern "C" {
+        fn sysconf(name: i32) -> std::ffi::c_long;
+        fn pthread_attr_init(attributes: *mut c_void) -> i32;
+        fn pthread_attr_setstacksize(attributes: *mut c_void, bytes: usize) -> i32;
+    }
+    const SC_THREAD_STACK_MIN: i32 = 75;
+    extern "C-unwind" fn start(user_data: *mut c_void) -> *mut c_void {
+        Plain::function()(user_data);
+        Plain::function()(ptr::null_mut());
+        ptr::null_mut()
+    }
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let registration = Plain::registry().register(Plain::shared(|| _ = CALLS.fetch_add(1, SeqCst)));
+    // SAFETY: asks.
+    let smallest = usize::try_from(unsafe { sysconf(SC_THREAD_STACK_MIN) }).unwrap();
+    let mut attributes = [0_u64; 32];
+    // SAFETY: larger than any system's attributes.
+    assert_eq!(unsafe { pthread_attr_init((&raw mut attributes).cast()) }, 0);
+    // SAFETY: initialised just now.
+    assert_eq!(unsafe { pthread_attr_setstacksize((&raw mut attributes).cast(), smallest + 4096) }, 0);
+    let (mut id, mut result) = (0, ptr::null_mut());
+    // SAFETY: as above; `start` has the type that is asked for, and takes any value.
+    let made =
+        unsafe { pthread_create(&raw mut id, (&raw const attributes).cast(), start, registration.handle().as_ptr()) };
+    assert_eq!(made, 0);
+    // SAFETY: the thread exists and is joined once.
+    assert_eq!(unsafe { pthread_join(id, &raw mut result) }, 0);
+    assert_eq!(CALLS.load(SeqCst), 1);
 }
