@@ -376,8 +376,8 @@ extern "C-unwind" fn new_nothrow(size: usize, _: usize, pc: Pc) -> usize {
     malloc(size, pc)
 }
 
-/// A thread-local variable, as clang makes them under `-femulated-tls`: its size, its alignment, a place for the C library's
-/// own use, and what it holds in the beginning, or null for zeros.
+/// A thread-local variable, as clang makes them under `-femulated-tls`, and the build helper of gcc's: its size, its alignment, a
+/// place for the C library's own use, and what it holds in the beginning, or null for zeros.
 #[repr(C)]
 struct Local {
     size: usize,

@@ -182,3 +182,17 @@ fn a_store_comes_before_a_load_that_the_storing_threads_own_load_hides() {
         assert_eq!(outcomes(name, program, found_step), [0, 1].into(), "{name}");
     }
 }
+
+programs! {
+    locals
+    local_after_its_thread
+    local_of_another
+}
+
+#[test]
+fn thread_local_variables_belong_to_threads_and_end_with_them() {
+    // Its threads share nothing that an operation could tell: one order stands for all.
+    explore("locals", &Options::new(), || locals()).assert_exhausted();
+    convicted("local_after_its_thread", local_after_its_thread, Kind::UseAfterFree, &["thread 1 freed"]);
+    convicted("local_of_another", local_of_another, Kind::DataRace, &["local_of_another", "adds"]);
+}

@@ -54,12 +54,14 @@ impl fmt::Display for Refused {
                 Ok(())
             }
             Self::ThreadLocal(symbols) => {
-                write!(f, "thread-local variables cannot be modelled as this compiler makes them:")?;
+                write!(f, "thread-local variables that could not be turned into calls, which the model would answer:")?;
                 uses(f, symbols)?;
                 write!(
                     f,
-                    "\nCompile with clang (Instrument::compiler): it can turn them into calls, which are modelled; \
-                     pthread keys work with every compiler. An object that exists already needs -femulated-tls"
+                    "\nPass the sources of an object (Instrument::file), or compile it with clang and -femulated-tls. What \
+                     gcc makes of a source is changed only where all of it is known, which assembly of the source's own and \
+                     inline variables of C++ are not: compile with clang (Instrument::compiler); pthread keys work with \
+                     every compiler"
                 )
             }
             Self::NotInstrumented(objects) => {
