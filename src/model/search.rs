@@ -333,7 +333,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
 /// All threads of an interleaving are over: what did it leave behind?
 fn finish(shared: &Arc<Mutex<Search>>) {
     let Some(mut world) = world::take() else { return };
-    if let Some(message) = world.heap.lost(&[globals::bounds()]) {
+    if let Some(message) = world.heap.lost(&globals::all_bounds()) {
         world.finding = Some(Finding::raw(&mut world, Kind::Leak, message, None));
         world::begin(world);
         leave(Leave::Convicted);

@@ -187,6 +187,8 @@ programs! {
     locals
     local_after_its_thread
     local_of_another
+    constructed_for_the_first
+    constructed_and_shared
 }
 
 #[test]
@@ -195,4 +197,11 @@ fn thread_local_variables_belong_to_threads_and_end_with_them() {
     explore("locals", &Options::new(), || locals()).assert_exhausted();
     convicted("local_after_its_thread", local_after_its_thread, Kind::UseAfterFree, &["thread 1 freed"]);
     convicted("local_of_another", local_of_another, Kind::DataRace, &["local_of_another", "adds"]);
+}
+
+#[test]
+fn what_constructors_leave_in_thread_local_variables_is_the_first_threads() {
+    passes("constructed_for_the_first", constructed_for_the_first);
+    let shared = convicted("constructed_and_shared", constructed_and_shared, Kind::DataRace, &["adds"]);
+    assert!(shared.message.contains("thread-local variable") && shared.message.contains("of main+0"), "{shared}");
 }

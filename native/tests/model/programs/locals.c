@@ -98,3 +98,42 @@ void local_of_another(void) {
   mine++;
   pthread_join(thread, NULL);
 }
+
+static __thread int constructed = 1;
+static int *of_the_first;
+
+/* Runs once, on the process's first thread, before there are interleavings. */
+__attribute__((constructor)) static void constructs(void) {
+  constructed += 10;
+  of_the_first = &constructed;
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *is_another(void *argument) {
+  pthread_mutex_lock(&lock);
+  if (constructed != 1 || &constructed == of_the_first) abort();
+  constructed = 3;
+  pthread_mutex_unlock(&lock);
+  return argument;
+}
+
+/* What the constructor left is the first thread's, in each interleaving. */
+void constructed_for_the_first(void) {
+  if (constructed != 11 || &constructed != of_the_first) abort();
+  constructed++;
+  pthread_t thread;
+  pthread_create(&thread, NULL, is_another, NULL);
+  pthread_mutex_lock(&lock);
+  constructed++;
+  pthread_mutex_unlock(&lock);
+  pthread_join(thread, NULL);
+  if (constructed != 13) abort();
+}
+
+void constructed_and_shared(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, adds, of_the_first);
+  constructed++;
+  pthread_join(thread, NULL);
+}
