@@ -79,6 +79,15 @@ fn thread_local_variables_that_stay_are_refused_by_name() {
 }
 
 #[test]
+fn the_environment_may_be_read_like_any_function_that_does() {
+    let folder = folder("environment");
+    let file = folder.join("environment.c");
+    std::fs::write(&file, "extern char **environ;\nchar *first(void) { return environ[0]; }\n").unwrap();
+    let archive = Instrument::new("environment").file(&file).build(&folder).unwrap();
+    assert!(symbols(&archive).contains("U environ"), "it keeps its name");
+}
+
+#[test]
 fn an_object_that_was_not_instrumented_is_refused_by_name() {
     let folder = folder("blind");
     let (source, object) = (folder.join("blind.c"), folder.join("blind.o"));
@@ -151,6 +160,7 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
         ("exit", "exit(0)", "ends the process"),
         ("drand48", "drand48()", "keeps state that is not put back"),
+        ("optind", "&optind", "is a variable of the C library's"),
         ("nice", "nice(0)", "it may block"),
     ] {
         let name = format!("refused_{symbol}");
@@ -191,6 +201,7 @@ fn assembly_that_the_model_would_not_see_is_refused_with_its_function() {
         ("fenced", "mfence # %0", "`mfence` in hidden"),
         ("called", "syscall # %0", "`syscall` in hidden"),
         ("timed", "rdtsc # %0", "`rdtsc` in hidden"),
+        ("pointed", "movq %%fs:0, %%rax # %0", "`mov %fs` in hidden"),
     ] {
         let source = format!(
             "int x;\nvoid hidden(void) {{ __asm__ volatile(\"{instruction}\" : \"+m\"(x) : : \"memory\"); }}\n"
@@ -199,11 +210,11 @@ fn assembly_that_the_model_would_not_see_is_refused_with_its_function() {
         assert!(matches!(refused, Refused::Assembly(_)), "{refused}");
         assert!(refused.to_string().contains(text) && refused.to_string().contains("built-in"), "{refused}");
     }
-    // Assembly that does nothing of the kind is nobody's business: a hint to the processor, for one.
+    // What is not the source's own assembly is nobody's business, nor a hint to the processor.
     let folder = folder("hint");
     let file = folder.join("hint.c");
     std::fs::write(&file, "int x;\nvoid hint(void) { __asm__ volatile(\"pause\"); x++; }\n").unwrap();
-    Instrument::new("hint").file(file).build(&folder).unwrap();
+    Instrument::new("hint").flag("-fstack-protector-all").file(file).build(&folder).unwrap();
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub enum Refused {
     /// Objects with code that was not compiled with `-fsanitize=thread`: the model would see nothing of it.
     NotInstrumented(BTreeSet<String>),
     /// Instructions that only assembly in the source can have made, and that do to memory, to time or to the kernel what the
-    /// model would not see; each with the functions that have it.
+    /// model would not see, or ask for the machine's thread; each with the functions that have it.
     Assembly(Uses),
     /// There was nothing to instrument.
     Nothing,

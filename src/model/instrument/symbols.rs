@@ -10,7 +10,7 @@ pub const ALLOWED: &[&str] = &[
     "printf", "fprintf", "puts", "putchar", "fputs", "fputc", "fwrite", "fflush", "stdout", "stderr", "strtol",
     "strtoul", "strtoll", "strtoull", "__isoc99_sscanf", "sscanf", "atoi", "atol", "qsort", "bsearch", "div", "ldiv",
     "strerror", "strpbrk", "strspn", "strcspn", "strstr", "strcasecmp", "strncasecmp", "floor", "ceil", "sqrt", "pow",
-    "fmod", "log", "exp", "getenv", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy",
+    "fmod", "log", "exp", "getenv", "environ", "__environ", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy",
     "pthread_attr_setdetachstate", "pthread_attr_setstacksize", "pthread_attr_getstacksize", "imaxabs", "ffs", "ffsl",
     "ffsll", "isblank", "iscntrl", "isgraph", "fputc_unlocked", "putc", "putc_unlocked", "fwrite_unlocked", "vprintf",
     "vfprintf", "perror", "asctime_r", "ctime_r", "localtime_r", "gmtime_r", "strftime", "mktime", "difftime",
@@ -156,6 +156,11 @@ const REASONS: &[(&str, &[&str])] = &[
         "maps memory, of which the model would not know whose it is",
         &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "mlock*", "brk", "sbrk", "malloc_usable_size",
           "mallopt", "valloc", "pvalloc", "reallocf"],
+    ),
+    (
+        "is a variable of the C library's, which is not put back before the next interleaving (where it is only read: \
+         Instrument::allow)",
+        &["optarg", "optind", "opterr", "timezone", "daylight", "tzname"],
     ),
     (
         "ends the process, and the search with it",
