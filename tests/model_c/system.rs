@@ -97,6 +97,13 @@ programs! {
     pipe_broken
     pipe_closed
     read_into_freed
+    message_in_pieces
+    message_read_in_pieces
+    piece_changed_meanwhile
+    piece_freed
+    message_with_a_descriptor
+    shut_down_one_by_one
+    pair_shut_down
 }
 
 unsafe extern "C-unwind" {
@@ -114,12 +121,16 @@ fn threads_wake_each_other_by_descriptors() {
         ("event_awaited", event_awaited),
         ("poller_told_later", poller_told_later),
         ("pipe_closed", pipe_closed),
+        ("message_in_pieces", message_in_pieces),
+        ("message_read_in_pieces", message_read_in_pieces),
+        ("pair_shut_down", pair_shut_down),
     ] {
         passes(name, program);
     }
     assert_eq!(outcomes("poll_limited", poll_limited, poll_outcome), [0, 1].into());
     assert_eq!(outcomes("poll_at_once", poll_at_once, poll_outcome), [0, 1].into());
     does("descriptors_one_by_one", descriptors_one_by_one);
+    does("shut_down_one_by_one", shut_down_one_by_one);
 }
 
 #[test]
@@ -128,6 +139,9 @@ fn descriptors_that_are_not_waited_for_hide_nothing() {
     let words = ["main waits for descriptor 3 at waits_for_nobody programs/descriptors.c:"];
     convicted("event_that_does_not_come", event_that_does_not_come, Kind::Deadlock, &words);
     convicted("read_into_freed", read_into_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
+    convicted("piece_changed_meanwhile", piece_changed_meanwhile, Kind::DataRace, &["writes_pieces", "changes_a_piece"]);
+    convicted("piece_freed", piece_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
+    bounded("message_with_a_descriptor", message_with_a_descriptor, "sendmsg with a name or control data was called");
     bounded("pipe_broken", pipe_broken, "write to a descriptor that nobody reads, without ignoring SIGPIPE, was called");
 }
 

@@ -82,6 +82,7 @@ pub const MODELLED: &[&str] = &[
     "clock", "pipe", "pipe2", "socketpair", "eventfd", "eventfd_read", "eventfd_write", "close", "read", "__read_chk",
     "write", "recv", "send", "fcntl", "fcntl64", "ioctl", "poll", "__poll_chk", "ppoll", "select", "pselect", "epoll_create",
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "syscall", "localtime", "gmtime",
+    "readv", "writev", "sendmsg", "recvmsg", "shutdown",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -90,12 +91,12 @@ pub const MODELLED: &[&str] = &[
 const REASONS: &[(&str, &[&str])] = &[
     (
         "opens a file or a socket, or does to a descriptor what is not modelled (pipes, event counters and pairs of \
-         sockets are, with read, write, poll, select and epoll)",
+         sockets are, with read, write, sendmsg, poll, select and epoll)",
         &[
-            "epoll_*", "readv", "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
+            "epoll_*", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
             "listen", "bind", "socket*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open", "open64",
             "openat*", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock", "lockf*", "io_*", "uring_*", "aio_*",
-            "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
+            "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
             "gethostbyname*", "getifaddrs", "freeifaddrs",
         ],
     ),
