@@ -416,7 +416,13 @@ fn waits(world: &World) -> String {
         };
         lines.push(format!("{} waits for {on}{holder} at {}", thread.name, finding::later(wait.pc)));
     }
-    if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") }
+    let mut all = if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") };
+    if world.over {
+        // A process would end here, and its threads with it: whether they were to be woken, or are kept for ever, only its
+        // author knows.
+        all.push_str(". The closure is over: who keeps a thread for ever has to end it there, as a process would");
+    }
+    all
 }
 
 /// Runs an operation of loom's. A panic by which loom ends the interleaving is the end of it, at once: what it comes from is

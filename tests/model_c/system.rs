@@ -219,3 +219,13 @@ fn what_constructors_leave_in_thread_local_variables_is_the_first_threads() {
     let shared = convicted("constructed_and_shared", constructed_and_shared, Kind::DataRace, &["adds"]);
     assert!(shared.message.contains("thread-local variable") && shared.message.contains("of main+0"), "{shared}");
 }
+
+programs! {
+    thread_kept
+}
+
+#[test]
+fn a_thread_that_outlives_the_closure_is_said_to() {
+    let kept = convicted("thread_kept", thread_kept, Kind::Deadlock, &["thread 1 waits for semaphore", "closure is over"]);
+    assert!(kept.message.contains("The closure is over"), "{kept}");
+}

@@ -44,7 +44,8 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nAdd the files of the library that do (Instrument::file), or one of your own with as much as your \
-                     test needs; where it does not come to one, refuse it only when it is called \
+                     test needs; let it call a harmless one of another library, which you link \
+                     (Instrument::allow); where it does not come to one, refuse it only when it is called \
                      (Instrument::refuse_when_called)"
                 )?;
                 if !others.is_empty() {
