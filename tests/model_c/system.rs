@@ -104,6 +104,7 @@ programs! {
     message_with_a_descriptor
     shut_down_one_by_one
     pair_shut_down
+    two_polled_at_once
 }
 
 unsafe extern "C-unwind" {
@@ -124,6 +125,7 @@ fn threads_wake_each_other_by_descriptors() {
         ("message_in_pieces", message_in_pieces),
         ("message_read_in_pieces", message_read_in_pieces),
         ("pair_shut_down", pair_shut_down),
+        ("two_polled_at_once", two_polled_at_once),
     ] {
         passes(name, program);
     }

@@ -198,6 +198,8 @@ fn visit<R>(
             channel.changes += 1;
             parked = std::mem::take(&mut channel.parked);
             all.woken.extend(parked.iter().map(|(me, _)| *me));
+            // The others find that they were woken before they park.
+            parked.retain(|(me, _)| all.asleep.remove(me));
         }
         if done.is_none() {
             channel.parked.extend(parks);
@@ -213,9 +215,11 @@ fn visit<R>(
 
 /// Parks a thread that is on the lists of channels, unless one has changed since it looked; then it is on none any more.
 pub(super) fn park(me: Me, pc: Pc, number: c_int) {
-    // Loom keeps a wake-up that comes before, but not across its other operations.
+    // From asking whether it was woken to where it parks no other thread runs.
     while !with(|world| world.objects.descriptors.woken.remove(&me)) {
+        with(|world| world.objects.descriptors.asleep.insert(me));
         waiting(me, pc, "descriptor", number as usize, thread::park);
+        with(|world| world.objects.descriptors.asleep.remove(&me));
     }
     wait_no_longer(me);
 }

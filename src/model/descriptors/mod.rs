@@ -35,6 +35,8 @@ pub(crate) struct Descriptors {
     channels: Vec<Channel>,
     /// Who was woken since it last began to look.
     woken: BTreeSet<Me>,
+    /// Who is parked. Loom's wake-ups are for nobody else: one that reaches a thread on its way to a gate lets it through it.
+    asleep: BTreeSet<Me>,
 }
 
 /// What a number refers to: what it reads from, and what it writes to.

@@ -334,3 +334,37 @@ void pair_shut_down(void) {
   must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
   with_thread(shuts_down, reads_to_the_end);
 }
+
+static int more[2];
+
+static void *sends_more(void *argument) {
+  must(write(more[1], "y", 1) == 1);
+  must(write(more[1], "y", 1) == 1);
+  return argument;
+}
+
+static void *sends_twice(void *argument) {
+  must(write(ends[1], "x", 1) == 1);
+  must(write(ends[1], "x", 1) == 1);
+  return argument;
+}
+
+static void polls_two(void) {
+  for (int left = 4; left > 0;) {
+    struct pollfd both[] = {{ends[0], POLLIN, 0}, {more[0], POLLIN, 0}};
+    char bytes[2];
+    must(poll(both, 2, -1) > 0);
+    for (int at = 0; at < 2; at++) {
+      if (both[at].revents & POLLIN) left -= (int)read(both[at].fd, bytes, 2);
+    }
+  }
+}
+
+/* Who is on its way to look at the second is not disturbed by news of the first. */
+void two_polled_at_once(void) {
+  must(pipe(ends) == 0 && pipe(more) == 0);
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, sends_more, NULL) == 0);
+  with_thread(sends_twice, polls_two);
+  must(pthread_join(thread, NULL) == 0);
+}
