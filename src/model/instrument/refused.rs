@@ -79,7 +79,8 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nMost libraries have a flag that takes C11 atomics or the compiler's built-in ones instead, and \
-                     the C library instead of system calls"
+                     the C library instead of system calls; %fs is the machine's thread, which all threads of a model \
+                     share: pthread_self tells them apart"
                 )
             }
             Self::Nothing => f.write_str("there is no file and no object to instrument (Instrument::file, ::object)"),
