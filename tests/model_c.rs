@@ -39,17 +39,5 @@ latecall_fixtures::with_clang! {
         }
         include!("model_c/suite.rs");
         include!("model_c/system.rs");
-
-        programs! {
-            locals
-            local_after_its_thread
-        }
-
-        #[test]
-        fn thread_local_variables_belong_to_threads_and_end_with_them() {
-            // Its threads share nothing that an operation could tell: one order stands for all.
-            explore("locals", &Options::new(), || locals()).assert_exhausted();
-            convicted("local_after_its_thread", local_after_its_thread, Kind::UseAfterFree, &["thread 1 freed"]);
-        }
     }
 }

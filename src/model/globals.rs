@@ -34,26 +34,31 @@ pub(crate) fn offset(address: usize) -> Option<usize> {
     (low..high).contains(&address).then(|| address - low)
 }
 
-/// The globals as they were before a search.
-pub(crate) struct Saved(Vec<u8>);
+/// All that is put back: the globals, and what constructors have touched of the first thread's variables.
+pub(crate) fn all_bounds() -> Vec<(usize, usize)> {
+    std::iter::once(bounds()).chain(super::locals::early_bounds()).collect()
+}
+
+/// Each of them as it was before a search.
+pub(crate) struct Saved(Vec<(usize, Vec<u8>)>);
 
 impl Saved {
     pub(crate) fn new() -> Self {
-        let (low, high) = bounds();
-        let start = std::ptr::with_exposed_provenance::<u8>(low);
-        if low == high {
-            return Self(Vec::new());
-        }
-        // SAFETY: the section is there, and only instrumented code writes to it, which runs only in searches, one at a time.
-        Self(unsafe { std::slice::from_raw_parts(start, high - low) }.to_vec())
+        let filled = all_bounds().into_iter().filter(|&(low, high)| low < high);
+        let saved = filled.map(|(low, high)| {
+            let start = std::ptr::with_exposed_provenance::<u8>(low);
+            // SAFETY: the memory is there for good, and only instrumented code writes to it, which runs before main and in
+            // searches, one at a time.
+            (low, unsafe { std::slice::from_raw_parts(start, high - low) }.to_vec())
+        });
+        Self(saved.collect())
     }
 
     pub(crate) fn restore(&self) {
-        let (low, _) = bounds();
-        let start = std::ptr::with_exposed_provenance_mut::<u8>(low);
-        if !self.0.is_empty() {
+        for (low, bytes) in &self.0 {
+            let start = std::ptr::with_exposed_provenance_mut::<u8>(*low);
             // SAFETY: as in `new`; no thread of an interleaving is running.
-            unsafe { start.copy_from_nonoverlapping(self.0.as_ptr(), self.0.len()) };
+            unsafe { start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
     }
 }

@@ -9,6 +9,7 @@
 use super::entry::entry_points;
 use super::event::What;
 use super::finding::{Bound, Kind, later};
+use super::locals::thread_local;
 use super::race::Access;
 use super::world::{Leave, Me, Pc, World, enter, leave, with};
 use std::collections::BTreeMap;
@@ -122,6 +123,9 @@ impl World {
         if let Some(offset) = super::globals::offset(address) {
             return format!("global data+{offset}");
         }
+        if let Some((number, offset)) = super::locals::early(address) {
+            return format!("thread-local variable {number} of main+{offset}");
+        }
         match self.stacks.depth(address) {
             Some((me, depth)) => {
                 let name = self.threads.get(me).and_then(Option::as_ref).map_or("?", |thread| thread.name.as_str());
@@ -203,7 +207,7 @@ impl World {
         (me, pc, self.thread(me).calls.last().copied().unwrap_or_default())
     }
 
-    fn allocate(&mut self, me: Me, pc: Pc, size: usize, align: usize) -> usize {
+    pub(super) fn allocate(&mut self, me: Me, pc: Pc, size: usize, align: usize) -> usize {
         let made = self.here(me, pc);
         let Some(start) = self.heap.allocate(size, align, made) else {
             let bytes = self.heap.memory.len() * 8;
@@ -213,7 +217,7 @@ impl World {
         start
     }
 
-    fn free(&mut self, me: Me, pc: Pc, address: usize) {
+    pub(super) fn free(&mut self, me: Me, pc: Pc, address: usize) {
         let Some(block) = self.heap.blocks.get(&address) else {
             let name = self.name_address(address);
             self.convict(me, pc, Kind::ForeignFree, format!("free of {name}, which is no block of malloc's"));
@@ -374,49 +378,6 @@ extern "C-unwind" fn free_sized(address: usize, _: usize, pc: Pc) {
 
 extern "C-unwind" fn new_nothrow(size: usize, _: usize, pc: Pc) -> usize {
     malloc(size, pc)
-}
-
-/// A thread-local variable, as clang makes them under `-femulated-tls`: its size, its alignment, a place for the C library's
-/// own use, and what it holds in the beginning, or null for zeros.
-#[repr(C)]
-struct Local {
-    size: usize,
-    align: usize,
-    unused: usize,
-    initial: usize,
-}
-
-/// Where this thread's own copy of a variable is. The copy is a block, freed when the thread ends.
-extern "C-unwind" fn thread_local(variable: usize, pc: Pc) -> usize {
-    // SAFETY: the compiler passes the variable's description.
-    let Local { size, align, initial, .. } = unsafe { pointer::<Local>(variable).read() };
-    let Some(me) = enter() else { return plain_malloc(size) };
-    with(|world| {
-        if let Some(&copy) = world.thread(me).variables.get(&variable) {
-            return copy;
-        }
-        let copy = world.allocate(me, pc, size, align);
-        if initial == 0 {
-            // SAFETY: the block was just allocated with this size.
-            unsafe { pointer::<u8>(copy).write_bytes(0, size) };
-        } else {
-            // SAFETY: as above; the compiler made the initial value as large as the variable.
-            unsafe { pointer::<u8>(copy).copy_from_nonoverlapping(pointer::<u8>(initial), size) };
-        }
-        world.thread(me).variables.insert(variable, copy);
-        copy
-    })
-}
-
-/// The thread's variables end with it.
-pub(crate) fn end_locals(me: Me) {
-    if enter().is_some() {
-        with(|world| {
-            for copy in std::mem::take(&mut world.thread(me).variables).into_values() {
-                world.free(me, 0, copy);
-            }
-        });
-    }
 }
 
 entry_points! {

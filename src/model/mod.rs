@@ -7,7 +7,7 @@
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` and `strings` what allocates and moves;
-//! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `globals` puts the C code's globals
+//! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
 //! back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what is noted while
 //! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
@@ -27,6 +27,7 @@ mod globals;
 pub mod instrument;
 #[cfg(test)]
 mod litmus;
+mod locals;
 mod memory;
 mod pthread;
 mod race;

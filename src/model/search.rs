@@ -333,7 +333,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
 /// All threads of an interleaving are over: what did it leave behind?
 fn finish(shared: &Arc<Mutex<Search>>) {
     let Some(mut world) = world::take() else { return };
-    if let Some(message) = world.heap.lost(&[globals::bounds()]) {
+    if let Some(message) = world.heap.lost(&globals::all_bounds()) {
         world.finding = Some(Finding::raw(&mut world, Kind::Leak, message, None));
         world::begin(world);
         leave(Leave::Convicted);
@@ -416,7 +416,13 @@ fn waits(world: &World) -> String {
         };
         lines.push(format!("{} waits for {on}{holder} at {}", thread.name, finding::later(wait.pc)));
     }
-    if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") }
+    let mut all = if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") };
+    if world.over {
+        // A process would end here, and its threads with it: whether they were to be woken, or are kept for ever, only its
+        // author knows.
+        all.push_str(". The closure is over: who keeps a thread for ever has to end it there, as a process would");
+    }
+    all
 }
 
 /// Runs an operation of loom's. A panic by which loom ends the interleaving is the end of it, at once: what it comes from is

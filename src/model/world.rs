@@ -131,7 +131,7 @@ pub(crate) struct World {
     /// What full fences are operations on; made while there is one thread, which is in everybody's past.
     fences: Rc<Fences>,
     /// The closure under search has returned; other threads may still run.
-    over: bool,
+    pub(crate) over: bool,
 }
 
 /// A moment in a thread's life, for asking later whether it lies in another thread's past: a number in [`World::moments`].

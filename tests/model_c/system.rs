@@ -97,6 +97,14 @@ programs! {
     pipe_broken
     pipe_closed
     read_into_freed
+    message_in_pieces
+    message_read_in_pieces
+    piece_changed_meanwhile
+    piece_freed
+    message_with_a_descriptor
+    shut_down_one_by_one
+    pair_shut_down
+    two_polled_at_once
 }
 
 unsafe extern "C-unwind" {
@@ -114,12 +122,17 @@ fn threads_wake_each_other_by_descriptors() {
         ("event_awaited", event_awaited),
         ("poller_told_later", poller_told_later),
         ("pipe_closed", pipe_closed),
+        ("message_in_pieces", message_in_pieces),
+        ("message_read_in_pieces", message_read_in_pieces),
+        ("pair_shut_down", pair_shut_down),
+        ("two_polled_at_once", two_polled_at_once),
     ] {
         passes(name, program);
     }
     assert_eq!(outcomes("poll_limited", poll_limited, poll_outcome), [0, 1].into());
     assert_eq!(outcomes("poll_at_once", poll_at_once, poll_outcome), [0, 1].into());
     does("descriptors_one_by_one", descriptors_one_by_one);
+    does("shut_down_one_by_one", shut_down_one_by_one);
 }
 
 #[test]
@@ -128,6 +141,9 @@ fn descriptors_that_are_not_waited_for_hide_nothing() {
     let words = ["main waits for descriptor 3 at waits_for_nobody programs/descriptors.c:"];
     convicted("event_that_does_not_come", event_that_does_not_come, Kind::Deadlock, &words);
     convicted("read_into_freed", read_into_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
+    convicted("piece_changed_meanwhile", piece_changed_meanwhile, Kind::DataRace, &["writes_pieces", "changes_a_piece"]);
+    convicted("piece_freed", piece_freed, Kind::UseAfterFree, &["write of 2 bytes at 0 of block 1"]);
+    bounded("message_with_a_descriptor", message_with_a_descriptor, "sendmsg with a name or control data was called");
     bounded("pipe_broken", pipe_broken, "write to a descriptor that nobody reads, without ignoring SIGPIPE, was called");
 }
 
@@ -181,4 +197,37 @@ fn a_store_comes_before_a_load_that_the_storing_threads_own_load_hides() {
     ] {
         assert_eq!(outcomes(name, program, found_step), [0, 1].into(), "{name}");
     }
+}
+
+programs! {
+    locals
+    local_after_its_thread
+    local_of_another
+    constructed_for_the_first
+    constructed_and_shared
+}
+
+#[test]
+fn thread_local_variables_belong_to_threads_and_end_with_them() {
+    // Its threads share nothing that an operation could tell: one order stands for all.
+    explore("locals", &Options::new(), || locals()).assert_exhausted();
+    convicted("local_after_its_thread", local_after_its_thread, Kind::UseAfterFree, &["thread 1 freed"]);
+    convicted("local_of_another", local_of_another, Kind::DataRace, &["local_of_another", "adds"]);
+}
+
+#[test]
+fn what_constructors_leave_in_thread_local_variables_is_the_first_threads() {
+    passes("constructed_for_the_first", constructed_for_the_first);
+    let shared = convicted("constructed_and_shared", constructed_and_shared, Kind::DataRace, &["adds"]);
+    assert!(shared.message.contains("thread-local variable") && shared.message.contains("of main+0"), "{shared}");
+}
+
+programs! {
+    thread_kept
+}
+
+#[test]
+fn a_thread_that_outlives_the_closure_is_said_to() {
+    let kept = convicted("thread_kept", thread_kept, Kind::Deadlock, &["thread 1 waits for semaphore", "closure is over"]);
+    assert!(kept.message.contains("The closure is over"), "{kept}");
 }

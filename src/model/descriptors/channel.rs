@@ -74,7 +74,7 @@ impl Content {
 
     pub(super) fn readable(&self) -> bool {
         match self {
-            Self::Bytes { bytes, written, .. } => !bytes.is_empty() || !written,
+            Self::Bytes { bytes, read, written } => !bytes.is_empty() || !written || !read,
             Self::Count { count, .. } => *count > 0,
             Self::Watched(_) => false,
         }
@@ -82,10 +82,15 @@ impl Content {
 
     pub(super) fn writable(&self) -> bool {
         match self {
-            Self::Bytes { bytes, read, .. } => bytes.len() < PIPE || !read,
+            Self::Bytes { bytes, read, written } => bytes.len() < PIPE || !read || !written,
             Self::Count { count, .. } => *count < MOST,
             Self::Watched(_) => false,
         }
+    }
+
+    /// One end is gone, or was shut down.
+    pub(super) fn ended(&self) -> bool {
+        matches!(self, Self::Bytes { read, written, .. } if !read || !written)
     }
 
     /// Nobody is left at the other end.
@@ -108,8 +113,9 @@ impl Content {
             unsafe { std::ptr::with_exposed_provenance_mut::<u8>(to + at).write(byte) };
         };
         match self {
-            Self::Bytes { bytes, written, .. } => {
-                if bytes.is_empty() && *written && size > 0 {
+            Self::Bytes { bytes, read, written } => {
+                // Where the other side has closed, or this one has shut down reading, there is nothing to wait for.
+                if bytes.is_empty() && *written && *read && size > 0 {
                     return None;
                 }
                 let taken = size.min(bytes.len());
@@ -133,7 +139,7 @@ impl Content {
         // SAFETY: C passes this much memory.
         let get = |at: usize| unsafe { std::ptr::with_exposed_provenance::<u8>(from + at).read() };
         match self {
-            Self::Bytes { read: false, .. } => Some(Err(libc::EPIPE)),
+            Self::Bytes { read: false, .. } | Self::Bytes { written: false, .. } => Some(Err(libc::EPIPE)),
             Self::Bytes { bytes, .. } => {
                 let room = PIPE - bytes.len();
                 if room == 0 && size > 0 {
@@ -192,6 +198,8 @@ fn visit<R>(
             channel.changes += 1;
             parked = std::mem::take(&mut channel.parked);
             all.woken.extend(parked.iter().map(|(me, _)| *me));
+            // The others find that they were woken before they park.
+            parked.retain(|(me, _)| all.asleep.remove(me));
         }
         if done.is_none() {
             channel.parked.extend(parks);
@@ -207,9 +215,11 @@ fn visit<R>(
 
 /// Parks a thread that is on the lists of channels, unless one has changed since it looked; then it is on none any more.
 pub(super) fn park(me: Me, pc: Pc, number: c_int) {
-    // Loom keeps a wake-up that comes before, but not across its other operations.
+    // From asking whether it was woken to where it parks no other thread runs.
     while !with(|world| world.objects.descriptors.woken.remove(&me)) {
+        with(|world| world.objects.descriptors.asleep.insert(me));
         waiting(me, pc, "descriptor", number as usize, thread::park);
+        with(|world| world.objects.descriptors.asleep.remove(&me));
     }
     wait_no_longer(me);
 }

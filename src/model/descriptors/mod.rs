@@ -2,12 +2,13 @@
 //! for several of them. Files, and sockets to anybody else, are refused when building.
 //!
 //! How the parts fit: `channel` is what bytes or counts are in, with who waits for it; here is the table that C's numbers refer to, and
-//! the calls on one descriptor; `polling` waits for several.
+//! the calls on one descriptor; `messages` are those with several pieces of memory; `polling` waits for several.
 //!
 //! Each channel is a loom mutex with a list of who is parked, like a monitor of `pthread`. Making and closing descriptors is no
 //! branch of the search.
 
 mod channel;
+mod messages;
 mod polling;
 
 use super::entry::entry_points;
@@ -21,7 +22,7 @@ use std::ffi::c_int;
 
 #[cfg(test)]
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.iter().chain(polling::NAMES).copied()
+    NAMES.iter().chain(messages::NAMES).chain(polling::NAMES).copied()
 }
 
 /// The numbers below are the process's own.
@@ -34,6 +35,8 @@ pub(crate) struct Descriptors {
     channels: Vec<Channel>,
     /// Who was woken since it last began to look.
     woken: BTreeSet<Me>,
+    /// Who is parked. Loom's wake-ups are for nobody else: one that reaches a thread on its way to a gate lets it through it.
+    asleep: BTreeSet<Me>,
 }
 
 /// What a number refers to: what it reads from, and what it writes to.

@@ -24,6 +24,9 @@ const DEEPEST: usize = 4;
 fn state(it: Descriptor, asked: u32, parks: Option<Me>, depth: usize) -> (u32, u64) {
     let mut found = 0;
     let mut changes = 0;
+    // A socket hangs up when both ways have ended; a pipe has one.
+    let is_socket = it.input.is_some() && it.output.is_some() && it.input != it.output;
+    let mut ended = false;
     if let Some(input) = it.input {
         let mut watched = Vec::new();
         look(input, parks, |channel| {
@@ -34,7 +37,8 @@ fn state(it: Descriptor, asked: u32, parks: Option<Me>, depth: usize) -> (u32, u
             if asked & IN != 0 && channel.content.readable() {
                 found |= IN;
             }
-            if channel.content.hung_up(true) {
+            ended = channel.content.ended();
+            if !is_socket && channel.content.hung_up(true) {
                 found |= HUP;
             }
             (found != 0).then_some(())
@@ -45,7 +49,8 @@ fn state(it: Descriptor, asked: u32, parks: Option<Me>, depth: usize) -> (u32, u
     }
     if let Some(output) = it.output {
         // With an event counter both are one.
-        look(output, parks.filter(|_| asked & OUT != 0), |channel| {
+        // Who asks to read hears of the end where it reads.
+        look(output, parks.filter(|_| asked & OUT != 0 || (is_socket && asked & IN == 0)), |channel| {
             let before = found;
             // An event counter's input is the same channel, and a change of it counts twice, which is as good.
             changes += channel.changes;
@@ -54,6 +59,9 @@ fn state(it: Descriptor, asked: u32, parks: Option<Me>, depth: usize) -> (u32, u
             }
             if it.input.is_none() && channel.content.hung_up(false) {
                 found |= ERR;
+            }
+            if is_socket && ended && channel.content.ended() {
+                found |= HUP;
             }
             (found != before).then_some(())
         });

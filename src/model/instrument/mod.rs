@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+mod locals;
 mod object;
 mod refused;
 mod symbols;
@@ -42,8 +43,7 @@ pub const COMPILER_FLAGS: &[&str] = &[
 const REFUSED: &str = ".refused.";
 
 /// Variables of the C library: not functions that could be refused when they are called.
-const DATA: &[&str] =
-    &["environ", "__environ", "stdin", "optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
+const DATA: &[&str] = &["stdin", "optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
 
 /// The section that holds all writable data of instrumented code; a C identifier, so that the linker marks its bounds.
 pub const DATA_SECTION: &str = "latecall_model_data";
@@ -279,20 +279,42 @@ impl Instrument {
         let (compiler, flags) =
             if is_cxx(file) { (&self.cxx_compiler, &self.cxx_flags) } else { (&self.compiler, &self.c_flags) };
         // Both tell volatile accesses apart only when asked, each in its own way. Clang can turn thread-local variables into
-        // calls as well, which the model answers.
+        // calls as well, which the model answers; what gcc makes of them is changed below.
         let version = run(Command::new(compiler).arg("--version"))?;
-        let own: &[&str] = if version.contains("clang") {
+        let is_clang = version.contains("clang");
+        let own: &[&str] = if is_clang {
             &["-mllvm", "-tsan-distinguish-volatile=1", "-femulated-tls"]
         } else {
             &["--param", "tsan-distinguish-volatile=1"]
         };
-        let mut command = Command::new(compiler);
-        if is_cxx(file) && !version.contains("clang") {
-            // As -fno-builtin does for malloc: otherwise g++ removes pairs of new and delete, mistakes included.
-            command.arg("-fno-allocation-dce");
+        let command = |step: &[&str], from: &Path, to: &Path| {
+            let mut command = Command::new(compiler);
+            if is_cxx(file) && !is_clang {
+                // As -fno-builtin does for malloc: otherwise g++ removes pairs of new and delete, mistakes included.
+                command.arg("-fno-allocation-dce");
+            }
+            command.args(COMPILER_FLAGS).args(own).args(&self.flags).args(flags).args(step).arg(from).arg("-o").arg(to);
+            command
+        };
+        run(&mut command(&["-c"], file, object))?;
+        if !is_clang && self.read(&[object.to_owned()])?.iter().any(|symbol| symbol.thread_local) {
+            let preprocessed = object.with_extension(if is_cxx(file) { "ii" } else { "i" });
+            let assembly = object.with_extension("s");
+            run(&mut command(&["-E"], file, &preprocessed))?;
+            let at = |path: &Path, error: std::io::Error| Refused::Tool(format!("{}: {error}", path.display()));
+            let source = std::fs::read(&preprocessed).map_err(|error| at(&preprocessed, error))?;
+            std::fs::write(&preprocessed, locals::general_dynamic(&source))
+                .map_err(|error| at(&preprocessed, error))?;
+            let steps = [locals::FLAGS, &["-S"]].concat();
+            run(&mut command(&steps, &preprocessed, &assembly))?;
+            let text = std::fs::read(&assembly).map_err(|error| at(&assembly, error))?;
+            // Otherwise the object keeps its thread-local variables, and is refused with their names.
+            if let Some(text) = std::str::from_utf8(&text).ok().and_then(locals::emulated) {
+                std::fs::write(&assembly, text).map_err(|error| at(&assembly, error))?;
+                run(Command::new(compiler).arg("-c").arg(&assembly).arg("-o").arg(object))?;
+            }
         }
-        command.args(COMPILER_FLAGS).args(own).args(&self.flags).args(flags).arg("-c").arg(file).arg("-o").arg(object);
-        run(&mut command).map(drop)
+        Ok(())
     }
 
     fn read(&self, inputs: &[PathBuf]) -> Result<Vec<Symbol>, Refused> {

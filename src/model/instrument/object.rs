@@ -50,7 +50,7 @@ pub(super) fn writable_sections(object: &Path) -> Result<BTreeSet<String>, Refus
 }
 
 /// Instructions that the compiler never makes of instrumented code, each with the functions that have it: atomics and
-/// fences are calls there, so these come from assembly.
+/// fences are calls there, and thread-local variables too, so these come from assembly.
 pub(super) fn assembly(object: &Path) -> Result<Uses, Refused> {
     let mut found = Uses::new();
     let mut function = String::from("?");
@@ -68,7 +68,10 @@ pub(super) fn assembly(object: &Path) -> Result<Uses, Refused> {
             // With memory it locks the bus, and between registers it is an ordinary instruction.
             "xchg" if second.contains('(') => first.to_owned(),
             "mfence" | "lfence" | "sfence" | "syscall" | "sysenter" | "int" | "rdtsc" | "rdtscp" | "rdrand"
-            | "rdseed" | "xbegin" => first.to_owned(),
+            | "rdseed" | "xbegin" | "rdfsbase" => first.to_owned(),
+            // The machine's thread, which all threads of the model share: as an identity, for one. What lies at 0x28 is for the
+            // compiler, to protect stacks.
+            _ if instruction.contains("%fs:") && !instruction.contains("%fs:0x28") => format!("{first} %fs"),
             _ => continue,
         };
         found.entry(name).or_default().insert(function.clone());

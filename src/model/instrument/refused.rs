@@ -26,7 +26,7 @@ pub enum Refused {
     /// Objects with code that was not compiled with `-fsanitize=thread`: the model would see nothing of it.
     NotInstrumented(BTreeSet<String>),
     /// Instructions that only assembly in the source can have made, and that do to memory, to time or to the kernel what the
-    /// model would not see; each with the functions that have it.
+    /// model would not see, or ask for the machine's thread; each with the functions that have it.
     Assembly(Uses),
     /// There was nothing to instrument.
     Nothing,
@@ -44,7 +44,8 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nAdd the files of the library that do (Instrument::file), or one of your own with as much as your \
-                     test needs; where it does not come to one, refuse it only when it is called \
+                     test needs; let it call a harmless one of another library, which you link \
+                     (Instrument::allow); where it does not come to one, refuse it only when it is called \
                      (Instrument::refuse_when_called)"
                 )?;
                 if !others.is_empty() {
@@ -54,12 +55,14 @@ impl fmt::Display for Refused {
                 Ok(())
             }
             Self::ThreadLocal(symbols) => {
-                write!(f, "thread-local variables cannot be modelled as this compiler makes them:")?;
+                write!(f, "thread-local variables that could not be turned into calls, which the model would answer:")?;
                 uses(f, symbols)?;
                 write!(
                     f,
-                    "\nCompile with clang (Instrument::compiler): it can turn them into calls, which are modelled; \
-                     pthread keys work with every compiler. An object that exists already needs -femulated-tls"
+                    "\nPass the sources of an object (Instrument::file), or compile it with clang and -femulated-tls. What \
+                     gcc makes of a source is changed only where all of it is known, which assembly of the source's own and \
+                     inline variables of C++ are not: compile with clang (Instrument::compiler); pthread keys work with \
+                     every compiler"
                 )
             }
             Self::NotInstrumented(objects) => {
@@ -76,7 +79,8 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nMost libraries have a flag that takes C11 atomics or the compiler's built-in ones instead, and \
-                     the C library instead of system calls"
+                     the C library instead of system calls; %fs is the machine's thread, which all threads of a model \
+                     share: pthread_self tells them apart"
                 )
             }
             Self::Nothing => f.write_str("there is no file and no object to instrument (Instrument::file, ::object)"),

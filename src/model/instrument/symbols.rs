@@ -10,7 +10,7 @@ pub const ALLOWED: &[&str] = &[
     "printf", "fprintf", "puts", "putchar", "fputs", "fputc", "fwrite", "fflush", "stdout", "stderr", "strtol",
     "strtoul", "strtoll", "strtoull", "__isoc99_sscanf", "sscanf", "atoi", "atol", "qsort", "bsearch", "div", "ldiv",
     "strerror", "strpbrk", "strspn", "strcspn", "strstr", "strcasecmp", "strncasecmp", "floor", "ceil", "sqrt", "pow",
-    "fmod", "log", "exp", "getenv", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy",
+    "fmod", "log", "exp", "getenv", "environ", "__environ", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy",
     "pthread_attr_setdetachstate", "pthread_attr_setstacksize", "pthread_attr_getstacksize", "imaxabs", "ffs", "ffsl",
     "ffsll", "isblank", "iscntrl", "isgraph", "fputc_unlocked", "putc", "putc_unlocked", "fwrite_unlocked", "vprintf",
     "vfprintf", "perror", "asctime_r", "ctime_r", "localtime_r", "gmtime_r", "strftime", "mktime", "difftime",
@@ -82,6 +82,7 @@ pub const MODELLED: &[&str] = &[
     "clock", "pipe", "pipe2", "socketpair", "eventfd", "eventfd_read", "eventfd_write", "close", "read", "__read_chk",
     "write", "recv", "send", "fcntl", "fcntl64", "ioctl", "poll", "__poll_chk", "ppoll", "select", "pselect", "epoll_create",
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "syscall", "localtime", "gmtime",
+    "readv", "writev", "sendmsg", "recvmsg", "shutdown",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -90,12 +91,12 @@ pub const MODELLED: &[&str] = &[
 const REASONS: &[(&str, &[&str])] = &[
     (
         "opens a file or a socket, or does to a descriptor what is not modelled (pipes, event counters and pairs of \
-         sockets are, with read, write, poll, select and epoll)",
+         sockets are, with read, write, sendmsg, poll, select and epoll)",
         &[
-            "epoll_*", "readv", "writev", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
+            "epoll_*", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
             "listen", "bind", "socket*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open", "open64",
             "openat*", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock", "lockf*", "io_*", "uring_*", "aio_*",
-            "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
+            "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
             "gethostbyname*", "getifaddrs", "freeifaddrs",
         ],
     ),
@@ -156,6 +157,11 @@ const REASONS: &[(&str, &[&str])] = &[
         "maps memory, of which the model would not know whose it is",
         &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "mlock*", "brk", "sbrk", "malloc_usable_size",
           "mallopt", "valloc", "pvalloc", "reallocf"],
+    ),
+    (
+        "is a variable of the C library's, which is not put back before the next interleaving (where it is only read: \
+         Instrument::allow)",
+        &["optarg", "optind", "opterr", "timezone", "daylight", "tzname"],
     ),
     (
         "ends the process, and the search with it",

@@ -94,7 +94,7 @@ pub(crate) fn run_at_exit() {
         call_with(function, argument);
     }
     // Those functions may have used thread-local variables once more.
-    crate::model::memory::end_locals(0);
+    crate::model::locals::end_locals(0);
 }
 
 extern "C-unwind" fn abort(pc: Pc) {

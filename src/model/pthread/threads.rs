@@ -53,7 +53,7 @@ pub(crate) fn end_of_thread(me: Me) {
             break;
         }
     }
-    crate::model::memory::end_locals(me);
+    crate::model::locals::end_locals(me);
     if enter().is_some() {
         with(|world| world.did(me, 0, "ends"));
     }

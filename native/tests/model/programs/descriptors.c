@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static void must(int holds) {
@@ -229,4 +230,141 @@ void read_into_freed(void) {
   must(pipe(ends) == 0 && write(ends[1], "ab", 2) == 2);
   free(buffer);
   read(ends[0], buffer, 2);
+}
+
+static char first[2], second[4];
+static struct iovec pieces[] = {{first, sizeof first}, {NULL, 0}, {second, sizeof second}};
+
+static void *sends_a_message(void *argument) {
+  struct iovec words[] = {{"ab", 2}, {"cde", 3}};
+  struct msghdr it = {.msg_iov = words, .msg_iovlen = 2};
+  message += 7;
+  must(sendmsg(ends[1], &it, MSG_NOSIGNAL) == 5);
+  return argument;
+}
+
+static void receives_a_message(void) {
+  char control[64];
+  struct msghdr it = {.msg_iov = pieces, .msg_iovlen = 3, .msg_control = control, .msg_controllen = sizeof control};
+  must(recvmsg(ends[0], &it, MSG_CMSG_CLOEXEC) == 5 && it.msg_controllen == 0);
+  must(it.msg_flags == MSG_CMSG_CLOEXEC);
+  must(memcmp(first, "ab", 2) == 0 && memcmp(second, "cde", 4) == 0 && message == 7);
+}
+
+static void reads_pieces(void) {
+  must(readv(ends[0], pieces, 3) == 5);
+  must(memcmp(first, "ab", 2) == 0 && memcmp(second, "cde", 4) == 0 && message == 7);
+}
+
+/* All pieces of a message arrive at once. */
+void message_in_pieces(void) {
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  with_thread(sends_a_message, receives_a_message);
+}
+
+void message_read_in_pieces(void) {
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  with_thread(sends_a_message, reads_pieces);
+}
+
+static void changes_a_piece(void) { second[1] = 'x'; }
+
+static void *writes_pieces(void *argument) {
+  must(writev(ends[1], pieces, 3) == 6);
+  return argument;
+}
+
+void piece_changed_meanwhile(void) {
+  must(pipe(ends) == 0);
+  with_thread(writes_pieces, changes_a_piece);
+}
+
+void piece_freed(void) {
+  char *freed = malloc(4);
+  struct iovec some[] = {{first, 1}, {freed, 4}};
+  must(pipe(ends) == 0 && write(ends[1], "abc", 3) == 3);
+  free(freed);
+  readv(ends[0], some, 2);
+}
+
+void message_with_a_descriptor(void) {
+  union {
+    struct cmsghdr head;
+    char all[CMSG_SPACE(sizeof(int))];
+  } control = {{.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))}};
+  struct msghdr it = {.msg_iov = pieces, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  sendmsg(ends[1], &it, 0);
+}
+
+static short happens(int number, short asked) {
+  struct pollfd one = {number, asked, 0};
+  return poll(&one, 1, 0) == 1 ? one.revents : 0;
+}
+
+/* What Linux says of a way that ends while the other goes on. */
+void shut_down_one_by_one(void) {
+  char bytes[8];
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  must(write(ends[0], "ab", 2) == 2 && shutdown(ends[0], SHUT_WR) == 0);
+  must(send(ends[0], "c", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+  must(happens(ends[1], POLLIN | POLLOUT) == (POLLIN | POLLOUT));
+  must(read(ends[1], bytes, 8) == 2 && read(ends[1], bytes, 8) == 0);
+  must(write(ends[1], "back", 4) == 4 && read(ends[0], bytes, 8) == 4);
+  must(shutdown(ends[1], SHUT_WR) == 0 && happens(ends[1], POLLIN) == (POLLIN | POLLHUP));
+  must(happens(ends[0], 0) == POLLHUP);
+  must(close(ends[0]) == 0 && close(ends[1]) == 0);
+
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  must(shutdown(ends[0], SHUT_RD) == 0 && read(ends[0], bytes, 8) == 0);
+  must(send(ends[1], "c", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
+  must(shutdown(ends[0], 7) == -1 && errno == EINVAL);
+  must(close(ends[0]) == 0 && happens(ends[1], POLLIN) == (POLLIN | POLLHUP));
+  must(shutdown(ends[0], SHUT_RD) == -1 && errno == EBADF);
+  must(pipe(ends) == 0 && shutdown(ends[0], SHUT_RD) == -1 && errno == ENOTSOCK);
+}
+
+static void *shuts_down(void *argument) {
+  must(shutdown(ends[1], SHUT_RDWR) == 0);
+  return argument;
+}
+
+/* Who waits is told. */
+void pair_shut_down(void) {
+  must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  with_thread(shuts_down, reads_to_the_end);
+}
+
+static int more[2];
+
+static void *sends_more(void *argument) {
+  must(write(more[1], "y", 1) == 1);
+  must(write(more[1], "y", 1) == 1);
+  return argument;
+}
+
+static void *sends_twice(void *argument) {
+  must(write(ends[1], "x", 1) == 1);
+  must(write(ends[1], "x", 1) == 1);
+  return argument;
+}
+
+static void polls_two(void) {
+  for (int left = 4; left > 0;) {
+    struct pollfd both[] = {{ends[0], POLLIN, 0}, {more[0], POLLIN, 0}};
+    char bytes[2];
+    must(poll(both, 2, -1) > 0);
+    for (int at = 0; at < 2; at++) {
+      if (both[at].revents & POLLIN) left -= (int)read(both[at].fd, bytes, 2);
+    }
+  }
+}
+
+/* Who is on its way to look at the second is not disturbed by news of the first. */
+void two_polled_at_once(void) {
+  must(pipe(ends) == 0 && pipe(more) == 0);
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, sends_more, NULL) == 0);
+  with_thread(sends_twice, polls_two);
+  must(pthread_join(thread, NULL) == 0);
 }

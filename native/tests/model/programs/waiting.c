@@ -3,6 +3,7 @@
  * Loops that wait for another thread, or for time, by asking again and again: one program for the model each.
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -117,4 +118,19 @@ void spin_lock_kept(void) {
   if (pthread_create(&thread, NULL, never_gives_back, NULL) != 0) abort();
   pthread_join(thread, NULL);
   tas();
+}
+
+static sem_t work;
+
+static void *works_for_ever(void *argument) {
+  for (;;) sem_wait(&work);
+  return argument;
+}
+
+/* A library's thread that nobody ends, as a process would. */
+void thread_kept(void) {
+  pthread_t thread;
+  sem_init(&work, 0, 1);
+  if (pthread_create(&thread, NULL, works_for_ever, NULL) != 0) abort();
+  pthread_detach(thread);
 }
