@@ -230,7 +230,7 @@ impl World {
         }
         self.log(me, pc, What::Freed(number));
         // Whoever still uses the block without being ordered before this uses it after its end.
-        let now = self.moment(me);
+        let now = self.access_moment(me);
         self.touch(me, pc, address, size, Access::Write, now);
         self.forget(address, size);
         self.atoms.forget(address, size);
@@ -327,7 +327,7 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
     }
     if let Some(me) = enter() {
         with(|world| {
-            let now = world.moment(me);
+            let now = world.access_moment(me);
             world.touch(me, pc, address, size, access, now);
         });
         if access.writes() {

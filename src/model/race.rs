@@ -7,7 +7,7 @@
 
 use super::event::What;
 use super::finding::Kind;
-use super::world::{Me, Moment, Pc, World};
+use super::world::{Me, Moment, Pc, World, repeats};
 use crate::sync::loom_side::UnsafeCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -133,6 +133,9 @@ impl World {
             return;
         }
         self.check_memory(me, pc, address, size, access.name());
+        if repeats() {
+            return;
+        }
         let end = address.saturating_add(size);
         let caller = self.thread(me).calls.last().copied().unwrap_or_default();
         let mut granule = address / GRANULE;

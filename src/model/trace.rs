@@ -30,7 +30,7 @@
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
 //! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
-use super::world::{MOST_THREADS, Me, live, with};
+use super::world::{MOST_THREADS, Me, live, only_repeats, repeats, with};
 use crate::sync::loom_side::{choice_of_no_consequence, skip_branch};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -327,7 +327,7 @@ pub(crate) const fn number_of(text: &str) -> u64 {
 
 /// Runs `f` with the trace of this interleaving and the calling thread, if there is one.
 fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
-    if !live() {
+    if !live() || repeats() {
         return None;
     }
     with(|world| {
@@ -434,5 +434,6 @@ fn follow(newness: Option<Newness>) {
         if before == Some(Newness::Leaving) {
             skip_branch();
         }
+        only_repeats();
     }
 }

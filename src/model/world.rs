@@ -35,6 +35,10 @@ thread_local! {
     static WORLD: RefCell<Option<Box<World>>> = const { RefCell::new(None) };
     /// Whether C calls reach the model: inside an interleaving that has not ended.
     static LIVE: Cell<bool> = const { Cell::new(false) };
+    /// Whether what is done now is to be explored in every order; see [`whole`].
+    static WHOLE: Cell<bool> = const { Cell::new(false) };
+    /// Whether this interleaving repeats one before, and is only run to its end; see [`repeats`].
+    static REPEATS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What leaves an interleaving before its end.
@@ -236,6 +240,12 @@ impl World {
         moment
     }
 
+    /// The moment of an access, to be given to [`touch`](World::touch).
+    pub(crate) fn access_moment(&mut self, me: Me) -> Moment {
+        // Where nothing is touched any more nobody will ask about it.
+        if repeats() { Moment(0) } else { self.moment(me) }
+    }
+
     /// Whether a moment of another thread lies in the past of this one.
     pub(crate) fn in_the_past(&mut self, me: Me, other: Me, moment: Moment) -> bool {
         let slot = me * MOST_THREADS + other;
@@ -315,28 +325,44 @@ pub(crate) fn address() -> *mut World {
 
 /// Starts an interleaving in `world`; the one before has been taken.
 pub(crate) fn begin(world: Box<World>) {
+    WHOLE.set(world.whole);
+    REPEATS.set(false);
     WORLD.with_borrow_mut(|slot| *slot = Some(world));
     LIVE.set(true);
 }
 
 /// The world of the interleaving that just ended.
 pub(crate) fn take() -> Option<Box<World>> {
-    LIVE.set(false);
+    end();
     WORLD.with_borrow_mut(Option::take)
 }
 
 /// Something ended the interleaving that is not ours (loom, or a panic of Rust code).
 pub(crate) fn end() {
     LIVE.set(false);
+    WHOLE.set(false);
+    REPEATS.set(false);
 }
 
 pub(crate) fn live() -> bool {
     LIVE.get()
 }
 
-/// Whether this is an interleaving of a search that means to explore all of them.
+/// Whether what is done now is to be explored in every order: inside an interleaving of a search that is not bounded by
+/// preemptions, and as long as it is not known to repeat one before.
 pub(crate) fn whole() -> bool {
-    live() && with(|world| world.whole)
+    WHOLE.get()
+}
+
+/// This interleaving repeats one before, and nothing of what is left of it is explored: it only has to end.
+pub(crate) fn only_repeats() {
+    WHOLE.set(false);
+    REPEATS.set(true);
+}
+
+/// Whether that is so. What it does to memory has been judged, or will be, in another interleaving.
+pub(crate) fn repeats() -> bool {
+    REPEATS.get()
 }
 
 /// What full fences are operations on, inside an interleaving.

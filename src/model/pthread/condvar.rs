@@ -91,7 +91,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
     with(|world| {
         world.objects.woken.remove(&me);
         condition_at(world, address).waiters.push_back(Waiter { me, thread });
-        let since = world.moment(me);
+        let since = world.access_moment(me);
         world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
     });
     // From here to where it parks no other thread runs.
@@ -112,7 +112,7 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
         branch(me, address);
     }
     let answer = with(|world| {
-        let since = world.moment(me);
+        let since = world.access_moment(me);
         world.touch(me, pc, address, 4, Access::AtomicRead, since);
         world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
         if woken(world) {

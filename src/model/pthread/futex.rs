@@ -83,7 +83,7 @@ fn wait(address: usize, expected: c_uint, timed: bool, pc: Pc) -> Result<(), c_i
 /// The memory may be gone: the kernel wakes whoever waits at an address, and looks at nothing there.
 fn wake(address: usize, most: c_uint, pc: Pc) -> c_long {
     let Some(me) = begin_operation() else { return 0 };
-    let since = with(|world| world.moment(me));
+    let since = with(|world| world.access_moment(me));
     let call = Call { me, pc, address, since };
     let gate = call.gate(fresh());
     let guard = gate.lock().expect(UNPOISONED);

@@ -179,7 +179,7 @@ impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
         let me = begin_operation()?;
         let since = with(|world| {
-            let since = world.moment(me);
+            let since = world.access_moment(me);
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
                 let name = world.name_address(address);

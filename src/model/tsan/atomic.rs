@@ -117,7 +117,7 @@ impl<T: Width> Operation<T> {
         let me = enter()?;
         let (loom, since) = with(|world| {
             // Before the operation: what it releases has to include it.
-            let since = world.moment(me);
+            let since = world.access_moment(me);
             world.check_memory(me, pc, address, T::SIZE, "atomic access");
             if !address.is_multiple_of(T::SIZE) {
                 let name = world.name_address(address);
