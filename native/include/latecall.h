@@ -77,7 +77,8 @@ typedef enum latecall_answer {
 const char *latecall_text(latecall_answer answer);
 
 /* A registry of one kind of object: have one for each, so that a handle of one kind is refused where another is meant.
- * It is never freed, because handles may be used for ever. */
+ * It is never freed, because handles may be used for ever. A fork waits until no other thread is in the middle of one of
+ * these functions, so that the child may call them. */
 typedef struct latecall_registry latecall_registry;
 
 /* A new registry. `name` is for reports, and may be NULL. `tombstones`: for how many objects that are gone a late call can
