@@ -218,8 +218,8 @@ fn holding_up(f: impl FnOnce()) -> bool {
     !STALL.replace(false)
 }
 
-/// Forks while another thread is held up in `work`, and answers how a child ends that does `then`,
-/// with a second to do it in. The thread goes on when the fork has begun (`at_begin`), or else when it is over.
+/// Forks while another thread is held up in `work`, and answers how a child ends that does `then`, with a second to do it in.
+/// The thread goes on when the fork has begun (`at_begin`), or else when it is over.
 fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) -> c_int {
     extern "C" fn begins() {
         if AT_BEGIN.load(SeqCst) == 1 {
@@ -236,9 +236,7 @@ fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) 
     AT_BEGIN.store(u32::from(at_begin), SeqCst);
     let stalled = STALLED.load(SeqCst);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            work();
-        });
+        scope.spawn(work);
         while STALLED.load(SeqCst) == stalled {
             thread::yield_now();
         }

@@ -90,7 +90,7 @@ pub enum Repeats {
     Explored,
     /// They are explored and counted. As with `Left`, threads must share nothing but what C code accesses.
     Counted,
-    /// They are left as soon as they can only repeat one before. Only for closures whose threads share nothing but what C code
+    /// They are left as soon as they can only repeat one before: from there to its end plain accesses are not checked. Only for closures whose threads share nothing but what C code
     /// accesses: what they share through loom's types themselves is not seen, and interleavings would be lost. With a bound
     /// on [`preemptions`](Options::preemptions) the same as `Explored`.
     Left,

@@ -29,8 +29,8 @@ unsafe impl Sync for Place {}
 pub(super) static ANNOUNCED: Outside<Vec<Place>> = Outside::new(Vec::new());
 
 impl<F: ?Sized + 'static> Registry<F> {
-    /// Says to the process that this registry stays where it is. Once is enough; any thread may say so. The registries of
-    /// signatures, and those made by C, need not: theirs is said when the first callback is registered. From here on:
+    /// Says to the process that this registry stays where it is. Once is enough; any thread may say so. It is said for the
+    /// registries of signatures when their first callback is registered, and for those of C when they are made. From here on:
     ///
     /// * `fork`, whichever thread calls it, waits until nobody is in the middle of one of this registry's verbs, so that the
     ///   child may use the registry (S71). Otherwise the child must not use `register`, `revoke` or `reclaim` of a registry that
@@ -82,10 +82,12 @@ fn announce(place: Place) {
     }
 }
 
-/// The call of `handle` that stands in `cell`, whose frames are gone, leaves. False: nobody knows where the registry is.
-pub(super) fn leave(cell: &Cell, handle: Handle) -> bool {
-    let find = |place: &&Place| place.core.id() == handle.registry_id();
-    let found = outside(&ANNOUNCED).iter().find(find).copied();
+/// The call of `handle` that stands in `cell`, whose frames are gone, leaves, if it is known where the registry is.
+pub(super) fn leave(cell: &Cell, handle: Handle) {
+    let of_handle = |place: &&Place| place.core.id() == handle.registry_id();
+    let found = outside(&ANNOUNCED).iter().find(of_handle).copied();
     // No lock is held: what leaves last runs the closure's destructor.
-    found.map(|place| (place.leave)(place, cell, handle)).is_some()
+    if let Some(place) = found {
+        (place.leave)(place, cell, handle);
+    }
 }

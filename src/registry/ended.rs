@@ -31,15 +31,17 @@ mod imp {
     const NONE: u64 = 1;
 
     fn key() -> Option<c_uint> {
-        // Acquire pairs with the AcqRel below, for form's sake: a key is a number.
+        // Acquire pairs with the AcqRel below: who sees a key sees that it has been made.
         let mut word = KEY.load(Ordering::Acquire);
         if word == 0 {
             let mut key = 0;
-            // SAFETY: `key` may be written. The destructor stays loaded as long as there are threads with a value: each of
-            // them has a thread-local with a destructor in the same object (`record::Guard`).
+            // SAFETY: `key` may be written. The destructor is there whenever a thread has a value: until its last thread-local
+            // is gone, `record::Guard` keeps the object loaded, and takes the value back then; unless the thread has ended
+            // inside a callback, which is outstanding, and its object is pinned or must not be unloaded.
             let status = unsafe { pthread_key_create(&raw mut key, Some(has_ended)) };
             let new = if status == 0 { u64::from(key) + FIRST } else { NONE };
-            // AcqRel: as above. A second thread's key is not used, and lost.
+            // AcqRel pairs with the Acquire above, and Acquire (failure) with this of the other thread: the key of the
+            // second is not used, and lost.
             word =
                 KEY.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).map_or_else(|other| other, |_| new);
         }
