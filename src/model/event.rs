@@ -36,6 +36,8 @@ pub(crate) enum What {
     Allocated(usize, usize),
     /// A block of memory, by its number.
     Freed(usize),
+    /// Something that is done to a thread.
+    Thread(&'static str, Me),
     /// Anything else, in words.
     Did(String),
     Said(&'static str),
@@ -104,6 +106,7 @@ impl What {
                 format!("allocates {} ({size} bytes)", name(address).trim_end_matches("+0"))
             }
             Self::Freed(number) => format!("frees block {number}"),
+            Self::Thread(verb, thread) => format!("{verb} thread {thread}"),
             Self::Did(text) => text.clone(),
             Self::Said(text) => (*text).to_owned(),
             Self::Rust { .. } | Self::Told(_) => return None,

@@ -251,7 +251,7 @@ fn render(
     let threads: Vec<String> = (0..world.threads.len())
         .map(|me| match &world.threads[me] {
             Some(Thread { name, title: Some(title), .. }) => format!("{name} \"{title}\""),
-            Some(thread) => thread.name.clone(),
+            Some(thread) => thread.name.to_string(),
             None => format!("thread {me}"),
         })
         .collect();

@@ -11,8 +11,7 @@ use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::locals::thread_local;
 use super::race::Access;
-use super::world::{Leave, Me, Pc, World, enter, leave, with};
-use std::collections::BTreeMap;
+use super::world::{Leave, Me, Pc, World, enter, event, leave, with};
 use std::ffi::{c_int, c_void};
 
 const ALIGN: usize = 16;
@@ -20,8 +19,10 @@ const RED_ZONE: usize = 32;
 /// What fresh memory holds: not zeros, and no address.
 const FRESH: u8 = 0xA5;
 
+#[derive(Clone, Copy)]
 struct Block {
     number: usize,
+    start: usize,
     size: usize,
     made: (Me, Pc, Pc),
     freed: Option<(Me, Pc, Pc)>,
@@ -31,14 +32,15 @@ struct Block {
 pub(crate) struct Heap {
     memory: Box<[u64]>,
     used: usize,
-    blocks: BTreeMap<usize, Block>,
+    /// By address, which is also the order in which they were made.
+    blocks: Vec<Block>,
     /// Memory that a finding is about.
     watched: Option<(usize, usize)>,
 }
 
 impl Heap {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { memory: vec![0; bytes.div_ceil(8)].into_boxed_slice(), used: 0, blocks: BTreeMap::new(), watched: None }
+        Self { memory: vec![0; bytes.div_ceil(8)].into_boxed_slice(), used: 0, blocks: Vec::new(), watched: None }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -58,8 +60,15 @@ impl Heap {
     }
 
     /// The block at or before an address.
-    fn near(&self, address: usize) -> Option<(usize, &Block)> {
-        self.blocks.range(..=address).next_back().map(|(&start, block)| (start, block))
+    fn near(&self, address: usize) -> Option<&Block> {
+        let beyond = self.blocks.partition_point(|block| block.start <= address);
+        self.blocks[..beyond].last()
+    }
+
+    /// The block that begins at an address.
+    fn at(&mut self, address: usize) -> Option<&mut Block> {
+        let found = self.blocks.binary_search_by_key(&address, |block| block.start);
+        found.ok().map(|number| &mut self.blocks[number])
     }
 
     fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc)) -> Option<usize> {
@@ -71,7 +80,7 @@ impl Heap {
         }
         self.used = end - low;
         let number = self.blocks.len() + 1;
-        self.blocks.insert(start, Block { number, size, made, freed: None });
+        self.blocks.push(Block { number, start, size, made, freed: None });
         let memory = std::ptr::with_exposed_provenance_mut::<u8>(start);
         // SAFETY: inside the arena, beyond everything handed out before.
         unsafe { memory.write_bytes(FRESH, size) };
@@ -89,19 +98,19 @@ impl Heap {
                 // SAFETY: the roots are the C code's globals, and everything else is a block of the arena.
                 let value = unsafe { pointer.read() };
                 if self.contains(value)
-                    && let Some((start, block)) = self.near(value)
+                    && let Some(block) = self.near(value)
                     && block.freed.is_none()
-                    && value <= start + block.size
-                    && found.insert(start)
+                    && value <= block.start + block.size
+                    && found.insert(block.number)
                 {
-                    to_scan.push((start, start + block.size));
+                    to_scan.push((block.start, block.start + block.size));
                 }
                 word += 8;
             }
         }
-        let lost: Vec<_> =
-            self.blocks.iter().filter(|(start, block)| block.freed.is_none() && !found.contains(start)).collect();
-        let (_, first) = lost.first()?;
+        let left = self.blocks.iter().filter(|block| block.freed.is_none());
+        let lost: Vec<_> = left.filter(|block| !found.contains(&block.number)).collect();
+        let first = lost.first()?;
         let (_, pc, caller) = first.made;
         let more = if lost.len() > 1 { format!("; and {} more", lost.len() - 1) } else { String::new() };
         Some(format!(
@@ -117,8 +126,8 @@ impl Heap {
 impl World {
     /// What an address is, in words that do not depend on where things happen to be.
     pub(crate) fn name_address(&self, address: usize) -> String {
-        if let Some((start, block)) = self.heap.near(address).filter(|_| self.heap.contains(address)) {
-            return format!("block {}+{}", block.number, address - start);
+        if let Some(block) = self.heap.near(address).filter(|_| self.heap.contains(address)) {
+            return format!("block {}+{}", block.number, address - block.start);
         }
         if let Some(offset) = super::globals::offset(address) {
             return format!("global data+{offset}");
@@ -128,7 +137,7 @@ impl World {
         }
         match self.stacks.depth(address) {
             Some((me, depth)) => {
-                let name = self.threads.get(me).and_then(Option::as_ref).map_or("?", |thread| thread.name.as_str());
+                let name = self.threads.get(me).and_then(Option::as_ref).map_or("?", |thread| &thread.name);
                 format!("the stack of {name} (-{depth})")
             }
             None => "memory of Rust".to_owned(),
@@ -170,14 +179,11 @@ impl World {
         if !self.heap.contains(address) {
             return;
         }
-        let near =
-            self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
-        if let Some((start, _, length, _, None)) = near
-            && address + size <= start + length
-        {
+        let near = self.heap.near(address);
+        if near.is_some_and(|block| block.freed.is_none() && address + size <= block.start + block.size) {
             return;
         }
-        let Some((start, number, length, made, freed)) = near else {
+        let Some(&Block { number, start, size: length, made, freed }) = near else {
             self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
         };
         let (maker, made_pc, made_from) = made;
@@ -218,11 +224,10 @@ impl World {
     }
 
     pub(super) fn free(&mut self, me: Me, pc: Pc, address: usize) {
-        let Some(block) = self.heap.blocks.get(&address) else {
+        let Some(&mut Block { number, size, freed, .. }) = self.heap.at(address) else {
             let name = self.name_address(address);
             self.convict(me, pc, Kind::ForeignFree, format!("free of {name}, which is no block of malloc's"));
         };
-        let (number, size, freed) = (block.number, block.size, block.freed);
         if let Some((who, first_pc, first_from)) = freed {
             let who = self.thread(who).name.clone();
             let first = format!("{} from {}", later(first_pc), later(first_from));
@@ -236,13 +241,13 @@ impl World {
         self.atoms.forget(address, size);
         self.objects.forget(address, size);
         let freed = self.here(me, pc);
-        if let Some(block) = self.heap.blocks.get_mut(&address) {
+        if let Some(block) = self.heap.at(address) {
             block.freed = Some(freed);
         }
     }
 
     fn size_of(&mut self, me: Me, pc: Pc, address: usize) -> usize {
-        match self.heap.blocks.get(&address).map(|block| (block.size, block.freed.is_none())) {
+        match self.heap.at(address).map(|block| (block.size, block.freed.is_none())) {
             Some((size, true)) => size,
             _ => {
                 self.free(me, pc, address);
@@ -325,15 +330,13 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
     if size == 0 {
         return;
     }
-    if let Some(me) = enter() {
-        with(|world| {
-            let now = world.access_moment(me);
-            world.touch(me, pc, address, size, access, now);
-        });
+    event(|world, me| {
+        let now = world.access_moment(me);
+        world.touch(me, pc, address, size, access, now);
         if access.writes() {
-            super::tsan::written(me, address, size);
+            world.written(me, address, size);
         }
-    }
+    });
 }
 
 pub(crate) extern "C-unwind" fn memcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {

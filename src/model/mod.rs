@@ -8,7 +8,7 @@
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` and `strings` what allocates and moves;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
-//! back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what is noted while
+//! back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `by_address` is what knows C's objects; `event` is what is noted while
 //! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
@@ -18,6 +18,7 @@
 //! exploration.assert_exhausted();
 //! ```
 
+mod by_address;
 mod choice;
 mod descriptors;
 mod entry;
@@ -40,8 +41,8 @@ mod world;
 
 pub use finding::{Bound, Finding, Kind};
 pub(crate) use search::{Listener, guarded};
-pub(crate) use world::MOST_THREADS;
-pub(crate) use world::{full_fences, is_over, live, number as thread_number, whole};
+pub(crate) use world::{MOST_THREADS, Me};
+pub(crate) use world::{current, full_fences, is_over, live, number as thread_number, whole};
 
 use std::fmt;
 use std::time::Duration;
@@ -167,6 +168,23 @@ impl Options {
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
+    }
+}
+
+impl Options {
+    /// Whether the search means to explore every interleaving: it is not bounded by preemptions.
+    fn whole(&self) -> bool {
+        self.preemptions.is_none()
+    }
+
+    /// Whether a search keeps a trace of what happens.
+    fn keeps_trace(&self) -> bool {
+        match self.repeats {
+            Repeats::Explored => false,
+            Repeats::Counted => true,
+            // A bound on preemptions is one on ways to the same place.
+            Repeats::Left => self.whole(),
+        }
     }
 }
 
@@ -307,8 +325,8 @@ pub fn note(text: &str) {
 /// A moment in the life of a thread of the search.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    of: world::Me,
-    when: world::Moment,
+    of: Me,
+    when: race::Moment,
 }
 
 impl Moment {
@@ -320,7 +338,8 @@ impl Moment {
 
     /// Whether it is in the past of this thread: whether something orders it before now.
     pub(crate) fn passed(self) -> bool {
-        world::enter().is_none_or(|me| me == self.of || world::with(|world| world.in_the_past(me, self.of, self.when)))
+        world::enter()
+            .is_none_or(|me| me == self.of || world::with(|world| world.moments.in_the_past(me, self.of, self.when)))
     }
 }
 
@@ -352,7 +371,9 @@ pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'
 
 /// Whether it is the C code's operation, which is in the timeline already.
 fn of_the_runtime(file: &str) -> bool {
-    file.contains("src/model/")
+    /// This file's folder.
+    const HERE: &str = file!().split_at(file!().len() - "mod.rs".len()).0;
+    file.starts_with(HERE)
 }
 
 /// Forgets what the timeline holds after the event that was [`tell`]-ed as this one.
@@ -385,7 +406,7 @@ pub(crate) fn number() -> u64 {
 /// Names this thread in reports.
 pub(crate) fn name_thread(name: String) {
     if let Some(me) = world::enter() {
-        world::with(|world| world.thread(me).name = name);
+        world::with(|world| world.thread(me).name = name.into());
     }
 }
 

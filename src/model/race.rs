@@ -7,7 +7,7 @@
 
 use super::event::What;
 use super::finding::Kind;
-use super::world::{Me, Moment, Pc, World, repeats};
+use super::world::{MOST_THREADS, Me, Pc, World, repeats};
 use crate::sync::loom_side::UnsafeCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -51,8 +51,7 @@ impl Access {
 }
 
 struct Touch {
-    low: usize,
-    high: usize,
+    bytes: Bytes,
     thread: Me,
     access: Access,
     moment: Moment,
@@ -61,6 +60,14 @@ struct Touch {
 }
 
 const GRANULE: usize = 8;
+
+/// Which bytes of a granule, a bit each.
+type Bytes = u8;
+
+/// Those from the first number up to the second.
+fn bytes(low: usize, high: usize) -> Bytes {
+    (0xff << low) as u8 & (0xff_u8 >> (GRANULE - high))
+}
 
 /// The last accesses of all memory.
 #[derive(Default)]
@@ -118,12 +125,62 @@ pub(crate) fn asking() -> bool {
     ASKING.get()
 }
 
-/// Whether what happened when the cell was created lies in the past of who asks.
-pub(crate) fn in_the_past(moment: &UnsafeCell<()>) -> bool {
-    ASKING.set(true);
-    let answer = catch_unwind(AssertUnwindSafe(|| moment.with(|_| ())));
-    ASKING.set(false);
-    answer.is_ok()
+/// A moment in a thread's life, for asking later whether it lies in another thread's past: its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(u32);
+
+impl Moment {
+    /// One that nobody asks about.
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+}
+
+/// The moments of an interleaving.
+pub(crate) struct Moments {
+    /// Each created when it was.
+    cells: Vec<UnsafeCell<()>>,
+    /// To begin to read it counts the reader's clock up; nobody writes.
+    clock: UnsafeCell<()>,
+    /// By thread and by other thread: how many moments there were up to the latest of the other that is known to lie in
+    /// this one's past.
+    known: [u32; MOST_THREADS * MOST_THREADS],
+}
+
+impl Moments {
+    pub(crate) fn new() -> Self {
+        Self { cells: Vec::new(), clock: UnsafeCell::new(()), known: [0; MOST_THREADS * MOST_THREADS] }
+    }
+
+    /// For the next interleaving, which has begun.
+    pub(crate) fn clear(&mut self) {
+        self.cells.clear();
+        self.clock = UnsafeCell::new(());
+        self.known = [0; MOST_THREADS * MOST_THREADS];
+    }
+
+    /// Now, in the thread that runs.
+    pub(crate) fn now(&mut self) -> Moment {
+        // Loom counts a thread's clock up at its operations; without this one, what follows a release would look as if it
+        // had come before.
+        self.clock.begin_to_read();
+        self.cells.push(UnsafeCell::new(()));
+        Moment(self.cells.len() as u32 - 1)
+    }
+
+    /// Whether a moment of another thread lies in the past of this one, which runs.
+    pub(crate) fn in_the_past(&mut self, me: Me, other: Me, moment: Moment) -> bool {
+        let known = &mut self.known[me * MOST_THREADS + other];
+        // What came before something in the past is in the past.
+        if moment.0 < *known {
+            return true;
+        }
+        ASKING.set(true);
+        let answer = catch_unwind(AssertUnwindSafe(|| self.cells[moment.0 as usize].with(|_| ())));
+        ASKING.set(false);
+        if answer.is_ok() {
+            *known = moment.0 + 1;
+        }
+        answer.is_ok()
+    }
 }
 
 impl World {
@@ -138,34 +195,41 @@ impl World {
         }
         let end = address.saturating_add(size);
         let caller = self.thread(me).calls.last().copied().unwrap_or_default();
-        let mut granule = address / GRANULE;
-        while granule * GRANULE < end {
-            let low = address.max(granule * GRANULE);
-            let high = end.min((granule + 1) * GRANULE);
-            // Out of the shadow while loom is asked about them.
-            let mut touches = std::mem::take(self.shadow.of(granule));
-            let mut raced = None;
+        let (mut low, mut raced) = (address, None);
+        while low < end && raced.is_none() {
+            let start = low - low % GRANULE;
+            let mine = bytes(low - start, (end - start).min(GRANULE));
+            let touch = Touch { bytes: mine, thread: me, access, moment: since, pc, caller };
+            let touches = self.shadow.of(start / GRANULE);
+            low = start + GRANULE;
+            // What most accesses find: the thread's own last one, of the same bytes.
+            if let [old] = &mut touches[..]
+                && old.thread == me
+                && old.bytes & !mine == 0
+                && access.covers(old.access)
+            {
+                *old = touch;
+                continue;
+            }
             touches.retain(|old| {
-                let overlaps = old.low < high && low < old.high;
-                if raced.is_some() || !overlaps {
+                if raced.is_some() || old.bytes & mine == 0 {
                     return true;
                 }
-                if old.thread != me && old.access.conflicts(access) {
-                    if !self.in_the_past(me, old.thread, old.moment) {
-                        raced = Some((old.thread, [old.caller, old.pc], old.access));
-                        return true;
-                    }
-                    // A later access that is not after this one races with this one already.
-                    return !(low <= old.low && old.high <= high && access.covers(old.access));
+                if old.thread != me
+                    && old.access.conflicts(access)
+                    && !self.moments.in_the_past(me, old.thread, old.moment)
+                {
+                    raced = Some((old.thread, [old.caller, old.pc], old.access));
+                    return true;
                 }
-                !(old.thread == me && low <= old.low && old.high <= high && access.covers(old.access))
+                // Those of others stay where they do not conflict: a later access may, and know only of them.
+                let replaced = old.bytes & !mine == 0 && access.covers(old.access);
+                !(replaced && (old.thread == me || old.access.conflicts(access)))
             });
-            if let Some(theirs) = raced {
-                self.raced(me, pc, access, (address, size), theirs);
-            }
-            touches.push(Touch { low, high, thread: me, access, moment: since, pc, caller });
-            *self.shadow.of(granule) = touches;
-            granule += 1;
+            touches.push(touch);
+        }
+        if let Some(theirs) = raced {
+            self.raced(me, pc, access, (address, size), theirs);
         }
         if !access.atomic() {
             self.log(me, pc, What::Access { address, size, write: access.writes() });

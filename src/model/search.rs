@@ -53,8 +53,6 @@ struct Search {
     sizes: tsan::Sizes,
     needs: pthread::Needs,
     saved: globals::Saved,
-    /// Of the interleaving before, for the next.
-    parts: Option<world::Parts>,
     volatile: BTreeSet<world::Pc>,
     /// In some interleaving a thread let others run first.
     gave_way: bool,
@@ -109,7 +107,6 @@ pub(crate) fn run(
         sizes: [0; 4],
         needs: pthread::Needs::default(),
         saved: globals::Saved::new(),
-        parts: None,
         volatile: BTreeSet::new(),
         gave_way: false,
     }));
@@ -196,7 +193,8 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
             // A kind of operation was met for the first time, or no atomic of this width was left.
             search.needs = world.as_ref().map_or(search.needs, |world| world.objects.needs);
             if let Some(width) = world.and_then(|world| world.atoms.missing) {
-                search.sizes[width] = (search.sizes[width] * 2).max(search.sizes[width] + 2);
+                // Few more, as each is made in every interleaving; and not so few that thousands take long to reach.
+                search.sizes[width] += 1 + search.sizes[width] / 4;
             }
             return None;
         }
@@ -255,6 +253,7 @@ fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
             Err(payload) => escaped(&*payload),
         },
     };
+    world::forget();
     send(Message::Ended(bound));
 }
 
@@ -314,35 +313,30 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     }
     search.count += 1;
     search.saved.restore();
-    let parts = search.parts.take().unwrap_or_else(|| world::Parts::new(&search.options));
-    world::begin(Box::new(World::new(parts, &search.options)));
+    world::begin(&search.options);
+    // Made inside the interleaving, which then knows of them.
     let pools = tsan::Pools::new(&search.sizes);
-    let number = search.count;
-    let detailed = search.detail_at == Some(number);
-    let ordered = search.options.volatile == super::Volatile::Ordered;
     world::with(|world| {
         world.atoms.fill(pools);
-        world.atoms.volatile_orders = ordered;
         world.objects.needs = search.needs;
         world.thread(0);
-        world.number = number;
-        world.detailed = detailed;
+        world.number = search.count;
+        world.detailed = search.detail_at == Some(search.count);
     });
 }
 
 /// All threads of an interleaving are over: what did it leave behind?
 fn finish(shared: &Arc<Mutex<Search>>) {
-    let Some(mut world) = world::take() else { return };
-    if let Some(message) = world.heap.lost(&globals::all_bounds()) {
-        world.finding = Some(Finding::raw(&mut world, Kind::Leak, message, None));
-        world::begin(world);
-        leave(Leave::Convicted);
-    }
-    let mut search = lock(shared);
-    search.volatile.append(&mut world.atoms.volatile);
-    search.gave_way |= world.gave_way;
-    search.repeats += u64::from(world.trace.as_mut().is_some_and(Trace::ends));
-    search.parts = Some(world::Parts::of(*world));
+    world::ended(|world| {
+        if let Some(message) = world.heap.lost(&globals::all_bounds()) {
+            world.finding = Some(Finding::raw(world, Kind::Leak, message, None));
+            leave(Leave::Convicted);
+        }
+        let mut search = lock(shared);
+        search.volatile.append(&mut world.atoms.volatile);
+        search.gave_way |= world.gave_way;
+        search.repeats += u64::from(world.trace.as_mut().is_some_and(Trace::ends));
+    });
 }
 
 /// A panic of loom's, or of Rust code.

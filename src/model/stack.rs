@@ -5,7 +5,7 @@
 //! C function checks how much is left, so an overflow is reported as what it is before it happens.
 
 use super::finding::Bound;
-use super::world::{Leave, Me, Pc, leave, with};
+use super::world::{Leave, Me, Pc, event, leave, with};
 use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -146,9 +146,9 @@ unsafe extern "C" fn switch(data: *mut u8, f: extern "C" fn(*mut u8), top: usize
 }
 
 /// A C function was entered from `pc`.
-pub(crate) fn push(me: Me, pc: Pc) {
+pub(crate) fn push(pc: Pc) {
     let here = 0_u8;
-    with(|world| {
+    event(|world, me| {
         if world.stacks.exhausted((&raw const here).addr()) {
             let each = world.stacks.each;
             leave(world, Leave::Limited(Bound::Stack(each)));
@@ -158,8 +158,8 @@ pub(crate) fn push(me: Me, pc: Pc) {
 }
 
 /// A C function was left.
-pub(crate) fn pop(me: Me) {
-    with(|world| world.thread(me).calls.pop());
+pub(crate) fn pop() {
+    event(|world, me| world.thread(me).calls.pop());
 }
 
 /// A place in code, in words.

@@ -30,7 +30,7 @@
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
 //! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
-use super::world::{MOST_THREADS, Me, live, only_repeats, repeats, with};
+use super::world::{self, MOST_THREADS, Me, live, only_repeats, with};
 use crate::sync::loom_side::{choice_of_no_consequence, skip_branch};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -190,21 +190,16 @@ impl Trace {
     }
 
     /// The next interleaving begins.
-    pub(crate) fn again(mut self) -> Self {
+    pub(crate) fn clear(&mut self) {
+        self.left_before = self.left();
         std::mem::swap(&mut self.before, &mut self.steps);
         self.steps.clear();
         self.objects.clear();
-        let left_before = self.left();
-        Trace {
-            threads: [Progress::default(); MOST_THREADS],
-            made: [0; MOST_THREADS],
-            happened: 0,
-            run: 0,
-            newness: Newness::Same,
-            ordered: false,
-            left_before,
-            ..self
-        }
+        self.threads = [Progress::default(); MOST_THREADS];
+        self.made = [0; MOST_THREADS];
+        (self.happened, self.run) = (0, 0);
+        self.newness = Newness::Same;
+        self.ordered = false;
     }
 
     /// The interleaving is over. Whether it repeats one before: from the place where it was left, or else in the end.
@@ -327,15 +322,12 @@ pub(crate) const fn number_of(text: &str) -> u64 {
 
 /// Runs `f` with the trace of this interleaving and the calling thread, if there is one.
 fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
-    if !live() || repeats() {
+    if !world::traced() {
         return None;
     }
     with(|world| {
-        let mut trace = world.trace.take()?;
         let me = world.current();
-        let result = f(&mut trace, me);
-        world.trace = Some(trace);
-        Some(result)
+        world.trace.as_mut().map(|trace| f(trace, me))
     })
 }
 

@@ -8,16 +8,18 @@ use super::event::{Event, What};
 use super::finding::{Bound, Finding, Kind};
 use super::memory::Heap;
 use super::pthread::Objects;
-use super::race::Shadow;
+use super::race::{Moment, Moments, Shadow};
 use super::stack::Stacks;
 use super::trace::Trace;
 use super::tsan::Atoms;
 use crate::ledger::quarantine::Scope;
-use crate::sync::loom_side::{Fences, UnsafeCell, thread};
+use crate::sync::loom_side::{Fences, thread};
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_int;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 /// An address in code.
@@ -27,6 +29,8 @@ pub(crate) type Me = usize;
 
 /// All the threads that loom has; the first is the closure's.
 pub(crate) const MOST_THREADS: usize = 5;
+/// What they are called, where nobody has given them a name.
+const NAMES: [&str; MOST_THREADS] = ["main", "thread 1", "thread 2", "thread 3", "thread 4"];
 
 /// Loom's threads count their events in 16 bits. Its own operations count too, and those of Rust code.
 const MOST_EVENTS: u32 = 50_000;
@@ -39,6 +43,8 @@ thread_local! {
     static WHOLE: Cell<bool> = const { Cell::new(false) };
     /// Whether this interleaving repeats one before, and is only run to its end; see [`repeats`].
     static REPEATS: Cell<bool> = const { Cell::new(false) };
+    /// Whether what happens goes into a trace; see [`traced`].
+    static TRACED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What leaves an interleaving before its end.
@@ -55,7 +61,7 @@ pub(crate) enum Leave {
 
 /// A thread of the interleaving.
 pub(crate) struct Thread {
-    pub(crate) name: String,
+    pub(crate) name: Cow<'static, str>,
     /// What C calls it, where it does.
     pub(crate) title: Option<String>,
     /// Where each C function on its stack was called from, outermost first.
@@ -112,12 +118,7 @@ pub(crate) struct World {
     pub(crate) finding: Option<Finding>,
     /// Functions for `atexit`, in order, each with its argument.
     pub(crate) at_exit: Vec<(usize, usize)>,
-    /// Created at each moment that may be asked for.
-    moments: Vec<UnsafeCell<()>>,
-    /// By thread and by other thread: the latest moment of the other that is known to lie in this one's past.
-    known: [Option<Moment>; MOST_THREADS * MOST_THREADS],
-    /// A read of it counts the reader's clock up.
-    clock: UnsafeCell<()>,
+    pub(crate) moments: Moments,
     /// What Rust threads' stacks have been seen to reach over; theirs are not ours.
     seen: Vec<(usize, usize, Me)>,
     /// Weak compare-exchanges that may still fail for no reason.
@@ -130,80 +131,58 @@ pub(crate) struct World {
     pub(crate) trace: Option<Trace>,
     /// This interleaving is known to be the one that convicts: it is recorded with the frames of Rust code.
     pub(crate) detailed: bool,
-    /// The search means to explore every interleaving: it is not bounded by preemptions.
-    whole: bool,
     /// What full fences are operations on; made while there is one thread, which is in everybody's past.
     fences: Rc<Fences>,
     /// The closure under search has returned; other threads may still run.
     pub(crate) over: bool,
 }
 
-/// A moment in a thread's life, for asking later whether it lies in another thread's past: a number in [`World::moments`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u32);
-
-/// What one interleaving takes over from the one before: memory, at the same addresses and without asking for it again.
-pub(crate) struct Parts {
-    stacks: Stacks,
-    heap: Heap,
-    shadow: Shadow,
-    events: Vec<Event>,
-    trace: Option<Trace>,
-}
-
-impl Parts {
+impl World {
+    /// Of the first interleaving.
     pub(crate) fn new(options: &super::Options) -> Self {
         Self {
             stacks: Stacks::new(options.stack),
+            threads: Vec::new(),
             heap: Heap::new(options.memory),
             shadow: Shadow::default(),
-            events: Vec::new(),
-            trace: match options.repeats {
-                // A bound on preemptions is one on ways to the same place.
-                Repeats::Left => options.preemptions.is_none().then(|| Trace::new(true)),
-                Repeats::Counted => Some(Trace::new(false)),
-                Repeats::Explored => None,
-            },
-        }
-    }
-
-    /// Of an interleaving that is over.
-    pub(crate) fn of(world: World) -> Self {
-        let World { mut stacks, mut heap, mut shadow, mut events, trace, .. } = world;
-        stacks.clear();
-        heap.clear();
-        shadow.clear();
-        events.clear();
-        Self { stacks, heap, shadow, events, trace: trace.map(Trace::again) }
-    }
-}
-
-impl World {
-    pub(crate) fn new(parts: Parts, options: &super::Options) -> Self {
-        let Parts { stacks, heap, shadow, events, trace } = parts;
-        Self {
-            stacks,
-            threads: Vec::new(),
-            heap,
-            shadow,
-            atoms: Atoms::new(),
+            atoms: Atoms::new(options.volatile),
             objects: Objects::default(),
-            events,
+            events: Vec::new(),
             finding: None,
             at_exit: Vec::new(),
-            moments: Vec::new(),
-            known: [None; MOST_THREADS * MOST_THREADS],
-            clock: UnsafeCell::new(()),
+            moments: Moments::new(),
             seen: Vec::new(),
             spurious_left: options.spurious_failures,
             gave_way: false,
             number: 0,
-            trace,
+            trace: options.keeps_trace().then(|| Trace::new(options.repeats == Repeats::Left)),
             detailed: false,
-            whole: options.preemptions.is_none(),
             fences: Rc::new(Fences::new()),
             over: false,
         }
+    }
+
+    /// For the interleaving after this one: with nothing in it, and the same memory, at the same addresses, which is not
+    /// asked for again.
+    pub(crate) fn clear(&mut self, options: &super::Options) {
+        self.stacks.clear();
+        self.threads.clear();
+        self.heap.clear();
+        self.shadow.clear();
+        self.atoms.clear();
+        self.objects.clear();
+        self.events.clear();
+        self.finding = None;
+        self.at_exit.clear();
+        self.moments.clear();
+        self.seen.clear();
+        self.spurious_left = options.spurious_failures;
+        self.gave_way = false;
+        if let Some(trace) = &mut self.trace {
+            trace.clear();
+        }
+        self.fences = Rc::new(Fences::new());
+        self.over = false;
     }
 
     pub(crate) fn thread(&mut self, me: Me) -> &mut Thread {
@@ -211,7 +190,7 @@ impl World {
             self.threads.resize_with(me + 1, || None);
         }
         self.threads[me].get_or_insert_with(|| Thread {
-            name: if me == 0 { "main".to_owned() } else { format!("thread {me}") },
+            name: NAMES.get(me).map_or_else(|| format!("thread {me}").into(), |&name| name.into()),
             title: None,
             calls: Vec::new(),
             waiting: None,
@@ -232,32 +211,13 @@ impl World {
         if thread.events > MOST_EVENTS {
             leave(self, Leave::Limited(Bound::Events(MOST_EVENTS as usize)));
         }
-        // Loom counts a thread's clock up at its operations; without this one, what follows a release would look as if it
-        // had come before.
-        self.clock.with(|_| ());
-        let moment = Moment(self.moments.len() as u32);
-        self.moments.push(UnsafeCell::new(()));
-        moment
+        self.moments.now()
     }
 
     /// The moment of an access, to be given to [`touch`](World::touch).
     pub(crate) fn access_moment(&mut self, me: Me) -> Moment {
         // Where nothing is touched any more nobody will ask about it.
-        if repeats() { Moment(0) } else { self.moment(me) }
-    }
-
-    /// Whether a moment of another thread lies in the past of this one.
-    pub(crate) fn in_the_past(&mut self, me: Me, other: Me, moment: Moment) -> bool {
-        let slot = me * MOST_THREADS + other;
-        // What came before something in the past is in the past.
-        if self.known[slot].is_some_and(|known| moment <= known) {
-            return true;
-        }
-        let is = super::race::in_the_past(&self.moments[moment.0 as usize]);
-        if is {
-            self.known[slot] = Some(moment);
-        }
-        is
+        if repeats() { Moment::NEVER } else { self.moment(me) }
     }
 
     pub(crate) fn log(&mut self, thread: Me, pc: Pc, what: What) {
@@ -295,9 +255,19 @@ impl World {
 
 /// Loom's number for a thread, which it tells only in writing: `ThreadId(3)`.
 pub(crate) fn number(id: thread::ThreadId) -> Me {
-    let text = format!("{id:?}");
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    digits.parse().expect("loom numbers its threads")
+    /// The number that the digits of a text make.
+    struct Digits(Option<Me>);
+    impl std::fmt::Write for Digits {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            for digit in text.chars().filter_map(|c| c.to_digit(10)) {
+                self.0 = Some(self.0.unwrap_or_default() * 10 + digit as Me);
+            }
+            Ok(())
+        }
+    }
+    let mut digits = Digits(None);
+    write!(digits, "{id:?}").expect("whatever is written is taken");
+    digits.0.expect("loom numbers its threads")
 }
 
 /// Leaves the interleaving, for ever.
@@ -323,18 +293,27 @@ pub(crate) fn address() -> *mut World {
     })
 }
 
-/// Starts an interleaving in `world`; the one before has been taken.
-pub(crate) fn begin(world: Box<World>) {
-    WHOLE.set(world.whole);
+/// Starts an interleaving, in the world of the one before it, which has ended.
+pub(crate) fn begin(options: &super::Options) {
+    WORLD.with_borrow_mut(|slot| match slot {
+        Some(world) => world.clear(options),
+        None => *slot = Some(Box::new(World::new(options))),
+    });
+    WHOLE.set(options.whole());
     REPEATS.set(false);
-    WORLD.with_borrow_mut(|slot| *slot = Some(world));
+    TRACED.set(options.keeps_trace());
     LIVE.set(true);
 }
 
-/// The world of the interleaving that just ended.
-pub(crate) fn take() -> Option<Box<World>> {
+/// Ends the interleaving, if there was one, and looks at what it has come to.
+pub(crate) fn ended<R>(look: impl FnOnce(&mut World) -> R) -> Option<R> {
     end();
-    WORLD.with_borrow_mut(Option::take)
+    WORLD.with_borrow_mut(|slot| slot.as_mut().map(|world| look(world)))
+}
+
+/// No more interleavings.
+pub(crate) fn forget() {
+    WORLD.with_borrow_mut(|slot| *slot = None);
 }
 
 /// Something ended the interleaving that is not ours (loom, or a panic of Rust code).
@@ -342,6 +321,7 @@ pub(crate) fn end() {
     LIVE.set(false);
     WHOLE.set(false);
     REPEATS.set(false);
+    TRACED.set(false);
 }
 
 pub(crate) fn live() -> bool {
@@ -357,6 +337,7 @@ pub(crate) fn whole() -> bool {
 /// This interleaving repeats one before, and nothing of what is left of it is explored: it only has to end.
 pub(crate) fn only_repeats() {
     WHOLE.set(false);
+    TRACED.set(false);
     REPEATS.set(true);
 }
 
@@ -365,9 +346,19 @@ pub(crate) fn repeats() -> bool {
     REPEATS.get()
 }
 
+/// Whether what happens goes into a trace: there is one, and this interleaving is not known to repeat one before.
+pub(crate) fn traced() -> bool {
+    TRACED.get()
+}
+
 /// What full fences are operations on, inside an interleaving.
 pub(crate) fn full_fences() -> Rc<Fences> {
     with(|world| Rc::clone(&world.fences))
+}
+
+/// The thread that runs, inside an interleaving.
+pub(crate) fn current() -> Me {
+    with(World::current)
 }
 
 /// Whether the closure under search has returned.
@@ -388,17 +379,25 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
 /// Every C event begins here: who is it, and what was still to be done for it? `None` where there is no interleaving (any
 /// more): then the caller does what the plain function does, as far as it makes sense.
 pub(crate) fn enter() -> Option<Me> {
+    event(|_, me| me)
+}
+
+/// The same, and runs `f` with the world, which is the event if it is no operation of loom's.
+pub(crate) fn event<R>(f: impl FnOnce(&mut World, Me) -> R) -> Option<R> {
     if !live() {
         return None;
     }
-    let (me, pending) = with(|world| {
+    let done = with(|world| {
         let me = world.current();
-        (me, std::mem::take(&mut world.thread(me).pending))
+        let pending = &mut world.thread(me).pending;
+        if pending.is_empty() { Ok(f(world, me)) } else { Err((me, std::mem::take(pending), f)) }
     });
-    for pending in pending {
-        super::tsan::settle(me, pending);
-    }
-    Some(me)
+    Some(done.unwrap_or_else(|(me, pending, f)| {
+        for pending in pending {
+            super::tsan::settle(me, pending);
+        }
+        with(|world| f(world, me))
+    }))
 }
 
 /// Runs something that may block, with a note of what on, for the report of a deadlock.

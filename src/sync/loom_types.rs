@@ -214,6 +214,12 @@ impl<T> UnsafeCell<T> {
         guarded(|| self.0.with(access))
     }
 
+    /// Begins to read, and never ends.
+    #[track_caller]
+    pub(crate) fn begin_to_read(&self) {
+        std::mem::forget(self.0.get());
+    }
+
     #[track_caller]
     pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
         guarded(|| self.0.with_mut(access))

@@ -37,7 +37,7 @@ pub(super) struct Condition {
 fn condition_at(world: &mut World, address: usize) -> &mut Condition {
     let fresh =
         || Condition { branch: Rc::new(named(address as u64, Condvar::new)), guards: None, waiters: VecDeque::new() };
-    world.objects.conditions.entry(address).or_insert_with(fresh)
+    world.objects.conditions.get_or_insert_with(address, fresh)
 }
 
 /// Every operation on a condition variable depends on every other. As long as there is a mutex that is held at each of them
@@ -66,7 +66,7 @@ pub(super) extern "C-unwind" fn cond_init(address: usize, _: usize, pc: Pc) -> c
     call.rewrite("makes condition");
     with(|world| {
         world.objects.destroyed.remove(&address);
-        world.objects.conditions.remove(&address);
+        world.objects.conditions.remove(address);
         condition_at(world, address);
     });
     0

@@ -27,7 +27,7 @@ const UNPOISONED: &str = "loom's locks are not poisoned";
 const RELAXED: c_int = 0;
 
 fn queue(world: &mut World, address: usize) -> &mut Queue {
-    match world.objects.monitors.get_mut(&address).map(|monitor| &mut monitor.state) {
+    match world.objects.monitors.get_mut(address).map(|monitor| &mut monitor.state) {
         Some(State::Futex(queue)) => queue,
         _ => unreachable!("its gate made it"),
     }

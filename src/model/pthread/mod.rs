@@ -26,11 +26,13 @@ pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
 pub(crate) use time::{limit, limited};
 
+use super::by_address::ByAddress;
 use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::memory::accessed;
 use super::race::Access;
-use super::world::{Leave, Me, Moment, Pc, enter, leave, let_others_run, with};
+use super::race::Moment;
+use super::world::{Leave, Me, Pc, World, enter, event, leave, let_others_run, with};
 use crate::sync::loom_side::thread;
 use condvar::Condition;
 use monitor::{Monitor, State};
@@ -52,9 +54,9 @@ pub(crate) struct Needs {
 /// The objects of an interleaving, by address.
 #[derive(Default)]
 pub(crate) struct Objects {
-    locks: BTreeMap<usize, Lock>,
-    conditions: BTreeMap<usize, Condition>,
-    monitors: BTreeMap<usize, Monitor>,
+    locks: ByAddress<Lock>,
+    conditions: ByAddress<Condition>,
+    monitors: ByAddress<Monitor>,
     destroyed: BTreeSet<usize>,
     woken: BTreeSet<Me>,
     /// Who sleeps at a futex.
@@ -80,24 +82,33 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
+    /// For the next interleaving.
+    pub(crate) fn clear(&mut self) {
+        let Self { mut locks, mut conditions, mut monitors, .. } = std::mem::take(self);
+        locks.clear();
+        conditions.clear();
+        monitors.clear();
+        *self = Self { locks, conditions, monitors, ..Self::default() };
+    }
+
     /// The memory is something else now.
     pub(crate) fn forget(&mut self, address: usize, size: usize) {
         let range = address..address + size;
-        self.locks.retain(|at, _| !range.contains(at));
-        self.conditions.retain(|at, _| !range.contains(at));
-        self.monitors.retain(|at, _| !range.contains(at));
+        self.locks.remove_within(range.clone());
+        self.conditions.remove_within(range.clone());
+        self.monitors.remove_within(range.clone());
         self.destroyed.retain(|at| !range.contains(at));
     }
 
     /// The mutexes that a thread has locked.
     fn locked_by(&self, me: Me) -> impl Iterator<Item = usize> {
-        self.locks.iter().filter(move |(_, lock)| lock.owner == Some(me)).map(|(&address, _)| address)
+        self.locks.iter().filter(move |(_, lock)| lock.owner == Some(me)).map(|(address, _)| address)
     }
 
     /// Who holds the mutex or lock at an address.
     pub(crate) fn holder(&self, address: usize) -> Option<Me> {
-        let lock = self.locks.get(&address).and_then(|lock| lock.owner);
-        lock.or_else(|| match self.monitors.get(&address).map(|monitor| &monitor.state) {
+        let lock = self.locks.get(address).and_then(|lock| lock.owner);
+        lock.or_else(|| match self.monitors.get(address).map(|monitor| &monitor.state) {
             Some(State::Shared { writer, readers }) => writer.or_else(|| readers.first().copied()),
             Some(State::Spin { owner }) => *owner,
             _ => None,
@@ -157,37 +168,44 @@ const MOST_ALONE: u32 = 128;
 
 /// An operation on an object begins: whose is it?
 pub(crate) fn begin_operation() -> Option<Me> {
-    let me = enter()?;
-    let too_long = with(|world| {
-        world.thread(me).spin.count = 0;
-        let (last, count) = &mut world.objects.alone;
-        *count = if *last == me { *count + 1 } else { 0 };
-        *last = me;
-        let too_long = *count >= MOST_ALONE;
-        if too_long {
-            *count = 0;
-        }
-        too_long && world.others_live(me)
-    });
+    let (me, too_long) = event(|world, me| (me, world.too_long_alone(me)))?;
     if too_long {
         let_others_run();
     }
     Some(me)
 }
 
+impl World {
+    /// The thread does something to an object: whether others have to come first.
+    fn too_long_alone(&mut self, me: Me) -> bool {
+        self.thread(me).spin.count = 0;
+        let (last, count) = &mut self.objects.alone;
+        *count = if *last == me { *count + 1 } else { 0 };
+        *last = me;
+        let too_long = *count >= MOST_ALONE;
+        if too_long {
+            *count = 0;
+        }
+        too_long && self.others_live(me)
+    }
+}
+
 impl Call {
     fn begin(address: usize, what: &str, pc: Pc) -> Option<Self> {
-        let me = begin_operation()?;
-        let since = with(|world| {
+        let begin = |world: &mut World, me| {
             let since = world.access_moment(me);
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
                 let name = world.name_address(address);
                 world.convict(me, pc, Kind::Misuse, format!("{what} of {name}, which was destroyed"));
             }
-            since
-        });
-        Some(Self { me, pc, address, since })
+            Self { me, pc, address, since }
+        };
+        let begun = event(|world, me| if world.too_long_alone(me) { Err(me) } else { Ok(begin(world, me)) })?;
+        Some(begun.unwrap_or_else(|me| {
+            let_others_run();
+            with(|world| begin(world, me))
+        }))
     }
 
     /// The operation has happened; others may have run.

@@ -52,7 +52,7 @@ impl Call {
     }
 
     pub(super) fn gate(&self, fresh: Option<State>) -> Gate {
-        let made = with(|world| world.objects.monitors.get(&self.address).map(|monitor| monitor.gate.clone()));
+        let made = with(|world| world.objects.monitors.get(self.address).map(|monitor| monitor.gate.clone()));
         if let Some(gate) = made {
             return gate;
         }
@@ -61,8 +61,7 @@ impl Call {
             // The word at a futex's address is an atomic of that name; no object begins in the middle of it.
             let name = self.address as u64 + u64::from(matches!(state, State::Futex(_)));
             let monitor = Monitor { gate: Rc::new(named(name, || Mutex::new(()))), state, parked: Vec::new() };
-            world.objects.monitors.insert(self.address, monitor);
-            world.objects.monitors[&self.address].gate.clone()
+            world.objects.monitors.get_or_insert_with(self.address, || monitor).gate.clone()
         })
     }
 
@@ -80,7 +79,7 @@ impl Call {
     ) -> Option<R> {
         let gate = self.gate(fresh);
         let guard = gate.lock().expect("loom's locks are not poisoned");
-        let (done, parked) = with(|world| match world.objects.monitors.get_mut(&self.address) {
+        let (done, parked) = with(|world| match world.objects.monitors.get_mut(self.address) {
             Some(monitor) => {
                 let done = change(&mut monitor.state);
                 let parked = done.is_some().then(|| std::mem::take(&mut monitor.parked));
@@ -95,7 +94,7 @@ impl Call {
         if parks && done.is_none() {
             let me = thread::current();
             with(|world| {
-                if let Some(monitor) = world.objects.monitors.get_mut(&self.address) {
+                if let Some(monitor) = world.objects.monitors.get_mut(self.address) {
                     monitor.parked.push(me);
                 }
             });

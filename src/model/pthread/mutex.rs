@@ -44,7 +44,7 @@ pub(super) struct Lock {
 }
 
 pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
-    world.objects.locks.entry(address).or_insert_with(|| Lock {
+    world.objects.locks.get_or_insert_with(address, || Lock {
         gate: Rc::new(named(address as u64, || Mutex::new(()))),
         kind: match read_int(address + KIND_OFFSET) & 3 {
             1 => MutexKind::Recursive,
@@ -71,7 +71,7 @@ pub(super) fn init_mutex(call: &Call, kind: c_int) -> c_int {
     write(call.address + KIND_OFFSET, kind);
     with(|world| {
         world.objects.destroyed.remove(&call.address);
-        world.objects.locks.remove(&call.address);
+        world.objects.locks.remove(call.address);
         lock_at(world, call.address);
     });
     0
@@ -92,8 +92,8 @@ fn hold(guard: MutexGuard<'_, ()>) -> Held {
 
 /// Blocks until the mutex is this thread's.
 pub(super) fn acquire(me: Me, pc: Pc, address: usize) {
-    let gate = with(|world| lock_at(world, address).gate.clone());
-    if !with(|world| world.objects.needs.attempts) {
+    let (attempts, gate) = with(|world| (world.objects.needs.attempts, lock_at(world, address).gate.clone()));
+    if !attempts {
         let held = waiting(me, pc, "mutex", address, || hold(gate.lock().expect(UNPOISONED)));
         with(|world| {
             let lock = lock_at(world, address);
@@ -129,9 +129,9 @@ fn take(me: Me, address: usize, gate: &Mutex<()>, parks: bool) -> bool {
 
 /// Gives the mutex up, and answers how often its owner had locked it.
 pub(super) fn release(address: usize) -> u32 {
-    let gate = with(|world| lock_at(world, address).gate.clone());
     // Giving it up is a branch of the search only where somebody may find it locked.
-    let guard = with(|world| world.objects.needs.attempts).then(|| gate.lock().expect(UNPOISONED));
+    let gate = with(|world| world.objects.needs.attempts.then(|| lock_at(world, address).gate.clone()));
+    let guard = gate.as_ref().map(|gate| gate.lock().expect(UNPOISONED));
     let (held, parked, depth) = with(|world| {
         let lock = lock_at(world, address);
         lock.owner = None;

@@ -2,6 +2,7 @@
 
 use super::{call_with, pointer, refuse_call, write};
 use crate::model::entry::entry_points;
+use crate::model::event::What;
 use crate::model::finding::{Bound, Kind};
 use crate::model::memory::accessed;
 use crate::model::race::Access;
@@ -77,8 +78,8 @@ pub(super) fn create(out: usize, start: usize, argument: usize, detached: bool, 
     write(out, name_of(child));
     with(|world| {
         super::signals::inherit(world, me, child);
-        world.thread(child).name = format!("thread {child}");
-        world.did(me, pc, format!("creates thread {child}"));
+        world.thread(child);
+        world.log(me, pc, What::Thread("creates", child));
         if detached {
             world.objects.gone.insert(child);
         } else {
@@ -115,7 +116,7 @@ pub(super) fn join(name: usize, pc: Pc) -> Option<usize> {
     let joined = waiting(me, pc, "the end of thread", child, || handle.join());
     joined.expect("a thread that panicked took the interleaving with it");
     with(|world| {
-        world.did(me, pc, format!("joins thread {child}"));
+        world.log(me, pc, What::Thread("joins", child));
         world.objects.results.get(&child).copied()
     })
 }

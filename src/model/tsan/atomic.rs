@@ -14,12 +14,14 @@
 //! is a branch of the search: two such accesses come in either order, to whatever objects they are.
 
 use super::width::{Atom, Pools, Width};
+use crate::model::Volatile;
+use crate::model::by_address::ByAddress;
 use crate::model::event::{Change, What};
 use crate::model::finding::{Bound, Kind};
 use crate::model::race::Access;
-use crate::model::world::{Leave, Me, Moment, Pc, World, enter, leave, let_others_run, with};
+use crate::model::race::Moment;
+use crate::model::world::{Leave, Me, Pc, Spin, World, enter, event, leave, let_others_run, with};
 use crate::sync::loom_side::{self as sync, Ordering};
-use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -37,7 +39,7 @@ pub(super) struct Placed {
 /// The atomics of an interleaving, by address.
 pub(crate) struct Atoms {
     pools: Pools,
-    pub(super) placed: BTreeMap<usize, Placed>,
+    pub(super) placed: ByAddress<Placed>,
     /// The pool that was empty.
     pub(crate) missing: Option<usize>,
     /// Places that accessed volatile memory.
@@ -47,14 +49,20 @@ pub(crate) struct Atoms {
 }
 
 impl Atoms {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(volatile: Volatile) -> Self {
         Self {
             pools: Pools::default(),
-            placed: BTreeMap::new(),
+            placed: ByAddress::default(),
             missing: None,
             volatile: std::collections::BTreeSet::new(),
-            volatile_orders: false,
+            volatile_orders: volatile == Volatile::Ordered,
         }
+    }
+
+    /// For the next interleaving.
+    pub(crate) fn clear(&mut self) {
+        self.placed.clear();
+        self.missing = None;
     }
 
     /// What addresses will take.
@@ -64,15 +72,12 @@ impl Atoms {
 
     /// The memory is no atomic any more.
     pub(crate) fn forget(&mut self, address: usize, size: usize) {
-        let gone: Vec<usize> = self.placed.range(address..address + size).map(|(&address, _)| address).collect();
-        for address in gone {
-            self.placed.remove(&address);
-        }
+        self.placed.remove_within(address..address + size);
     }
 
-    pub(super) fn overlapping(&self, address: usize, size: usize) -> Vec<usize> {
-        let near = self.placed.range(address.saturating_sub(8)..address + size);
-        near.filter(|(start, placed)| address < *start + placed.size).map(|(&start, _)| start).collect()
+    pub(super) fn overlapping(&self, address: usize, size: usize) -> impl Iterator<Item = usize> {
+        let near = self.placed.within(address.saturating_sub(8)..address + size);
+        near.filter(move |(start, placed)| address < start + placed.size).map(|(start, _)| start)
     }
 }
 
@@ -114,8 +119,7 @@ pub(super) struct Operation<T: Width> {
 impl<T: Width> Operation<T> {
     /// `None` where there is no interleaving.
     pub(super) fn begin(address: usize, order: Ordering, pc: Pc) -> Option<Self> {
-        let me = enter()?;
-        let (loom, since) = with(|world| {
+        let (me, loom, since) = event(|world, me| {
             // Before the operation: what it releases has to include it.
             let since = world.access_moment(me);
             world.check_memory(me, pc, address, T::SIZE, "atomic access");
@@ -123,8 +127,8 @@ impl<T: Width> Operation<T> {
                 let name = world.name_address(address);
                 world.convict(me, pc, Kind::Misuse, format!("atomic access of {} bytes to {name}, unaligned", T::SIZE));
             }
-            let others = world.atoms.overlapping(address, T::SIZE);
-            if others.is_empty() {
+            let others = world.atoms.overlapping(address, T::SIZE).count();
+            if others == 0 {
                 let Some(loom) = T::pool(&mut world.atoms.pools) else {
                     world.atoms.missing = Some(T::POOL);
                     leave(world, Leave::Restart);
@@ -134,16 +138,16 @@ impl<T: Width> Operation<T> {
                 let atom = T::atom(loom);
                 world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0, exchanged: false });
             }
-            let loom = world.atoms.placed.get(&address).and_then(|placed| T::loom(&placed.atom));
-            let Some(loom) = loom.filter(|_| others.len() <= 1) else {
+            let loom = world.atoms.placed.get(address).and_then(|placed| T::loom(&placed.atom));
+            let Some(loom) = loom.filter(|_| others <= 1) else {
                 let name = world.name_address(address);
                 leave(
                     world,
                     Leave::Limited(Bound::Unmodelled(format!("atomic accesses of different sizes to {name}"))),
                 );
             };
-            (loom, since)
-        });
+            (me, loom, since)
+        })?;
         let seq_cst = order == Ordering::SeqCst;
         if seq_cst {
             // SeqCst: see the module's documentation.
@@ -152,69 +156,81 @@ impl<T: Width> Operation<T> {
         Some(Self { me, pc, address, since, loom, seq_cst })
     }
 
-    /// What loom holds for a value, and the value for what it holds.
-    fn encode(&self, value: T) -> T {
-        T::narrow(value.wide().wrapping_sub(with(|world| world.atoms.placed.get(&self.address).map_or(0, |p| p.base))))
+    fn placed<'a>(&self, world: &'a mut World) -> Option<&'a mut Placed> {
+        world.atoms.placed.get_mut(self.address)
     }
 
-    fn decode(&self, held: T) -> T {
-        T::narrow(held.wide().wrapping_add(with(|world| world.atoms.placed.get(&self.address).map_or(0, |p| p.base))))
+    /// What loom holds for a value.
+    fn encode(&self, world: &mut World, value: T) -> T {
+        T::narrow(value.wide().wrapping_sub(self.placed(world).map_or(0, |placed| placed.base)))
+    }
+
+    /// The value for what loom holds.
+    fn decode(&self, world: &mut World, held: T) -> T {
+        T::narrow(held.wide().wrapping_add(self.placed(world).map_or(0, |placed| placed.base)))
     }
 
     /// Whether something else has been stored since, to an atomic that is exchanged.
-    fn is_old(&self, held: T) -> bool {
-        with(|world| {
-            let placed = world.atoms.placed.get(&self.address);
-            placed.is_some_and(|placed| placed.exchanged && placed.last != held.wide())
-        })
+    fn is_old(&self, world: &mut World, held: T) -> bool {
+        self.placed(world).is_some_and(|placed| placed.exchanged && placed.last != held.wide())
     }
 
-    fn exchanged(&self) {
-        with(|world| {
-            if let Some(placed) = world.atoms.placed.get_mut(&self.address) {
-                placed.exchanged = true;
-            }
-        });
+    fn exchanged(&self, world: &mut World) {
+        if let Some(placed) = self.placed(world) {
+            placed.exchanged = true;
+        }
     }
 
-    /// After loom's operation, which may have let other threads run: is the memory still there, and who else uses it?
-    fn end(&self, access: Access, stored: Option<T>, verb: &'static str, change: Change, order: Ordering) {
+    /// After loom's operation, which may have let other threads run; answers what `f` makes of it.
+    fn then<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
         if self.seq_cst {
             // SeqCst: see the module's documentation.
             sync::full_fence_beside();
         }
-        with(|world| {
-            if access.writes() {
-                world.thread(self.me).spin.count = 0;
-            }
-            world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
-            world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
-            if let (Some(held), Some(placed)) = (stored, world.atoms.placed.get_mut(&self.address)) {
-                placed.last = held.wide();
-                let value = T::narrow(held.wide().wrapping_add(placed.base));
-                plain_write(self.address, value);
-            }
-        });
+        with(f)
     }
-}
 
-/// A thread that reads the same value from the same atomic at the same place for the third time, and does nothing to any
-/// object in between, waits for somebody to change it: let them.
-fn spins<T: Width>(operation: &Operation<T>, held: T, old: bool) {
-    let (address, pc) = (operation.address, operation.pc);
-    let value = operation.decode(held).wide();
-    let count = with(|world| {
-        let spin = &mut world.thread(operation.me).spin;
+    /// Is the memory still there, and who else uses it?
+    fn end(
+        &self,
+        world: &mut World,
+        access: Access,
+        stored: Option<T>,
+        verb: &'static str,
+        change: Change,
+        order: Ordering,
+    ) {
+        if access.writes() {
+            world.thread(self.me).spin.count = 0;
+        }
+        world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
+        world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
+        if let (Some(held), Some(placed)) = (stored, self.placed(world)) {
+            placed.last = held.wide();
+            let value = T::narrow(held.wide().wrapping_add(placed.base));
+            plain_write(self.address, value);
+        }
+    }
+
+    /// A thread that reads the same value from the same atomic at the same place for the third time, and does nothing to any
+    /// object in between, waits for somebody to change it: whether others have to run.
+    fn spins(&self, world: &mut World, held: T, old: bool) -> bool {
+        let (address, pc) = (self.address, self.pc);
+        let value = self.decode(world, held).wide();
+        let spin = &mut world.thread(self.me).spin;
         let same = (spin.address, spin.value, spin.pc) == (address, value, pc);
-        *spin = crate::model::world::Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
+        *spin = Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
         let count = spin.count;
         if count > 2 && old && !world.objects.needs.swaps {
             world.objects.needs.swaps = true;
             leave(world, Leave::Restart);
         }
-        count
-    });
-    if count > 1 {
+        count > 1
+    }
+}
+
+fn let_others_run_if(spins: bool) {
+    if spins {
         let_others_run();
     }
 }
@@ -223,9 +239,12 @@ pub(super) fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'s
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
-    let (value, old) = (operation.decode(held), operation.is_old(held));
-    operation.end(Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
-    spins(&operation, held, old);
+    let (value, spins) = operation.then(|world| {
+        let (value, old) = (operation.decode(world, held), operation.is_old(world, held));
+        operation.end(world, Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
+        (value, operation.spins(world, held, old))
+    });
+    let_others_run_if(spins);
     value
 }
 
@@ -236,18 +255,19 @@ pub(crate) extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc
 pub(super) fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &'static str) {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_write(address, value) };
-    let held = operation.encode(value);
+    let (held, follows) = with(|world| {
+        let exchanged = operation.placed(world).is_some_and(|placed| placed.exchanged);
+        (operation.encode(world, value), exchanged && world.objects.needs.swaps)
+    });
     let order_of_store = if order == Ordering::SeqCst { Ordering::Release } else { order };
-    let follows = |world: &mut World| {
-        let exchanged = world.atoms.placed.get(&address).is_some_and(|placed| placed.exchanged);
-        exchanged && world.objects.needs.swaps
-    };
-    if with(follows) {
+    if follows {
         T::swap(&operation.loom, held, order_of_store);
     } else {
         T::store(&operation.loom, held, order_of_store);
     }
-    operation.end(Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
+    operation.then(|world| {
+        operation.end(world, Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
+    });
 }
 
 pub(crate) extern "C-unwind" fn store<T: Width>(address: usize, value: T, number: c_int, pc: Pc) {
@@ -268,14 +288,17 @@ fn rmw<T: Width>(
         plain_write(address, new(old));
         return old;
     };
-    let base = operation.decode(T::narrow(0)).wide();
+    let base = with(|world| operation.decode(world, T::narrow(0))).wide();
     let held = match direct {
         Some((apply, operand, needs_zero)) if base == 0 || !needs_zero => apply(&operation.loom, operand, order),
         // No operation of loom's does this to a distance: one that finds out, and one that succeeds if that is still so.
         _ => {
             let mut held = T::add(&operation.loom, T::narrow(0), Ordering::Relaxed);
             loop {
-                let next = operation.encode(new(operation.decode(held)));
+                let next = with(|world| {
+                    let old = operation.decode(world, held);
+                    operation.encode(world, new(old))
+                });
                 match T::exchange(&operation.loom, held, next, order, Ordering::Relaxed) {
                     Ok(held) => break held,
                     Err(other) => held = other,
@@ -283,17 +306,22 @@ fn rmw<T: Width>(
             }
         }
     };
-    let old = operation.decode(held);
-    let next = operation.encode(new(old));
-    let spin = with(|world| world.thread(operation.me).spin);
-    let is_old = operation.is_old(held);
-    operation.exchanged();
-    operation.end(Access::AtomicWrite, Some(next), verb, Change::From(old.wide(), new(old).wide()), order);
-    if next == held {
+    let (old, spins) = operation.then(|world| {
+        let old = operation.decode(world, held);
+        let next = operation.encode(world, new(old));
+        let spin = world.thread(operation.me).spin;
+        let is_old = operation.is_old(world, held);
+        operation.exchanged(world);
+        let change = Change::From(old.wide(), new(old).wide());
+        operation.end(world, Access::AtomicWrite, Some(next), verb, change, order);
+        if next != held {
+            return (old, false);
+        }
         // Nothing has changed: it may be waiting for that.
-        with(|world| world.thread(operation.me).spin = spin);
-        spins(&operation, held, is_old);
-    }
+        world.thread(operation.me).spin = spin;
+        (old, operation.spins(world, held, is_old))
+    });
+    let_others_run_if(spins);
     old
 }
 
@@ -352,26 +380,30 @@ fn compare<T: Width>(
     let may_fail = |world: &mut World| world.spurious_left > 0;
     // Another thread may have used the last one up while this one chose.
     if weak && with(may_fail) && crate::model::choice::choose(operation.me) && with(may_fail) {
-        with(|world| world.spurious_left -= 1);
-        operation.end(Access::AtomicRead, None, "compares", Change::Nothing, failure);
+        operation.then(|world| {
+            world.spurious_left -= 1;
+            operation.end(world, Access::AtomicRead, None, "compares", Change::Nothing, failure);
+        });
         return (expected, false);
     }
-    let (old, stored) = (operation.encode(expected), operation.encode(new));
-    match T::exchange(&operation.loom, old, stored, success, failure) {
+    let (old, stored) = with(|world| (operation.encode(world, expected), operation.encode(world, new)));
+    let exchanged = T::exchange(&operation.loom, old, stored, success, failure);
+    let (found, spins) = operation.then(|world| match exchanged {
         Ok(_) => {
             let change = Change::From(expected.wide(), new.wide());
-            operation.exchanged();
-            operation.end(Access::AtomicWrite, Some(stored), "exchanges", change, success);
-            (expected, true)
+            operation.exchanged(world);
+            operation.end(world, Access::AtomicWrite, Some(stored), "exchanges", change, success);
+            (expected, false)
         }
         Err(held) => {
-            let (found, is_old) = (operation.decode(held), operation.is_old(held));
+            let (found, is_old) = (operation.decode(world, held), operation.is_old(world, held));
             let change = Change::Unlike(found.wide(), expected.wide());
-            operation.end(Access::AtomicRead, None, "compares", change, failure);
-            spins(&operation, held, is_old);
-            (found, false)
+            operation.end(world, Access::AtomicRead, None, "compares", change, failure);
+            (found, operation.spins(world, held, is_old))
         }
-    }
+    });
+    let_others_run_if(spins);
+    (found, exchanged.is_ok())
 }
 
 /// The form that answers what was there.

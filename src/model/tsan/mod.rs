@@ -18,7 +18,7 @@ use super::finding::{Bound, Kind};
 use super::memory::accessed;
 use super::pthread::refuse_call;
 use super::race::Access;
-use super::world::{Leave, Me, Pc, Pending, enter, leave, live, with};
+use super::world::{Leave, Me, Pc, Pending, World, enter, leave, live, with};
 use crate::sync::loom_side::Ordering;
 use atomic::{
     Operation, exchange, exchange_strong, exchange_val, exchange_weak, fetch_add, fetch_and, fetch_nand, fetch_or,
@@ -55,13 +55,14 @@ extern "C-unwind" fn vptr_update(address: usize, _: usize, pc: Pc) {
     accessed(address, size_of::<usize>(), Access::Write, pc);
 }
 
-/// Plain stores that were announced go to the memory of atomics.
-pub(crate) fn written(me: Me, address: usize, size: usize) {
-    with(|world| {
-        for atom in world.atoms.overlapping(address, size) {
-            world.thread(me).pending.push(Pending::Stored(atom));
+impl World {
+    /// A plain store that was announced may go to the memory of atomics.
+    pub(crate) fn written(&mut self, me: Me, address: usize, size: usize) {
+        let stored: Vec<_> = self.atoms.overlapping(address, size).map(Pending::Stored).collect();
+        if !stored.is_empty() {
+            self.thread(me).pending.extend(stored);
         }
-    });
+    }
 }
 
 /// C's numbers for orders.
@@ -95,7 +96,7 @@ extern "C-unwind" fn volatile_write<T: Width>(address: usize, pc: Pc) {
 pub(crate) fn settle(me: Me, pending: Pending) {
     match pending {
         Pending::Stored(address) => with(|world| {
-            if let Some(placed) = world.atoms.placed.get_mut(&address) {
+            if let Some(placed) = world.atoms.placed.get_mut(address) {
                 let value = match placed.size {
                     1 => plain_read::<u8>(address).wide(),
                     2 => plain_read::<u16>(address).wide(),
@@ -107,7 +108,7 @@ pub(crate) fn settle(me: Me, pending: Pending) {
         }),
         Pending::Volatile(address, pc) => {
             let (size, ordered) =
-                with(|world| (world.atoms.placed.get(&address).map(|placed| placed.size), world.atoms.volatile_orders));
+                with(|world| (world.atoms.placed.get(address).map(|placed| placed.size), world.atoms.volatile_orders));
             let order = if ordered { RELEASE } else { RELAXED };
             match size {
                 Some(1) => store_as(address, plain_read::<u8>(address), order, pc, "writes volatile"),
@@ -128,15 +129,11 @@ pub(crate) fn settle(me: Me, pending: Pending) {
 }
 
 extern "C-unwind" fn func_entry(from: Pc, _: Pc) {
-    if let Some(me) = enter() {
-        super::stack::push(me, from);
-    }
+    super::stack::push(from);
 }
 
 extern "C-unwind" fn func_exit(_: Pc) {
-    if let Some(me) = enter() {
-        super::stack::pop(me);
-    }
+    super::stack::pop();
 }
 
 extern "C-unwind" fn nothing(_: Pc) {}

@@ -3,7 +3,7 @@
 
 use super::op;
 use crate::model::trace::{self, Deed, Name};
-use crate::model::{full_fences, rust_op, whole};
+use crate::model::{Me, current, full_fences, rust_op, whole};
 use loom::sync as loomed;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -45,7 +45,7 @@ struct Loads(std::cell::RefCell<Vec<Load>>);
 
 #[derive(Debug)]
 struct Load {
-    thread: loom::thread::ThreadId,
+    thread: Me,
     /// What is operated on.
     beside: loomed::Condvar,
     name: Name,
@@ -53,7 +53,7 @@ struct Load {
 
 impl Load {
     fn new() -> Self {
-        Self { thread: loom::thread::current().id(), beside: loomed::Condvar::new(), name: trace::object() }
+        Self { thread: current(), beside: loomed::Condvar::new(), name: trace::object() }
     }
 
     fn touch(&self) {
@@ -89,7 +89,7 @@ impl Loads {
         // Loom remembers the last.
         loads.pop();
         if !loads.is_empty() {
-            let me = loom::thread::current().id();
+            let me = current();
             loads.retain(|load| load.thread != me);
         }
         (found, Forgotten(loads))
