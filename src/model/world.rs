@@ -278,7 +278,11 @@ impl World {
     pub(crate) fn current(&mut self) -> Me {
         let here = 0_u8;
         let sp = (&raw const here).addr();
-        if let Some(me) = self.stacks.owner(sp) {
+        if let Some((me, below)) = self.stacks.stands(sp) {
+            if below {
+                let each = self.stacks.each();
+                leave(self, Leave::Limited(Bound::Stack(each)));
+            }
             return me;
         }
         if let Some(&(_, _, me)) = self.seen.iter().find(|(low, high, _)| (*low..=*high).contains(&sp)) {
