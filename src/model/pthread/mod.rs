@@ -37,6 +37,7 @@ use monitor::{Monitor, State};
 use mutex::Lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
+use std::ops::Range;
 
 /// What the search does otherwise only where the code under it gives a reason. A search that meets one begins again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,18 @@ impl Objects {
         self.destroyed.retain(|at| !range.contains(at));
     }
 
+    /// A plain store goes to the memory: an object that nobody uses just now and that begins there is something else from now
+    /// on, or a new one, made by assignment (`PTHREAD_MUTEX_INITIALIZER`).
+    pub(crate) fn rewrite(&mut self, address: usize, size: usize) {
+        let range = address..address.saturating_add(size);
+        remove(&mut self.locks, &range, Lock::is_idle);
+        remove(&mut self.conditions, &range, Condition::is_idle);
+        remove(&mut self.monitors, &range, Monitor::is_idle);
+        while let Some(&at) = self.destroyed.range(range.clone()).next() {
+            self.destroyed.remove(&at);
+        }
+    }
+
     /// The mutexes that a thread has locked.
     fn locked_by(&self, me: Me) -> impl Iterator<Item = usize> {
         self.locks.iter().filter(move |(_, lock)| lock.owner == Some(me)).map(|(&address, _)| address)
@@ -102,6 +115,15 @@ impl Objects {
             Some(State::Spin { owner }) => *owner,
             _ => None,
         })
+    }
+}
+
+/// Takes those out that begin in the range and of which that is so.
+fn remove<T>(from: &mut BTreeMap<usize, T>, range: &Range<usize>, which: impl Fn(&T) -> bool) {
+    // Mostly there is none.
+    let which: Vec<usize> = from.range(range.clone()).filter(|(_, it)| which(it)).map(|(&at, _)| at).collect();
+    for at in which {
+        from.remove(&at);
     }
 }
 
