@@ -97,6 +97,8 @@ pub(crate) struct Wait {
 pub(crate) enum Pending {
     /// A plain store went to the memory of the atomic at this address.
     Stored(usize),
+    /// A volatile load found there what is not the last store.
+    Shown(usize),
     /// A volatile store did.
     Volatile(usize, Pc),
 }

@@ -16,6 +16,7 @@
 use super::width::{Atom, Pools, Width};
 use crate::model::event::{Change, What};
 use crate::model::finding::{Bound, Kind};
+use crate::model::memory::accessed;
 use crate::model::race::Access;
 use crate::model::world::{Leave, Me, Moment, Pc, World, enter, leave, let_others_run, with};
 use crate::sync::loom_side::{self as sync, Ordering};
@@ -30,14 +31,30 @@ pub(super) struct Placed {
     pub(super) base: u64,
     /// The last store, in order of execution, and what it stored.
     pub(super) last: u64,
+    /// Who has stored to it, as long as that is one thread.
+    pub(super) writer: Option<Me>,
+    /// Several have: which store is the last may be open.
+    pub(super) several: bool,
+    /// Plain stores went there since it was last accessed as an atomic.
+    pub(super) rewritten: bool,
     /// It has been exchanged or added to.
     exchanged: bool,
+}
+
+impl Placed {
+    fn new(atom: Atom, size: usize, base: u64) -> Self {
+        Self { atom, size, base, last: 0, writer: None, several: false, rewritten: false, exchanged: false }
+    }
 }
 
 /// The atomics of an interleaving, by address.
 pub(crate) struct Atoms {
     pools: Pools,
     pub(super) placed: BTreeMap<usize, Placed>,
+    /// How many atomics there have been before at an address.
+    lives: BTreeMap<usize, u64>,
+    /// Some have been stored to by several threads.
+    contended: bool,
     /// The pool that was empty.
     pub(crate) missing: Option<usize>,
     /// Places that accessed volatile memory.
@@ -51,6 +68,8 @@ impl Atoms {
         Self {
             pools: Pools::default(),
             placed: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            contended: false,
             missing: None,
             volatile: std::collections::BTreeSet::new(),
             volatile_orders: false,
@@ -68,6 +87,27 @@ impl Atoms {
         for address in gone {
             self.placed.remove(&address);
         }
+    }
+
+    /// Plain stores that nobody announced have gone there if memory holds something else than it should: compilers do not
+    /// announce those to variables whose address stays in a function.
+    fn notice<T: Width>(&mut self, address: usize) {
+        if let Some(placed) = self.placed.get_mut(&address).filter(|placed| placed.size == T::SIZE) {
+            let held = plain_read::<T>(address);
+            if held != T::narrow(placed.base.wrapping_add(placed.last)) {
+                placed.base = held.wide().wrapping_sub(placed.last);
+                placed.rewritten = true;
+            }
+        }
+    }
+
+    /// Atomics in this memory of which it is open which store was the last, each with its size.
+    pub(super) fn open(&self, address: usize, size: usize) -> Vec<(usize, usize)> {
+        if !self.contended {
+            return Vec::new();
+        }
+        let several = |at: &usize| self.placed.get(at).filter(|placed| placed.several).map(|placed| (*at, placed.size));
+        self.overlapping(address, size).iter().filter_map(several).collect()
     }
 
     pub(super) fn overlapping(&self, address: usize, size: usize) -> Vec<usize> {
@@ -123,16 +163,28 @@ impl<T: Width> Operation<T> {
                 let name = world.name_address(address);
                 world.convict(me, pc, Kind::Misuse, format!("atomic access of {} bytes to {name}, unaligned", T::SIZE));
             }
-            let others = world.atoms.overlapping(address, T::SIZE);
+            let mut others = world.atoms.overlapping(address, T::SIZE);
+            world.atoms.notice::<T>(address);
+            // What has become something else since is a new atomic.
+            let same = |at: usize, placed: &Placed| at == address && placed.size == T::SIZE;
+            others.retain(|&at| {
+                let gone = |placed: &Placed| placed.rewritten && !(same(at, placed) && !placed.several);
+                let gone = world.atoms.placed.get(&at).is_some_and(gone);
+                if gone {
+                    world.atoms.placed.remove(&at);
+                    *world.atoms.lives.entry(at).or_default() += 1;
+                }
+                !gone
+            });
             if others.is_empty() {
                 let Some(loom) = T::pool(&mut world.atoms.pools) else {
                     world.atoms.missing = Some(T::POOL);
                     leave(world, Leave::Restart);
                 };
-                T::name(&loom, address);
+                T::name(&loom, address, world.atoms.lives.get(&address).copied().unwrap_or_default());
                 let base = plain_read::<T>(address).wide();
                 let atom = T::atom(loom);
-                world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0, exchanged: false });
+                world.atoms.placed.insert(address, Placed::new(atom, T::SIZE, base));
             }
             let loom = world.atoms.placed.get(&address).and_then(|placed| T::loom(&placed.atom));
             let Some(loom) = loom.filter(|_| others.len() <= 1) else {
@@ -189,11 +241,19 @@ impl<T: Width> Operation<T> {
             }
             world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
             world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
+            if let Some(placed) = world.atoms.placed.get_mut(&self.address) {
+                placed.rewritten = false;
+            }
+            let mut contended = world.atoms.contended;
             if let (Some(held), Some(placed)) = (stored, world.atoms.placed.get_mut(&self.address)) {
                 placed.last = held.wide();
+                placed.several |= placed.writer.is_some_and(|writer| writer != self.me);
+                contended |= placed.several;
+                placed.writer = Some(self.me);
                 let value = T::narrow(held.wide().wrapping_add(placed.base));
                 plain_write(self.address, value);
             }
+            world.atoms.contended = contended;
         });
     }
 }
@@ -353,8 +413,12 @@ fn compare<T: Width>(
     // Another thread may have used the last one up while this one chose.
     if weak && with(may_fail) && crate::model::choice::choose(operation.me) && with(may_fail) {
         with(|world| world.spurious_left -= 1);
-        operation.end(Access::AtomicRead, None, "compares", Change::Nothing, failure);
-        return (expected, false);
+        // It finds what a load finds, and orders as that does; only where that is `expected` is there no reason.
+        let held = T::load(&operation.loom, if failure == Ordering::SeqCst { Ordering::Acquire } else { failure });
+        let found = operation.decode(held);
+        let change = if found == expected { Change::Nothing } else { Change::Unlike(found.wide(), expected.wide()) };
+        operation.end(Access::AtomicRead, None, "compares", change, failure);
+        return (found, false);
     }
     let (old, stored) = (operation.encode(expected), operation.encode(new));
     match T::exchange(&operation.loom, old, stored, success, failure) {
@@ -387,8 +451,10 @@ pub(super) extern "C-unwind" fn exchange_val<T: Width>(
 }
 
 fn exchange_in<T: Width>(address: usize, expected: usize, new: T, orders: (c_int, c_int), pc: Pc, weak: bool) -> c_int {
+    accessed(expected, T::SIZE, Access::Read, pc);
     let (found, done) = compare(address, plain_read::<T>(expected), new, orders.0, orders.1, pc, weak);
     if !done {
+        accessed(expected, T::SIZE, Access::Write, pc);
         plain_write(expected, found);
     }
     c_int::from(done)
