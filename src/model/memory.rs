@@ -11,12 +11,14 @@ use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::locals::thread_local;
 use super::race::Access;
-use super::world::{Leave, Me, Pc, World, enter, leave, with};
+use super::world::{Leave, Me, Moment, Pc, World, enter, leave, with};
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 
 const ALIGN: usize = 16;
 const RED_ZONE: usize = 32;
+/// The most bytes that one instruction accesses.
+const WIDEST: usize = 16;
 /// What fresh memory holds: not zeros, and no address.
 const FRESH: u8 = 0xA5;
 
@@ -24,6 +26,8 @@ struct Block {
     number: usize,
     size: usize,
     made: (Me, Pc, Pc),
+    /// When.
+    since: Moment,
     freed: Option<(Me, Pc, Pc)>,
 }
 
@@ -62,7 +66,14 @@ impl Heap {
         self.blocks.range(..=address).next_back().map(|(&start, block)| (start, block))
     }
 
-    fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc)) -> Option<usize> {
+    /// Who allocated the block that an address is in, when, and where: its function's caller, and it.
+    pub(crate) fn maker(&self, address: usize) -> Option<(Me, Moment, [Pc; 2])> {
+        let (_, block) = self.near(address).filter(|_| self.contains(address))?;
+        let (me, pc, caller) = block.made;
+        Some((me, block.since, [caller, pc]))
+    }
+
+    fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc), since: Moment) -> Option<usize> {
         let (low, high) = self.bounds();
         let start = (low + self.used + RED_ZONE).next_multiple_of(align.max(ALIGN));
         let end = start.checked_add(size)?.checked_add(RED_ZONE)?;
@@ -71,7 +82,7 @@ impl Heap {
         }
         self.used = end - low;
         let number = self.blocks.len() + 1;
-        self.blocks.insert(start, Block { number, size, made, freed: None });
+        self.blocks.insert(start, Block { number, size, made, since, freed: None });
         let memory = std::ptr::with_exposed_provenance_mut::<u8>(start);
         // SAFETY: inside the arena, beyond everything handed out before.
         unsafe { memory.write_bytes(FRESH, size) };
@@ -167,22 +178,44 @@ impl World {
                 format!("{access} of {size} bytes through a null pointer (+{address})"),
             );
         }
+        // The largest object that there can be; the sums below cannot overflow.
+        if size > isize::MAX as usize {
+            let name = self.name_address(address);
+            self.convict(
+                me,
+                pc,
+                Kind::OutOfBounds,
+                format!("{access} of {size} bytes at {name}: no memory is so large"),
+            );
+        }
         if !self.heap.contains(address) {
+            if size > WIDEST {
+                self.check_end(me, pc, address, size, access);
+            }
             return;
         }
-        let near =
-            self.heap.near(address).map(|(start, block)| (start, block.number, block.size, block.made, block.freed));
-        if let Some((start, _, length, _, None)) = near
+        let near = self.heap.near(address).map(|(start, block)| (start, block.size, block.freed));
+        if let Some((start, length, None)) = near
             && address + size <= start + length
         {
             return;
         }
-        let Some((start, number, length, made, freed)) = near else {
+        let before = near.map_or(usize::MAX, |(start, length, _)| address.saturating_sub(start + length));
+        if let Some((&start, block)) = self.heap.blocks.range(address + 1..).next()
+            && start - address < before
+        {
+            let (number, length, made, ahead) = (block.number, block.size, block.made, start - address);
+            let made = self.name_maker(made);
+            let message = format!(
+                "{access} of {size} bytes at -{ahead} of block {number}, which has {length} (allocated by {made})"
+            );
+            self.convict(me, pc, Kind::OutOfBounds, message);
+        }
+        let Some((start, block)) = self.heap.near(address) else {
             self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
         };
-        let (maker, made_pc, made_from) = made;
-        let maker = self.thread(maker).name.clone();
-        let made = format!("allocated by {maker} at {} from {}", later(made_pc), later(made_from));
+        let (number, length, made, freed) = (block.number, block.size, block.made, block.freed);
+        let made = format!("allocated by {}", self.name_maker(made));
         if address + size > start + length {
             let message = format!(
                 "{access} of {size} bytes at {} of block {number}, which has {length} ({made})",
@@ -203,13 +236,32 @@ impl World {
         }
     }
 
+    /// Many bytes of a global or of a stack, which they must not go beyond: nobody would come back from looking at each.
+    fn check_end(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) {
+        let globals = super::globals::offset(address).map(|_| super::globals::bounds().1);
+        let Some(end) = globals.or_else(|| self.stacks.depth(address).map(|(_, depth)| address + depth)) else {
+            return;
+        };
+        if address + size > end {
+            let name = self.name_address(address);
+            let message =
+                format!("{access} of {size} bytes at {name}: there are {} to the end of them all", end - address);
+            self.convict(me, pc, Kind::OutOfBounds, message);
+        }
+    }
+
+    fn name_maker(&mut self, (me, pc, from): (Me, Pc, Pc)) -> String {
+        format!("{} at {} from {}", self.thread(me).name, later(pc), later(from))
+    }
+
     fn here(&mut self, me: Me, pc: Pc) -> (Me, Pc, Pc) {
         (me, pc, self.thread(me).calls.last().copied().unwrap_or_default())
     }
 
     pub(super) fn allocate(&mut self, me: Me, pc: Pc, size: usize, align: usize) -> usize {
         let made = self.here(me, pc);
-        let Some(start) = self.heap.allocate(size, align, made) else {
+        let since = self.access_moment(me);
+        let Some(start) = self.heap.allocate(size, align, made, since) else {
             let bytes = self.heap.memory.len() * 8;
             leave(self, Leave::Limited(Bound::Memory(bytes)));
         };
@@ -291,6 +343,11 @@ extern "C-unwind" fn realloc(old: usize, size: usize, pc: Pc) -> usize {
         return malloc(size, pc);
     }
     let Some(me) = enter() else { return 0 };
+    if size == 0 {
+        // As glibc does.
+        free(old, pc);
+        return 0;
+    }
     with(|world| {
         let held = world.size_of(me, pc, old);
         let new = world.allocate(me, pc, size, ALIGN);
@@ -332,6 +389,8 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
         });
         if access.writes() {
             super::tsan::written(me, address, size);
+        } else {
+            super::tsan::found(address, size, pc);
         }
     }
 }
@@ -356,12 +415,6 @@ extern "C-unwind" fn memcmp(a: usize, b: usize, size: usize, pc: Pc) -> c_int {
     accessed(b, size, Access::Read, pc);
     // SAFETY: as in `memcpy`.
     unsafe { libc::memcmp(pointer::<c_void>(a), pointer::<c_void>(b), size) }
-}
-
-extern "C-unwind" fn memchr(a: usize, byte: c_int, size: usize, pc: Pc) -> usize {
-    accessed(a, size, Access::Read, pc);
-    // SAFETY: as in `memcpy`.
-    unsafe { libc::memchr(pointer::<c_void>(a), byte, size) }.expose_provenance()
 }
 
 extern "C-unwind" fn reallocarray(old: usize, count: usize, each: usize, pc: Pc) -> usize {
@@ -392,7 +445,6 @@ entry_points! {
     memmove(3) => memcpy;
     memset(3) => memset;
     memcmp(3) => memcmp;
-    memchr(3) => memchr;
     __tsan_memcpy(3) => memcpy;
     __tsan_memmove(3) => memcpy;
     __tsan_memset(3) => memset;

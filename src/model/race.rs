@@ -136,6 +136,12 @@ impl World {
         if repeats() {
             return;
         }
+        if let Some((maker, made, at)) = self.heap.maker(address)
+            && maker != me
+            && !self.in_the_past(me, maker, made)
+        {
+            self.raced(me, pc, access, (address, size), (maker, at, "allocation"));
+        }
         let end = address.saturating_add(size);
         let caller = self.thread(me).calls.last().copied().unwrap_or_default();
         let mut granule = address / GRANULE;
@@ -152,7 +158,7 @@ impl World {
                 }
                 if old.thread != me && old.access.conflicts(access) {
                     if !self.in_the_past(me, old.thread, old.moment) {
-                        raced = Some((old.thread, [old.caller, old.pc], old.access));
+                        raced = Some((old.thread, [old.caller, old.pc], old.access.name()));
                         return true;
                     }
                     // A later access that is not after this one races with this one already.
@@ -185,7 +191,7 @@ impl World {
         pc: Pc,
         access: Access,
         (address, size): (usize, usize),
-        (other, other_pcs, other_access): (Me, [Pc; 2], Access),
+        (other, other_pcs, other_access): (Me, [Pc; 2], &str),
     ) -> ! {
         let what = self.name_address(address);
         let theirs = self.name_stack(&other_pcs);
@@ -194,9 +200,8 @@ impl World {
         self.log(me, pc, What::Access { address, size, write: access.writes() });
         self.watch(address, size);
         let message = format!(
-            "data race on {what}, {size} bytes: {} by {mine}, and {} by {name}, which nothing orders before it, at {theirs}",
+            "data race on {what}, {size} bytes: {} by {mine}, and {other_access} by {name}, which nothing orders before it, at {theirs}",
             access.name(),
-            other_access.name(),
         );
         self.convict(me, pc, Kind::DataRace, message)
     }
