@@ -46,8 +46,6 @@ pub(crate) struct Needs {
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
     pub(crate) conditions: bool,
-    /// Somebody waits for an atomic that it has exchanged itself: stores to such atomics follow what was exchanged.
-    pub(crate) swaps: bool,
 }
 
 /// The objects of an interleaving, by address.

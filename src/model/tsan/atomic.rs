@@ -8,7 +8,8 @@
 //!
 //! **Stores after exchanges.** Loom leaves open which of two comes last, a store or an exchange, if neither knows of the other. So who
 //! exchanged may read what that left for ever, as if what was stored in the middle of the interleaving had come before: a lock that
-//! spins would never be free. A search that meets a thread that does begins again, with stores that follow (`Needs::swaps`).
+//! spins would never be free. A search that meets a thread that does, or that finds something after such a store, begins again,
+//! with stores to that atomic that follow (`Atoms::follow`).
 //!
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders. The first
 //! is a branch of the search: two such accesses come in either order, to whatever objects they are.
@@ -20,7 +21,7 @@ use crate::model::memory::accessed;
 use crate::model::race::Access;
 use crate::model::world::{Leave, Me, Moment, Pc, World, enter, leave, let_others_run, with};
 use crate::sync::loom_side::{self as sync, Ordering};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -39,11 +40,13 @@ pub(super) struct Placed {
     pub(super) rewritten: bool,
     /// It has been exchanged or added to.
     exchanged: bool,
+    /// Who knows of the last exchange: it made it, or has found what was there last since. A bit each.
+    aware: u8,
 }
 
 impl Placed {
     fn new(atom: Atom, size: usize, base: u64) -> Self {
-        Self { atom, size, base, last: 0, writer: None, several: false, rewritten: false, exchanged: false }
+        Self { atom, size, base, last: 0, writer: None, several: false, rewritten: false, exchanged: false, aware: 0 }
     }
 }
 
@@ -53,12 +56,17 @@ pub(crate) struct Atoms {
     pub(super) placed: BTreeMap<usize, Placed>,
     /// How many atomics there have been before at an address.
     lives: BTreeMap<usize, u64>,
+    /// Where stores follow what was there.
+    pub(crate) follow: Rc<BTreeSet<usize>>,
+    /// Where a store was left to come before an exchange that had come before it, which its thread did not know of: in this
+    /// interleaving something may be found that cannot be.
+    pub(crate) open_order: BTreeSet<usize>,
     /// Some have been stored to by several threads.
     contended: bool,
     /// The pool that was empty.
     pub(crate) missing: Option<usize>,
     /// Places that accessed volatile memory.
-    pub(crate) volatile: std::collections::BTreeSet<Pc>,
+    pub(crate) volatile: BTreeSet<Pc>,
     /// Volatile loads acquire, and volatile stores release.
     pub(crate) volatile_orders: bool,
 }
@@ -69,9 +77,11 @@ impl Atoms {
             pools: Pools::default(),
             placed: BTreeMap::new(),
             lives: BTreeMap::new(),
+            follow: Rc::default(),
+            open_order: BTreeSet::new(),
             contended: false,
             missing: None,
-            volatile: std::collections::BTreeSet::new(),
+            volatile: BTreeSet::new(),
             volatile_orders: false,
         }
     }
@@ -168,7 +178,7 @@ impl<T: Width> Operation<T> {
             // What has become something else since is a new atomic.
             let same = |at: usize, placed: &Placed| at == address && placed.size == T::SIZE;
             others.retain(|&at| {
-                let gone = |placed: &Placed| placed.rewritten && !(same(at, placed) && !placed.several);
+                let gone = |placed: &Placed| placed.rewritten && (placed.several || !same(at, placed));
                 let gone = world.atoms.placed.get(&at).is_some_and(gone);
                 if gone {
                     world.atoms.placed.remove(&at);
@@ -221,10 +231,21 @@ impl<T: Width> Operation<T> {
         })
     }
 
+    /// It finds what was there last.
+    fn found(&self, held: T) {
+        with(|world| {
+            if let Some(placed) = world.atoms.placed.get_mut(&self.address).filter(|placed| placed.last == held.wide())
+            {
+                placed.aware |= 1 << self.me;
+            }
+        });
+    }
+
     fn exchanged(&self) {
         with(|world| {
             if let Some(placed) = world.atoms.placed.get_mut(&self.address) {
                 placed.exchanged = true;
+                placed.aware = 1 << self.me;
             }
         });
     }
@@ -268,8 +289,8 @@ fn spins<T: Width>(operation: &Operation<T>, held: T, old: bool) {
         let same = (spin.address, spin.value, spin.pc) == (address, value, pc);
         *spin = crate::model::world::Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
         let count = spin.count;
-        if count > 2 && old && !world.objects.needs.swaps {
-            world.objects.needs.swaps = true;
+        if count > 2 && old && !world.atoms.follow.contains(&address) {
+            world.atoms.open_order.insert(address);
             leave(world, Leave::Restart);
         }
         count
@@ -284,6 +305,7 @@ pub(super) fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'s
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
     let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
     let (value, old) = (operation.decode(held), operation.is_old(held));
+    operation.found(held);
     operation.end(Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
     spins(&operation, held, old);
     value
@@ -298,14 +320,16 @@ pub(super) fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_write(address, value) };
     let held = operation.encode(value);
     let order_of_store = if order == Ordering::SeqCst { Ordering::Release } else { order };
-    let follows = |world: &mut World| {
-        let exchanged = world.atoms.placed.get(&address).is_some_and(|placed| placed.exchanged);
-        exchanged && world.objects.needs.swaps
-    };
-    if with(follows) {
+    if with(|world| world.atoms.follow.contains(&address)) {
         T::swap(&operation.loom, held, order_of_store);
     } else {
         T::store(&operation.loom, held, order_of_store);
+        with(|world| {
+            let unaware = |placed: &&Placed| placed.exchanged && placed.aware >> operation.me & 1 == 0;
+            if world.atoms.placed.get(&address).filter(unaware).is_some() {
+                world.atoms.open_order.insert(address);
+            }
+        });
     }
     operation.end(Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
 }
@@ -430,6 +454,7 @@ fn compare<T: Width>(
         }
         Err(held) => {
             let (found, is_old) = (operation.decode(held), operation.is_old(held));
+            operation.found(held);
             let change = Change::Unlike(found.wide(), expected.wide());
             operation.end(Access::AtomicRead, None, "compares", change, failure);
             spins(&operation, held, is_old);
