@@ -67,6 +67,14 @@ impl<V> ByAddress<V> {
         let gone = self.indices(&addresses);
         self.0.drain(gone);
     }
+
+    /// Those of them that are of a kind.
+    pub(crate) fn remove_within_if(&mut self, addresses: Range<usize>, is: impl Fn(&V) -> bool) {
+        // Mostly there is none.
+        if !self.indices(&addresses).is_empty() {
+            self.0.retain(|(at, value)| !addresses.contains(at) || !is(value));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +98,10 @@ mod tests {
                 4 => {
                     let in_theirs = *theirs.entry(address).or_insert(step);
                     assert_eq!(*mine.get_or_insert_with(address, || step), in_theirs);
+                }
+                5 if address > 59 => {
+                    mine.remove_within_if(address - 8..address, |value| value % 2 == 0);
+                    theirs.retain(|at, value| !(address - 8..address).contains(at) || *value % 2 == 1);
                 }
                 5 if address < 4 => {
                     mine.remove_within(address..address + 8);

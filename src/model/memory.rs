@@ -11,11 +11,14 @@ use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::locals::thread_local;
 use super::race::Access;
+use super::race::Moment;
 use super::world::{Leave, Me, Pc, World, enter, event, leave, with};
 use std::ffi::{c_int, c_void};
 
 const ALIGN: usize = 16;
 const RED_ZONE: usize = 32;
+/// The most bytes that one instruction accesses.
+const WIDEST: usize = 16;
 /// What fresh memory holds: not zeros, and no address.
 const FRESH: u8 = 0xA5;
 
@@ -25,6 +28,8 @@ struct Block {
     start: usize,
     size: usize,
     made: (Me, Pc, Pc),
+    /// When.
+    since: Moment,
     freed: Option<(Me, Pc, Pc)>,
 }
 
@@ -65,13 +70,25 @@ impl Heap {
         self.blocks[..beyond].last()
     }
 
+    /// The first block beyond an address.
+    fn after(&self, address: usize) -> Option<&Block> {
+        self.blocks.get(self.blocks.partition_point(|block| block.start <= address))
+    }
+
     /// The block that begins at an address.
     fn at(&mut self, address: usize) -> Option<&mut Block> {
         let found = self.blocks.binary_search_by_key(&address, |block| block.start);
         found.ok().map(|number| &mut self.blocks[number])
     }
 
-    fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc)) -> Option<usize> {
+    /// Who allocated the block that an address is in, when, and where: its function's caller, and it.
+    pub(crate) fn maker(&self, address: usize) -> Option<(Me, Moment, [Pc; 2])> {
+        let block = self.near(address).filter(|_| self.contains(address))?;
+        let (me, pc, caller) = block.made;
+        Some((me, block.since, [caller, pc]))
+    }
+
+    fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc), since: Moment) -> Option<usize> {
         let (low, high) = self.bounds();
         let start = (low + self.used + RED_ZONE).next_multiple_of(align.max(ALIGN));
         let end = start.checked_add(size)?.checked_add(RED_ZONE)?;
@@ -80,7 +97,7 @@ impl Heap {
         }
         self.used = end - low;
         let number = self.blocks.len() + 1;
-        self.blocks.push(Block { number, start, size, made, freed: None });
+        self.blocks.push(Block { number, start, size, made, since, freed: None });
         let memory = std::ptr::with_exposed_provenance_mut::<u8>(start);
         // SAFETY: inside the arena, beyond everything handed out before.
         unsafe { memory.write_bytes(FRESH, size) };
@@ -176,19 +193,41 @@ impl World {
                 format!("{access} of {size} bytes through a null pointer (+{address})"),
             );
         }
+        // The largest object that there can be; the sums below cannot overflow.
+        if size > isize::MAX as usize {
+            let name = self.name_address(address);
+            self.convict(
+                me,
+                pc,
+                Kind::OutOfBounds,
+                format!("{access} of {size} bytes at {name}: no memory is so large"),
+            );
+        }
         if !self.heap.contains(address) {
+            if size > WIDEST {
+                self.check_end(me, pc, address, size, access);
+            }
             return;
         }
-        let near = self.heap.near(address);
+        let near = self.heap.near(address).copied();
         if near.is_some_and(|block| block.freed.is_none() && address + size <= block.start + block.size) {
             return;
         }
-        let Some(&Block { number, start, size: length, made, freed }) = near else {
+        let before = near.map_or(usize::MAX, |block| address.saturating_sub(block.start + block.size));
+        if let Some(&Block { number, start, size: length, made, .. }) = self.heap.after(address)
+            && start - address < before
+        {
+            let made = self.name_maker(made);
+            let message = format!(
+                "{access} of {size} bytes at -{} of block {number}, which has {length} (allocated by {made})",
+                start - address
+            );
+            self.convict(me, pc, Kind::OutOfBounds, message);
+        }
+        let Some(Block { number, start, size: length, made, freed, .. }) = near else {
             self.convict(me, pc, Kind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
         };
-        let (maker, made_pc, made_from) = made;
-        let maker = self.thread(maker).name.clone();
-        let made = format!("allocated by {maker} at {} from {}", later(made_pc), later(made_from));
+        let made = format!("allocated by {}", self.name_maker(made));
         if address + size > start + length {
             let message = format!(
                 "{access} of {size} bytes at {} of block {number}, which has {length} ({made})",
@@ -209,13 +248,32 @@ impl World {
         }
     }
 
+    /// Many bytes of a global or of a stack, which they must not go beyond: nobody would come back from looking at each.
+    fn check_end(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) {
+        let globals = super::globals::offset(address).map(|_| super::globals::bounds().1);
+        let Some(end) = globals.or_else(|| self.stacks.depth(address).map(|(_, depth)| address + depth)) else {
+            return;
+        };
+        if address + size > end {
+            let name = self.name_address(address);
+            let message =
+                format!("{access} of {size} bytes at {name}: there are {} to the end of them all", end - address);
+            self.convict(me, pc, Kind::OutOfBounds, message);
+        }
+    }
+
+    fn name_maker(&mut self, (me, pc, from): (Me, Pc, Pc)) -> String {
+        format!("{} at {} from {}", self.thread(me).name, later(pc), later(from))
+    }
+
     fn here(&mut self, me: Me, pc: Pc) -> (Me, Pc, Pc) {
         (me, pc, self.thread(me).calls.last().copied().unwrap_or_default())
     }
 
     pub(super) fn allocate(&mut self, me: Me, pc: Pc, size: usize, align: usize) -> usize {
         let made = self.here(me, pc);
-        let Some(start) = self.heap.allocate(size, align, made) else {
+        let since = self.access_moment(me);
+        let Some(start) = self.heap.allocate(size, align, made, since) else {
             let bytes = self.heap.memory.len() * 8;
             leave(self, Leave::Limited(Bound::Memory(bytes)));
         };
@@ -296,6 +354,11 @@ extern "C-unwind" fn realloc(old: usize, size: usize, pc: Pc) -> usize {
         return malloc(size, pc);
     }
     let Some(me) = enter() else { return 0 };
+    if size == 0 {
+        // As glibc does.
+        free(old, pc);
+        return 0;
+    }
     with(|world| {
         let held = world.size_of(me, pc, old);
         let new = world.allocate(me, pc, size, ALIGN);
@@ -330,13 +393,17 @@ pub(crate) fn accessed(address: usize, size: usize, access: Access, pc: Pc) {
     if size == 0 {
         return;
     }
-    event(|world, me| {
+    let open = event(|world, me| {
         let now = world.access_moment(me);
         world.touch(me, pc, address, size, access, now);
         if access.writes() {
             world.written(me, address, size);
+            Vec::new()
+        } else {
+            world.atoms.open(address, size)
         }
     });
+    super::tsan::found(open.unwrap_or_default(), pc);
 }
 
 pub(crate) extern "C-unwind" fn memcpy(to: usize, from: usize, size: usize, pc: Pc) -> usize {
@@ -359,12 +426,6 @@ extern "C-unwind" fn memcmp(a: usize, b: usize, size: usize, pc: Pc) -> c_int {
     accessed(b, size, Access::Read, pc);
     // SAFETY: as in `memcpy`.
     unsafe { libc::memcmp(pointer::<c_void>(a), pointer::<c_void>(b), size) }
-}
-
-extern "C-unwind" fn memchr(a: usize, byte: c_int, size: usize, pc: Pc) -> usize {
-    accessed(a, size, Access::Read, pc);
-    // SAFETY: as in `memcpy`.
-    unsafe { libc::memchr(pointer::<c_void>(a), byte, size) }.expose_provenance()
 }
 
 extern "C-unwind" fn reallocarray(old: usize, count: usize, each: usize, pc: Pc) -> usize {
@@ -395,7 +456,6 @@ entry_points! {
     memmove(3) => memcpy;
     memset(3) => memset;
     memcmp(3) => memcmp;
-    memchr(3) => memchr;
     __tsan_memcpy(3) => memcpy;
     __tsan_memmove(3) => memcpy;
     __tsan_memset(3) => memset;

@@ -193,6 +193,12 @@ impl World {
         if repeats() {
             return;
         }
+        if let Some((maker, made, at)) = self.heap.maker(address)
+            && maker != me
+            && !self.moments.in_the_past(me, maker, made)
+        {
+            self.raced(me, pc, access, (address, size), (maker, at, "allocation"));
+        }
         let end = address.saturating_add(size);
         let caller = self.thread(me).calls.last().copied().unwrap_or_default();
         let (mut low, mut raced) = (address, None);
@@ -219,7 +225,7 @@ impl World {
                     && old.access.conflicts(access)
                     && !self.moments.in_the_past(me, old.thread, old.moment)
                 {
-                    raced = Some((old.thread, [old.caller, old.pc], old.access));
+                    raced = Some((old.thread, [old.caller, old.pc], old.access.name()));
                     return true;
                 }
                 // Those of others stay where they do not conflict: a later access may, and know only of them.
@@ -249,7 +255,7 @@ impl World {
         pc: Pc,
         access: Access,
         (address, size): (usize, usize),
-        (other, other_pcs, other_access): (Me, [Pc; 2], Access),
+        (other, other_pcs, other_access): (Me, [Pc; 2], &str),
     ) -> ! {
         let what = self.name_address(address);
         let theirs = self.name_stack(&other_pcs);
@@ -258,9 +264,8 @@ impl World {
         self.log(me, pc, What::Access { address, size, write: access.writes() });
         self.watch(address, size);
         let message = format!(
-            "data race on {what}, {size} bytes: {} by {mine}, and {} by {name}, which nothing orders before it, at {theirs}",
+            "data race on {what}, {size} bytes: {} by {mine}, and {other_access} by {name}, which nothing orders before it, at {theirs}",
             access.name(),
-            other_access.name(),
         );
         self.convict(me, pc, Kind::DataRace, message)
     }

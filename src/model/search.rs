@@ -52,10 +52,21 @@ struct Search {
     repeats: u64,
     sizes: tsan::Sizes,
     needs: pthread::Needs,
+    /// Atomics whose stores follow what was there.
+    follow: BTreeSet<usize>,
     saved: globals::Saved,
     volatile: BTreeSet<world::Pc>,
     /// In some interleaving a thread let others run first.
     gave_way: bool,
+}
+
+impl Search {
+    /// From now on stores follow also where their order was open. Whether there is such a place that is new.
+    fn follow_too(&mut self, atoms: &tsan::Atoms) -> bool {
+        let before = self.follow.len();
+        self.follow.extend(&atoms.open_order);
+        self.follow.len() > before
+    }
 }
 
 /// From the search's thread to who waits for it.
@@ -106,6 +117,7 @@ pub(crate) fn run(
         repeats: 0,
         sizes: [0; 4],
         needs: pthread::Needs::default(),
+        follow: BTreeSet::new(),
         saved: globals::Saved::new(),
         volatile: BTreeSet::new(),
         gave_way: false,
@@ -192,6 +204,9 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
         Why::Leave(Leave::Restart) => {
             // A kind of operation was met for the first time, or no atomic of this width was left.
             search.needs = world.as_ref().map_or(search.needs, |world| world.objects.needs);
+            if let Some(world) = &world {
+                search.follow_too(&world.atoms);
+            }
             if let Some(width) = world.and_then(|world| world.atoms.missing) {
                 // Few more, as each is made in every interleaving; and not so few that thousands take long to reach.
                 search.sizes[width] += 1 + search.sizes[width] / 4;
@@ -207,6 +222,12 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
             Err(bound) => return Some((Extent::BoundedBy(bound), None)),
         },
     };
+    if let Some(world) = &world
+        && search.follow_too(&world.atoms)
+    {
+        // Perhaps it cannot be: see `tsan::atomic`.
+        return None;
+    }
     if let Some(world) = world {
         finding.finish(world, search.count, listener.words);
     }
@@ -316,8 +337,9 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     world::begin(&search.options);
     // Made inside the interleaving, which then knows of them.
     let pools = tsan::Pools::new(&search.sizes);
+    let follow = std::rc::Rc::new(search.follow.clone());
     world::with(|world| {
-        world.atoms.fill(pools);
+        world.atoms.clear(pools, &follow);
         world.objects.needs = search.needs;
         world.thread(0);
         world.number = search.count;

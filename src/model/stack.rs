@@ -21,8 +21,11 @@ pub(crate) struct Stacks {
     owners: Vec<Me>,
 }
 
+/// Below `floor` nobody may be. There is memory all the same, so that a function that goes there at one step (by a large array)
+/// gets as far as to the next event, which tells.
 struct Stack {
     low: usize,
+    floor: usize,
     high: usize,
 }
 
@@ -50,6 +53,16 @@ impl Stacks {
         all.find(|(_, stack)| (stack.low..stack.high).contains(&address)).map(|(&me, stack)| (me, stack))
     }
 
+    /// Whose stack an address is on, and whether that is below its floor.
+    pub(crate) fn stands(&self, sp: usize) -> Option<(Me, bool)> {
+        self.stack(sp).map(|(me, stack)| (me, sp < stack.floor))
+    }
+
+    /// The bytes of each.
+    pub(crate) fn each(&self) -> usize {
+        self.each
+    }
+
     /// Whose stack an address is on.
     pub(crate) fn owner(&self, address: usize) -> Option<Me> {
         self.stack(address).map(|(me, _)| me)
@@ -61,13 +74,13 @@ impl Stacks {
     }
 
     fn exhausted(&self, sp: usize) -> bool {
-        self.stack(sp).is_some_and(|(_, stack)| sp - stack.low < RESERVE)
+        self.stack(sp).is_some_and(|(_, stack)| sp < stack.floor + RESERVE)
     }
 }
 
 impl Stack {
     fn new(size: usize) -> Self {
-        let whole = size + GUARD;
+        let whole = size + BELOW + GUARD;
         // SAFETY: asks for fresh memory, which is nobody's.
         let memory = unsafe {
             libc::mmap(
@@ -84,7 +97,7 @@ impl Stack {
         let guarded = unsafe { libc::mprotect(memory, GUARD, libc::PROT_NONE) };
         assert_eq!(guarded, 0, "no guard page for a stack");
         let low = memory.addr() + GUARD;
-        Self { low, high: low + size }
+        Self { low, floor: low + BELOW, high: low + BELOW + size }
     }
 }
 
@@ -97,6 +110,9 @@ impl Drop for Stack {
 }
 
 const GUARD: usize = 4096;
+
+/// Below each floor; addresses, and no memory before somebody goes there.
+const BELOW: usize = 64 << 20;
 
 struct Job<'a> {
     run: Option<Box<dyn FnOnce() + 'a>>,

@@ -6,23 +6,53 @@ use super::race::Access;
 use super::world::{Pc, with};
 use std::ffi::{c_char, c_int, c_void};
 
-/// The length of a string, checked byte by byte as far as it is read.
-fn text(start: usize, most: usize, pc: Pc) -> usize {
+/// How many bytes come before one that is looked for, or before `most`; checked byte by byte as far as they are read.
+fn before(start: usize, most: usize, pc: Pc, is_it: impl Fn(u8) -> bool) -> usize {
     let mut length = 0;
     while length < most {
         if live_heap(start + length) {
             accessed(start + length, 1, Access::Read, pc);
         }
-        // SAFETY: C passes a string; what the model knows of the memory has just been checked.
-        if unsafe { pointer::<u8>(start + length).read() } == 0 {
+        // SAFETY: C passes memory that is there up to such a byte; what the model knows of it has just been checked.
+        if is_it(unsafe { pointer::<u8>(start + length).read() }) {
             break;
         }
         length += 1;
     }
     if !live_heap(start) {
-        accessed(start, (length + 1).min(most), Access::Read, pc);
+        accessed(start, length.saturating_add(1).min(most), Access::Read, pc);
     }
     length
+}
+
+/// The length of a string.
+fn text(start: usize, most: usize, pc: Pc) -> usize {
+    before(start, most, pc, |byte| byte == 0)
+}
+
+/// Compares strings, of which nothing is read beyond the first difference: one of them need not have an end.
+fn compare(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
+    let (mut length, mut answer) = (0, 0);
+    while length < most {
+        for start in [a, b] {
+            if live_heap(start + length) {
+                accessed(start + length, 1, Access::Read, pc);
+            }
+        }
+        // SAFETY: C passes memory that is there up to the first difference or end; what the model knows of it has just been checked.
+        let [one, other] = [a, b].map(|start| unsafe { pointer::<u8>(start + length).read() });
+        length += 1;
+        answer = c_int::from(one) - c_int::from(other);
+        if answer != 0 || one == 0 {
+            break;
+        }
+    }
+    for start in [a, b] {
+        if !live_heap(start) {
+            accessed(start, length, Access::Read, pc);
+        }
+    }
+    answer
 }
 
 fn live_heap(address: usize) -> bool {
@@ -38,17 +68,18 @@ extern "C-unwind" fn strnlen(a: usize, most: usize, pc: Pc) -> usize {
 }
 
 extern "C-unwind" fn strcmp(a: usize, b: usize, pc: Pc) -> c_int {
-    text(a, usize::MAX, pc);
-    text(b, usize::MAX, pc);
-    // SAFETY: both are strings: `text` came to their ends.
-    unsafe { libc::strcmp(pointer::<c_char>(a), pointer::<c_char>(b)) }
+    compare(a, b, usize::MAX, pc)
 }
 
 extern "C-unwind" fn strncmp(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
-    text(a, most, pc);
-    text(b, most, pc);
-    // SAFETY: both are strings, or this long.
-    unsafe { libc::strncmp(pointer::<c_char>(a), pointer::<c_char>(b), most) }
+    compare(a, b, most, pc)
+}
+
+/// It reads no further than to what it finds, so the memory may end there.
+extern "C-unwind" fn memchr(a: usize, byte: c_int, most: usize, pc: Pc) -> usize {
+    // C passes a byte as an int.
+    let at = before(a, most, pc, |it| it == byte as u8);
+    if at < most { a + at } else { 0 }
 }
 
 extern "C-unwind" fn strchr(a: usize, byte: c_int, pc: Pc) -> usize {
@@ -140,6 +171,7 @@ extern "C-unwind" fn strtok_r(a: usize, separators: usize, kept: usize, pc: Pc) 
 entry_points! {
     strlen(1) => strlen;
     strnlen(2) => strnlen;
+    memchr(3) => memchr;
     strcmp(2) => strcmp;
     strncmp(3) => strncmp;
     strchr(2) => strchr;

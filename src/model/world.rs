@@ -103,6 +103,8 @@ pub(crate) struct Wait {
 pub(crate) enum Pending {
     /// A plain store went to the memory of the atomic at this address.
     Stored(usize),
+    /// A volatile load found there what is not the last store.
+    Shown(usize),
     /// A volatile store did.
     Volatile(usize, Pc),
 }
@@ -169,7 +171,6 @@ impl World {
         self.threads.clear();
         self.heap.clear();
         self.shadow.clear();
-        self.atoms.clear();
         self.objects.clear();
         self.events.clear();
         self.finding = None;
@@ -238,7 +239,11 @@ impl World {
     pub(crate) fn current(&mut self) -> Me {
         let here = 0_u8;
         let sp = (&raw const here).addr();
-        if let Some(me) = self.stacks.owner(sp) {
+        if let Some((me, below)) = self.stacks.stands(sp) {
+            if below {
+                let each = self.stacks.each();
+                leave(self, Leave::Limited(Bound::Stack(each)));
+            }
             return me;
         }
         if let Some(&(_, _, me)) = self.seen.iter().find(|(low, high, _)| (*low..=*high).contains(&sp)) {

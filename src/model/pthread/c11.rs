@@ -70,7 +70,10 @@ extern "C-unwind" fn thrd_create(out: usize, start: usize, argument: usize, pc: 
 }
 
 extern "C-unwind" fn thrd_join(name: usize, out: usize, pc: Pc) -> c_int {
-    let value = join(name, pc).unwrap_or_default();
+    let value = match join(name, pc) {
+        Ok(value) => value,
+        Err(why) => return answer(why),
+    };
     if out != 0 {
         accessed(out, size_of::<c_int>(), Access::Write, pc);
         write(out, value as c_int);

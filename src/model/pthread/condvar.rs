@@ -34,6 +34,12 @@ pub(super) struct Condition {
     waiters: VecDeque<Waiter>,
 }
 
+impl Condition {
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiters.is_empty()
+    }
+}
+
 fn condition_at(world: &mut World, address: usize) -> &mut Condition {
     let fresh =
         || Condition { branch: Rc::new(named(address as u64, Condvar::new)), guards: None, waiters: VecDeque::new() };
@@ -86,6 +92,8 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
         call.convict(Kind::Misuse, "a wait on a condition variable with a mutex that this thread has not locked");
     }
     branch(me, address);
+    // Kept for later: whoever was woken does not look at the condition variable again, which may be gone by then.
+    let branch = with(|world| world.objects.needs.conditions.then(|| condition_at(world, address).branch.clone()));
     call.end("waits on");
     let thread = (!timed).then(thread::current);
     with(|world| {
@@ -94,8 +102,17 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
         let since = world.access_moment(me);
         world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
     });
+    // A recursive mutex that was locked more than once stays locked, as it does with glibc.
+    let kept = with(|world| {
+        let lock = lock_at(world, mutex);
+        let kept = lock.depth > 1;
+        lock.depth -= u32::from(kept);
+        kept
+    });
     // From here to where it parks no other thread runs.
-    let depth = release(mutex);
+    if !kept {
+        release(mutex);
+    }
     let woken = |world: &mut World| world.objects.woken.contains(&me);
     if timed {
         limit(me);
@@ -106,19 +123,22 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
             }
         });
     }
-    acquire(me, pc, mutex);
-    with(|world| lock_at(world, mutex).depth = depth);
-    if timed {
-        branch(me, address);
+    if kept {
+        with(|world| lock_at(world, mutex).depth += 1);
+    } else {
+        acquire(me, pc, mutex);
+    }
+    if let Some(branch) = branch.filter(|_| timed) {
+        branch.notify_all();
     }
     let answer = with(|world| {
         let since = world.access_moment(me);
-        world.touch(me, pc, address, 4, Access::AtomicRead, since);
         world.touch(me, pc, mutex, 4, Access::AtomicRead, since);
         if woken(world) {
             world.log(me, pc, What::On("is woken on", address));
             0
         } else {
+            world.touch(me, pc, address, 4, Access::AtomicRead, since);
             condition_at(world, address).waiters.retain(|waiter| waiter.me != me);
             world.log(me, pc, What::On("gives up waiting on", address));
             libc::ETIMEDOUT

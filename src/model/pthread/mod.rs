@@ -47,8 +47,6 @@ pub(crate) struct Needs {
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
     pub(crate) conditions: bool,
-    /// Somebody waits for an atomic that it has exchanged itself: stores to such atomics follow what was exchanged.
-    pub(crate) swaps: bool,
 }
 
 /// The objects of an interleaving, by address.
@@ -98,6 +96,18 @@ impl Objects {
         self.conditions.remove_within(range.clone());
         self.monitors.remove_within(range.clone());
         self.destroyed.retain(|at| !range.contains(at));
+    }
+
+    /// A plain store goes to the memory: an object that nobody uses just now and that begins there is something else from now
+    /// on, or a new one, made by assignment (`PTHREAD_MUTEX_INITIALIZER`).
+    pub(crate) fn rewrite(&mut self, address: usize, size: usize) {
+        let range = address..address.saturating_add(size);
+        self.locks.remove_within_if(range.clone(), Lock::is_idle);
+        self.conditions.remove_within_if(range.clone(), Condition::is_idle);
+        self.monitors.remove_within_if(range.clone(), Monitor::is_idle);
+        while let Some(&at) = self.destroyed.range(range.clone()).next() {
+            self.destroyed.remove(&at);
+        }
     }
 
     /// The mutexes that a thread has locked.

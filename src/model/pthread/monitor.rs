@@ -18,11 +18,26 @@ type Gate = Rc<Mutex<()>>;
 /// The state of a monitor.
 #[derive(Debug)]
 pub(super) enum State {
-    Shared { readers: Vec<Me>, writer: Option<Me> },
-    Semaphore { count: c_uint },
-    Barrier { needed: c_uint, arrived: c_uint, round: u64 },
-    Once { state: OnceState },
-    Spin { owner: Option<Me> },
+    Shared {
+        readers: Vec<Me>,
+        writer: Option<Me>,
+    },
+    Semaphore {
+        count: c_uint,
+    },
+    /// `inside`: of rounds that are over, those who have not left yet.
+    Barrier {
+        needed: c_uint,
+        arrived: c_uint,
+        inside: c_uint,
+        round: u64,
+    },
+    Once {
+        state: OnceState,
+    },
+    Spin {
+        owner: Option<Me>,
+    },
     Futex(Queue),
 }
 
@@ -37,6 +52,22 @@ pub(super) struct Monitor {
     gate: Gate,
     pub(super) state: State,
     parked: Vec<thread::Thread>,
+}
+
+impl Monitor {
+    /// Nobody has it, is in it, or waits for it.
+    pub(super) fn is_idle(&self) -> bool {
+        let idle = match &self.state {
+            State::Shared { readers, writer } => readers.is_empty() && writer.is_none(),
+            State::Barrier { arrived, inside, .. } => *arrived == 0 && *inside == 0,
+            State::Once { state } => *state != OnceState::Running,
+            State::Spin { owner } => owner.is_none(),
+            State::Semaphore { .. } => true,
+            // What is stored in a futex is no other object.
+            State::Futex(_) => false,
+        };
+        idle && self.parked.is_empty()
+    }
 }
 
 impl Call {

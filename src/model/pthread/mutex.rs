@@ -43,6 +43,13 @@ pub(super) struct Lock {
     parked: Vec<thread::Thread>,
 }
 
+impl Lock {
+    /// Nobody has it, and nobody waits for it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.owner.is_none() && self.parked.is_empty()
+    }
+}
+
 pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
     world.objects.locks.get_or_insert_with(address, || Lock {
         gate: Rc::new(named(address as u64, || Mutex::new(()))),
@@ -188,6 +195,10 @@ pub(super) extern "C-unwind" fn mutex_trylock(address: usize, pc: Pc) -> c_int {
 
 pub(super) extern "C-unwind" fn mutex_timedlock(address: usize, _: usize, pc: Pc) -> c_int {
     let Some(me) = enter() else { return 0 };
+    let own = |lock: &Lock| lock.owner == Some(me) && lock.kind == MutexKind::Checking;
+    if with(|world| world.objects.locks.get(address).is_some_and(own)) {
+        return libc::EDEADLK;
+    }
     limit(me);
     let answer = mutex_trylock(address, pc);
     limited(me, answer != libc::EBUSY);

@@ -4,15 +4,23 @@ use super::monitor::{OnceState, State};
 use super::{Call, call_void};
 use crate::model::entry::entry_points;
 use crate::model::tsan::store;
-use crate::model::world::Pc;
+use crate::model::world::{Leave, Pc};
 use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub(super) extern "C-unwind" fn once(address: usize, function: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_once", pc) else { return 0 };
     let run = call.until("once", not_yet, first);
     call.end(if run { "is the first at" } else { "finds done" });
     if run {
-        call_void(function);
+        let ran = catch_unwind(AssertUnwindSafe(|| call_void(function)));
+        if let Err(payload) = ran {
+            if matches!(payload.downcast_ref(), Some(Leave::ThreadExit)) {
+                // Somebody else has to do it, as where a thread is cancelled in it.
+                finish(&call, OnceState::Not);
+            }
+            resume_unwind(payload);
+        }
         finish(&call, OnceState::Done);
     }
     0

@@ -1,7 +1,7 @@
 //! POSIX semaphores, unnamed ones.
 
 use super::monitor::State;
-use super::{Call, destroyed, fails, write};
+use super::{Call, answer, destroyed, fails};
 use crate::model::entry::entry_points;
 use crate::model::world::Pc;
 use std::ffi::{c_int, c_uint};
@@ -67,7 +67,7 @@ extern "C-unwind" fn sem_getvalue(address: usize, out: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "sem_getvalue", pc) else { return 0 };
     let count = call.attempt(None, |state| if let State::Semaphore { count } = state { Some(*count) } else { Some(0) });
     call.end("looks at");
-    write(out, count.unwrap_or_default());
+    answer(out, count.unwrap_or_default(), pc);
     0
 }
 

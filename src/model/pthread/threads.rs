@@ -41,11 +41,16 @@ fn run_thread(me: Me, start: usize, argument: usize, answers_int: bool) {
 /// Thread-specific data dies, in as many rounds as glibc makes.
 pub(crate) fn end_of_thread(me: Me) {
     for _ in 0..4 {
-        let data: Vec<(u32, usize)> = with(|world| std::mem::take(&mut world.thread(me).locals).into_iter().collect());
+        let keys: Vec<u32> = with(|world| world.thread(me).locals.keys().copied().collect());
         let mut any = false;
-        for (key, value) in data {
-            let destructor = with(|world| world.objects.keys.get(&key).copied().flatten());
-            if let (Some(destructor), true) = (destructor, value != 0) {
+        for key in keys {
+            // One after the other: a destructor may ask for, and set, what is left.
+            let next = with(|world| {
+                let destructor = world.objects.keys.get(&key).copied().flatten()?;
+                let value = world.thread(me).locals.remove(&key).filter(|&value| value != 0)?;
+                Some((destructor, value))
+            });
+            if let Some((destructor, value)) = next {
                 any = true;
                 call_with(destructor, value);
             }
@@ -102,9 +107,13 @@ unsafe extern "C" {
     fn pthread_attr_getdetachstate(attributes: *const libc::pthread_attr_t, state: *mut c_int) -> c_int;
 }
 
-pub(super) fn join(name: usize, pc: Pc) -> Option<usize> {
-    let me = enter()?;
+/// What the thread answers, or why it cannot be waited for.
+pub(super) fn join(name: usize, pc: Pc) -> Result<usize, c_int> {
+    let Some(me) = enter() else { return Ok(0) };
     let child = name.wrapping_sub(1);
+    if child == me {
+        return Err(libc::EDEADLK);
+    }
     let handle = with(|world| {
         if let Some(handle) = world.objects.handles.remove(&child) {
             return handle;
@@ -117,12 +126,15 @@ pub(super) fn join(name: usize, pc: Pc) -> Option<usize> {
     joined.expect("a thread that panicked took the interleaving with it");
     with(|world| {
         world.log(me, pc, What::Thread("joins", child));
-        world.objects.results.get(&child).copied()
+        Ok(world.objects.results.get(&child).copied().unwrap_or_default())
     })
 }
 
 extern "C-unwind" fn pthread_join(name: usize, out: usize, pc: Pc) -> c_int {
-    let value = join(name, pc).unwrap_or_default();
+    let value = match join(name, pc) {
+        Ok(value) => value,
+        Err(why) => return why,
+    };
     if out != 0 {
         accessed(out, size_of::<usize>(), Access::Write, pc);
         write(out, value);

@@ -8,78 +8,22 @@
 //!
 //! **Stores after exchanges.** Loom leaves open which of two comes last, a store or an exchange, if neither knows of the other. So who
 //! exchanged may read what that left for ever, as if what was stored in the middle of the interleaving had come before: a lock that
-//! spins would never be free. A search that meets a thread that does begins again, with stores that follow (`Needs::swaps`).
+//! spins would never be free. A search that meets a thread that does, or that finds something after such a store, begins again,
+//! with stores to that atomic that follow (`Atoms::follow`).
 //!
 //! **`SeqCst`.** Loom takes a `SeqCst` access for `AcqRel`. Here it is put between two `SeqCst` fences, which loom orders. The first
 //! is a branch of the search: two such accesses come in either order, to whatever objects they are.
 
-use super::width::{Atom, Pools, Width};
-use crate::model::Volatile;
-use crate::model::by_address::ByAddress;
+use super::placed::{Placed, Unplaced};
+use super::width::Width;
 use crate::model::event::{Change, What};
 use crate::model::finding::{Bound, Kind};
-use crate::model::race::Access;
-use crate::model::race::Moment;
+use crate::model::memory::accessed;
+use crate::model::race::{Access, Moment};
 use crate::model::world::{Leave, Me, Pc, Spin, World, enter, event, leave, let_others_run, with};
 use crate::sync::loom_side::{self as sync, Ordering};
 use std::ffi::c_int;
 use std::rc::Rc;
-
-pub(super) struct Placed {
-    pub(super) atom: Atom,
-    pub(super) size: usize,
-    /// What a stored 0 means.
-    pub(super) base: u64,
-    /// The last store, in order of execution, and what it stored.
-    pub(super) last: u64,
-    /// It has been exchanged or added to.
-    exchanged: bool,
-}
-
-/// The atomics of an interleaving, by address.
-pub(crate) struct Atoms {
-    pools: Pools,
-    pub(super) placed: ByAddress<Placed>,
-    /// The pool that was empty.
-    pub(crate) missing: Option<usize>,
-    /// Places that accessed volatile memory.
-    pub(crate) volatile: std::collections::BTreeSet<Pc>,
-    /// Volatile loads acquire, and volatile stores release.
-    pub(crate) volatile_orders: bool,
-}
-
-impl Atoms {
-    pub(crate) fn new(volatile: Volatile) -> Self {
-        Self {
-            pools: Pools::default(),
-            placed: ByAddress::default(),
-            missing: None,
-            volatile: std::collections::BTreeSet::new(),
-            volatile_orders: volatile == Volatile::Ordered,
-        }
-    }
-
-    /// For the next interleaving.
-    pub(crate) fn clear(&mut self) {
-        self.placed.clear();
-        self.missing = None;
-    }
-
-    /// What addresses will take.
-    pub(crate) fn fill(&mut self, pools: Pools) {
-        self.pools = pools;
-    }
-
-    /// The memory is no atomic any more.
-    pub(crate) fn forget(&mut self, address: usize, size: usize) {
-        self.placed.remove_within(address..address + size);
-    }
-
-    pub(super) fn overlapping(&self, address: usize, size: usize) -> impl Iterator<Item = usize> {
-        let near = self.placed.within(address.saturating_sub(8)..address + size);
-        near.filter(move |(start, placed)| address < start + placed.size).map(|(start, _)| start)
-    }
-}
 
 /// C's numbers for orders.
 pub(super) fn order(number: c_int) -> Ordering {
@@ -127,25 +71,13 @@ impl<T: Width> Operation<T> {
                 let name = world.name_address(address);
                 world.convict(me, pc, Kind::Misuse, format!("atomic access of {} bytes to {name}, unaligned", T::SIZE));
             }
-            let others = world.atoms.overlapping(address, T::SIZE).count();
-            if others == 0 {
-                let Some(loom) = T::pool(&mut world.atoms.pools) else {
-                    world.atoms.missing = Some(T::POOL);
-                    leave(world, Leave::Restart);
-                };
-                T::name(&loom, address);
-                let base = plain_read::<T>(address).wide();
-                let atom = T::atom(loom);
-                world.atoms.placed.insert(address, Placed { atom, size: T::SIZE, base, last: 0, exchanged: false });
-            }
-            let loom = world.atoms.placed.get(address).and_then(|placed| T::loom(&placed.atom));
-            let Some(loom) = loom.filter(|_| others <= 1) else {
-                let name = world.name_address(address);
-                leave(
-                    world,
-                    Leave::Limited(Bound::Unmodelled(format!("atomic accesses of different sizes to {name}"))),
-                );
-            };
+            let loom = world.atoms.place::<T>(address).unwrap_or_else(|why| match why {
+                Unplaced::NoneLeft => leave(world, Leave::Restart),
+                Unplaced::OtherSizes => {
+                    let what = format!("atomic accesses of different sizes to {}", world.name_address(address));
+                    leave(world, Leave::Limited(Bound::Unmodelled(what)))
+                }
+            });
             (me, loom, since)
         })?;
         let seq_cst = order == Ordering::SeqCst;
@@ -175,9 +107,17 @@ impl<T: Width> Operation<T> {
         self.placed(world).is_some_and(|placed| placed.exchanged && placed.last != held.wide())
     }
 
+    /// If this is what was there last, the thread knows of it.
+    fn found(&self, world: &mut World, held: T) {
+        if let Some(placed) = self.placed(world).filter(|placed| placed.last == held.wide()) {
+            placed.aware |= 1 << self.me;
+        }
+    }
+
     fn exchanged(&self, world: &mut World) {
         if let Some(placed) = self.placed(world) {
             placed.exchanged = true;
+            placed.aware = 1 << self.me;
         }
     }
 
@@ -205,10 +145,11 @@ impl<T: Width> Operation<T> {
         }
         world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
         world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
-        if let (Some(held), Some(placed)) = (stored, self.placed(world)) {
-            placed.last = held.wide();
-            let value = T::narrow(held.wide().wrapping_add(placed.base));
-            plain_write(self.address, value);
+        if let Some(placed) = self.placed(world) {
+            placed.rewritten = false;
+        }
+        if let Some(value) = stored.and_then(|held| world.atoms.stored(self.me, self.address, held.wide())) {
+            plain_write(self.address, T::narrow(value));
         }
     }
 
@@ -221,8 +162,8 @@ impl<T: Width> Operation<T> {
         let same = (spin.address, spin.value, spin.pc) == (address, value, pc);
         *spin = Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
         let count = spin.count;
-        if count > 2 && old && !world.objects.needs.swaps {
-            world.objects.needs.swaps = true;
+        if count > 2 && old && !world.atoms.follow.contains(&address) {
+            world.atoms.open_order.insert(address);
             leave(world, Leave::Restart);
         }
         count > 1
@@ -235,12 +176,18 @@ fn let_others_run_if(spins: bool) {
     }
 }
 
+/// The order of a load that is put between fences where it is `SeqCst`.
+fn order_of_load(order: Ordering) -> Ordering {
+    if order == Ordering::SeqCst { Ordering::Acquire } else { order }
+}
+
 pub(super) fn load_as<T: Width>(address: usize, number: c_int, pc: Pc, verb: &'static str) -> T {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_read(address) };
-    let held = T::load(&operation.loom, if order == Ordering::SeqCst { Ordering::Acquire } else { order });
+    let held = T::load(&operation.loom, order_of_load(order));
     let (value, spins) = operation.then(|world| {
         let (value, old) = (operation.decode(world, held), operation.is_old(world, held));
+        operation.found(world, held);
         operation.end(world, Access::AtomicRead, None, verb, Change::Found(value.wide()), order);
         (value, operation.spins(world, held, old))
     });
@@ -255,10 +202,7 @@ pub(crate) extern "C-unwind" fn load<T: Width>(address: usize, number: c_int, pc
 pub(super) fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc, verb: &'static str) {
     let order = order(number);
     let Some(operation) = Operation::<T>::begin(address, order, pc) else { return plain_write(address, value) };
-    let (held, follows) = with(|world| {
-        let exchanged = operation.placed(world).is_some_and(|placed| placed.exchanged);
-        (operation.encode(world, value), exchanged && world.objects.needs.swaps)
-    });
+    let (held, follows) = with(|world| (operation.encode(world, value), world.atoms.follow.contains(&address)));
     let order_of_store = if order == Ordering::SeqCst { Ordering::Release } else { order };
     if follows {
         T::swap(&operation.loom, held, order_of_store);
@@ -266,6 +210,10 @@ pub(super) fn store_as<T: Width>(address: usize, value: T, number: c_int, pc: Pc
         T::store(&operation.loom, held, order_of_store);
     }
     operation.then(|world| {
+        let unaware = |placed: &mut Placed| placed.exchanged && placed.aware >> operation.me & 1 == 0;
+        if !follows && operation.placed(world).is_some_and(unaware) {
+            world.atoms.open_order.insert(address);
+        }
         operation.end(world, Access::AtomicWrite, Some(held), verb, Change::Set(value.wide()), order);
     });
 }
@@ -380,11 +328,17 @@ fn compare<T: Width>(
     let may_fail = |world: &mut World| world.spurious_left > 0;
     // Another thread may have used the last one up while this one chose.
     if weak && with(may_fail) && crate::model::choice::choose(operation.me) && with(may_fail) {
-        operation.then(|world| {
-            world.spurious_left -= 1;
-            operation.end(world, Access::AtomicRead, None, "compares", Change::Nothing, failure);
+        with(|world| world.spurious_left -= 1);
+        // It finds what a load finds, and orders as that does; only where that is `expected` is there no reason.
+        let held = T::load(&operation.loom, order_of_load(failure));
+        let found = operation.then(|world| {
+            let found = operation.decode(world, held);
+            let change =
+                if found == expected { Change::Nothing } else { Change::Unlike(found.wide(), expected.wide()) };
+            operation.end(world, Access::AtomicRead, None, "compares", change, failure);
+            found
         });
-        return (expected, false);
+        return (found, false);
     }
     let (old, stored) = with(|world| (operation.encode(world, expected), operation.encode(world, new)));
     let exchanged = T::exchange(&operation.loom, old, stored, success, failure);
@@ -397,6 +351,7 @@ fn compare<T: Width>(
         }
         Err(held) => {
             let (found, is_old) = (operation.decode(world, held), operation.is_old(world, held));
+            operation.found(world, held);
             let change = Change::Unlike(found.wide(), expected.wide());
             operation.end(world, Access::AtomicRead, None, "compares", change, failure);
             (found, operation.spins(world, held, is_old))
@@ -419,8 +374,10 @@ pub(super) extern "C-unwind" fn exchange_val<T: Width>(
 }
 
 fn exchange_in<T: Width>(address: usize, expected: usize, new: T, orders: (c_int, c_int), pc: Pc, weak: bool) -> c_int {
+    accessed(expected, T::SIZE, Access::Read, pc);
     let (found, done) = compare(address, plain_read::<T>(expected), new, orders.0, orders.1, pc, weak);
     if !done {
+        accessed(expected, T::SIZE, Access::Write, pc);
         plain_write(expected, found);
     }
     c_int::from(done)

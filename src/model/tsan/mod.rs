@@ -1,16 +1,19 @@
 //! What the compiler calls: each memory access, each atomic operation, each entry to and exit from a function.
 //!
-//! How the parts fit: `width` is what loom has atomics of; `atomic` is what is done to them. Here are the plain accesses, the
+//! How the parts fit: `width` is what loom has atomics of; `placed` which addresses have taken them; `atomic` is what is done to them. Here are the plain accesses, the
 //! volatile ones, functions, and the names that all of it is called by.
 //!
 //! **Plain stores into an atomic's memory** (initialisation) are announced before they happen; at the thread's next event
-//! the distance is taken anew. **Volatile accesses** are relaxed atomics, or
+//! the distance is taken anew, or at the next access a new atomic, where it is open which of its stores was the last.
+//! **Plain loads** from there find what memory holds: the last store. **Volatile accesses** are relaxed atomics, or
 //! such as order where [`Volatile::Ordered`](super::Volatile::Ordered) asks for it, and the report says that the code relies on it.
 
 mod atomic;
+mod placed;
 mod width;
 
-pub(crate) use atomic::{Atoms, load, store};
+pub(crate) use atomic::{load, store};
+pub(crate) use placed::Atoms;
 pub(crate) use width::{Pools, Sizes};
 
 use super::entry::named_entry_points;
@@ -55,10 +58,34 @@ extern "C-unwind" fn vptr_update(address: usize, _: usize, pc: Pc) {
     accessed(address, size_of::<usize>(), Access::Write, pc);
 }
 
+/// A plain load from the memory of atomics: which of several threads' stores was the last may be open, and is settled here.
+pub(crate) fn found(open: Vec<(usize, usize)>, pc: Pc) {
+    for (address, size) in open {
+        match size {
+            1 => settle_last::<u8>(address, pc),
+            2 => settle_last::<u16>(address, pc),
+            4 => settle_last::<u32>(address, pc),
+            _ => settle_last::<u64>(address, pc),
+        }
+    }
+}
+
+fn settle_last<T: Width>(address: usize, pc: Pc) {
+    let value: T = load_as(address, RELAXED, pc, "reads");
+    plain_write(address, value);
+    with(|world| {
+        if let Some(placed) = world.atoms.placed.get_mut(address) {
+            placed.last = value.wide().wrapping_sub(placed.base);
+            (placed.several, placed.writer) = (false, None);
+        }
+    });
+}
+
 impl World {
-    /// A plain store that was announced may go to the memory of atomics.
+    /// A plain store that was announced may go to the memory of atomics, or of objects.
     pub(crate) fn written(&mut self, me: Me, address: usize, size: usize) {
-        let stored: Vec<_> = self.atoms.overlapping(address, size).map(Pending::Stored).collect();
+        self.objects.rewrite(address, size);
+        let stored: Vec<_> = self.atoms.overlapping(address, size).map(|(atom, _)| Pending::Stored(atom)).collect();
         if !stored.is_empty() {
             self.thread(me).pending.extend(stored);
         }
@@ -72,16 +99,23 @@ const RELEASE: c_int = 3;
 
 extern "C-unwind" fn volatile_read<T: Width>(address: usize, pc: Pc) {
     if live() {
+        aligned::<T>(address);
         let order = with(|world| if world.atoms.volatile_orders { ACQUIRE } else { RELAXED });
         let value: T = load_as(address, order, pc, "reads volatile");
         // The load that follows shall find what the model chose.
         plain_write(address, value);
-        with(|world| world.atoms.volatile.insert(pc));
+        with(|world| {
+            world.atoms.volatile.insert(pc);
+            // And everybody else what was stored last.
+            let me = world.current();
+            world.thread(me).pending.push(Pending::Shown(address));
+        });
     }
 }
 
 extern "C-unwind" fn volatile_write<T: Width>(address: usize, pc: Pc) {
     let Some(me) = enter() else { return };
+    aligned::<T>(address);
     // The atomic has to be there before the store that this announces changes what is in memory.
     if let Some(operation) = Operation::<T>::begin(address, Ordering::Relaxed, pc) {
         drop(operation);
@@ -90,6 +124,35 @@ extern "C-unwind" fn volatile_write<T: Width>(address: usize, pc: Pc) {
         world.atoms.volatile.insert(pc);
         world.thread(me).pending.push(Pending::Volatile(address, pc));
     });
+}
+
+/// C promises nothing about volatile accesses that are not aligned, and they may be torn: they are no atomics.
+fn aligned<T: Width>(address: usize) {
+    if !address.is_multiple_of(T::SIZE) {
+        refuse("volatile accesses that are not aligned");
+    }
+}
+
+/// Memory holds what was stored last.
+fn show(address: usize) {
+    with(|world| {
+        if let Some(placed) = world.atoms.placed.get(address) {
+            let (value, size) = (placed.base.wrapping_add(placed.last), placed.size);
+            match size {
+                1 => plain_write(address, u8::narrow(value)),
+                2 => plain_write(address, u16::narrow(value)),
+                4 => plain_write(address, u32::narrow(value)),
+                _ => plain_write(address, value),
+            }
+        }
+    });
+}
+
+/// What memory holds was stored by a volatile access, and is now by an atomic one.
+fn written_volatile<T: Width>(address: usize, order: c_int, pc: Pc) {
+    let value: T = plain_read(address);
+    show(address);
+    store_as(address, value, order, pc, "writes volatile");
 }
 
 /// Does what was announced.
@@ -104,17 +167,19 @@ pub(crate) fn settle(me: Me, pending: Pending) {
                     _ => plain_read::<u64>(address),
                 };
                 placed.base = value.wrapping_sub(placed.last);
+                placed.rewritten = true;
             }
         }),
+        Pending::Shown(address) => show(address),
         Pending::Volatile(address, pc) => {
             let (size, ordered) =
                 with(|world| (world.atoms.placed.get(address).map(|placed| placed.size), world.atoms.volatile_orders));
             let order = if ordered { RELEASE } else { RELAXED };
             match size {
-                Some(1) => store_as(address, plain_read::<u8>(address), order, pc, "writes volatile"),
-                Some(2) => store_as(address, plain_read::<u16>(address), order, pc, "writes volatile"),
-                Some(4) => store_as(address, plain_read::<u32>(address), order, pc, "writes volatile"),
-                Some(8) => store_as(address, plain_read::<u64>(address), order, pc, "writes volatile"),
+                Some(1) => written_volatile::<u8>(address, order, pc),
+                Some(2) => written_volatile::<u16>(address, order, pc),
+                Some(4) => written_volatile::<u32>(address, order, pc),
+                Some(8) => written_volatile::<u64>(address, order, pc),
                 _ => with(|world| {
                     world.convict(
                         me,

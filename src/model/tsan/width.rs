@@ -43,8 +43,8 @@ pub(crate) trait Width: Copy + Eq + 'static {
     fn pool(pools: &mut Pools) -> Option<Rc<Self::Loom>>;
     fn atom(loom: Rc<Self::Loom>) -> Atom;
     fn loom(atom: &Atom) -> Option<Rc<Self::Loom>>;
-    /// Names it after an address.
-    fn name(loom: &Self::Loom, address: usize);
+    /// Names it after an address, where there have been as many others before.
+    fn name(loom: &Self::Loom, address: usize, before: u64);
     fn wide(self) -> u64;
     /// The low bits.
     fn narrow(value: u64) -> Self;
@@ -74,8 +74,9 @@ macro_rules! width {
             fn loom(atom: &Atom) -> Option<Rc<$loom>> {
                 if let Atom::$atom(loom) = atom { Some(loom.clone()) } else { None }
             }
-            fn name(loom: &$loom, address: usize) {
-                loom.rename(trace::named(address as u64, trace::object));
+            fn name(loom: &$loom, address: usize, before: u64) {
+                // Addresses have 47 bits.
+                loom.rename(trace::named(address as u64 | before << 48, trace::object));
             }
             fn wide(self) -> u64 {
                 u64::from(self)

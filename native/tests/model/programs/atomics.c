@@ -74,6 +74,50 @@ void weak_trusted(void) {
   if (!weak_attempt()) abort();
 }
 
+/* One that fails finds what is there, and what that orders is ordered, if there was a reason to fail or not. */
+static atomic_int published;
+static int payload;
+
+void weak_failure_finds(void) {
+  int expected = 5;
+  CHECK(!atomic_compare_exchange_weak(&published, &expected, 6) && expected == 0);
+}
+
+static void *publishes(void *argument) {
+  payload = 1;
+  atomic_store_explicit(&published, 1, memory_order_release);
+  return argument;
+}
+
+static void weakly(memory_order failure) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, publishes, NULL);
+  int expected = 1;
+  bool exchanged = failure == memory_order_acquire
+      ? atomic_compare_exchange_weak_explicit(&published, &expected, 2, memory_order_acquire, memory_order_acquire)
+      : atomic_compare_exchange_weak_explicit(&published, &expected, 2, memory_order_acquire, memory_order_relaxed);
+  if (exchanged || expected == 1) CHECK(payload == 1);
+  pthread_join(thread, NULL);
+}
+
+void weak_failure_acquires(void) { weakly(memory_order_acquire); }
+void weak_failure_relaxed(void) { weakly(memory_order_relaxed); }
+
+/* Where the expected value is kept is read, as by any other access. */
+static int expectation;
+
+static void *expects(void *argument) {
+  atomic_compare_exchange_strong(&published, &expectation, 1);
+  return argument;
+}
+
+void expectation_race(void) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, expects, NULL);
+  expectation = 2;
+  pthread_join(thread, NULL);
+}
+
 static volatile uint8_t byte;
 static volatile uint16_t word16;
 static volatile uint32_t word32;

@@ -249,3 +249,47 @@ void seq_cst_elsewhere(void) {
   found = plain;
   pthread_join(thread, NULL);
 }
+
+/* An exchange that finds 0 comes before a store, which is then what is there in the end. */
+static atomic_int turned;
+static int turned_from;
+
+static void *adds_one(void *argument) {
+  turned_from = atomic_fetch_add(&turned, 1);
+  return argument;
+}
+
+static void add_and_store(int right) {
+  pthread_t thread;
+  pthread_create(&thread, NULL, adds_one, NULL);
+  atomic_store(&turned, 10);
+  pthread_join(thread, NULL);
+  int last = atomic_load(&turned);
+  if (turned_from == 0 ? last != 10 : last != right) abort();
+}
+
+void store_after_exchange(void) { add_and_store(11); }
+void store_before_exchange(void) { add_and_store(10); }
+
+/* A store of another's ends what an exchange has released, also where that other has found what was exchanged. */
+static int released;
+
+static void *writes_and_adds(void *argument) {
+  released = 1;
+  atomic_fetch_add_explicit(&turned, 1, memory_order_release);
+  return argument;
+}
+
+static void *stores_over(void *argument) {
+  if (atomic_load_explicit(&turned, memory_order_relaxed) == 1)
+    atomic_store_explicit(&turned, 2, memory_order_relaxed);
+  return argument;
+}
+
+void release_ended_by_a_store(void) {
+  pthread_t threads[2];
+  pthread_create(&threads[0], NULL, writes_and_adds, NULL);
+  pthread_create(&threads[1], NULL, stores_over, NULL);
+  if (atomic_load_explicit(&turned, memory_order_acquire) == 2) found = released;
+  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+}

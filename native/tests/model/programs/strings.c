@@ -93,3 +93,25 @@ void overflow_aligned(void) {
   char *block = aligned_alloc(32, 32);
   memset(block, 'x', 33);
 }
+
+/* Whoever looks for a byte, or compares, reads no further than to what it finds: the memory may end there. */
+void search_to_the_end_of_a_block(void) {
+  char *block = malloc(2);
+  block[0] = 'a';
+  block[1] = 'b';
+  CHECK(memchr(block, 'b', 100) == block + 1 && strcmp(block, "ax") < 0 && strncmp("b", block, 9) > 0);
+  CHECK(strncmp(block, "abc", 2) == 0);
+  free(block);
+}
+
+void overflow_memchr(void) {
+  char *block = calloc(3, 1);
+  CHECK(memchr(block, 'x', 4) == NULL);
+}
+
+void overflow_strncmp(void) {
+  char *block = malloc(2);
+  block[0] = 'a';
+  block[1] = 'b';
+  CHECK(strncmp(block, "abc", 3) != 0);
+}
