@@ -8,7 +8,7 @@
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` and `strings` what allocates and moves;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
-//! back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what is noted while
+//! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what is noted while
 //! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
@@ -19,6 +19,7 @@
 //! ```
 
 mod choice;
+mod constructors;
 mod descriptors;
 mod entry;
 mod event;
@@ -39,6 +40,7 @@ mod tsan;
 mod world;
 
 pub use finding::{Bound, Finding, Kind};
+pub use pthread::{JoinHandle, spawn};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::MOST_THREADS;
 pub(crate) use world::{full_fences, is_over, live, number as thread_number, whole};

@@ -32,7 +32,7 @@ pub const ALLOWED: &[&str] = &[
     "strcasestr", "memmem", "strverscmp", "strcoll", "strxfrm", "strsignal", "gai_strerror", "inet_addr", "inet_aton",
     "qsort_r", "lfind", "wcslen", "wcscmp", "wcscpy", "wmemcpy", "mbstowcs", "wcstombs", "mbrtowc", "wcrtomb", "towlower",
     "towupper", "iswalpha", "iswdigit", "iswspace", "nl_langinfo", "timegm", "gettext", "dcgettext", "sched_getaffinity",
-    "__sched_cpucount", "__sched_cpualloc", "__sched_cpufree", "get_nprocs_conf", "getauxval", "pthread_attr_setstack", "pthread_attr_setaffinity_np",
+    "gethostname", "__sched_cpucount", "__sched_cpualloc", "__sched_cpufree", "get_nprocs_conf", "getauxval", "pthread_attr_setstack", "pthread_attr_setaffinity_np",
     "floorf", "ceilf", "sqrtf", "powf", "fmodf", "logf", "expf", "fabsf", "roundf", "truncf", "log2f", "log10f", "exp2f",
     "sinf", "cosf", "tanf", "atan2f", "hypotf", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log1p", "expm1", "rint",
     "nearbyint", "lrint", "llrint", "lround", "llround", "lrintf", "lroundf", "fmin", "fmax", "fminf", "fmaxf", "frexp", "ldexp",
