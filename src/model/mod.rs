@@ -6,7 +6,7 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` and `strings` what allocates and moves;
+//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
 //! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `event` is what is noted while
 //! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
@@ -24,6 +24,7 @@ mod descriptors;
 mod entry;
 mod event;
 mod finding;
+mod formatted;
 mod globals;
 pub mod instrument;
 #[cfg(test)]
@@ -409,6 +410,8 @@ mod tests {
             .iter()
             .chain(memory::NAMES)
             .chain(strings::NAMES)
+            .chain(formatted::NAMES)
+            .chain(formatted::VARIADIC)
             .copied()
             .chain(pthread::names())
             .chain(descriptors::names())

@@ -154,6 +154,8 @@ programs! {
     futex_timed
     system_calls
     system_call_refused
+    system_call_missing
+    futex_freed_before_its_wake
 }
 
 unsafe extern "C-unwind" {
@@ -164,6 +166,7 @@ unsafe extern "C-unwind" {
 #[test]
 fn futexes_that_code_calls_itself_block_and_wake() {
     passes("futex_event", futex_event);
+    passes("futex_freed_before_its_wake", futex_freed_before_its_wake);
     // The same values are stored by several stores: where those are told apart, an exchange asks for each, more or less often.
     for repeats in [Repeats::Explored, Repeats::Counted, Repeats::Left] {
         explore("futex_mutex", &Options::new().repeats(repeats), || futex_mutex()).assert_exhausted();
@@ -173,6 +176,7 @@ fn futexes_that_code_calls_itself_block_and_wake() {
     let all = [0, libc::EAGAIN, libc::ETIMEDOUT].into();
     assert_eq!(outcomes("futex_timed", futex_timed, futex_outcome), all);
     does("system_calls", system_calls);
+    explore("system_call_missing", &Options::new(), || system_call_missing()).assert_exhausted();
     bounded("system_call_refused", system_call_refused, "system call 140 was called at system_call_refused");
 }
 

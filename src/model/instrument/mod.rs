@@ -43,7 +43,7 @@ pub const COMPILER_FLAGS: &[&str] = &[
 const REFUSED: &str = ".refused.";
 
 /// Variables of the C library: not functions that could be refused when they are called.
-const DATA: &[&str] = &["stdin", "optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
+const DATA: &[&str] = &["optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
 
 /// The section that holds all writable data of instrumented code; a C identifier, so that the linker marks its bounds.
 pub const DATA_SECTION: &str = "latecall_model_data";
