@@ -34,7 +34,7 @@ pub(crate) fn offset(address: usize) -> Option<usize> {
     (low..high).contains(&address).then(|| address - low)
 }
 
-/// All that is put back: the globals, and what constructors have touched of the first thread's variables.
+/// All that is put back: the globals, and what calls outside of a search have touched of the first thread's variables.
 pub(crate) fn all_bounds() -> Vec<(usize, usize)> {
     std::iter::once(bounds()).chain(super::locals::early_bounds()).collect()
 }
@@ -47,8 +47,8 @@ impl Saved {
         let filled = all_bounds().into_iter().filter(|&(low, high)| low < high);
         let saved = filled.map(|(low, high)| {
             let start = std::ptr::with_exposed_provenance::<u8>(low);
-            // SAFETY: the memory is there for good, and only instrumented code writes to it, which runs before main and in
-            // searches, one at a time.
+            // SAFETY: the memory is there for good, and only instrumented code writes to it, which runs in searches, one at a
+            // time, and where the test calls it before.
             (low, unsafe { std::slice::from_raw_parts(start, high - low) }.to_vec())
         });
         Self(saved.collect())

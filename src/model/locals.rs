@@ -1,8 +1,8 @@
 //! Thread-local variables of C code, which the compiler, or the build helper, has turned into calls for their addresses.
 //!
-//! A thread's copy of a variable is a block that is allocated when it is first asked for, and freed when the thread ends. Constructors
-//! of C code run before there are threads of a model, on the process's first thread: the copies that they make are the first
-//! thread's in every interleaving, at the same addresses, and are put back before each like globals.
+//! A thread's copy of a variable is a block that is allocated when it is first asked for, and freed when the thread ends. C code
+//! that is called outside of a search has copies too: they are the first thread's in every interleaving of a search after it, at
+//! the same addresses, and are put back before each like globals.
 
 use super::memory::pointer;
 use super::world::{Me, Pc, enter, with};
@@ -81,7 +81,7 @@ pub(crate) fn end_locals(me: Me) {
     }
 }
 
-/// From where to where the copies of constructors lie.
+/// From where to where the copies lie that were made outside of a search.
 pub(crate) fn early_bounds() -> Vec<(usize, usize)> {
     lock(&EARLY).values().map(|&(copy, size)| (copy, copy + size)).collect()
 }

@@ -6,9 +6,10 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` and `strings` what allocates and moves;
+//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
-//! back; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `by_address` is what knows C's objects; `event` is what is noted while
+//! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin;
+//! `by_address` is what knows C's objects; `event` is what is noted while
 //! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
@@ -20,10 +21,12 @@
 
 mod by_address;
 mod choice;
+mod constructors;
 mod descriptors;
 mod entry;
 mod event;
 mod finding;
+mod formatted;
 mod globals;
 pub mod instrument;
 #[cfg(test)]
@@ -40,6 +43,7 @@ mod tsan;
 mod world;
 
 pub use finding::{Bound, Finding, Kind};
+pub use pthread::{JoinHandle, spawn};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::{MOST_THREADS, Me};
 pub(crate) use world::{current, full_fences, is_over, live, number as thread_number, whole};
@@ -428,6 +432,8 @@ mod tests {
             .iter()
             .chain(memory::NAMES)
             .chain(strings::NAMES)
+            .chain(formatted::NAMES)
+            .chain(formatted::VARIADIC)
             .copied()
             .chain(pthread::names())
             .chain(descriptors::names())

@@ -10,7 +10,7 @@ use super::finding::{self, Bound, Finding, Kind};
 use super::trace::Trace;
 use super::world::{self, Leave, World};
 use super::{Exploration, Extent, Options};
-use super::{choice, globals, pthread, race, stack, tsan};
+use super::{choice, constructors, globals, pthread, race, stack, tsan};
 use crate::sync::{Arc, Mutex, Once, lock, loom_side, mpsc, thread};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -252,7 +252,10 @@ fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
             model.check(move || {
                 begin(&inner);
                 stack::on_stack(0, || {
-                    match catch_unwind(AssertUnwindSafe(|| body())) {
+                    match catch_unwind(AssertUnwindSafe(|| {
+                        constructors::run();
+                        body();
+                    })) {
                         Ok(()) => {}
                         Err(payload) if matches!(payload.downcast_ref(), Some(Leave::ThreadExit)) => {}
                         Err(payload) => escaped(&*payload),
@@ -350,7 +353,12 @@ fn begin(shared: &Arc<Mutex<Search>>) {
 /// All threads of an interleaving are over: what did it leave behind?
 fn finish(shared: &Arc<Mutex<Search>>) {
     world::ended(|world| {
-        if let Some(message) = world.heap.lost(&globals::all_bounds()) {
+        // Of threads that Rust code made by itself: nobody saw them end, and destroyed what was theirs.
+        let left: Vec<usize> = world.threads.iter().flatten().flat_map(world::Thread::own).collect();
+        let mut roots = globals::all_bounds();
+        let words = left.as_ptr_range();
+        roots.push((words.start.expose_provenance(), words.end.expose_provenance()));
+        if let Some(message) = world.heap.lost(&roots) {
             world.finding = Some(Finding::raw(world, Kind::Leak, message, None));
             leave(Leave::Convicted);
         }

@@ -81,6 +81,13 @@ pub(crate) struct Thread {
     pub(crate) exiting: bool,
 }
 
+impl Thread {
+    /// What has not been destroyed of it: its values of keys, and its copies of thread-local variables.
+    pub(crate) fn own(&self) -> impl Iterator<Item = usize> {
+        self.locals.values().chain(self.variables.values()).copied()
+    }
+}
+
 /// A read of an atomic, and how often it has been repeated with the same result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Spin {

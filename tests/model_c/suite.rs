@@ -359,6 +359,9 @@ fn threads_have_the_names_that_c_gives_them() {
 
 programs! {
     strings
+    formats
+    formatted_beyond
+    formatted_and_lost
     blocks
     overflow_strcpy
     overflow_strncpy
@@ -376,11 +379,14 @@ programs! {
 #[test]
 fn functions_on_strings_and_blocks_do_what_they_say() {
     explore("strings", &Options::new(), || strings()).assert_exhausted();
+    explore("formats", &Options::new(), || formats()).assert_exhausted();
+    convicted("formatted_and_lost", formatted_and_lost, Kind::Leak, &["block 1 of 5 bytes", "formatted"]);
     explore("blocks", &Options::new(), || blocks()).assert_exhausted();
 }
 
 #[test]
 fn functions_on_strings_and_blocks_are_seen_to_step_beyond_a_block() {
+    convicted("formatted_beyond", formatted_beyond, Kind::OutOfBounds, &["programs/strings.c", "at 5 of block 1, which has 5"]);
     for (name, program) in [
         ("overflow_strcpy", overflow_strcpy as extern "C-unwind" fn()),
         ("overflow_strncpy", overflow_strncpy),

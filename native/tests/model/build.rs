@@ -12,7 +12,7 @@ use std::process::Command;
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(latecall_clang)");
     println!("cargo::rerun-if-env-changed=CLANG");
-    for changed in ["build.rs", "mutants.rs", "programs", "../../src", "../../include", "../../../src/model/instrument"]
+    for changed in ["build.rs", "mutants.rs", "programs", "constructors", "../../src", "../../include", "../../../src/model/instrument"]
     {
         println!("cargo::rerun-if-changed={changed}");
     }
@@ -23,8 +23,10 @@ fn main() {
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo runs this"));
     programs("model_tests").link();
+    constructors("model_constructed").link();
     if let Some(clang) = clang() {
         programs("clang_tests").compiler(&clang).cxx_compiler(&clang).link();
+        constructors("clang_constructed").compiler(&clang).link();
         println!("cargo::rustc-cfg=latecall_clang");
     }
     for mutant in mutants::MUTANTS {
@@ -36,6 +38,11 @@ fn main() {
 fn programs(name: &str) -> Instrument {
     let instrument = Instrument::new(name).flag("-D_GNU_SOURCE").flag("-mcx16").refuse_when_called("listen");
     instrument.c_flag("-std=c11").cxx_flag("-std=c++17").files(files("programs", &["c", "cpp"]))
+}
+
+/// What runs before main and after it, in every test that links it: apart from the rest, of which tests count the blocks.
+fn constructors(name: &str) -> Instrument {
+    Instrument::new(name).flag("-D_GNU_SOURCE").file("constructors/constructors.c")
 }
 
 /// The emitter, as the library's own build script makes it.

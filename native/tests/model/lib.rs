@@ -6,6 +6,7 @@
 //!
 //! - `model_tests_<function>`: the programs of `programs/`, compiled by `$CC`, otherwise `cc`;
 //! - `clang_tests_<function>`: the same by `$CLANG`, otherwise `clang`, where there is one: see [`with_clang`];
+//! - `model_constructed_<function>` and `clang_constructed_<function>`: those of `constructors/`, likewise;
 //! - `<mutant>_<function>`: the emitter with one rule broken; `mutants.rs` has the list.
 
 /// Its items, where the fixtures were built with clang too; otherwise one test that cargo reports as ignored, with the

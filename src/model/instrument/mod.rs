@@ -43,10 +43,21 @@ pub const COMPILER_FLAGS: &[&str] = &[
 const REFUSED: &str = ".refused.";
 
 /// Variables of the C library: not functions that could be refused when they are called.
-const DATA: &[&str] = &["stdin", "optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
+const DATA: &[&str] = &["optarg", "optind", "opterr", "timezone", "daylight", "tzname"];
 
 /// The section that holds all writable data of instrumented code; a C identifier, so that the linker marks its bounds.
 pub const DATA_SECTION: &str = "latecall_model_data";
+
+/// Moves constructors, and what runs at the end of a process, to where the model finds them (`src/model/constructors.rs`): the
+/// C library would run them before main, once, outside of any interleaving. In the order of their priorities.
+const CONSTRUCTORS: &str = "\
+SECTIONS
+{
+  latecall_model_init : { KEEP(*(SORT_BY_INIT_PRIORITY(.init_array.*))) KEEP(*(.init_array)) }
+  latecall_model_fini : { KEEP(*(SORT_BY_INIT_PRIORITY(.fini_array.*))) KEEP(*(.fini_array)) }
+}
+INSERT AFTER .data;
+";
 
 /// What the names of the model's entry points begin with.
 pub const ENTRY_PREFIX: &str = "latecall_model_";
@@ -236,7 +247,16 @@ impl Instrument {
             }
         }
         let whole = folder.join("whole.o");
-        run(Command::new("ld").args(["-r", "-d", "-o"]).arg(&whole).arg("--whole-archive").args(&inputs))?;
+        let script = folder.join("constructors.ld");
+        std::fs::write(&script, CONSTRUCTORS)
+            .map_err(|error| Refused::Tool(format!("{}: {error}", script.display())))?;
+        run(Command::new("ld")
+            .args(["-r", "-d", "-o"])
+            .arg(&whole)
+            .arg("-T")
+            .arg(&script)
+            .arg("--whole-archive")
+            .args(&inputs))?;
         let object = folder.join("renamed.o");
         let mut rename = Command::new("objcopy");
         rename.arg(format!("--redefine-syms={}", renamed.display()));

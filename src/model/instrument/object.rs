@@ -40,7 +40,8 @@ pub(super) fn writable_sections(object: &Path) -> Result<BTreeSet<String>, Refus
         let Some((_, rest)) = line.split_once(']') else { continue };
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let &[name, _, _, _, _, _, flags, ..] = fields.as_slice() else { continue };
-        let kept = [".data.rel.ro", ".init_array", ".fini_array", ".ctors", ".dtors", ".tm_clone_table"];
+        let kept =
+            [".data.rel.ro", "latecall_model_init", "latecall_model_fini", ".ctors", ".dtors", ".tm_clone_table"];
         let writable = flags.contains('W') && flags.contains('A') && !flags.contains('T') && !flags.contains('G');
         if writable && !kept.iter().any(|kept| name.starts_with(kept)) {
             sections.insert(name.to_owned());

@@ -44,7 +44,7 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nAdd the files of the library that do (Instrument::file), or one of your own with as much as your \
-                     test needs; let it call a harmless one of another library, which you link \
+                     test needs; let it call a harmless one of another library, which you link, or of your Rust code \
                      (Instrument::allow); where it does not come to one, refuse it only when it is called \
                      (Instrument::refuse_when_called)"
                 )?;
@@ -79,7 +79,7 @@ impl fmt::Display for Refused {
                 write!(
                     f,
                     "\nMost libraries have a flag that takes C11 atomics or the compiler's built-in ones instead, and \
-                     the C library instead of system calls; %fs is the machine's thread, which all threads of a model \
+                     the C library instead of system calls; a file that your test does not need can be left out; %fs is the machine's thread, which all threads of a model \
                      share: pthread_self tells them apart"
                 )
             }

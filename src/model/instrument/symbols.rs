@@ -32,7 +32,8 @@ pub const ALLOWED: &[&str] = &[
     "strcasestr", "memmem", "strverscmp", "strcoll", "strxfrm", "strsignal", "gai_strerror", "inet_addr", "inet_aton",
     "qsort_r", "lfind", "wcslen", "wcscmp", "wcscpy", "wmemcpy", "mbstowcs", "wcstombs", "mbrtowc", "wcrtomb", "towlower",
     "towupper", "iswalpha", "iswdigit", "iswspace", "nl_langinfo", "timegm", "gettext", "dcgettext", "sched_getaffinity",
-    "__sched_cpucount", "__sched_cpualloc", "__sched_cpufree", "get_nprocs_conf", "getauxval", "pthread_attr_setstack", "pthread_attr_setaffinity_np",
+    "gethostname", "newlocale", "freelocale", "strtod_l", "strtof_l", "strtol_l", "strtoul_l", "strtoll_l",
+    "strtoull_l", "ngettext", "dgettext", "dngettext", "dcngettext", "stdin", "iconv_open", "iconv", "iconv_close", "__sched_cpucount", "__sched_cpualloc", "__sched_cpufree", "get_nprocs_conf", "getauxval", "pthread_attr_setstack", "pthread_attr_setaffinity_np",
     "floorf", "ceilf", "sqrtf", "powf", "fmodf", "logf", "expf", "fabsf", "roundf", "truncf", "log2f", "log10f", "exp2f",
     "sinf", "cosf", "tanf", "atan2f", "hypotf", "asin", "acos", "atan", "sinh", "cosh", "tanh", "log1p", "expm1", "rint",
     "nearbyint", "lrint", "llrint", "lround", "llround", "lrintf", "lroundf", "fmin", "fmax", "fminf", "fmaxf", "frexp", "ldexp",
@@ -82,7 +83,7 @@ pub const MODELLED: &[&str] = &[
     "clock", "pipe", "pipe2", "socketpair", "eventfd", "eventfd_read", "eventfd_write", "close", "read", "__read_chk",
     "write", "recv", "send", "fcntl", "fcntl64", "ioctl", "poll", "__poll_chk", "ppoll", "select", "pselect", "epoll_create",
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "syscall", "localtime", "gmtime",
-    "readv", "writev", "sendmsg", "recvmsg", "shutdown",
+    "readv", "writev", "sendmsg", "recvmsg", "shutdown", "asprintf", "vasprintf",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -106,7 +107,7 @@ const REASONS: &[(&str, &[&str])] = &[
             "fopen*", "freopen*", "fdopen", "fclose", "fread", "fgets", "fgetc", "getc", "getchar", "gets", "getline",
             "getdelim", "fscanf", "scanf", "__isoc99_fscanf", "__isoc99_scanf", "fseek*", "ftell*", "rewind", "tmpfile*",
             "mkstemp*", "unlink", "remove", "rename", "mkdir", "rmdir", "opendir", "readdir*", "closedir", "stat*",
-            "fstat*", "lstat*", "access", "fchmod", "fchown", "chmod", "chown", "utime*", "readlink", "getcwd", "symlink", "link", "dup", "dup2", "dup3", "syslog", "openlog", "stdin", "flockfile", "funlockfile",
+            "fstat*", "lstat*", "access", "fchmod", "fchown", "chmod", "chown", "utime*", "readlink", "getcwd", "symlink", "link", "dup", "dup2", "dup3", "syslog", "openlog", "flockfile", "funlockfile",
         ],
     ),
     (

@@ -26,10 +26,11 @@ const UNPOISONED: &str = "loom's locks are not poisoned";
 /// C's number for a relaxed load.
 const RELAXED: c_int = 0;
 
-fn queue(world: &mut World, address: usize) -> &mut Queue {
+/// None: the memory was freed since the gate was made, and what waited there is forgotten with it.
+fn queue(world: &mut World, address: usize) -> Option<&mut Queue> {
     match world.objects.monitors.get_mut(address).map(|monitor| &mut monitor.state) {
-        Some(State::Futex(queue)) => queue,
-        _ => unreachable!("its gate made it"),
+        Some(State::Futex(queue)) => Some(queue),
+        _ => None,
     }
 }
 
@@ -50,7 +51,9 @@ fn wait(address: usize, expected: c_uint, timed: bool, pc: Pc) -> Result<(), c_i
     }
     let parked = thread::current();
     with(|world| {
-        queue(world, address).waiting.push(me);
+        if let Some(queue) = queue(world, address) {
+            queue.waiting.push(me);
+        }
         if !timed {
             world.objects.sleepers.insert(me, parked);
         }
@@ -58,7 +61,7 @@ fn wait(address: usize, expected: c_uint, timed: bool, pc: Pc) -> Result<(), c_i
     drop(guard);
     call.end("waits at");
     let woken = |world: &mut World| {
-        let woken = &mut queue(world, address).woken;
+        let Some(Queue { woken, .. }) = queue(world, address) else { return false };
         let at = woken.iter().position(|&woken| woken == me);
         at.map(|at| woken.remove(at)).is_some()
     };
@@ -72,7 +75,9 @@ fn wait(address: usize, expected: c_uint, timed: bool, pc: Pc) -> Result<(), c_i
     let guard = gate.lock().expect(UNPOISONED);
     let got = with(|world| {
         let got = woken(world);
-        queue(world, address).waiting.retain(|&waiting| waiting != me);
+        if let Some(queue) = queue(world, address) {
+            queue.waiting.retain(|&waiting| waiting != me);
+        }
         got
     });
     drop(guard);
@@ -88,10 +93,13 @@ fn wake(address: usize, most: c_uint, pc: Pc) -> c_long {
     let gate = call.gate(fresh());
     let guard = gate.lock().expect(UNPOISONED);
     let (count, sleepers) = with(|world| {
-        let queue = queue(world, address);
-        let count = queue.waiting.len().min(most as usize);
-        let woken: Vec<Me> = queue.waiting.drain(..count).collect();
-        queue.woken.extend(&woken);
+        let woken: Vec<Me> = queue(world, address).map_or_else(Vec::new, |queue| {
+            let count = queue.waiting.len().min(most as usize);
+            let woken: Vec<Me> = queue.waiting.drain(..count).collect();
+            queue.woken.extend(&woken);
+            woken
+        });
+        let count = woken.len();
         world.did(me, pc, format!("wakes {count} at {}", world.name_address(address)));
         let sleepers: Vec<_> = woken.iter().filter_map(|woken| world.objects.sleepers.remove(woken)).collect();
         (count, sleepers)
@@ -116,6 +124,8 @@ extern "C-unwind" fn syscall(number: c_long, one: usize, two: usize, three: usiz
                 Err(libc::ENOSYS)
             }
         },
+        // What a kernel says that was built without it; the priorities that they are about are nothing to a model.
+        libc::SYS_sched_getattr | libc::SYS_sched_setattr => Err(libc::ENOSYS),
         _ => {
             refuse_call(&format!("system call {number}"), pc);
             Err(libc::ENOSYS)

@@ -24,6 +24,7 @@ mod time;
 pub(crate) use process::run_at_exit;
 pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
+pub use threads::{JoinHandle, spawn};
 pub(crate) use time::{limit, limited};
 
 use super::by_address::ByAddress;

@@ -93,6 +93,7 @@ pub(crate) fn run_at_exit() {
         // A function without parameters does not look at the argument.
         call_with(function, argument);
     }
+    crate::model::constructors::run_last();
     // Those functions may have used thread-local variables once more.
     crate::model::locals::end_locals(0);
 }

@@ -9,6 +9,8 @@ use crate::model::race::Access;
 use crate::model::stack::on_stack;
 use crate::model::world::{Leave, MOST_THREADS, Me, Pc, World, enter, leave, throw, waiting, with};
 use crate::sync::loom_side::thread;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -18,24 +20,25 @@ fn name_of(me: Me) -> usize {
     me + 1
 }
 
-fn run_thread(me: Me, start: usize, argument: usize, answers_int: bool) {
-    with(|world| {
-        world.thread(me);
-    });
-    on_stack(me, || {
-        let result = catch_unwind(AssertUnwindSafe(|| call_with(start, argument)));
-        let value = match result {
-            Ok(value) if answers_int => value as u32 as usize,
-            Ok(value) => value,
-            Err(payload) if matches!(payload.downcast_ref(), Some(Leave::ThreadExit)) => {
-                with(|world| world.thread(me).exiting = false);
-                with(|world| world.objects.results.get(&me).copied().unwrap_or_default())
-            }
-            Err(payload) => crate::model::search::escaped(&*payload),
-        };
-        with(|world| world.objects.results.insert(me, value));
-        end_of_thread(me);
-    });
+fn run_c(me: Me, start: usize, argument: usize, answers_int: bool) {
+    let result = catch_unwind(AssertUnwindSafe(|| call_with(start, argument)));
+    let value = match result {
+        Ok(value) if answers_int => value as u32 as usize,
+        Ok(value) => value,
+        Err(payload) => {
+            exited(me, payload);
+            with(|world| world.objects.results.get(&me).copied().unwrap_or_default())
+        }
+    };
+    with(|world| world.objects.results.insert(me, value));
+}
+
+/// What left the thread's first function was `pthread_exit`; anything else ends the interleaving.
+fn exited(me: Me, payload: Box<dyn Any + Send>) {
+    if !matches!(payload.downcast_ref(), Some(Leave::ThreadExit)) {
+        crate::model::search::escaped(&*payload);
+    }
+    with(|world| world.thread(me).exiting = false);
 }
 
 /// Thread-specific data dies, in as many rounds as glibc makes.
@@ -65,8 +68,8 @@ pub(crate) fn end_of_thread(me: Me) {
     }
 }
 
-pub(super) fn create(out: usize, start: usize, argument: usize, detached: bool, answers_int: bool, pc: Pc) -> c_int {
-    let Some(me) = enter() else { return libc::EAGAIN };
+/// Makes a thread that runs `body` on a stack of ours and then ends as C's threads do. `place` is for the timeline.
+fn start(me: Me, pc: Pc, place: &str, body: impl FnOnce(Me) + 'static) -> (Me, thread::JoinHandle<()>) {
     with(|world| {
         world.objects.threads += 1;
         if world.objects.threads >= MOST_THREADS {
@@ -74,17 +77,37 @@ pub(super) fn create(out: usize, start: usize, argument: usize, detached: bool, 
         }
     });
     // Loom runs it at the creator's next branch at the earliest.
-    let number = Rc::new(std::cell::Cell::new(0));
+    let number = Rc::new(Cell::new(0));
     let told = number.clone();
-    let handle = thread::spawn(move || run_thread(told.get(), start, argument, answers_int));
+    let handle = thread::spawn(move || {
+        let me = told.get();
+        with(|world| {
+            world.thread(me);
+        });
+        on_stack(me, || {
+            body(me);
+            end_of_thread(me);
+        });
+    });
     let child = crate::model::world::number(handle.thread().id());
     number.set(child);
-    accessed(out, size_of::<usize>(), Access::Write, pc);
-    write(out, name_of(child));
     with(|world| {
         super::signals::inherit(world, me, child);
         world.thread(child);
-        world.log(me, pc, What::Thread("creates", child));
+        match place {
+            "" => world.log(me, pc, What::Thread("creates", child)),
+            place => world.did(me, pc, format!("creates thread {child}{place}")),
+        }
+    });
+    (child, handle)
+}
+
+pub(super) fn create(out: usize, function: usize, argument: usize, detached: bool, answers_int: bool, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return libc::EAGAIN };
+    let (child, handle) = start(me, pc, "", move |me| run_c(me, function, argument, answers_int));
+    accessed(out, size_of::<usize>(), Access::Write, pc);
+    write(out, name_of(child));
+    with(|world| {
         if detached {
             world.objects.gone.insert(child);
         } else {
@@ -92,6 +115,55 @@ pub(super) fn create(out: usize, start: usize, argument: usize, detached: bool, 
         }
     });
     0
+}
+
+/// A thread that [`spawn`] made. Dropping it lets the thread go on by itself.
+#[derive(Debug)]
+pub struct JoinHandle<T> {
+    thread: thread::JoinHandle<()>,
+    child: Me,
+    value: Rc<RefCell<Option<T>>>,
+}
+
+/// Makes a thread of the search that runs `f`: what `std::thread::spawn` is in the program under test.
+///
+/// It is a thread like those that C code makes: with a stack of [`Options::stack`](crate::model::Options::stack) bytes, and when `f` has
+/// returned its values of C's thread-specific keys are destroyed, its thread-local variables end, and only then is it
+/// joined. `loom::thread::spawn` has 32 KiB of stack and does none of that.
+///
+/// # Panics
+///
+/// Outside of a search.
+#[track_caller]
+pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
+    let me = enter().expect("model::spawn is called in the closure of a search");
+    let place = format!(" ({})", crate::model::finding::at(std::panic::Location::caller()));
+    let value = Rc::new(RefCell::new(None));
+    let out = value.clone();
+    let (child, thread) = start(me, 0, &place, move |me| match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => *out.borrow_mut() = Some(value),
+        Err(payload) => exited(me, payload),
+    });
+    JoinHandle { thread, child, value }
+}
+
+impl<T> JoinHandle<T> {
+    /// Waits for the end of the thread, and answers what it returned.
+    ///
+    /// # Panics
+    ///
+    /// When it returned nothing, because C code left it by `pthread_exit`.
+    #[track_caller]
+    pub fn join(self) -> T {
+        let Self { thread, child, value } = self;
+        let me = enter().expect("threads are joined in the search that made them");
+        let place = crate::model::finding::at(std::panic::Location::caller());
+        let joined = waiting(me, 0, "the end of thread", child, || thread.join());
+        joined.expect("a thread that panicked took the interleaving with it");
+        with(|world| world.did(me, 0, format!("joins thread {child} ({place})")));
+        let value = value.borrow_mut().take();
+        value.expect("C code left the thread by pthread_exit, so there is no value")
+    }
 }
 
 extern "C-unwind" fn pthread_create(out: usize, attributes: usize, start: usize, argument: usize, pc: Pc) -> c_int {

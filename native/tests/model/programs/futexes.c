@@ -88,6 +88,25 @@ static void *asks(void *argument) {
 
 void futex_event(void) { both(answers, asks); }
 
+static _Atomic uint32_t *event;
+
+static void *sets_and_lets_go(void *argument) {
+  _Atomic uint32_t *mine = event;
+  atomic_store_explicit(mine, 1, memory_order_release);
+  syscall(SYS_futex, mine, FUTEX_WAKE_PRIVATE, 1, NULL);
+  return argument;
+}
+
+/* Who sees the value may free the memory before the wake-up comes, which looks at nothing in it. */
+void futex_freed_before_its_wake(void) {
+  event = calloc(1, sizeof *event);
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, sets_and_lets_go, NULL) == 0);
+  while (atomic_load_explicit(event, memory_order_acquire) == 0) syscall(SYS_futex, event, FUTEX_WAIT_PRIVATE, 0, NULL);
+  free(event);
+  must(pthread_join(thread, NULL) == 0);
+}
+
 static int outcome_of_wait;
 int futex_outcome(void) { return outcome_of_wait; }
 
@@ -111,5 +130,8 @@ void system_calls(void) {
   must(bytes[0] != 0 && bytes[0] != bytes[1]);
   must(wait_at(5, NULL) == -1 && errno == EAGAIN && wake(7) == 0);
 }
+
+/* As from a kernel that was built without it. */
+void system_call_missing(void) { must(syscall(SYS_sched_getattr, 0, NULL, 0, 0) == -1 && errno == ENOSYS); }
 
 void system_call_refused(void) { syscall(SYS_getpriority, 0, 0); }

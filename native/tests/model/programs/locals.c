@@ -99,41 +99,46 @@ void local_of_another(void) {
   pthread_join(thread, NULL);
 }
 
-static __thread int constructed = 1;
-static int *of_the_first;
+static __thread int kept = 1;
 
-/* Runs once, on the process's first thread, before there are interleavings. */
-__attribute__((constructor)) static void constructs(void) {
-  constructed += 10;
-  of_the_first = &constructed;
+/* Also called before there is a search, outside of any interleaving. */
+int keeps(void) { return ++kept; }
+
+void kept_for_the_first(void) {
+  if (keeps() != 3) abort();
 }
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void *is_another(void *argument) {
-  pthread_mutex_lock(&lock);
-  if (constructed != 1 || &constructed == of_the_first) abort();
-  constructed = 3;
-  pthread_mutex_unlock(&lock);
-  return argument;
-}
-
-/* What the constructor left is the first thread's, in each interleaving. */
-void constructed_for_the_first(void) {
-  if (constructed != 11 || &constructed != of_the_first) abort();
-  constructed++;
+void kept_and_shared(void) {
   pthread_t thread;
-  pthread_create(&thread, NULL, is_another, NULL);
-  pthread_mutex_lock(&lock);
-  constructed++;
-  pthread_mutex_unlock(&lock);
+  pthread_create(&thread, NULL, adds, &kept);
+  kept++;
   pthread_join(thread, NULL);
-  if (constructed != 13) abort();
 }
 
-void constructed_and_shared(void) {
-  pthread_t thread;
-  pthread_create(&thread, NULL, adds, of_the_first);
-  constructed++;
-  pthread_join(thread, NULL);
+static pthread_once_t key_made = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int destroyed;
+
+/* Plain: whoever joins a thread does so after this. */
+static void destroys(void *block) {
+  destroyed++;
+  free(block);
+}
+
+static void makes_key(void) { pthread_key_create(&key, destroys); }
+
+/* For threads that Rust code makes. */
+void owns_a_block(void) {
+  pthread_once(&key_made, makes_key);
+  pthread_setspecific(key, malloc(8));
+  mine++;
+}
+
+int blocks_destroyed(void) { return destroyed; }
+
+/* More stack than loom gives its threads. */
+int goes_deep(int depth) {
+  volatile char room[1024];
+  room[depth % 1024] = 1;
+  return depth ? goes_deep(depth - 1) + room[depth % 1024] : 0;
 }

@@ -4,7 +4,9 @@
  * block: one program for the model each.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -31,6 +33,40 @@ void strings(void) {
   free(b);
   free(room);
 }
+
+static char *formatted(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  char *text = NULL;
+  int length = vasprintf(&text, format, arguments);
+  va_end(arguments);
+  CHECK(length >= 0 && strlen(text) == (size_t)length);
+  return text;
+}
+
+/* More of each kind of argument than there are registers for. */
+void formats(void) {
+  char *text = NULL;
+  CHECK(asprintf(&text, "%d %s %ld %c %d %.1f %g", -1, "two", 3L, '4', 5, 6.5, 7.0) == 18);
+  CHECK(strcmp(text, "-1 two 3 4 5 6.5 7") == 0);
+  free(text);
+  CHECK(asprintf(&text, "%g%g%g%g%g%g%g%g%g%g", 0., 1., 2., 3., 4., 5., 6., 7., 8., 9.) == 10);
+  CHECK(strcmp(text, "0123456789") == 0);
+  free(text);
+  CHECK(asprintf(&text, "plain") == 5 && strcmp(text, "plain") == 0);
+  free(text);
+  text = formatted("%s-%d-%d-%d-%d-%d-%d-%.2f", "a", 1, 2, 3, 4, 5, 6, 0.25);
+  CHECK(strcmp(text, "a-1-2-3-4-5-6-0.25") == 0);
+  free(text);
+}
+
+void formatted_beyond(void) {
+  char *text = formatted("%d", 1234);
+  text[5] = 0;
+  free(text);
+}
+
+void formatted_and_lost(void) { formatted("%s", "lost"); }
 
 void blocks(void) {
   char *block = calloc(2, 8);
