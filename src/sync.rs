@@ -231,8 +231,8 @@ pub(crate) use per_thread;
 pub(crate) mod loom_side {
     pub(crate) use super::loom_types::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Condvar, Fences, Mutex,
-        MutexGuard, Notify, Ordering, UnsafeCell, choice_of_no_consequence, fence, full_fence_beside, skip_branch,
-        thread,
+        MutexGuard, Notify, Ordering, Switches, UnsafeCell, choice_of_no_consequence, ends, fence, full_fence_beside,
+        pick_at, skip_branch, thread,
     };
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
     pub(crate) use loom::model::Builder as Model;

@@ -149,14 +149,14 @@ mod in_a_process {
     }
 
     /// Over the registry a call is some thirty operations, and so is a revocation. By mode of the library; not `scoped`, and not
-    /// a replacement against the library's thread, which do not end in minutes (`docs/limits.md`).
+    /// with the library's own thread, which do not end in minutes (`docs/limits.md`).
     mod programs_of_two_ops_are_exhausted_over_the_registry {
         use super::{Size, Subject, Verb, all, exhaust, run, subject};
 
         fn search(mode: &str, programs: usize) {
             let subject = subject(&format!("registry/{mode}"));
             let mut all = all(subject.offer().verbs, Size { ops: 2, in_a_thread: 1 });
-            all.retain(|program| !(program.verbs().contains(Verb::Post) && program.verbs().contains(Verb::Replace)));
+            all.retain(|program| !program.verbs().contains(Verb::Post));
             assert_eq!(exhaust(&subject, &all), programs);
         }
 
@@ -170,13 +170,13 @@ mod in_a_process {
         }
 
         modes! {
-            waits 4;
-            returns 4;
-            deferred 4;
-            once 4;
-            queued 4;
-            replace 5;
-            table 4;
+            waits 2;
+            returns 2;
+            deferred 2;
+            once 2;
+            queued 2;
+            replace 3;
+            table 2;
         }
     }
 }

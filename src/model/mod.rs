@@ -46,7 +46,7 @@ pub use finding::{Bound, Finding, Kind};
 pub use pthread::{JoinHandle, spawn};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::{MOST_THREADS, Me};
-pub(crate) use world::{current, full_fences, is_over, live, number as thread_number, whole};
+pub(crate) use world::{current, full_fences, is_over, live, number as thread_number, switches, whole};
 
 use std::fmt;
 use std::time::Duration;

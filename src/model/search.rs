@@ -263,6 +263,7 @@ fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
                     pthread::end_of_thread(0);
                     pthread::run_at_exit();
                 });
+                loom_side::ends();
                 world::main_is_over();
             });
             // The last one has nobody after it to look at it.

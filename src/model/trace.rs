@@ -10,6 +10,9 @@
 //! Why nothing is lost: such an interleaving is one that sleep sets would cut off at the same place or earlier. It differs
 //! from the one before in that operations which do not depend on each other come in another order; the first of those of the
 //! one before was a choice that has been explored, at the place where the two part, and nothing since has depended on it.
+//! Sleep sets go on from there with another thread, though, if there is one. Loom may never do that: it picked this one because the
+//! one that ran had stopped, and comes back for others only for what it finds in what follows. So it is made to: see
+//! [`Switches`](crate::sync::loom_side::Switches).
 //! That holds for a search without a bound on preemptions, and only there is this used. It needs a search that finds every two
 //! operations that may come in either order; for where loom does not, see `Loads` in `sync/loom_types/atomics.rs`.
 //!
@@ -30,8 +33,8 @@
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
 //! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
-use super::world::{self, MOST_THREADS, Me, live, only_repeats, with};
-use crate::sync::loom_side::{choice_of_no_consequence, skip_branch};
+use super::world::{self, MOST_THREADS, Me, live, no_trace, only_repeats, repeats, with};
+use crate::sync::loom_side::{choice_of_no_consequence, pick_at, skip_branch};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -102,6 +105,17 @@ struct Progress {
     found: Past,
 }
 
+/// A place where a thread could not go on, and others were there to be picked.
+struct Switch {
+    /// Its row among [`Switches`](crate::sync::loom_side::Switches).
+    row: usize,
+    /// What had happened.
+    happened: Past,
+    pasts: [Past; MOST_THREADS],
+    /// What each thread came to next.
+    next: [Option<Past>; MOST_THREADS],
+}
+
 /// How far this interleaving is from those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Newness {
@@ -129,6 +143,9 @@ pub(crate) struct Trace {
     newness: Newness,
     /// A thread has yielded: what comes may depend on the order of what was run.
     ordered: bool,
+    switches: Vec<Switch>,
+    /// Which threads have said, since the interleaving was left, where they should have been picked.
+    settled: [bool; MOST_THREADS],
     steps: Vec<Past>,
     /// The steps of the interleaving before; and that it was left after the last of them.
     before: Vec<Past>,
@@ -180,6 +197,8 @@ impl Trace {
             run: 0,
             newness: Newness::Same,
             ordered: false,
+            switches: Vec::new(),
+            settled: [false; MOST_THREADS],
             steps: Vec::new(),
             before: Vec::new(),
             left_before: false,
@@ -200,6 +219,8 @@ impl Trace {
         (self.happened, self.run) = (0, 0);
         self.newness = Newness::Same;
         self.ordered = false;
+        self.switches.clear();
+        self.settled = [false; MOST_THREADS];
     }
 
     /// The interleaving is over. Whether it repeats one before: from the place where it was left, or else in the end.
@@ -270,7 +291,14 @@ impl Trace {
 
     /// A thread has come this far.
     fn step(&mut self, me: Me, past: Past) {
+        for switch in self.switches.iter_mut().rev() {
+            if switch.next[me].is_some() {
+                break; // and at those before it
+            }
+            switch.next[me] = Some(past);
+        }
         if self.left() {
+            self.threads[me].past = past;
             return;
         }
         let part = |past| mix(past, 3 + me as u128);
@@ -289,6 +317,22 @@ impl Trace {
         if self.leaves && self.seen.len() < MOST_SEEN && !self.seen.insert(self.happened) {
             self.newness = Newness::Repeats;
         }
+    }
+}
+
+impl Trace {
+    /// The thread comes to a step after the interleaving was left: at which switches it would have been something new to pick. Their
+    /// rows.
+    fn unpicked(&mut self, me: Me) -> Vec<usize> {
+        if std::mem::replace(&mut self.settled[me], true) {
+            return Vec::new();
+        }
+        let part = |past| mix(past, 3 + me as u128);
+        let new = |switch: &Switch| {
+            let after = |next| switch.happened.wrapping_sub(part(switch.pasts[me])).wrapping_add(part(next));
+            switch.next[me].is_some_and(|next| !self.seen.contains(&after(next)))
+        };
+        self.switches.iter().filter(|switch| new(switch)).map(|switch| switch.row).collect()
     }
 }
 
@@ -331,6 +375,34 @@ fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
     })
 }
 
+/// The same where `f` comes to a step.
+fn stepped(f: impl FnOnce(&mut Trace, Me)) {
+    let newness = traced(|trace, me| {
+        f(trace, me);
+        trace.newness
+    });
+    if newness == Some(Newness::Left) {
+        let at = traced(Trace::unpicked).unwrap_or_default();
+        if !at.is_empty() {
+            pick_at(&at);
+        }
+    }
+    follow(newness);
+}
+
+/// What has happened so far, if that is kept.
+pub(crate) fn happened() -> Option<u128> {
+    traced(|trace, _| trace.happened)
+}
+
+/// The calling thread has done what its `row` asks for, and cannot go on.
+pub(crate) fn switches(row: usize) {
+    traced(|trace, _| {
+        let pasts = trace.threads.map(|thread| thread.past);
+        trace.switches.push(Switch { row, happened: trace.happened, pasts, next: [None; MOST_THREADS] });
+    });
+}
+
 /// Whether there is one.
 pub(crate) fn is_kept() -> bool {
     live() && with(|world| world.trace.is_some())
@@ -339,6 +411,11 @@ pub(crate) fn is_kept() -> bool {
 /// Whether there is one, and repeats are left.
 pub(crate) fn leaves() -> bool {
     live() && with(|world| world.trace.as_ref().is_some_and(|trace| trace.leaves))
+}
+
+/// Whether there is one, and this interleaving may still be left.
+pub(crate) fn may_leave() -> bool {
+    leaves() && !repeats()
 }
 
 /// Names an object that is made now.
@@ -352,41 +429,33 @@ pub(crate) fn object() -> Name {
 
 /// An operation has been run, by the calling thread, which has done nothing since. Others may run before this returns.
 pub(crate) fn did(object: Name, deed: Deed) {
-    let newness = traced(|trace, me| {
-        trace.did(me, object, deed);
-        trace.newness
-    });
-    follow(newness);
+    stepped(|trace, me| trace.did(me, object, deed));
 }
 
 /// The calling thread goes on after something that is no operation on an object: `what` says after what.
 pub(crate) fn went_on(what: u64) {
-    let newness = traced(|trace, me| {
+    stepped(|trace, me| {
         let thread = &mut trace.threads[me];
         thread.found = mix(thread.found, u128::from(what) + 11);
         let past = mix(thread.past, u128::from(what) + 11);
         trace.step(me, past);
-        trace.newness
     });
-    follow(newness);
 }
 
 /// The calling thread goes on after others had to run first: what may follow depends on the order.
 pub(crate) fn yielded() {
-    let newness = traced(|trace, me| {
+    stepped(|trace, me| {
         trace.ordered = true;
         let thread = &mut trace.threads[me];
         thread.found = mix(thread.found, trace.run);
         let past = mix(thread.past, trace.run);
         trace.step(me, past);
-        trace.newness
     });
-    follow(newness);
 }
 
 /// The calling thread has made `child`, which has not begun.
 pub(crate) fn spawned(child: Me) {
-    let newness = traced(|trace, me| {
+    stepped(|trace, me| {
         let thread = &mut trace.threads[me];
         let began = |past| mix(past, child as u128 + 13);
         let first = Progress { past: began(thread.past), found: began(thread.found), depends: thread.depends };
@@ -394,23 +463,19 @@ pub(crate) fn spawned(child: Me) {
         trace.threads[child] = first;
         let past = mix(first.past, 17);
         trace.step(me, past);
-        trace.newness
     });
-    follow(newness);
 }
 
 /// The calling thread has seen `child` end.
 pub(crate) fn joined(child: Me) {
-    let newness = traced(|trace, me| {
+    stepped(|trace, me| {
         let child = trace.threads[child];
         let thread = &mut trace.threads[me];
         thread.depends.join(&child.depends);
         thread.found = mix(thread.found, child.found);
         let past = mix(thread.past, child.past);
         trace.step(me, past);
-        trace.newness
     });
-    follow(newness);
 }
 
 /// Leaves the interleaving to itself, if it has turned out to repeat one before.
@@ -427,5 +492,8 @@ fn follow(newness: Option<Newness>) {
             skip_branch();
         }
         only_repeats();
+        if traced(|trace, _| trace.switches.is_empty()) == Some(true) {
+            no_trace();
+        }
     }
 }

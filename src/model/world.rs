@@ -13,7 +13,7 @@ use super::stack::Stacks;
 use super::trace::Trace;
 use super::tsan::Atoms;
 use crate::ledger::quarantine::Scope;
-use crate::sync::loom_side::{Fences, thread};
+use crate::sync::loom_side::{Fences, Switches, thread};
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -142,6 +142,7 @@ pub(crate) struct World {
     pub(crate) detailed: bool,
     /// What full fences are operations on; made while there is one thread, which is in everybody's past.
     fences: Rc<Fences>,
+    pub(crate) switches: Switches,
     /// The closure under search has returned; other threads may still run.
     pub(crate) over: bool,
 }
@@ -167,6 +168,7 @@ impl World {
             trace: options.keeps_trace().then(|| Trace::new(options.repeats == Repeats::Left)),
             detailed: false,
             fences: Rc::new(Fences::new()),
+            switches: Switches::default(),
             over: false,
         }
     }
@@ -190,6 +192,7 @@ impl World {
             trace.clear();
         }
         self.fences = Rc::new(Fences::new());
+        self.switches.clear();
         self.over = false;
     }
 
@@ -341,16 +344,19 @@ pub(crate) fn live() -> bool {
 }
 
 /// Whether what is done now is to be explored in every order: inside an interleaving of a search that is not bounded by
-/// preemptions, and as long as it is not known to repeat one before.
+/// preemptions. Also where it only repeats one before: what is done then may depend on what came before that.
 pub(crate) fn whole() -> bool {
     WHOLE.get()
 }
 
 /// This interleaving repeats one before, and nothing of what is left of it is explored: it only has to end.
 pub(crate) fn only_repeats() {
-    WHOLE.set(false);
-    TRACED.set(false);
     REPEATS.set(true);
+}
+
+/// Nothing more goes into the trace.
+pub(crate) fn no_trace() {
+    TRACED.set(false);
 }
 
 /// Whether that is so. What it does to memory has been judged, or will be, in another interleaving.
@@ -358,7 +364,7 @@ pub(crate) fn repeats() -> bool {
     REPEATS.get()
 }
 
-/// Whether what happens goes into a trace: there is one, and this interleaving is not known to repeat one before.
+/// Whether what happens goes into a trace: there is one, and somebody still asks for it.
 pub(crate) fn traced() -> bool {
     TRACED.get()
 }
@@ -371,6 +377,11 @@ pub(crate) fn full_fences() -> Rc<Fences> {
 /// The thread that runs, inside an interleaving.
 pub(crate) fn current() -> Me {
     with(World::current)
+}
+
+/// What the interleaving's switches from thread to thread are known by.
+pub(crate) fn switches<R>(f: impl FnOnce(&mut Switches) -> R) -> R {
+    with(|world| f(&mut world.switches))
 }
 
 /// Whether the closure under search has returned.

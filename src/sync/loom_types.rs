@@ -17,10 +17,12 @@ use std::panic::Location;
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 mod atomics;
+mod switches;
 pub(crate) mod thread;
 
 pub(crate) use atomics::*;
 pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use switches::{Switches, ends, pick_at};
 
 /// An operation that runs no code of the caller's: what loom frees in it is no business of the run's.
 fn op<R>(f: impl FnOnce() -> R) -> R {
@@ -40,6 +42,7 @@ pub(crate) use loom::skip_branch;
 pub(crate) struct Mutex<T> {
     loom: loomed::Mutex<T>,
     name: Name,
+    held: std::sync::atomic::AtomicBool,
 }
 
 /// `loom::sync::MutexGuard`, and whose it is.
@@ -51,7 +54,7 @@ pub(crate) struct MutexGuard<'a, T> {
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { loom: loomed::Mutex::new(value), name: trace::object() }
+        Self { loom: loomed::Mutex::new(value), name: trace::object(), held: false.into() }
     }
 
     #[track_caller]
@@ -61,7 +64,12 @@ impl<T> Mutex<T> {
     }
 
     fn take(&self) -> LockResult<MutexGuard<'_, T>> {
+        // Relaxed: all threads of a model run on one thread of the machine.
+        if self.held.load(Ordering::Relaxed) {
+            switches::stops();
+        }
         let locked = op(|| self.loom.lock());
+        self.held.store(true, Ordering::Relaxed); // as above
         trace::did(self.name, Deed::Exclusive);
         let guard = |loom| MutexGuard { loom, of: self };
         locked.map(guard).map_err(|poisoned| PoisonError::new(guard(poisoned.into_inner())))
@@ -71,6 +79,9 @@ impl<T> Mutex<T> {
     pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         rust_op("tries to lock", Location::caller());
         let locked = op(|| self.loom.try_lock());
+        if locked.is_ok() {
+            self.held.store(true, Ordering::Relaxed); // as in `take`
+        }
         trace::did(self.name, Deed::Exclusive);
         trace::went_on(u64::from(locked.is_ok()));
         let guard = |loom| MutexGuard { loom, of: self };
@@ -92,6 +103,12 @@ impl<T> Mutex<T> {
 impl<T: Default> Default for Mutex<T> {
     fn default() -> Self {
         Self::new(T::default())
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        self.of.held.store(false, Ordering::Relaxed); // as in `take`
     }
 }
 
@@ -137,6 +154,7 @@ impl Condvar {
         let woken = std::sync::Arc::default();
         let waiter = Waiter { thread: loom::thread::current(), woken: std::sync::Arc::clone(&woken) };
         self.waiters().push_back(waiter);
+        switches::stops();
         // From here to where it parks no other thread runs.
         drop(guard);
         // Relaxed: all threads of a model run on one thread of the machine.
