@@ -12,8 +12,15 @@ use std::process::Command;
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(latecall_clang)");
     println!("cargo::rerun-if-env-changed=CLANG");
-    for changed in ["build.rs", "mutants.rs", "programs", "constructors", "../../src", "../../include", "../../../src/model/instrument"]
-    {
+    for changed in [
+        "build.rs",
+        "mutants.rs",
+        "programs",
+        "constructors",
+        "../../src",
+        "../../include",
+        "../../../src/model/instrument",
+    ] {
         println!("cargo::rerun-if-changed={changed}");
     }
     let target = |key: &str| std::env::var(format!("CARGO_CFG_TARGET_{key}")).unwrap_or_default();
