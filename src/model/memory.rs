@@ -10,8 +10,7 @@ use super::entry::entry_points;
 use super::event::What;
 use super::finding::{Bound, Kind, later};
 use super::locals::thread_local;
-use super::race::Access;
-use super::race::Moment;
+use super::race::{Access, Moment};
 use super::world::{Leave, Me, Pc, World, enter, event, leave, with};
 use std::ffi::{c_int, c_void};
 

@@ -168,7 +168,7 @@ impl World {
             trace: options.keeps_trace().then(|| Trace::new(options.repeats == Repeats::Left)),
             detailed: false,
             fences: Rc::new(Fences::new()),
-            switches: Switches::default(),
+            switches: Switches::new(),
             over: false,
         }
     }
@@ -192,7 +192,7 @@ impl World {
             trace.clear();
         }
         self.fences = Rc::new(Fences::new());
-        self.switches.clear();
+        self.switches = Switches::new();
         self.over = false;
     }
 

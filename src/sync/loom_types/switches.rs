@@ -16,16 +16,14 @@ use loom::sync::Condvar;
 use std::rc::Rc;
 
 /// The switches of an interleaving so far, each with its objects by thread.
-#[derive(Default)]
 pub(crate) struct Switches {
     rows: Vec<[Option<Rc<Condvar>>; MOST_THREADS]>,
     threads: [Progress; MOST_THREADS],
 }
 
 /// What a thread is up to.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    #[default]
     None,
     Runs,
     /// It waits for the end of this thread.
@@ -34,10 +32,11 @@ enum Progress {
 }
 
 impl Switches {
-    /// The next interleaving begins: with one thread.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-        self.threads[0] = Progress::Runs;
+    /// An interleaving begins: with one thread.
+    pub(crate) fn new() -> Self {
+        let mut threads = [Progress::None; MOST_THREADS];
+        threads[0] = Progress::Runs;
+        Self { rows: Vec::new(), threads }
     }
 
     fn may_run(&self, thread: Me) -> bool {
@@ -78,33 +77,36 @@ pub(super) fn stops() {
     loop {
         let row = switches(|switches| switches.rows.len());
         let touched = switches(|switches| switches.stops(me));
+        if touched.is_empty() {
+            return;
+        }
         let before = trace::happened();
         touch(&touched);
         // Others may have come between, and then it is another place.
-        if touched.is_empty() || trace::happened() == before {
-            if !touched.is_empty() {
-                trace::switches(row);
-            }
+        if trace::happened() == before {
+            trace::switches(row);
             return;
         }
     }
 }
 
-/// The calling thread is about to wait for the end of another.
-pub(super) fn joins(other: Me) {
+/// What the calling thread is up to from now on.
+fn progresses(to: Progress) {
     if trace::leaves() {
         let me = current();
-        switches(|switches| switches.threads[me] = Progress::Joins(other));
+        switches(|switches| switches.threads[me] = to);
     }
+}
+
+/// The calling thread is about to wait for the end of another.
+pub(super) fn joins(other: Me) {
+    progresses(Progress::Joins(other));
     stops();
 }
 
 /// And it has ended.
 pub(super) fn joined() {
-    if trace::leaves() {
-        let me = current();
-        switches(|switches| switches.threads[me] = Progress::Runs);
-    }
+    progresses(Progress::Runs);
 }
 
 /// There is another thread.
@@ -114,10 +116,7 @@ pub(super) fn spawned(child: Me) {
 
 /// The calling thread ends.
 pub(crate) fn ends() {
-    if trace::leaves() {
-        let me = current();
-        switches(|switches| switches.threads[me] = Progress::Ended);
-    }
+    progresses(Progress::Ended);
     stops();
 }
 
