@@ -314,3 +314,35 @@ fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
         );
     }
 }
+
+/// Hooks that a tool may define, or a library that may be missing: called where they are there.
+#[test]
+fn a_weak_function_that_nobody_defines_is_null() {
+    let source = "void hook(void) __attribute__((weak));\nint call(void) { if (!hook) return 7; hook(); return 3; }\n";
+    let main = "int twin_call(void);\nvoid latecall_model___tsan_init(void) {}\n\
+                void latecall_model___tsan_func_entry(void *p) { (void)p; }\n\
+                void latecall_model___tsan_func_exit(void) {}\n\
+                void hook(void) { __builtin_trap(); }\nint main(void) { return twin_call(); }\n";
+    let folder = folder("weak");
+    let file = folder.join("weak.c");
+    std::fs::write(&file, source).unwrap();
+    let main = compiled(&folder, "main", main, &[]);
+    for (name, instrument) in
+        [("as_it_is", Instrument::new("twin")), ("all_refused", Instrument::new("twin").refuse_all_when_called())]
+    {
+        let archive = instrument.file(&file).build(&folder.join(name)).unwrap();
+        let binary = folder.join(name).join("program");
+        let status = Command::new("cc").arg(&main).arg(&archive).arg("-o").arg(&binary).status().unwrap();
+        assert!(status.success());
+        assert_eq!(Command::new(&binary).status().unwrap().code(), Some(7), "{name}");
+    }
+    // Not where the C library has it, where another file needs it, or where it is asked for.
+    let blocking = source.replace("hook", "accept");
+    assert!(refused("weak_blocking", &blocking).to_string().contains("`accept`"));
+    let needs = folder.join("needs.c");
+    std::fs::write(&needs, "void hook(void);\nvoid needs(void) { hook(); }\n").unwrap();
+    let refused = Instrument::new("twin").file(&file).file(needs).build(&folder).unwrap_err();
+    assert!(refused.to_string().contains("`hook` in 0.weak.o, 1.needs.o"), "{refused}");
+    let asked = Instrument::new("twin").file(&file).refuse_when_called("hook").build(&folder).unwrap();
+    assert!(symbols(&asked).contains("T twin.refused.hook"), "{}", symbols(&asked));
+}

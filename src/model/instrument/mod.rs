@@ -8,6 +8,7 @@
 //! The module depends on nothing but `std`, a C compiler, and binutils (`as`, `ld`, `objcopy`, `objdump`, `readelf`, `ar`): a build script
 //! can use the crate as a build dependency, or include this folder with `#[path]`, as latecall's own does.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -358,6 +359,11 @@ impl Instrument {
             .filter(|symbol| symbol.defined && symbol.global)
             .map(|symbol| symbol.name.as_str())
             .collect();
+        let required: BTreeSet<&str> =
+            symbols.iter().filter(|symbol| !symbol.weak).map(|symbol| symbol.name.as_str()).collect();
+        let c_library = LazyCell::new(|| c_library(&self.compiler));
+        // Names with two underscores in front are the compiler's or the C library's, whichever version of it that is.
+        let of_c_library = |name: &str| c_library.is_empty() || c_library.contains(name) || name.starts_with("__");
         let provided: BTreeSet<String> =
             MODELLED.iter().map(|&name| name.to_owned()).chain(instrumentation()).collect();
         let mut renames = BTreeMap::new();
@@ -386,6 +392,13 @@ impl Instrument {
                 renames.insert(symbol.name.clone(), format!("{ENTRY_PREFIX}{name}"));
             } else if self.allowed.contains(name) {
                 // It stays what it is.
+            } else if !self.deferred.contains(name)
+                && !required.contains(name)
+                && !is_known(name)
+                && !of_c_library(name)
+            {
+                // A hook that is called where it is there. Under a name that nobody has, it is not: its address is null.
+                renames.insert(symbol.name.clone(), format!("{}_{name}", self.name));
             } else if self.deferred.contains(name) || (self.defers_all && !DATA.contains(&name)) {
                 renames.insert(symbol.name.clone(), format!("{}{REFUSED}{name}", self.name));
             } else {
@@ -400,11 +413,8 @@ impl Instrument {
             return Err(Refused::ThreadLocal(locals));
         }
         if !unmodelled.is_empty() {
-            let provided = c_library(&self.compiler);
-            // Names with two underscores in front are the compiler's or the C library's, whichever version of it that is.
-            let is_defined = |name: &str| provided.is_empty() || provided.contains(name) || name.starts_with("__");
             let (unmodelled, undefined): (Uses, Uses) =
-                unmodelled.into_iter().partition(|(name, _)| is_defined(name) || is_known(name));
+                unmodelled.into_iter().partition(|(name, _)| of_c_library(name) || is_known(name));
             if !undefined.is_empty() {
                 return Err(Refused::Undefined { undefined, unmodelled });
             }

@@ -11,6 +11,7 @@ pub(super) struct Symbol {
     pub(super) object: String,
     pub(super) defined: bool,
     pub(super) global: bool,
+    pub(super) weak: bool,
     pub(super) function: bool,
     pub(super) thread_local: bool,
 }
@@ -26,6 +27,7 @@ impl Symbol {
             object: object.to_owned(),
             defined: section != "UND",
             global: binding != "LOCAL",
+            weak: binding == "WEAK",
             function: kind == "FUNC",
             thread_local: kind == "TLS",
         })
