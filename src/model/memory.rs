@@ -277,6 +277,7 @@ impl World {
             let bytes = self.heap.memory.len() * 8;
             leave(self, Leave::Limited(Bound::Memory(bytes)));
         };
+        self.thread(me).spins.kept += 1;
         self.log(me, pc, What::Allocated(start, size));
         start
     }
@@ -291,6 +292,7 @@ impl World {
             let first = format!("{} from {}", later(first_pc), later(first_from));
             self.convict(me, pc, Kind::DoubleFree, format!("block {number} is freed again; {who} freed it at {first}"));
         }
+        self.thread(me).spins.kept -= 1;
         self.log(me, pc, What::Freed(number));
         // Whoever still uses the block without being ordered before this uses it after its end.
         let now = self.access_moment(me);

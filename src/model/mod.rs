@@ -8,7 +8,7 @@
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
-//! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin;
+//! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `spins` tells loops that wait;
 //! `by_address` is what knows C's objects; `event` is what is noted while
 //! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
@@ -36,6 +36,7 @@ mod memory;
 mod pthread;
 mod race;
 mod search;
+mod spins;
 mod stack;
 mod strings;
 pub(crate) mod trace;

@@ -381,9 +381,7 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
     if message.starts_with("Model exceeded maximum number of branches") {
         let spinning = world.and_then(|world| {
             let mut threads = world.threads.iter().flatten();
-            threads
-                .find(|thread| thread.spin.count > 50)
-                .map(|thread| (thread.name.clone(), thread.spin.address, world))
+            threads.find_map(|thread| Some((thread.name.clone(), thread.spins.on(50)?, world)))
         });
         return match spinning {
             Some((name, address, world)) => {

@@ -9,6 +9,7 @@ use super::finding::{Bound, Finding, Kind};
 use super::memory::Heap;
 use super::pthread::Objects;
 use super::race::{Moment, Moments, Shadow};
+use super::spins::Spins;
 use super::stack::Stacks;
 use super::trace::Trace;
 use super::tsan::Atoms;
@@ -75,8 +76,8 @@ pub(crate) struct Thread {
     pub(crate) variables: BTreeMap<usize, usize>,
     /// To be done at its next event, when the store that the compiler announced has happened.
     pub(crate) pending: Vec<Pending>,
-    /// The last atomic it read, and how often in a row.
-    pub(crate) spin: Spin,
+    /// What it has read of atomics since it last did something.
+    pub(crate) spins: Spins,
     /// It leaves by `pthread_exit`.
     pub(crate) exiting: bool,
 }
@@ -86,15 +87,6 @@ impl Thread {
     pub(crate) fn own(&self) -> impl Iterator<Item = usize> {
         self.locals.values().chain(self.variables.values()).copied()
     }
-}
-
-/// A read of an atomic, and how often it has been repeated with the same result.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Spin {
-    pub(crate) address: usize,
-    pub(crate) value: u64,
-    pub(crate) pc: Pc,
-    pub(crate) count: u32,
 }
 
 /// What a thread blocks on.
@@ -210,7 +202,7 @@ impl World {
             locals: BTreeMap::new(),
             variables: BTreeMap::new(),
             pending: Vec::new(),
-            spin: Spin::default(),
+            spins: Spins::default(),
             exiting: false,
         })
     }

@@ -46,6 +46,11 @@ programs! {
     polls_a_lock
     polls_for_a_second
     waits_a_minute
+    spins_on_two
+    spins_at_two_places
+    spins_and_allocates
+    spins_on_two_for_ever
+    setting_read_often
 }
 
 #[test]
@@ -55,6 +60,20 @@ fn a_loop_on_a_lock_or_a_clock_lets_others_run() {
     does("waits_a_minute", waits_a_minute);
     let exploration = passes_giving_way("polls_a_lock", polls_a_lock);
     assert!(exploration.interleavings > 50, "each round of the loop in which the other thread may come: {exploration}");
+}
+
+#[test]
+fn a_loop_on_several_atomics_lets_others_run() {
+    passes_giving_way("spins_on_two", spins_on_two);
+    passes_giving_way("spins_at_two_places", spins_at_two_places);
+    passes_giving_way("spins_and_allocates", spins_and_allocates);
+    convicted("spins_on_two_for_ever", spins_on_two_for_ever, Kind::Livelock, &["again and again", "until_stopped"]);
+}
+
+/// One atomic is read many times in a row, and that is no loop: going on at once is explored.
+#[test]
+fn a_setting_that_is_read_often_is_not_waited_for() {
+    passes("setting_read_often", setting_read_often);
 }
 
 #[test]

@@ -189,7 +189,7 @@ pub(crate) fn begin_operation() -> Option<Me> {
 impl World {
     /// The thread does something to an object: whether others have to come first.
     fn too_long_alone(&mut self, me: Me) -> bool {
-        self.thread(me).spin.count = 0;
+        self.thread(me).spins.clear();
         let (last, count) = &mut self.objects.alone;
         *count = if *last == me { *count + 1 } else { 0 };
         *last = me;

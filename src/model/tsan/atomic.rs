@@ -20,7 +20,7 @@ use crate::model::event::{Change, What};
 use crate::model::finding::{Bound, Kind};
 use crate::model::memory::accessed;
 use crate::model::race::{Access, Moment};
-use crate::model::world::{Leave, Me, Pc, Spin, World, enter, event, leave, let_others_run, with};
+use crate::model::world::{Leave, Me, Pc, World, enter, event, leave, let_others_run, with};
 use crate::sync::loom_side::{self as sync, Ordering};
 use std::ffi::c_int;
 use std::rc::Rc;
@@ -141,7 +141,7 @@ impl<T: Width> Operation<T> {
         order: Ordering,
     ) {
         if access.writes() {
-            world.thread(self.me).spin.count = 0;
+            world.thread(self.me).spins.clear();
         }
         world.log(self.me, self.pc, What::Atomic { verb, address: self.address, change, order });
         world.touch(self.me, self.pc, self.address, T::SIZE, access, self.since);
@@ -153,17 +153,12 @@ impl<T: Width> Operation<T> {
         }
     }
 
-    /// A thread that reads the same value from the same atomic at the same place for the third time, and does nothing to any
-    /// object in between, waits for somebody to change it: whether others have to run.
+    /// Whether others have to run, since the thread waits for somebody to change what it reads: see [`crate::model::spins`].
     fn spins(&self, world: &mut World, held: T, old: bool) -> bool {
-        let (address, pc) = (self.address, self.pc);
         let value = self.decode(world, held).wide();
-        let spin = &mut world.thread(self.me).spin;
-        let same = (spin.address, spin.value, spin.pc) == (address, value, pc);
-        *spin = Spin { address, value, pc, count: if same { spin.count + 1 } else { 0 } };
-        let count = spin.count;
-        if count > 2 && old && !world.atoms.follow.contains(&address) {
-            world.atoms.open_order.insert(address);
+        let count = world.has_read(self.me, self.pc, self.address, value);
+        if count > 2 && old && !world.atoms.follow.contains(&self.address) {
+            world.atoms.open_order.insert(self.address);
             leave(world, Leave::Restart);
         }
         count > 1
@@ -257,7 +252,7 @@ fn rmw<T: Width>(
     let (old, spins) = operation.then(|world| {
         let old = operation.decode(world, held);
         let next = operation.encode(world, new(old));
-        let spin = world.thread(operation.me).spin;
+        let spins = world.thread(operation.me).spins.take();
         let is_old = operation.is_old(world, held);
         operation.exchanged(world);
         let change = Change::From(old.wide(), new(old).wide());
@@ -266,7 +261,7 @@ fn rmw<T: Width>(
             return (old, false);
         }
         // Nothing has changed: it may be waiting for that.
-        world.thread(operation.me).spin = spin;
+        world.thread(operation.me).spins = spins;
         (old, operation.spins(world, held, is_old))
     });
     let_others_run_if(spins);

@@ -134,3 +134,71 @@ void thread_kept(void) {
   if (pthread_create(&thread, NULL, works_for_ever, NULL) != 0) abort();
   pthread_detach(thread);
 }
+
+static _Atomic int stopped, opened;
+
+static void *opens(void *argument) {
+  atomic_store(&opened, 1);
+  return argument;
+}
+
+static void while_opens(void (*waits)(void)) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, opens, NULL) != 0) abort();
+  waits();
+  pthread_join(thread, NULL);
+}
+
+/* Waits for one of two things. */
+static void until_either(void) {
+  while (!atomic_load(&stopped) && !atomic_load(&opened)) {
+  }
+}
+
+static int is_open(void) { return atomic_load(&opened); }
+
+/* Asks in two ways. */
+static void until_open(void) {
+  while (!is_open()) {
+    if (is_open()) return;
+  }
+}
+
+/* Does something each time, of which nothing is left. */
+static void until_open_and_busy(void) {
+  while (!is_open()) free(malloc(1));
+}
+
+void spins_on_two(void) { while_opens(until_either); }
+void spins_at_two_places(void) { while_opens(until_open); }
+void spins_and_allocates(void) { while_opens(until_open_and_busy); }
+
+static void until_stopped(void) {
+  while (!atomic_load(&stopped)) {
+    if (atomic_load(&opened) > 1) abort();
+  }
+}
+
+/* Nobody stops it. */
+void spins_on_two_for_ever(void) { while_opens(until_stopped); }
+
+/* A setting that every allocation asks for is read often, and nobody waits for it. */
+static void *allocates(void) {
+  if (atomic_load_explicit(&stopped, memory_order_relaxed) > 1) abort();
+  return malloc(1);
+}
+
+static void *allocates_some(void *argument) {
+  void *blocks[3] = {allocates(), allocates(), allocates()};
+  for (int i = 0; i < 3; i++) free(blocks[i]);
+  for (int i = 0; i < 3; i++) blocks[i] = allocates();
+  for (int i = 0; i < 3; i++) free(blocks[i]);
+  return argument;
+}
+
+void setting_read_often(void) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, allocates_some, NULL) != 0) abort();
+  atomic_store_explicit(&stopped, 1, memory_order_relaxed);
+  pthread_join(thread, NULL);
+}
