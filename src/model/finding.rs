@@ -198,12 +198,24 @@ pub(crate) fn later(pc: Pc) -> String {
     if pc == 0 { "Rust code".to_owned() } else { format!("\u{1}{pc}\u{2}") }
 }
 
+/// The same for the address of a global.
+pub(crate) fn later_variable(address: usize) -> String {
+    format!("\u{1}{VARIABLE}{address}\u{2}")
+}
+
+const VARIABLE: char = 'v';
+
 fn expand(text: &str, names: &mut Names) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, marked)) = rest.split_once('\u{1}') {
         result.push_str(before);
         let (pc, after) = marked.split_once('\u{2}').unwrap_or((marked, ""));
+        rest = after;
+        if let Some(address) = pc.strip_prefix(VARIABLE) {
+            result.push_str(&names.variable(address.parse().unwrap_or_default()));
+            continue;
+        }
         let place = pc.parse().map_or_else(
             |_| "?".to_owned(),
             |pc| {
@@ -212,7 +224,6 @@ fn expand(text: &str, names: &mut Names) -> String {
             },
         );
         result.push_str(&place);
-        rest = after;
     }
     result + rest
 }

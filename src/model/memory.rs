@@ -8,7 +8,7 @@
 
 use super::entry::entry_points;
 use super::event::What;
-use super::finding::{Bound, Kind, later};
+use super::finding::{Bound, Kind, later, later_variable};
 use super::locals::thread_local;
 use super::race::{Access, Moment};
 use super::world::{Leave, Me, Pc, World, enter, event, leave, with};
@@ -146,8 +146,8 @@ impl World {
         if let Some(block) = self.heap.near(address).filter(|_| self.heap.contains(address)) {
             return format!("block {}+{}", block.number, address - block.start);
         }
-        if let Some(offset) = super::globals::offset(address) {
-            return format!("global data+{offset}");
+        if super::globals::offset(address).is_some() {
+            return format!("global data{}", later_variable(address));
         }
         if let Some((number, offset)) = super::locals::early(address) {
             return format!("thread-local variable {number} of main+{offset}");

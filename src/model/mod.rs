@@ -10,7 +10,7 @@
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
 //! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `spins` tells loops that wait;
 //! `by_address` is what knows C's objects; `event` is what is noted while
-//! it runs, and `finding` tells people; `search` runs one interleaving after the other. `docs/model.md` is the guide.
+//! it runs, and `finding` tells people, with the names of `variables`; `search` runs one interleaving after the other. `docs/model.md` is the guide.
 //!
 //! ```no_run
 //! use latecall::model::{Options, explore};
@@ -41,6 +41,7 @@ mod stack;
 mod strings;
 pub(crate) mod trace;
 mod tsan;
+mod variables;
 mod world;
 
 pub use finding::{Bound, Finding, Kind};

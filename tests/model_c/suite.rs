@@ -143,7 +143,7 @@ programs! {
 
 #[test]
 fn a_race_on_plain_memory_is_convicted_with_both_places() {
-    let finding = convicted("plain_race", plain_race, Kind::DataRace, &["counts", "plain_race", "global data"]);
+    let finding = convicted("plain_race", plain_race, Kind::DataRace, &["counts", "plain_race", "global data counter"]);
     assert!(finding.message.contains("programs/memory.c:20"), "{finding}");
     assert!(finding.stack[0].contains("programs/memory.c:13"), "{finding}");
     passes("neighbours_do_not_race", neighbours_do_not_race);
@@ -497,6 +497,7 @@ fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
     assert!(matches!(exploration.extent, Extent::BoundedBy(Bound::Unmodelled(_))), "{exploration}");
     let text = exploration.to_string();
     assert!(text.contains("listen was called at waits_for_input programs/timed.c:"), "{text}");
+    assert!(text.contains("which is refused: opens a file or a socket") && text.contains("a file of your own"), "{text}");
 }
 
 /// What leaving repeats must not be used for, and what the comparison in `passes` would find: threads that share one of loom's
