@@ -305,8 +305,14 @@ fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
     let some = Instrument::new("deferred").file(&file).refuse_when_called("accept");
     let refused = some.build(&folder).unwrap_err();
     assert!(refused.to_string().contains("`bind`") && !refused.to_string().contains("`accept`"), "{refused}");
+    // Why, and what to do, is kept for the search that meets the call.
+    let why = |archive: &Path| String::from_utf8_lossy(&std::fs::read(archive).unwrap()).into_owned();
+    std::fs::write(folder.join("parts.c"), "void other_part(void);\nvoid part(void) { other_part(); }\n").unwrap();
+    let parts = Instrument::new("parts").file(folder.join("parts.c")).refuse_all_when_called().build(&folder).unwrap();
+    assert!(why(&parts).contains("neither the instrumented files nor the C library define it (Instrument::file)"));
     for all in [some.refuse_when_called("bind"), Instrument::new("deferred").file(&file).refuse_all_when_called()] {
         let archive = all.build(&folder).unwrap();
+        assert!(why(&archive).contains("opens a file or a socket"));
         let symbols = symbols(&archive);
         assert!(
             symbols.contains("T deferred.refused.accept") && symbols.contains("U latecall_model___refused"),

@@ -51,6 +51,8 @@ programs! {
     spins_and_allocates
     spins_on_two_for_ever
     setting_read_often
+    time_passes_while_waiting
+    timer_cancelled_late
 }
 
 #[test]
@@ -74,6 +76,14 @@ fn a_loop_on_several_atomics_lets_others_run() {
 #[test]
 fn a_setting_that_is_read_often_is_not_waited_for() {
     passes("setting_read_often", setting_read_often);
+}
+
+/// Timers fire in the model, also early, and late.
+#[test]
+fn time_has_passed_for_who_has_waited_in_vain_or_slept() {
+    let exploration = explore("time_passes_while_waiting", &Options::new(), || time_passes_while_waiting());
+    assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Yields), "who sleeps lets others run: {exploration}");
+    convicted("timer_cancelled_late", timer_cancelled_late, Kind::UseAfterFree, &["gives up waiting", "times"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::channel::{Content, Watch, attempt, look, park, wait_no_longer};
 use super::{Descriptor, FIRST, descriptor, did, with_flags};
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
-use crate::model::pthread::{answer, begin_operation, fails, limit, limited, refuse_call};
+use crate::model::pthread::{after, answer, begin_operation, fails, limit, limited, reached, refuse_call};
 use crate::model::race::Access;
 use crate::model::world::{Me, Pc, with};
 use std::ffi::{c_int, c_short};
@@ -80,12 +80,16 @@ fn news(number: c_int, watch: Watch, parks: Option<Me>, depth: usize) -> (u32, u
 /// Looks until something is found, or the limit is over: -1 is none. A report says that it waits for the first.
 fn until(me: Me, pc: Pc, milliseconds: i64, first: c_int, mut look: impl FnMut(Option<Me>) -> c_int) -> c_int {
     if milliseconds >= 0 {
+        let until = after(milliseconds.saturating_mul(1_000));
         if milliseconds > 0 {
             limit(me);
         }
         let found = look(None);
         if milliseconds > 0 {
             limited(me, found > 0);
+            if found == 0 {
+                reached(me, until);
+            }
         }
         return found;
     }
@@ -139,22 +143,36 @@ extern "C-unwind" fn poll_chk(all: usize, count: u64, milliseconds: c_int, _: us
     poll(all, count, milliseconds, pc)
 }
 
-/// A limit in C's own form; none is -1. Anything above 0 is alike.
-fn milliseconds(limit: usize, pc: Pc) -> c_int {
+/// Parts of a second.
+const MICROS: i64 = 1_000_000;
+const NANOS: i64 = 1_000_000_000;
+
+/// A limit in C's own form, of seconds and parts of one; none is -1.
+fn milliseconds(limit: usize, parts: i64, pc: Pc) -> c_int {
     if limit == 0 {
         return -1;
     }
     accessed(limit, 16, Access::Read, pc);
     // SAFETY: a `timeval` and a `timespec` are both two of these, which have been checked.
     let [seconds, rest] = unsafe { pointer::<[i64; 2]>(limit).read() };
-    c_int::from(seconds > 0 || rest > 0)
+    let most = i64::from(c_int::MAX);
+    seconds.saturating_mul(1_000).saturating_add((rest * 1_000).div_euclid(parts)).clamp(i64::from(rest > 0), most)
+        as c_int
 }
 
 extern "C-unwind" fn ppoll(all: usize, count: u64, limit: usize, _: usize, pc: Pc) -> c_int {
-    poll(all, count, milliseconds(limit, pc), pc)
+    poll(all, count, milliseconds(limit, NANOS, pc), pc)
 }
 
 extern "C-unwind" fn select(most: c_int, reads: usize, writes: usize, errors: usize, limit: usize, pc: Pc) -> c_int {
+    selects(most, [reads, writes, errors], milliseconds(limit, MICROS, pc), pc)
+}
+
+extern "C-unwind" fn pselect(most: c_int, reads: usize, writes: usize, errors: usize, limit: usize, pc: Pc) -> c_int {
+    selects(most, [reads, writes, errors], milliseconds(limit, NANOS, pc), pc)
+}
+
+fn selects(most: c_int, [reads, writes, errors]: [usize; 3], milliseconds: c_int, pc: Pc) -> c_int {
     let Some(me) = begin_operation() else { return 0 };
     let bytes = (most.clamp(0, 1024) as usize).div_ceil(64) * 8;
     let sets = [(reads, IN), (writes, OUT), (errors, 0)];
@@ -172,7 +190,7 @@ extern "C-unwind" fn select(most: c_int, reads: usize, writes: usize, errors: us
     }
     let mut ready = Vec::new();
     let first = asked.first().map_or(-1, |it| it.1);
-    let found = until(me, pc, i64::from(milliseconds(limit, pc)), first, |parks| {
+    let found = until(me, pc, i64::from(milliseconds), first, |parks| {
         let is_ready = |&&(_, _, events, known): &&(usize, c_int, u32, Descriptor)| {
             let found = state(known, events, parks, 0).0;
             // To read is to find the end, and to write is to find the error.
@@ -291,7 +309,7 @@ entry_points! {
     __poll_chk(4) => poll_chk;
     ppoll(4) => ppoll;
     select(5) => select;
-    pselect(5) => select;
+    pselect(5) => pselect;
     epoll_create(1) => epoll_create;
     epoll_create1(1) => epoll_create1;
     epoll_ctl(4) => epoll_ctl;

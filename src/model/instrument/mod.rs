@@ -21,7 +21,7 @@ mod symbols;
 pub use refused::{Refused, Uses};
 pub use symbols::{ALLOWED, MODELLED, instrumentation};
 
-use object::{Symbol, assembly, c_library, run, short, writable_sections};
+use object::{Symbol, assembly, c_library, is_of_c_library, run, short, writable_sections};
 use refused::is_known;
 
 /// What `-fsanitize=thread` is given besides. Unwind tables let a finding leave through the C frames; `-O1` keeps the
@@ -277,13 +277,16 @@ impl Instrument {
         Ok(archive)
     }
 
-    /// What answers the calls of functions that are refused when they are called: tells the model which one it was.
+    /// What answers the calls of functions that are refused when they are called: tells the model which one it was, and why.
     fn refusals(&self, renames: &BTreeMap<String, String>, folder: &Path) -> Result<Option<PathBuf>, Refused> {
         let mut source = String::from(".text\n");
+        let c_library = LazyCell::new(|| c_library(&self.compiler));
         for (name, to) in renames.iter().filter(|(_, to)| to.starts_with(&format!("{}{REFUSED}", self.name))) {
+            let why = refused::when_called(name, &c_library);
             // A jump: the model is called as if by the C code, and sees its place there.
             source.push_str(&format!(
-                ".globl {to}\n.type {to}, @function\n{to}:\nleaq 1f(%rip), %rdi\njmp {ENTRY_PREFIX}__refused\n1: .asciz \"{name}\"\n"
+                ".globl {to}\n.type {to}, @function\n{to}:\nleaq 1f(%rip), %rdi\nleaq 2f(%rip), %rsi\n\
+                 jmp {ENTRY_PREFIX}__refused\n1: .asciz \"{name}\"\n2: .asciz \"{why}\"\n"
             ));
         }
         if !source.contains(".globl") {
@@ -362,8 +365,7 @@ impl Instrument {
         let required: BTreeSet<&str> =
             symbols.iter().filter(|symbol| !symbol.weak).map(|symbol| symbol.name.as_str()).collect();
         let c_library = LazyCell::new(|| c_library(&self.compiler));
-        // Names with two underscores in front are the compiler's or the C library's, whichever version of it that is.
-        let of_c_library = |name: &str| c_library.is_empty() || c_library.contains(name) || name.starts_with("__");
+        let of_c_library = |name: &str| is_of_c_library(name, &c_library);
         let provided: BTreeSet<String> =
             MODELLED.iter().map(|&name| name.to_owned()).chain(instrumentation()).collect();
         let mut renames = BTreeMap::new();

@@ -95,6 +95,11 @@ pub(super) fn c_library(compiler: &Path) -> BTreeSet<String> {
     names
 }
 
+/// Whether it is the C library's or the compiler's, as names with two underscores in front are, whichever version of it that is.
+pub(super) fn is_of_c_library(name: &str, c_library: &BTreeSet<String>) -> bool {
+    c_library.is_empty() || c_library.contains(name) || name.starts_with("__")
+}
+
 pub(super) fn short(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

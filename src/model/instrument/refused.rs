@@ -1,5 +1,6 @@
 //! Why C code cannot be put under the model, and what to do about it.
 
+use super::object::is_of_c_library;
 use super::symbols::{reason, reason_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -92,6 +93,15 @@ impl fmt::Display for Refused {
 /// Whether there is a reason of its own to refuse it.
 pub(super) fn is_known(symbol: &str) -> bool {
     reason_of(symbol).is_some()
+}
+
+/// Why a function is refused when it is called, and what to do, for the search that meets the call.
+pub(super) fn when_called(symbol: &str, c_library: &BTreeSet<String>) -> String {
+    if is_known(symbol) || is_of_c_library(symbol, c_library) {
+        format!("{} (a function of that name in a file of your own can take its place)", reason(symbol))
+    } else {
+        "neither the instrumented files nor the C library define it (Instrument::file)".to_owned()
+    }
 }
 
 fn unmodelled(f: &mut fmt::Formatter<'_>, symbols: &Uses) -> fmt::Result {

@@ -6,7 +6,7 @@
 use super::mutex::{
     acquire, attributes_destroy, attributes_ignored, attributes_init, attributes_private, lock_at, release,
 };
-use super::time::{limit, limited};
+use super::time::{at, limit, limited, reached};
 use super::{Call, destroyed, write};
 use crate::model::entry::entry_points;
 use crate::model::event::What;
@@ -86,8 +86,8 @@ pub(super) extern "C-unwind" fn cond_destroy(address: usize, pc: Pc) -> c_int {
     destroyed(&call, "destroys condition")
 }
 
-fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
-    let (me, pc, address) = (call.me, call.pc, call.address);
+fn wait(call: &Call, mutex: usize, until: Option<i64>) -> c_int {
+    let (me, pc, address, timed) = (call.me, call.pc, call.address, until.is_some());
     if with(|world| lock_at(world, mutex).owner) != Some(me) {
         call.convict(Kind::Misuse, "a wait on a condition variable with a mutex that this thread has not locked");
     }
@@ -144,18 +144,22 @@ fn wait(call: &Call, mutex: usize, timed: bool) -> c_int {
             libc::ETIMEDOUT
         }
     });
-    if timed {
+    if let Some(time) = until {
         limited(me, answer == 0);
+        if answer != 0 {
+            reached(me, time);
+        }
     }
     answer
 }
 
 pub(super) extern "C-unwind" fn cond_wait(address: usize, mutex: usize, pc: Pc) -> c_int {
-    Call::begin(address, "pthread_cond_wait", pc).map_or(0, |call| wait(&call, mutex, false))
+    Call::begin(address, "pthread_cond_wait", pc).map_or(0, |call| wait(&call, mutex, None))
 }
 
-pub(super) extern "C-unwind" fn cond_timedwait(address: usize, mutex: usize, _: usize, pc: Pc) -> c_int {
-    Call::begin(address, "pthread_cond_timedwait", pc).map_or(0, |call| wait(&call, mutex, true))
+pub(super) extern "C-unwind" fn cond_timedwait(address: usize, mutex: usize, limit: usize, pc: Pc) -> c_int {
+    let until = at(limit, pc);
+    Call::begin(address, "pthread_cond_timedwait", pc).map_or(0, |call| wait(&call, mutex, Some(until)))
 }
 
 extern "C-unwind" fn cond_clockwait(address: usize, mutex: usize, _: c_int, limit: usize, pc: Pc) -> c_int {

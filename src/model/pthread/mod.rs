@@ -25,7 +25,7 @@ pub(crate) use process::run_at_exit;
 pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
 pub use threads::{JoinHandle, spawn};
-pub(crate) use time::{limit, limited};
+pub(crate) use time::{after, limit, limited, reached};
 
 use super::by_address::ByAddress;
 use super::event::What;
@@ -155,10 +155,16 @@ pub(crate) fn answer<T>(out: usize, value: T, pc: Pc) {
 
 /// A function is called in a way that is not modelled: the search ends there.
 pub(crate) fn refuse_call(what: &str, pc: Pc) {
+    refuse_call_because(what, "", pc);
+}
+
+/// The same, with a reason that the function itself is one of.
+pub(crate) fn refuse_call_because(what: &str, why: &str, pc: Pc) {
     if let Some(me) = enter() {
         with(|world| {
             let from = world.thread(me).calls.last().copied().unwrap_or_default();
-            let what = format!("{what} was called at {} from {}, which is refused", later(pc), later(from));
+            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+            let what = format!("{what} was called at {} from {}, which is refused{why}", later(pc), later(from));
             leave(world, Leave::Limited(Bound::Unmodelled(what)));
         });
     }

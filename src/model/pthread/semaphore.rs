@@ -1,6 +1,7 @@
 //! POSIX semaphores, unnamed ones.
 
 use super::monitor::State;
+use super::time::{at, reached};
 use super::{Call, answer, destroyed, fails};
 use crate::model::entry::entry_points;
 use crate::model::world::Pc;
@@ -46,9 +47,14 @@ extern "C-unwind" fn sem_trywait(address: usize, pc: Pc) -> c_int {
     taken(&call, call.attempt(None, take_one), libc::EAGAIN)
 }
 
-extern "C-unwind" fn sem_timedwait(address: usize, _: usize, pc: Pc) -> c_int {
+extern "C-unwind" fn sem_timedwait(address: usize, limit: usize, pc: Pc) -> c_int {
+    let until = at(limit, pc);
     let Some(call) = Call::begin(address, "sem_timedwait", pc) else { return 0 };
-    taken(&call, call.within(|| None, take_one), libc::ETIMEDOUT)
+    let got = call.within(|| None, take_one);
+    if got.is_none() {
+        reached(call.me, until);
+    }
+    taken(&call, got, libc::ETIMEDOUT)
 }
 
 extern "C-unwind" fn sem_post(address: usize, pc: Pc) -> c_int {

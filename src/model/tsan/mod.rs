@@ -19,7 +19,7 @@ pub(crate) use width::{Pools, Sizes};
 use super::entry::named_entry_points;
 use super::finding::{Bound, Kind};
 use super::memory::accessed;
-use super::pthread::refuse_call;
+use super::pthread::refuse_call_because;
 use super::race::Access;
 use super::world::{Leave, Me, Pc, Pending, World, enter, leave, live, with};
 use crate::sync::loom_side::Ordering;
@@ -210,10 +210,10 @@ fn refuse(what: &str) {
 }
 
 /// The C code calls a function that it could be built with, and that is refused when it is called.
-extern "C-unwind" fn refused(name: usize, pc: Pc) {
-    // SAFETY: the build helper passes a name.
-    let name = unsafe { std::ffi::CStr::from_ptr(memory(name)) }.to_string_lossy().into_owned();
-    refuse_call(&name, pc);
+extern "C-unwind" fn refused(name: usize, why: usize, pc: Pc) {
+    // SAFETY: the build helper passes two texts.
+    let [name, why] = [name, why].map(|text| unsafe { std::ffi::CStr::from_ptr(memory(text)) }.to_string_lossy());
+    refuse_call_because(&name, &why, pc);
 }
 
 extern "C-unwind" fn wide_atomic(_: Pc) {
@@ -252,7 +252,7 @@ macro_rules! entry_points_by_width {
                 (concat!("__tsan_atomic", $bits, "_compare_exchange_weak"))(5) => exchange_weak::<$int>;
                 (concat!("__tsan_atomic", $bits, "_compare_exchange_val"))(5) => exchange_val::<$int>;
             )*
-            ("__refused")(1) => refused;
+            ("__refused")(2) => refused;
             ("__tsan_init")(0) => nothing;
             ("__tsan_func_entry")(1) => func_entry;
             ("__tsan_func_exit")(0) => func_exit;

@@ -2,11 +2,15 @@
  *
  * Loops that wait for another thread, or for time, by asking again and again: one program for the model each.
  */
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/select.h>
 #include <time.h>
+#include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int ended;
@@ -200,5 +204,66 @@ void setting_read_often(void) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, allocates_some, NULL) != 0) abort();
   atomic_store_explicit(&stopped, 1, memory_order_relaxed);
+  pthread_join(thread, NULL);
+}
+
+static long long now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* Who has waited in vain, or slept, finds that the time has come. */
+void time_passes_while_waiting(void) {
+  long long begun = now();
+  usleep(300000);
+  if (now() - begun < 300000000) abort();
+  struct timespec limit = {.tv_nsec = 5};
+  limit.tv_sec = now() / 1000000000 + 10;
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+  pthread_mutex_lock(&mutex);
+  if (pthread_cond_timedwait(&condition, &mutex, &limit) != ETIMEDOUT) abort();
+  pthread_mutex_unlock(&mutex);
+  if (now() < limit.tv_sec * 1000000000LL) abort();
+  sem_t tokens;
+  sem_init(&tokens, 0, 0);
+  limit.tv_sec += 10;
+  if (sem_timedwait(&tokens, &limit) == 0 || now() < limit.tv_sec * 1000000000LL) abort();
+  sem_destroy(&tokens);
+  begun = now();
+  if (poll(NULL, 0, 50) != 0 || now() - begun < 50000000) abort();
+  begun = now();
+  struct timeval half = {.tv_usec = 500000};
+  if (select(0, NULL, NULL, NULL, &half) != 0 || now() - begun < 500000000) abort();
+  begun = now();
+  struct timespec one = {.tv_sec = 1};
+  nanosleep(&one, NULL);
+  if (now() - begun < 1000000000 || now() - begun > 2000000000) abort();
+  one.tv_sec += (begun = now()) / 1000000000 + 3;
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &one, NULL);
+  if (now() < one.tv_sec * 1000000000LL) abort();
+}
+
+/* A timer's thread: calls back when the time has come, unless it was stopped before. */
+static atomic_int cancelled, *user;
+
+static void *times(void *argument) {
+  long long due = now() + 1000000;
+  struct timespec limit = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
+  pthread_mutex_lock(&lock);
+  static pthread_cond_t wakes = PTHREAD_COND_INITIALIZER;
+  while (!atomic_load(&cancelled) && now() < due) pthread_cond_timedwait(&wakes, &lock, &limit);
+  pthread_mutex_unlock(&lock);
+  if (!atomic_load(&cancelled)) atomic_fetch_add(user, 1);
+  return argument;
+}
+
+void timer_cancelled_late(void) {
+  pthread_t thread;
+  user = calloc(1, sizeof *user);
+  if (pthread_create(&thread, NULL, times, NULL) != 0) abort();
+  atomic_store(&cancelled, 1);
+  free(user);
   pthread_join(thread, NULL);
 }
