@@ -2,6 +2,7 @@
 
 use super::event::{Event, What};
 use super::stack::{Names, Place};
+use super::variables;
 use super::world::{Me, Pc, Thread, World};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -213,7 +214,7 @@ fn expand(text: &str, names: &mut Names) -> String {
         let (pc, after) = marked.split_once('\u{2}').unwrap_or((marked, ""));
         rest = after;
         if let Some(address) = pc.strip_prefix(VARIABLE) {
-            result.push_str(&names.variable(address.parse().unwrap_or_default()));
+            result.push_str(&variables::describe(address.parse().unwrap_or_default()));
             continue;
         }
         let place = pc.parse().map_or_else(

@@ -434,6 +434,20 @@ extern "C-unwind" fn reallocarray(old: usize, count: usize, each: usize, pc: Pc)
     count.checked_mul(each).map_or(0, |size| realloc(old, size, pc))
 }
 
+extern "C-unwind" fn malloc_usable_size(address: usize, pc: Pc) -> usize {
+    match enter() {
+        Some(me) if address != 0 => with(|world| {
+            world.check_memory(me, pc, address, 0, "malloc_usable_size");
+            world.size_of(me, pc, address)
+        }),
+        _ => 0,
+    }
+}
+
+extern "C-unwind" fn valloc(size: usize, pc: Pc) -> usize {
+    aligned_alloc(4096, size, pc)
+}
+
 extern "C-unwind" fn bzero(to: usize, size: usize, pc: Pc) {
     memset(to, 0, size, pc);
 }
@@ -461,6 +475,8 @@ entry_points! {
     __tsan_memcpy(3) => memcpy;
     __tsan_memmove(3) => memcpy;
     __tsan_memset(3) => memset;
+    malloc_usable_size(1) => malloc_usable_size;
+    valloc(1) => valloc;
     reallocarray(3) => reallocarray;
     bzero(2) => bzero;
     _Znwm(1) => malloc;

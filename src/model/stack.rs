@@ -5,7 +5,6 @@
 //! C function checks how much is left, so an overflow is reported as what it is before it happens.
 
 use super::finding::Bound;
-use super::variables::Variables;
 use super::world::{Leave, Me, Pc, event, leave, with};
 use std::any::Any;
 use std::collections::HashMap;
@@ -194,15 +193,12 @@ impl std::fmt::Display for Place {
 
 /// Names of addresses; slow to find, so found once, and only for what is reported.
 #[derive(Default)]
-pub(crate) struct Names {
-    places: HashMap<Pc, Vec<Place>>,
-    variables: Option<Variables>,
-}
+pub(crate) struct Names(HashMap<Pc, Vec<Place>>);
 
 impl Names {
     /// Where the instruction before the return address `pc` is: the function, and those it was inlined into.
     pub(crate) fn frames(&mut self, pc: Pc) -> &[Place] {
-        self.places.entry(pc).or_insert_with(|| {
+        self.0.entry(pc).or_insert_with(|| {
             let mut places = Vec::new();
             backtrace::resolve(std::ptr::without_provenance_mut(pc.wrapping_sub(1)), |symbol| {
                 let function = symbol.name().map_or_else(|| "?".to_owned(), |name| format!("{name:#}"));
@@ -222,11 +218,6 @@ impl Names {
 
     pub(crate) fn place(&mut self, pc: Pc) -> Place {
         self.frames(pc)[0].clone()
-    }
-
-    /// Which global an address is in, and where.
-    pub(crate) fn variable(&mut self, address: usize) -> String {
-        self.variables.get_or_insert_with(Variables::new).describe(address)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::entry::entry_points;
 use super::memory::{accessed, malloc, memcpy, memset, pointer};
 use super::race::Access;
-use super::world::{Pc, with};
+use super::world::{Pc, enter, with};
 use std::ffi::{c_char, c_int, c_void};
 
 /// How many bytes come before one that is looked for, or before `most`; checked byte by byte as far as they are read.
@@ -30,8 +30,9 @@ fn text(start: usize, most: usize, pc: Pc) -> usize {
     before(start, most, pc, |byte| byte == 0)
 }
 
-/// Compares strings, of which nothing is read beyond the first difference: one of them need not have an end.
-fn compare(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
+/// Compares strings, of which nothing is read beyond the first difference: one of them need not have an end. `as_if` is what a byte
+/// counts as.
+fn compare_as(a: usize, b: usize, most: usize, pc: Pc, as_if: impl Fn(u8) -> u8) -> c_int {
     let (mut length, mut answer) = (0, 0);
     while length < most {
         for start in [a, b] {
@@ -40,7 +41,7 @@ fn compare(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
             }
         }
         // SAFETY: C passes memory that is there up to the first difference or end; what the model knows of it has just been checked.
-        let [one, other] = [a, b].map(|start| unsafe { pointer::<u8>(start + length).read() });
+        let [one, other] = [a, b].map(|start| as_if(unsafe { pointer::<u8>(start + length).read() }));
         length += 1;
         answer = c_int::from(one) - c_int::from(other);
         if answer != 0 || one == 0 {
@@ -53,6 +54,10 @@ fn compare(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
         }
     }
     answer
+}
+
+fn compare(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
+    compare_as(a, b, most, pc, |byte| byte)
 }
 
 fn live_heap(address: usize) -> bool {
@@ -168,7 +173,108 @@ extern "C-unwind" fn strtok_r(a: usize, separators: usize, kept: usize, pc: Pc) 
         .expose_provenance()
 }
 
+/// A letter counts as a small one, in the locale that the process has.
+fn lower(byte: u8) -> u8 {
+    // SAFETY: it takes any byte.
+    unsafe { libc::tolower(c_int::from(byte)) as u8 }
+}
+
+extern "C-unwind" fn strcasecmp(a: usize, b: usize, pc: Pc) -> c_int {
+    compare_as(a, b, usize::MAX, pc, lower)
+}
+
+extern "C-unwind" fn strncasecmp(a: usize, b: usize, most: usize, pc: Pc) -> c_int {
+    compare_as(a, b, most, pc, lower)
+}
+
+unsafe extern "C-unwind" {
+    fn strcasestr(a: *const c_char, b: *const c_char) -> *mut c_char;
+    fn qsort(base: *mut c_void, count: usize, each: usize, compare: usize);
+}
+
+/// A function of the C library's on two strings, which are read to their ends.
+fn of_two<R>(a: usize, b: usize, pc: Pc, f: impl FnOnce(*const c_char, *const c_char) -> R) -> R {
+    text(a, usize::MAX, pc);
+    text(b, usize::MAX, pc);
+    f(pointer(a), pointer(b))
+}
+
+extern "C-unwind" fn strstr(a: usize, b: usize, pc: Pc) -> usize {
+    // SAFETY: two strings.
+    of_two(a, b, pc, |a, b| unsafe { libc::strstr(a, b) }).expose_provenance()
+}
+
+extern "C-unwind" fn finds_in_any_case(a: usize, b: usize, pc: Pc) -> usize {
+    // SAFETY: two strings.
+    of_two(a, b, pc, |a, b| unsafe { strcasestr(a, b) }).expose_provenance()
+}
+
+extern "C-unwind" fn strpbrk(a: usize, b: usize, pc: Pc) -> usize {
+    // SAFETY: two strings.
+    of_two(a, b, pc, |a, b| unsafe { libc::strpbrk(a, b) }).expose_provenance()
+}
+
+extern "C-unwind" fn strspn(a: usize, b: usize, pc: Pc) -> usize {
+    // SAFETY: two strings.
+    of_two(a, b, pc, |a, b| unsafe { libc::strspn(a, b) })
+}
+
+extern "C-unwind" fn strcspn(a: usize, b: usize, pc: Pc) -> usize {
+    // SAFETY: two strings.
+    of_two(a, b, pc, |a, b| unsafe { libc::strcspn(a, b) })
+}
+
+extern "C-unwind" fn strsep(kept: usize, separators: usize, pc: Pc) -> usize {
+    accessed(kept, size_of::<usize>(), Access::Write, pc);
+    // SAFETY: C passes a place for a pointer, which has been checked.
+    let start = unsafe { pointer::<usize>(kept).read() };
+    if start == 0 {
+        return 0;
+    }
+    let length = strcspn(start, separators, pc);
+    // SAFETY: as above; and a byte of the string, which has been read.
+    let end = unsafe { pointer::<u8>(start + length).read() };
+    let next = if end == 0 { 0 } else { start + length + 1 };
+    if next != 0 {
+        memset(start + length, 0, 1, pc);
+    }
+    // SAFETY: as above.
+    unsafe { pointer::<usize>(kept).write(next) };
+    start
+}
+
+/// Where it stopped is one place for all threads, for which they race.
+extern "C-unwind" fn strtok(a: usize, separators: usize, pc: Pc) -> usize {
+    let Some(_) = enter() else { return 0 };
+    let kept: *mut usize = with(|world| &raw mut **world.objects.tokens.get_or_insert_default());
+    strtok_r(a, separators, kept.expose_provenance(), pc)
+}
+
+extern "C-unwind" fn bcopy(from: usize, to: usize, size: usize, pc: Pc) {
+    memcpy(to, from, size, pc);
+}
+
+/// What it compares, the code that compares reads; what it moves is written here.
+extern "C-unwind" fn sorts(base: usize, count: usize, each: usize, compare: usize, pc: Pc) {
+    accessed(base, count.saturating_mul(each), Access::Write, pc);
+    // SAFETY: an array, which has been checked, and a function for it.
+    unsafe { qsort(pointer(base), count, each, compare) };
+}
+
 entry_points! {
+    strcasecmp(2) => strcasecmp;
+    strncasecmp(3) => strncasecmp;
+    strstr(2) => strstr;
+    strcasestr(2) => finds_in_any_case;
+    strpbrk(2) => strpbrk;
+    strspn(2) => strspn;
+    strcspn(2) => strcspn;
+    strsep(2) => strsep;
+    strtok(2) => strtok;
+    index(2) => strchr;
+    rindex(2) => strrchr;
+    bcopy(3) => bcopy;
+    qsort(4) => sorts;
     strlen(1) => strlen;
     strnlen(2) => strnlen;
     memchr(3) => memchr;

@@ -1,6 +1,9 @@
 //! Names of the C code's globals, for reports: from the table of symbols of the program that runs, if it was not stripped.
 
 use super::globals;
+use crate::sync::OnceLock;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 /// A variable among the globals.
 struct Variable {
@@ -10,7 +13,13 @@ struct Variable {
 }
 
 /// The variables of all C code that was instrumented, by address.
-pub(crate) struct Variables(Vec<Variable>);
+struct Variables(Vec<Variable>);
+
+/// Where in which variable an address is: ` name`, or ` name+4`. Where there is none, where among the globals.
+pub(crate) fn describe(address: usize) -> String {
+    static VARIABLES: OnceLock<Variables> = OnceLock::new();
+    VARIABLES.get_or_init(Variables::new).describe(address)
+}
 
 /// A section of symbols, in a header of ELF's.
 const SYMBOLS: u32 = 2;
@@ -21,12 +30,11 @@ const SYMBOL: usize = 24;
 
 impl Variables {
     /// None, where the program cannot be read, is no ELF file, has no symbols, or has not itself the instrumented code.
-    pub(crate) fn new() -> Self {
-        Self(std::fs::read("/proc/self/exe").ok().and_then(|file| read(&file)).unwrap_or_default())
+    fn new() -> Self {
+        Self(File::open("/proc/self/exe").ok().and_then(|file| read(&file)).unwrap_or_default())
     }
 
-    /// Where in which variable an address is: ` name`, or ` name+4`. Where there is none, where among the globals.
-    pub(crate) fn describe(&self, address: usize) -> String {
+    fn describe(&self, address: usize) -> String {
         let beyond = self.0.partition_point(|variable| variable.start <= address);
         let found = self.0[..beyond].last().filter(|variable| address < variable.start + variable.size);
         match (found, globals::offset(address)) {
@@ -47,19 +55,29 @@ fn text(file: &[u8], at: usize) -> Option<&str> {
     std::str::from_utf8(rest.split(|&byte| byte == 0).next()?).ok()
 }
 
-/// Headers of sections and symbols, of 64 bits, where ELF says that they are.
-fn read(file: &[u8]) -> Option<Vec<Variable>> {
-    let (low, high) = globals::bounds();
-    if !file.starts_with(b"\x7fELF\x02\x01") || low == 0 {
+/// A part of a file, where all of it is there.
+fn part(file: &File, from: usize, size: usize) -> Option<Vec<u8>> {
+    if u64::try_from(from.checked_add(size)?).ok()? > file.metadata().ok()?.len() {
         return None;
     }
-    let (headers, each, count) = (number::<8>(file, 0x28)?, number::<2>(file, 0x3a)?, number::<2>(file, 0x3c)?);
-    let header = |index: usize| headers.checked_add(each.checked_mul(index)?);
-    let table = (0..count).filter_map(header).find(|&it| number::<4>(file, it + 4) == Some(SYMBOLS as usize))?;
-    let (start, size) = (number::<8>(file, table + 0x18)?, number::<8>(file, table + 0x20)?);
-    let names = number::<8>(file, header(number::<4>(file, table + 0x28)?)? + 0x18)?;
-    let symbols = file.get(start..start.checked_add(size)?)?;
-    let name = |symbol: &[u8]| text(file, names.checked_add(number::<4>(symbol, 0)?)?);
+    let mut bytes = vec![0; size];
+    file.read_exact_at(&mut bytes, from as u64).ok().map(|()| bytes)
+}
+
+/// Headers of sections and symbols, of 64 bits, where ELF says that they are.
+fn read(file: &File) -> Option<Vec<Variable>> {
+    let (low, high) = globals::bounds();
+    let start = part(file, 0, 0x40)?;
+    if !start.starts_with(b"\x7fELF\x02\x01") || low == 0 {
+        return None;
+    }
+    let (from, each, count) = (number::<8>(&start, 0x28)?, number::<2>(&start, 0x3a)?, number::<2>(&start, 0x3c)?);
+    let headers = part(file, from, each.checked_mul(count)?)?;
+    let section = |header: &[u8]| part(file, number::<8>(header, 0x18)?, number::<8>(header, 0x20)?);
+    let mut all = headers.chunks_exact(each.max(1));
+    let table = all.clone().find(|header| number::<4>(header, 4) == Some(SYMBOLS as usize))?;
+    let (symbols, names) = (section(table)?, section(all.nth(number::<4>(table, 0x28)?)?)?);
+    let name = |symbol: &[u8]| text(&names, number::<4>(symbol, 0)?);
     // The file says where things are before the program was put somewhere.
     let begins = symbols.chunks_exact(SYMBOL).find(|symbol| name(symbol) == Some("__start_latecall_model_data"))?;
     let moved = low.wrapping_sub(number::<8>(begins, 8)?);

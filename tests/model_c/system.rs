@@ -7,6 +7,7 @@ programs! {
     signal_set_raced
     cancellation
     system_names
+    scheduling
     dumpable
     bytes_from_the_system
     calendar
@@ -36,6 +37,7 @@ fn signals_that_nobody_sends_are_blocked_and_handled_as_c_says() {
 #[test]
 fn names_random_bytes_and_calendars_come_from_the_model() {
     does("system_names", system_names);
+    does("scheduling", scheduling);
     does("bytes_from_the_system", bytes_from_the_system);
     does("calendar", calendar);
     convicted("calendar_raced", calendar_raced, Kind::DataRace, &["memory of Rust", "looks_up programs/system.c:"]);

@@ -6,15 +6,15 @@
 pub const ALLOWED: &[&str] = &[
     "_GLOBAL_OFFSET_TABLE_", "_Unwind_Resume", "__gcc_personality_v0", "__stack_chk_fail", "__ctype_b_loc",
     "__ctype_tolower_loc", "__ctype_toupper_loc", "abs", "labs", "llabs", "isalnum", "isalpha", "isdigit", "islower",
-    "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper", "snprintf", "vsnprintf", "sprintf",
+    "isprint", "ispunct", "isspace", "isupper", "isxdigit", "tolower", "toupper", 
     "printf", "fprintf", "puts", "putchar", "fputs", "fputc", "fwrite", "fflush", "stdout", "stderr", "strtol",
-    "strtoul", "strtoll", "strtoull", "__isoc99_sscanf", "sscanf", "atoi", "atol", "qsort", "bsearch", "div", "ldiv",
-    "strerror", "strpbrk", "strspn", "strcspn", "strstr", "strcasecmp", "strncasecmp", "floor", "ceil", "sqrt", "pow",
+    "strtoul", "strtoll", "strtoull", "__isoc99_sscanf", "sscanf", "atoi", "atol", "bsearch", "div", "ldiv",
+    "strerror", "floor", "ceil", "sqrt", "pow",
     "fmod", "log", "exp", "getenv", "environ", "__environ", "getpid", "getpagesize", "pthread_attr_init", "pthread_attr_destroy",
     "pthread_attr_setdetachstate", "pthread_attr_setstacksize", "pthread_attr_getstacksize", "imaxabs", "ffs", "ffsl",
     "ffsll", "isblank", "iscntrl", "isgraph", "fputc_unlocked", "putc", "putc_unlocked", "fwrite_unlocked", "vprintf",
     "vfprintf", "perror", "asctime_r", "ctime_r", "localtime_r", "gmtime_r", "strftime", "mktime", "difftime",
-    "strtod", "strtof", "strtold", "atof", "atoll", "strtoumax", "strtoimax", "strsep", "strerror_r",
+    "strtod", "strtof", "strtold", "atof", "atoll", "strtoumax", "strtoimax", "strerror_r",
     "__xpg_strerror_r", "lldiv", "fabs", "round", "trunc", "log2", "log10", "exp2", "cbrt", "sin", "cos", "tan",
     "atan2", "hypot", "isatty", "fileno", "sysconf", "__sysconf", "getrlimit", "gnu_get_libc_version", "sigemptyset", "sigfillset", "sigaddset", "sigdelset",
     "sigismember", "uname", "getegid", "getgid", "getresuid", "getresgid", "get_nprocs", "getppid", "getuid", "geteuid", "secure_getenv",
@@ -26,10 +26,10 @@ pub const ALLOWED: &[&str] = &[
     "_ZSt28__throw_bad_array_new_lengthv", "_ZSt25__throw_bad_function_callv", "_ZSt24__throw_out_of_range_fmtPKcz",
     "_ZSt19__throw_logic_errorPKc",
     "__isoc23_strtol", "__isoc23_strtoul", "__isoc23_strtoll", "__isoc23_strtoull", "__isoc23_strtoimax",
-    "__isoc23_strtoumax", "__isoc23_sscanf", "__isoc23_vsscanf", "__isoc99_vsscanf", "vsscanf", "vsprintf",
+    "__isoc23_strtoumax", "__isoc23_sscanf", "__isoc23_vsscanf", "__isoc99_vsscanf", "vsscanf", 
     "__sprintf_chk", "__snprintf_chk", "__vsprintf_chk", "__vsnprintf_chk", "__printf_chk", "__fprintf_chk",
     "__vprintf_chk", "__vfprintf_chk", "putchar_unlocked", "fputs_unlocked", "ferror", "feof", "clearerr",
-    "strcasestr", "memmem", "strverscmp", "strcoll", "strxfrm", "strsignal", "gai_strerror", "inet_addr", "inet_aton",
+    "memmem", "strverscmp", "strcoll", "strxfrm", "strsignal", "gai_strerror", "inet_addr", "inet_aton",
     "qsort_r", "lfind", "wcslen", "wcscmp", "wcscpy", "wmemcpy", "mbstowcs", "wcstombs", "mbrtowc", "wcrtomb", "towlower",
     "towupper", "iswalpha", "iswdigit", "iswspace", "nl_langinfo", "timegm", "gettext", "dcgettext", "sched_getaffinity",
     "gethostname", "newlocale", "freelocale", "strtod_l", "strtof_l", "strtol_l", "strtoul_l", "strtoll_l",
@@ -42,6 +42,25 @@ pub const ALLOWED: &[&str] = &[
     "__powidf2", "__muldc3", "__divdc3", "__cpu_model", "__cpu_indicator_init",
     "_ZTVN10__cxxabiv117__class_type_infoE", "_ZTVN10__cxxabiv120__si_class_type_infoE",
     "_ZTVN10__cxxabiv121__vmi_class_type_infoE", "__dso_handle",
+    "sched_getscheduler", "sched_getparam", "getpriority", "pthread_attr_getschedparam",
+    "pthread_attr_getschedpolicy", "pthread_attr_getscope", "pthread_attr_getinheritsched", "pthread_attr_getstack",
+    "pthread_attr_getaffinity_np", "pthread_barrierattr_init", "pthread_barrierattr_destroy",
+    "pthread_setconcurrency", "pthread_getconcurrency", "malloc_trim", "localeconv", "fnmatch", "regcomp", "regexec",
+    "regfree", "regerror", "tzset", "isascii", "toascii", "basename", "__xpg_basename", "dirname", "getsubopt",
+    "strptime", "getdtablesize", "getpgrp", "getpgid", "getsid", "getgroups", "confstr", "strerrordesc_np",
+    "strerrorname_np", "sigabbrev_np", "sigdescr_np", "sigisemptyset", "sigorset", "sigandset",
+    "__libc_current_sigrtmin", "__libc_current_sigrtmax", "imaxdiv", "wcsrtombs", "mbsrtowcs", "mbsnrtowcs",
+    "wcsnrtombs", "wcscat", "wcsncat", "wcsncpy", "wcsncmp", "wcschr", "wcsrchr", "wcsstr", "wcscasecmp",
+    "wcsncasecmp", "wcstol", "wcstoul", "wcstoll", "wcstoull", "wcstod", "wmemset", "wmemcmp", "wmemmove", "wmemchr",
+    "wcsnlen", "wctomb", "mbtowc", "mblen", "btowc", "wctob", "mbrlen", "mbsinit", "iswalnum", "iswlower", "iswupper",
+    "iswprint", "iswpunct", "iswcntrl", "iswgraph", "iswxdigit", "iswctype", "wctype", "wcwidth", "wcswidth", "asinf",
+    "acosf", "atanf", "sinhf", "coshf", "tanhf", "asinh", "acosh", "atanh", "erf", "erfc", "erff", "erfcf", "tgamma",
+    "cbrtf", "log1pf", "expm1f", "rintf", "nearbyintf", "llrintf", "llroundf", "ldexpf", "frexpf", "modff", "scalbnf",
+    "scalbln", "scalblnf", "copysignf", "nextafter", "nextafterf", "logb", "logbf", "ilogb", "ilogbf", "fdim",
+    "fdimf", "remainderf", "remquo", "sincos", "sincosf", "exp10", "isnan", "isinf", "finite", "__isnanf", "__isinff",
+    "__finitef", "__signbitf", "__isnanl", "__isinfl", "__finitel", "__signbitl", "__fpclassifyl", "floorl", "ceill",
+    "sqrtl", "powl", "fabsl", "fmodl", "roundl", "truncl", "logl", "expl", "log2l", "log10l", "lroundl", "llroundl",
+    "lrintl", "llrintl", "ldexpl", "frexpl", "modfl", "scalbnl", "copysignl",
 ];
 
 /// Functions of the C library that the model provides; the entry point of `x` is
@@ -84,6 +103,9 @@ pub const MODELLED: &[&str] = &[
     "write", "recv", "send", "fcntl", "fcntl64", "ioctl", "poll", "__poll_chk", "ppoll", "select", "pselect", "epoll_create",
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "syscall", "localtime", "gmtime",
     "readv", "writev", "sendmsg", "recvmsg", "shutdown", "asprintf", "vasprintf",
+    "sprintf", "vsprintf", "snprintf", "vsnprintf", "strcasecmp", "strncasecmp", "strstr", "strcasestr", "strpbrk",
+    "strspn", "strcspn", "strsep", "strtok", "index", "rindex", "bcopy", "qsort", "malloc_usable_size", "valloc",
+    "sched_setscheduler", "sched_setparam", "sched_setaffinity", "setpriority", "pthread_getaffinity_np",
 ];
 
 /// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
@@ -107,7 +129,23 @@ const REASONS: &[(&str, &[&str])] = &[
             "fopen*", "freopen*", "fdopen", "fclose", "fread", "fgets", "fgetc", "getc", "getchar", "gets", "getline",
             "getdelim", "fscanf", "scanf", "__isoc99_fscanf", "__isoc99_scanf", "fseek*", "ftell*", "rewind", "tmpfile*",
             "mkstemp*", "unlink", "remove", "rename", "mkdir", "rmdir", "opendir", "readdir*", "closedir", "stat*",
-            "fstat*", "lstat*", "access", "fchmod", "fchown", "chmod", "chown", "utime*", "readlink", "getcwd", "symlink", "link", "dup", "dup2", "dup3", "syslog", "openlog", "flockfile", "funlockfile",
+            "fstat*", "lstat*", "access", "fchmod", "fchown", "chmod", "chown", "utime*", "readlink", "getcwd", "symlink", "link", "dup", "dup2", "dup3", "syslog", "openlog", "flockfile", "funlockfile", "realpath", "canonicalize_file_name",
+            "get_current_dir_name", "glob*", "scandir*", "truncate*", "fallocate*", "posix_fa*", "statfs*", "statvfs*", "mkdtemp*", "mkfifo*",
+            "mknod*", "tmpnam*", "tempnam", "ftw*", "nftw*", "ungetc", "getc_unlocked", "open_memstream", "fmemopen", "mount", "umount*",
+        ],
+    ),
+    (
+        "asks the system for users, hosts or the like: reads files, and may wait for a server",
+        &[
+            "getpw*", "getgr*", "getserv*", "getproto*", "gethostbyaddr*", "getnameinfo", "if_nametoindex", "if_indextoname", "res_*",
+            "getlogin*", "getspnam*",
+        ],
+    ),
+    (
+        "changes what the process is or may do, for all that comes",
+        &[
+            "setuid", "setgid", "seteuid", "setegid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "initgroups",
+            "setsid", "setpgid", "setpgrp", "setrlimit*", "prlimit*", "chroot", "capset", "personality", "tc*", "cf*",
         ],
     ),
     (
@@ -138,7 +176,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "makes a system call, which may block all threads of the model",
-        &["futex*", "__futex*", "membarrier", "sched_setaffinity", "sched_setscheduler"],
+        &["futex*", "__futex*", "membarrier"],
     ),
     (
         "cancels threads, which is not modelled",
@@ -156,8 +194,8 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "maps memory, of which the model would not know whose it is",
-        &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "mlock*", "brk", "sbrk", "malloc_usable_size",
-          "mallopt", "valloc", "pvalloc", "reallocf"],
+        &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "mlock*", "brk", "sbrk",
+          "mallopt", "pvalloc", "reallocf"],
     ),
     (
         "is a variable of the C library's, which is not put back before the next interleaving (where it is only read: \
@@ -170,7 +208,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "keeps state that is not put back before the next interleaving, so that no two would be alike",
-        &["random_r", "initstate*", "setstate*", "*rand48", "strtok", "setenv", "putenv",
+        &["random_r", "initstate*", "setstate*", "*rand48", "getopt*", "setenv", "putenv",
           "unsetenv", "setlocale", "ctime", "asctime", "setvbuf", "setbuf", "times",
           "getrusage", "umask", "chdir"],
     ),

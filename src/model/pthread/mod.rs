@@ -75,6 +75,8 @@ pub(crate) struct Objects {
     clocks: time::Clocks,
     /// What `localtime` answers.
     broken_down: Option<Box<libc::tm>>,
+    /// Where `strtok` stopped.
+    pub(crate) tokens: Option<Box<usize>>,
     random: u64,
     /// Threads whose last wait with a limit gave up.
     gave_up: BTreeSet<Me>,

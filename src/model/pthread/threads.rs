@@ -334,6 +334,25 @@ extern "C-unwind" fn scheduled(name: usize, _: usize, _: usize, pc: Pc) -> c_int
     0
 }
 
+extern "C-unwind" fn scheduled_process(_: c_int, _: c_int, _: usize, _: Pc) -> c_int {
+    0
+}
+
+extern "C-unwind" fn scheduled_param(_: c_int, _: usize, _: Pc) -> c_int {
+    0
+}
+
+extern "C-unwind" fn getaffinity(name: usize, size: usize, out: usize, pc: Pc) -> c_int {
+    let Some(me) = enter() else { return 0 };
+    with(|world| world.known(me, pc, name));
+    accessed(out, size, Access::Write, pc);
+    // SAFETY: C passes so many bytes, which have been checked. It answers for the machine's thread, which all of a model share.
+    match unsafe { libc::sched_getaffinity(0, size, pointer(out)) } {
+        0 => 0,
+        _ => libc::EINVAL,
+    }
+}
+
 impl World {
     /// Whether there is another thread that C code knows and that has not ended.
     pub(super) fn others_live(&self, me: Me) -> bool {
@@ -360,6 +379,11 @@ entry_points! {
     pthread_getname_np(3) => getname;
     pthread_setschedparam(3) => scheduled;
     pthread_setaffinity_np(3) => scheduled;
+    pthread_getaffinity_np(3) => getaffinity;
+    sched_setscheduler(3) => scheduled_process;
+    sched_setaffinity(3) => scheduled_process;
+    setpriority(3) => scheduled_process;
+    sched_setparam(2) => scheduled_param;
     pthread_create(4) => pthread_create;
     pthread_join(2) => pthread_join;
     pthread_detach(1) => pthread_detach;

@@ -175,6 +175,7 @@ void descriptors_one_by_one(void) {
   must(fcntl(ends[0], F_GETFL) == (O_RDONLY | O_NONBLOCK) && fcntl(ends[1], F_GETFL) == (O_WRONLY | O_NONBLOCK));
   must(fcntl(ends[0], F_SETFL, 0) == 0 && fcntl(ends[0], F_GETFL) == O_RDONLY);
   must(fcntl(ends[0], F_GETFD) == 0 && fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(ends[0], F_GETFD) == FD_CLOEXEC);
+  must(fcntl(ends[0], F_SETPIPE_SZ, 4096) == -1 && errno == EPERM);
   int first = ends[1];
   must(close(ends[1]) == 0 && close(ends[1]) == -1 && errno == EBADF);
   struct pollfd one = {ends[0], POLLIN, 0};

@@ -4,6 +4,8 @@
  * block: one program for the model each.
  */
 #include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -150,4 +152,97 @@ void overflow_strncmp(void) {
   block[0] = 'a';
   block[1] = 'b';
   CHECK(strncmp(block, "abc", 3) != 0);
+}
+
+static int printed(char *to, size_t size, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(to, size, format, arguments);
+  va_end(arguments);
+  return length;
+}
+
+static int printed_all(char *to, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsprintf(to, format, arguments);
+  va_end(arguments);
+  return length;
+}
+
+static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+void more_strings(void) {
+  char *a = strdup("Hello, World"), *room = malloc(64), *rest = a;
+  CHECK(strcasecmp(a, "hELLO, wORLD") == 0 && strncasecmp(a, "HELP", 3) == 0 && strcasecmp("a", "B") < 0);
+  CHECK(strstr(a, "World") == a + 7 && strstr(a, "world") == NULL && strcasestr(a, "world") == a + 7);
+  CHECK(strpbrk(a, " ,") == a + 5 && strspn(a, "leH") == 4 && strcspn(a, ",") == 5);
+  CHECK(index(a, 'o') == a + 4 && rindex(a, 'o') == a + 8);
+  CHECK(strsep(&rest, ", ") == a && strcmp(a, "Hello") == 0 && strcmp(strsep(&rest, ", "), "") == 0);
+  CHECK(strcmp(strsep(&rest, ", "), "World") == 0 && rest == NULL && strsep(&rest, ", ") == NULL);
+  bcopy("a b", room, 4);
+  CHECK(strcmp(strtok(room, " "), "a") == 0 && strcmp(strtok(NULL, " "), "b") == 0 && strtok(NULL, " ") == NULL);
+  CHECK(snprintf(NULL, 0, "%d", 123) == 3);
+  CHECK(snprintf(room, 3, "%s-%d", "ab", 7) == 4 && strcmp(room, "ab") == 0);
+  CHECK(snprintf(room, 64, "%d %d %d %d %d %.1f %s", 1, 2, 3, 4, 5, 6.5, "seven") == 19);
+  CHECK(strcmp(room, "1 2 3 4 5 6.5 seven") == 0);
+  CHECK(sprintf(room, "%s %d %d %d %d %g %d", "a", 1, 2, 3, 4, 0.5, 6) == 15 && strcmp(room, "a 1 2 3 4 0.5 6") == 0);
+  CHECK(printed(room, 4, "%s%d", "abc", 5) == 4 && strcmp(room, "abc") == 0);
+  CHECK(printed_all(room, "%d%s", 5, "abc") == 4 && strcmp(room, "5abc") == 0);
+  CHECK(malloc_usable_size(room) == 64 && malloc_usable_size(NULL) == 0);
+  int numbers[] = {3, 1, 2};
+  qsort(numbers, 3, sizeof *numbers, ascending);
+  CHECK(numbers[0] == 1 && numbers[1] == 2 && numbers[2] == 3);
+  free(a);
+  free(room);
+  room = valloc(10);
+  CHECK((uintptr_t)room % 4096 == 0);
+  free(room);
+}
+
+/* What fits is fine, whatever size is claimed. */
+void overflow_sprintf(void) { sprintf(four(), "%d", 1234); }
+void overflow_snprintf(void) {
+  char *block = four();
+  snprintf(block, 64, "%s", "abc");
+  snprintf(block, 64, "%s", "abcd");
+}
+void overflow_qsort(void) { qsort(calloc(3, sizeof(int)), 4, sizeof(int), ascending); }
+
+static void *prints(void *to) {
+  sprintf(to, "%s", "one");
+  return to;
+}
+
+/* Two threads print to one place. */
+void printed_at_once(void) {
+  static char text[16];
+  pthread_t thread;
+  pthread_create(&thread, NULL, prints, text);
+  snprintf(text, sizeof text, "%s", "two");
+  pthread_join(thread, NULL);
+}
+
+static void *splits(void *text) {
+  strtok(text, " ");
+  return text;
+}
+
+/* Each its own text, and both the one place of strtok's. */
+void split_at_once(void) {
+  char one[] = "a b", two[] = "c d";
+  pthread_t thread;
+  pthread_create(&thread, NULL, splits, one);
+  splits(two);
+  pthread_join(thread, NULL);
+}
+
+static void *looks_for(void *text) { return strstr(text, "x"); }
+
+void searched_when_freed(void) {
+  char *text = strdup("abc");
+  pthread_t thread;
+  pthread_create(&thread, NULL, looks_for, text);
+  free(text);
+  pthread_join(thread, NULL);
 }

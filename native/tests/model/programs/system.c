@@ -4,10 +4,12 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,6 +109,19 @@ static void *named(void *argument) {
 void system_names(void) {
   must(gettid() == getpid());
   with_thread(named);
+}
+
+/* Priorities and processors may be asked for, and are nothing to a model. */
+void scheduling(void) {
+  cpu_set_t set;
+  struct sched_param parameters = {0};
+  must(sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_OTHER, &parameters) == 0);
+  must(setpriority(PRIO_PROCESS, 0, 0) == 0 && getpriority(PRIO_PROCESS, 0) >= -20);
+  must(pthread_getaffinity_np(pthread_self(), sizeof set, &set) == 0 && CPU_COUNT(&set) > 0);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  must(pthread_attr_getschedparam(&attributes, &parameters) == 0);
+  pthread_attr_destroy(&attributes);
 }
 
 void dumpable(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
