@@ -55,6 +55,7 @@ programs! {
     setting_read_often
     time_passes_while_waiting
     timer_cancelled_late
+    waits_a_minute_for_a_thread
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn a_setting_that_is_read_often_is_not_waited_for() {
 fn time_has_passed_for_who_has_waited_in_vain_or_slept() {
     let exploration = explore("time_passes_while_waiting", &Options::new(), || time_passes_while_waiting());
     assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Yields), "who sleeps lets others run: {exploration}");
+    passes_giving_way("waits_a_minute_for_a_thread", waits_a_minute_for_a_thread);
     convicted("timer_cancelled_late", timer_cancelled_late, Kind::UseAfterFree, &["gives up waiting", "times"]);
 }
 

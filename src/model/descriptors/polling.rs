@@ -7,7 +7,7 @@ use super::channel::{Content, Watch, attempt, look, park, wait_no_longer};
 use super::{Descriptor, FIRST, descriptor, did, with_flags};
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
-use crate::model::pthread::{after, answer, begin_operation, fails, limit, limited, reached, refuse_call};
+use crate::model::pthread::{after, answer, begin_operation, fails, limit, limited, refuse_call};
 use crate::model::race::Access;
 use crate::model::world::{Me, Pc, with};
 use std::ffi::{c_int, c_short};
@@ -86,10 +86,7 @@ fn until(me: Me, pc: Pc, milliseconds: i64, first: c_int, mut look: impl FnMut(O
         }
         let found = look(None);
         if milliseconds > 0 {
-            limited(me, found > 0);
-            if found == 0 {
-                reached(me, until);
-            }
+            limited(me, found > 0, Some(until));
         }
         return found;
     }

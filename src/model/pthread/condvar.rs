@@ -6,7 +6,7 @@
 use super::mutex::{
     acquire, attributes_destroy, attributes_ignored, attributes_init, attributes_private, lock_at, release,
 };
-use super::time::{at, limit, limited, reached};
+use super::time::{at, limit, limited};
 use super::{Call, destroyed, write};
 use crate::model::entry::entry_points;
 use crate::model::event::What;
@@ -144,11 +144,8 @@ fn wait(call: &Call, mutex: usize, until: Option<i64>) -> c_int {
             libc::ETIMEDOUT
         }
     });
-    if let Some(time) = until {
-        limited(me, answer == 0);
-        if answer != 0 {
-            reached(me, time);
-        }
+    if timed {
+        limited(me, answer == 0, until);
     }
     answer
 }

@@ -81,7 +81,7 @@ fn wait(address: usize, expected: c_uint, timed: bool, pc: Pc) -> Result<(), c_i
         got
     });
     drop(guard);
-    limited(me, got);
+    limited(me, got, None);
     if got { Ok(()) } else { Err(libc::ETIMEDOUT) }
 }
 

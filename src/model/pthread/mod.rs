@@ -25,7 +25,7 @@ pub(crate) use process::run_at_exit;
 pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
 pub use threads::{JoinHandle, spawn};
-pub(crate) use time::{after, limit, limited, reached};
+pub(crate) use time::{after, limit, limited};
 
 use super::by_address::ByAddress;
 use super::event::What;

@@ -152,12 +152,13 @@ impl Call {
     /// Attempts once, for a wait with a limit: the search makes the attempt at every moment at which it may succeed or fail.
     pub(super) fn within<R>(
         &self,
+        until: Option<i64>,
         fresh: impl Fn() -> Option<State>,
         change: impl Fn(&mut State) -> Option<R>,
     ) -> Option<R> {
         limit(self.me);
         let done = self.attempt(fresh(), change);
-        limited(self.me, done.is_some());
+        limited(self.me, done.is_some(), until);
         done
     }
 }

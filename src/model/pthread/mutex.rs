@@ -201,7 +201,7 @@ pub(super) extern "C-unwind" fn mutex_timedlock(address: usize, _: usize, pc: Pc
     }
     limit(me);
     let answer = mutex_trylock(address, pc);
-    limited(me, answer != libc::EBUSY);
+    limited(me, answer != libc::EBUSY, None);
     if answer == libc::EBUSY { libc::ETIMEDOUT } else { answer }
 }
 

@@ -76,12 +76,12 @@ extern "C-unwind" fn rwlock_trywrlock(address: usize, pc: Pc) -> c_int {
 
 extern "C-unwind" fn rwlock_timedrdlock(address: usize, _: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_rwlock_timedrdlock", pc) else { return 0 };
-    tried(&call, call.within(unlocked, take_shared(call.me)), libc::ETIMEDOUT)
+    tried(&call, call.within(None, unlocked, take_shared(call.me)), libc::ETIMEDOUT)
 }
 
 extern "C-unwind" fn rwlock_timedwrlock(address: usize, _: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_rwlock_timedwrlock", pc) else { return 0 };
-    tried(&call, call.within(unlocked, take_exclusive(call.me)), libc::ETIMEDOUT)
+    tried(&call, call.within(None, unlocked, take_exclusive(call.me)), libc::ETIMEDOUT)
 }
 
 extern "C-unwind" fn rwlock_unlock(address: usize, pc: Pc) -> c_int {

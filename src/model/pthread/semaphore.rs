@@ -1,7 +1,7 @@
 //! POSIX semaphores, unnamed ones.
 
 use super::monitor::State;
-use super::time::{at, reached};
+use super::time::at;
 use super::{Call, answer, destroyed, fails};
 use crate::model::entry::entry_points;
 use crate::model::world::Pc;
@@ -50,11 +50,7 @@ extern "C-unwind" fn sem_trywait(address: usize, pc: Pc) -> c_int {
 extern "C-unwind" fn sem_timedwait(address: usize, limit: usize, pc: Pc) -> c_int {
     let until = at(limit, pc);
     let Some(call) = Call::begin(address, "sem_timedwait", pc) else { return 0 };
-    let got = call.within(|| None, take_one);
-    if got.is_none() {
-        reached(call.me, until);
-    }
-    taken(&call, got, libc::ETIMEDOUT)
+    taken(&call, call.within(Some(until), || None, take_one), libc::ETIMEDOUT)
 }
 
 extern "C-unwind" fn sem_post(address: usize, pc: Pc) -> c_int {

@@ -21,9 +21,23 @@ pub(crate) fn limit(me: Me) {
     }
 }
 
-/// Whether it got what it waited for.
-pub(crate) fn limited(me: Me, got: bool) {
-    with(|world| if got { world.objects.gave_up.remove(&me) } else { world.objects.gave_up.insert(me) });
+/// Whether it got what it waited for. If not, the clocks show the time until which it wanted to wait; unless that is long, and there
+/// are other threads: code that gives up after a minute counts on them to do something meanwhile. Such a wait is over all the same,
+/// and who asks the time finds that it is early.
+pub(crate) fn limited(me: Me, got: bool, until: Option<i64>) {
+    /// Another thread may well do nothing for so long.
+    const SHORT: i64 = MICROS;
+    if got {
+        with(|world| world.objects.gave_up.remove(&me));
+        return;
+    }
+    let alone = with(|world| {
+        world.objects.gave_up.insert(me);
+        !world.others_live(me)
+    });
+    if let Some(time) = until.filter(|&time| alone || time <= after(SHORT)) {
+        reached(me, time);
+    }
 }
 
 fn give_way() {
@@ -84,7 +98,7 @@ pub(crate) fn after(micros: i64) -> i64 {
 }
 
 /// The thread has waited until this time.
-pub(crate) fn reached(me: Me, time: i64) {
+fn reached(me: Me, time: i64) {
     /// Nobody waits for longer; and who computes with what a clock shows is spared what comes in a hundred years.
     const MOST: i64 = 24 * 60 * 60 * MICROS;
     let shared = with(|world| {

@@ -267,3 +267,25 @@ void timer_cancelled_late(void) {
   free(user);
   pthread_join(thread, NULL);
 }
+
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+static void *ends_and_tells(void *argument) {
+  pthread_mutex_lock(&lock);
+  ended = 1;
+  pthread_cond_signal(&changed);
+  pthread_mutex_unlock(&lock);
+  return argument;
+}
+
+/* Gives up after a minute, which another thread does not take. */
+void waits_a_minute_for_a_thread(void) {
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, ends_and_tells, NULL) != 0) abort();
+  struct timespec limit = {.tv_sec = now() / 1000000000 + 60};
+  pthread_mutex_lock(&lock);
+  while (!ended && now() < limit.tv_sec * 1000000000LL) pthread_cond_timedwait(&changed, &lock, &limit);
+  if (!ended) abort();
+  pthread_mutex_unlock(&lock);
+  pthread_join(thread, NULL);
+}
