@@ -194,7 +194,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "maps memory, of which the model would not know whose it is",
-        &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "mlock*", "brk", "sbrk",
+        &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "posix_madvise", "msync", "mincore", "mlock*", "brk", "sbrk",
           "mallopt", "pvalloc", "reallocf"],
     ),
     (
