@@ -11,6 +11,7 @@ mod built_by_cc {
         };
     }
     include!("model_c/suite.rs");
+    include!("model_c/strings.rs");
     include!("model_c/system.rs");
     include!("model_c/lifetimes.rs");
 
@@ -42,6 +43,7 @@ latecall_fixtures::with_clang! {
             };
         }
         include!("model_c/suite.rs");
+        include!("model_c/strings.rs");
         include!("model_c/system.rs");
         include!("model_c/lifetimes.rs");
     }
