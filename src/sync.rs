@@ -230,9 +230,9 @@ pub(crate) use per_thread;
 #[cfg(feature = "harness")]
 pub(crate) mod loom_side {
     pub(crate) use super::loom_types::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Condvar, Fences, Mutex,
-        MutexGuard, Notify, Ordering, Switches, UnsafeCell, choice_of_no_consequence, ends, fence, full_fence_beside,
-        pick_at, skip_branch, thread,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Condvar, Fences, Keeper, Mutex,
+        MutexGuard, Notify, Ordering, Touched, UnsafeCell, choice_of_no_consequence, ends, fence, full_fence_beside,
+        skip_branch, thread, touch_at_once,
     };
     pub(crate) type Arc<T> = loom::sync::Arc<T>;
     pub(crate) use loom::model::Builder as Model;

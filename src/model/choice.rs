@@ -54,7 +54,9 @@ impl Visit for Reader {
         if field.name() == "spurious"
             && let Some(me) = CHOOSING.take()
         {
-            CHOSEN.with_borrow_mut(|chosen| chosen.insert(me, format!("{value:?}") == "true"));
+            let way = format!("{value:?}") == "true";
+            CHOSEN.with_borrow_mut(|chosen| chosen.insert(me, way));
+            super::trace::chose(me, way);
         }
     }
 }
@@ -65,8 +67,5 @@ pub(crate) fn choose(me: Me) -> bool {
     coin.notify();
     CHOOSING.set(Some(me));
     coin.wait();
-    let chosen =
-        CHOSEN.with_borrow_mut(|chosen| chosen.remove(&me)).expect("loom logs how a wait ended: loom 0.7 does");
-    super::trace::went_on(2 + u64::from(chosen));
-    chosen
+    CHOSEN.with_borrow_mut(|chosen| chosen.remove(&me)).expect("loom logs how a wait ended: loom 0.7 does")
 }

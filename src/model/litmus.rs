@@ -212,6 +212,18 @@ fn check(threads: &Threads) -> BTreeSet<Outcome> {
     left
 }
 
+/// Explores it with repeats left; it has to find what every order of the operations comes to. How many interleavings it took, and
+/// how many of them were left.
+fn check_orders(threads: &Threads) -> (u64, u64) {
+    let explored = |run| explore("litmus", &Options::new().repeats(Repeats::Left), run);
+    let (left, exploration) = outcomes(threads, explored);
+    assert_eq!(exploration.extent, Extent::Exhausted, "{threads:?}: {exploration}");
+    let expected = one_after_the_other(threads);
+    let lost: Vec<_> = expected.difference(&left).collect();
+    assert!(lost.is_empty(), "{threads:?}: lost {lost:?}");
+    (exploration.interleavings, exploration.repeats)
+}
+
 /// Who loads last before a store hides from loom that others loaded before.
 fn hides_a_load() -> Threads {
     vec![vec![Load(0, Relaxed)], vec![Load(0, Relaxed), Store(0, Relaxed)]]
@@ -263,6 +275,46 @@ fn a_store_that_only_some_interleavings_have_is_found_by_others() {
     assert!(found.iter().any(|outcome| outcome[0] == [value(2, 1)]), "{found:?}");
 }
 
+/// A third thread has to come before an operation with which another races: of that other, what comes next there has been
+/// explored, and depends on the third's.
+#[test]
+fn a_race_is_led_to_by_a_third_thread() {
+    check_orders(&vec![
+        vec![Load(1, Relaxed), Swap(0, Relaxed), Exchange(1, Relaxed)],
+        vec![Store(0, Relaxed), Store(1, Relaxed), Load(0, Relaxed)],
+        vec![Load(1, Relaxed), Store(1, Relaxed)],
+    ]);
+}
+
+/// Where another comes between what a load touches and the load, it is explored from before the touch.
+#[test]
+fn who_comes_in_the_middle_of_a_load_comes_before_it() {
+    check_orders(&vec![vec![Load(0, Relaxed)], vec![Store(0, Relaxed)], vec![Load(0, Relaxed), Store(0, Relaxed)]]);
+    check_orders(&vec![
+        vec![Load(0, Relaxed), Store(1, Relaxed)],
+        vec![Load(1, Relaxed), Then(0, Relaxed)],
+        vec![Store(1, Relaxed), Load(1, Relaxed)],
+    ]);
+    check_orders(&vec![
+        vec![Swap(0, Relaxed), Store(1, Relaxed)],
+        vec![Load(1, Relaxed), Load(1, Relaxed), Load(0, Relaxed)],
+    ]);
+}
+
+/// With no two operations that depend on each other there is one interleaving, and none to be left, but for the loads in the end.
+#[test]
+fn threads_that_share_nothing_have_one_interleaving() {
+    let (interleavings, left) = check_orders(&vec![vec![Store(0, Relaxed)], vec![Store(1, Relaxed)]]);
+    assert_eq!(interleavings - left, 1, "{interleavings}, {left} left");
+}
+
+/// Leaving repeats takes a thread where three run, and here there is none to spare: they are counted.
+#[test]
+fn with_no_thread_to_spare_repeats_are_not_left() {
+    let of = |variable| vec![Exchange(variable, Relaxed)];
+    check_orders(&vec![of(0), of(0), of(0), of(1)]);
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let strength = || prop_oneof![Just(Relaxed), Just(Ordered)];
     prop_oneof![
@@ -298,5 +350,15 @@ proptest! {
     #[test]
     fn three_threads_find_the_same_however_repeats_are_treated(threads in prop::collection::vec(prop::collection::vec(op(), 1..3), 3)) {
         check(&threads);
+    }
+
+    #[test]
+    fn two_threads_come_in_every_order_where_repeats_are_left(threads in prop::collection::vec(prop::collection::vec(op(), 1..7), 2)) {
+        check_orders(&threads);
+    }
+
+    #[test]
+    fn three_threads_come_in_every_order_where_repeats_are_left(threads in prop::collection::vec(prop::collection::vec(op(), 1..4), 3)) {
+        check_orders(&threads);
     }
 }

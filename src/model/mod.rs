@@ -40,6 +40,7 @@ mod spins;
 mod stack;
 mod strings;
 pub(crate) mod trace;
+mod tree;
 mod tsan;
 mod variables;
 mod world;
@@ -48,7 +49,7 @@ pub use finding::{Bound, Finding, Kind};
 pub use pthread::{JoinHandle, spawn};
 pub(crate) use search::{Listener, guarded};
 pub(crate) use world::{MOST_THREADS, Me};
-pub(crate) use world::{current, full_fences, is_over, live, number as thread_number, switches, whole};
+pub(crate) use world::{current, full_fences, is_over, live, number as thread_number, whole};
 
 use std::fmt;
 use std::time::Duration;
@@ -183,13 +184,17 @@ impl Options {
         self.preemptions.is_none()
     }
 
+    /// Whether a search leaves interleavings that repeat others. A bound on preemptions is one on ways to the same place.
+    fn leaves(&self) -> bool {
+        self.repeats == Repeats::Left && self.whole()
+    }
+
     /// Whether a search keeps a trace of what happens.
     fn keeps_trace(&self) -> bool {
         match self.repeats {
             Repeats::Explored => false,
             Repeats::Counted => true,
-            // A bound on preemptions is one on ways to the same place.
-            Repeats::Left => self.whole(),
+            Repeats::Left => self.leaves(),
         }
     }
 }

@@ -74,6 +74,8 @@ enum Message {
     Progress(u64),
     /// Loom has nothing left to explore, or a limit was reached between two interleavings.
     Ended(Option<Bound>),
+    /// The search needs something more, as it turned out between two interleavings.
+    Again,
     /// An interleaving was cut short, in this world; its thread does nothing any more.
     Left(Why, Abandoned),
 }
@@ -92,7 +94,11 @@ struct Abandoned(*mut World);
 unsafe impl Send for Abandoned {}
 
 /// Thrown between interleavings.
-struct Stop(Bound);
+enum Stop {
+    At(Bound),
+    /// The search needs something more, and begins again.
+    Again,
+}
 
 /// See [`super::explore`] and [`super::replay`].
 pub(crate) fn run(
@@ -191,6 +197,10 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
                 let bound = bound.or(search.gave_way.then_some(Bound::Yields));
                 return Some((bound.map_or(Extent::Exhausted, Extent::BoundedBy), None));
             }
+            Message::Again => {
+                searcher.join().expect("its panics were caught");
+                return None;
+            }
             Message::Left(why, world) => break (why, world),
         }
     };
@@ -216,6 +226,12 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
         Why::Leave(Leave::Limited(bound)) => return Some((Extent::BoundedBy(bound.with_names()), None)),
         Why::Leave(Leave::Convicted | Leave::ThreadExit) => {
             world.as_ref().and_then(|world| world.finding.clone()).expect("who convicts says of what")
+        }
+        Why::Panic(message, _)
+            if message.contains(TOO_MANY_THREADS) && world.as_deref_mut().is_some_and(World::spares_a_thread) =>
+        {
+            search.needs = world.as_ref().map_or(search.needs, |world| world.objects.needs);
+            return None;
         }
         Why::Panic(message, place) => match panicked(&search.options, message, &place, world.as_deref()) {
             Ok(finding) => finding,
@@ -270,16 +286,17 @@ fn explore<F: Fn() + Send + Sync + 'static>(shared: &Arc<Mutex<Search>>, f: &Arc
             finish(shared);
         }))
     });
-    let bound = match result {
-        Ok(()) => None,
-        Err(payload) => match payload.downcast::<Stop>() {
-            Ok(stop) => Some(stop.0),
+    let end = match result {
+        Ok(()) => Message::Ended(None),
+        Err(payload) => match payload.downcast::<Stop>().map(|stop| *stop) {
+            Ok(Stop::At(bound)) => Message::Ended(Some(bound)),
+            Ok(Stop::Again) => Message::Again,
             // From a thread that Rust code made.
             Err(payload) => escaped(&*payload),
         },
     };
     world::forget();
-    send(Message::Ended(bound));
+    send(end);
 }
 
 fn send(message: Message) {
@@ -320,7 +337,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     finish(shared);
     let mut search = lock(shared);
     let search = &mut *search;
-    let stop = |bound| resume_unwind(Box::new(Stop(bound)));
+    let stop = |bound| resume_unwind(Box::new(Stop::At(bound)));
     if let Some(most) = search.options.max_interleavings.filter(|&most| search.count >= most) {
         stop(Bound::Interleavings(most));
     }
@@ -338,13 +355,15 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     }
     search.count += 1;
     search.saved.restore();
-    world::begin(&search.options);
+    world::begin(&search.options, search.needs);
+    if search.options.leaves() && search.needs.places && !search.needs.repeats {
+        world::keep(loom_side::Keeper::wait());
+    }
     // Made inside the interleaving, which then knows of them.
     let pools = tsan::Pools::new(&search.sizes);
     let follow = std::rc::Rc::new(search.follow.clone());
     world::with(|world| {
         world.atoms.clear(pools, &follow);
-        world.objects.needs = search.needs;
         world.thread(0);
         world.number = search.count;
         world.detailed = search.detail_at == Some(search.count);
@@ -367,8 +386,16 @@ fn finish(shared: &Arc<Mutex<Search>>) {
         search.volatile.append(&mut world.atoms.volatile);
         search.gave_way |= world.gave_way;
         search.repeats += u64::from(world.trace.as_mut().is_some_and(Trace::ends));
+        if search.needs != world.objects.needs {
+            search.needs = world.objects.needs;
+            drop(search);
+            resume_unwind(Box::new(Stop::Again));
+        }
     });
 }
+
+/// What loom says where there is one thread more than it has.
+const TOO_MANY_THREADS: &str = "self.threads.len() < self.max";
 
 /// A panic of loom's, or of Rust code.
 fn panicked(options: &Options, message: String, place: &str, world: Option<&World>) -> Result<Finding, Bound> {
@@ -395,7 +422,7 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
             None => Err(Bound::Branches(options.max_branches)),
         };
     }
-    if message.contains("self.threads.len() < self.max") {
+    if message.contains(TOO_MANY_THREADS) {
         return Err(Bound::Threads(world::MOST_THREADS));
     }
     if message.contains("Causality violation") {

@@ -1,18 +1,10 @@
 //! Which interleavings come to the same: what lets a search leave one as soon as it can only repeat one before.
 //!
 //! Loom's reduction avoids most interleavings that differ only in the order of operations that do not depend on each other,
-//! and not all: the more operations, the more of them come again, some a hundred times. Here each operation gets a hash of
-//! what it did, of the operation before it in its thread, and of those before it on its object that it depends on. The
-//! hashes of all threads' last operations together stand for *what has happened*, whatever the order in which it was run. If
-//! that has happened before in this search, what can come after it has been explored, or will be from there: loom is told to
-//! explore nothing more in this interleaving, which is then run to its end as it comes.
+//! and not all: the more operations, the more of them come again, some a hundred times. Here each operation becomes a step, with all
+//! that it depends on, and [`tree`](super::tree) knows by sleep sets when an interleaving can only repeat one before. Loom is then
+//! told to explore nothing more in it, and it is run to its end as it comes.
 //!
-//! Why nothing is lost: such an interleaving is one that sleep sets would cut off at the same place or earlier. It differs
-//! from the one before in that operations which do not depend on each other come in another order; the first of those of the
-//! one before was a choice that has been explored, at the place where the two part, and nothing since has depended on it.
-//! Sleep sets go on from there with another thread, though, if there is one. Loom may never do that: it picked this one because the
-//! one that ran had stopped, and comes back for others only for what it finds in what follows. So it is made to: see
-//! [`Switches`](crate::sync::loom_side::Switches).
 //! That holds for a search without a bound on preemptions, and only there is this used. It needs a search that finds every two
 //! operations that may come in either order; for where loom does not, see `Loads` in `sync/loom_types/atomics.rs`.
 //!
@@ -27,20 +19,22 @@
 //!
 //! What is more exact here than in loom's own notion of dependence only makes less come to the same: each load depends on the
 //! store it reads and on those before it. Where that is not known for sure (a thread that yields),
-//! the order in which everything was run goes into the hash, and nothing after it is left early.
-//! Hashes have 128 bits; that two are alike by chance is not provided for.
+//! the order in which everything was run counts, and nothing after it is left early.
+//! What was found is compared by hashes of 128 bits; that two are alike by chance is not provided for.
 //!
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
 //! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
-use super::world::{self, MOST_THREADS, Me, live, no_trace, only_repeats, repeats, with};
-use crate::sync::loom_side::{choice_of_no_consequence, pick_at, skip_branch};
+use super::pthread::Needs;
+use super::tree::{Clock, Step, Tree, Verdict};
+use super::world::{self, MOST_THREADS, Me, World, live, no_trace, only_repeats, with};
+use crate::sync::loom_side::{Keeper, Touched, choice_of_no_consequence, skip_branch, touch_at_once};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A hash of an operation and all that it depends on.
-type Past = u128;
+/// A hash of something that happened, and of what it found.
+type Found = u128;
 /// An object's name; 0: it has none.
 pub(crate) type Name = u64;
 
@@ -57,73 +51,66 @@ pub(crate) enum Deed {
     Changes(usize, usize),
     /// It found this, and would have changed something else.
     Fails(usize),
-    /// As `Exclusive`, on what only the search knows of: it makes no interleaving a different one.
-    Beside,
+    /// As `Exclusive`. It belongs to the thread's operation before it, nobody comes between, and it makes no interleaving a
+    /// different one.
+    Attached,
 }
 
-/// How many operations of each thread something depends on.
-#[derive(Debug, Default, Clone, Copy)]
-struct Clock([u32; MOST_THREADS]);
-
-impl Clock {
-    fn join(&mut self, other: &Clock) {
-        for (mine, others) in self.0.iter_mut().zip(other.0) {
-            *mine = others.max(*mine);
-        }
-    }
+/// What becomes of repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// They are counted.
+    Counted,
+    /// They are left; no more than two threads run at a time.
+    LeftByTwo,
+    /// They are left, and whoever is about to take a step says so before: see [`comes`].
+    LeftByMore,
 }
 
 #[derive(Default)]
 struct Object {
-    /// The last operation that all depend on, and what it depends on.
-    last: Past,
+    /// What the last operation that all depend on depends on, itself included.
     depends: Clock,
-    /// Of the loads since, in no order.
-    loads: Past,
+    /// What the loads since depend on.
     loads_depend: Clock,
     /// The last operation but for loads, where it counts only what was found.
-    put: Past,
-    /// Stores, by their numbers; the first is what it held when it was made.
-    stores: Vec<Store>,
+    put: Found,
+    /// By the number of a store, what it put; the first is what the object held when it was made.
+    stores: Vec<Found>,
     /// The number of the newest, whose it is, and which of their operations.
     newest: (usize, Me, u32),
-}
-
-#[derive(Default, Clone, Copy)]
-struct Store {
-    past: Past,
-    put: Past,
+    /// The step that was the last operation that all depend on, and the loads since.
+    step: Option<usize>,
+    load_steps: Vec<usize>,
 }
 
 /// What a thread has come to.
 #[derive(Default, Clone, Copy)]
 struct Progress {
-    /// Its last operation, with all that it depends on.
-    past: Past,
     depends: Clock,
     /// Its last operation, where it counts only what was found.
-    found: Past,
+    found: Found,
+    life: Life,
 }
 
-/// A place where a thread could not go on, and others were there to be picked.
-struct Switch {
-    /// Its row among [`Switches`](crate::sync::loom_side::Switches).
-    row: usize,
-    /// What had happened.
-    happened: Past,
-    pasts: [Past; MOST_THREADS],
-    /// What each thread came to next.
-    next: [Option<Past>; MOST_THREADS],
+/// What a thread is up to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    #[default]
+    None,
+    Runs,
+    /// It has been met, and who made it did not say so, nor will it say when it ends.
+    Met,
+    /// It waits for the end of this thread.
+    Joins(Me),
+    Ended,
 }
 
 /// How far this interleaving is from those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Newness {
-    /// So far the one before, operation by operation.
-    Same,
-    /// Something that has not happened before.
     New,
-    /// All of this has happened before.
+    /// All that can follow has been explored, or is from elsewhere.
     Repeats,
     /// And there is a last choice for loom to note things at.
     Leaving,
@@ -133,32 +120,27 @@ enum Newness {
 
 /// What has happened in an interleaving; and in those before it.
 pub(crate) struct Trace {
+    how: How,
     threads: [Progress; MOST_THREADS],
     objects: HashMap<Name, Object, BuildHasherDefault<Plain>>,
     /// Objects that each thread has made.
     made: [u64; MOST_THREADS],
-    happened: Past,
-    /// The same with the order in which it was run.
-    run: Past,
     newness: Newness,
+    /// It has turned out to repeat one before.
+    repeats: bool,
+    /// The interleaving goes on from elsewhere: from where this had not been touched.
+    elsewhere: Option<Touched>,
     /// A thread has yielded: what comes may depend on the order of what was run.
     ordered: bool,
-    switches: Vec<Switch>,
-    /// Which threads have said, since the interleaving was left, where they should have been picked.
-    settled: [bool; MOST_THREADS],
-    steps: Vec<Past>,
-    /// The steps of the interleaving before; and that it was left after the last of them.
-    before: Vec<Past>,
-    left_before: bool,
-    seen: HashSet<Past, BuildHasherDefault<Plain>>,
+    tree: Tree,
+    /// What each thread has touched that is about to take a step, and when.
+    comes: [Option<(u32, Touched)>; MOST_THREADS],
+    came: u32,
+    /// What was touched before each step.
+    touched: Vec<Option<Touched>>,
     /// What had been found at the end of each interleaving that was not left.
-    ends: HashSet<Past, BuildHasherDefault<Plain>>,
-    /// Otherwise repeats are only counted.
-    leaves: bool,
+    ends: HashSet<Found, BuildHasherDefault<Plain>>,
 }
-
-/// What has been seen is remembered up to here: 600 MB or so. Beyond it nothing more is left early.
-const MOST_SEEN: usize = 16_000_000;
 
 /// Spreads what is a hash already.
 #[derive(Default)]
@@ -180,7 +162,7 @@ impl Hasher for Plain {
 }
 
 /// One number of two, that says which came first. Of nothing after nothing it is something.
-fn mix(past: Past, next: u128) -> Past {
+pub(super) fn mix(past: u128, next: u128) -> u128 {
     const ODD: [u128; 2] = [0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835, 0xC2B2_AE3D_27D4_EB4F_1656_67B1_9E37_79F9];
     let mixed = (past ^ next.wrapping_add(ODD[1]).wrapping_mul(ODD[0]).rotate_left(59)).wrapping_mul(ODD[1]);
     let mixed = (mixed ^ (mixed >> 71)).wrapping_mul(ODD[0]);
@@ -188,39 +170,41 @@ fn mix(past: Past, next: u128) -> Past {
 }
 
 impl Trace {
-    pub(crate) fn new(leaves: bool) -> Self {
+    pub(crate) fn new(how: How) -> Self {
         Trace {
-            threads: [Progress::default(); MOST_THREADS],
+            how,
+            threads: Self::no_threads(),
             objects: HashMap::default(),
             made: [0; MOST_THREADS],
-            happened: 0,
-            run: 0,
-            newness: Newness::Same,
+            newness: Newness::New,
+            repeats: false,
+            elsewhere: None,
             ordered: false,
-            switches: Vec::new(),
-            settled: [false; MOST_THREADS],
-            steps: Vec::new(),
-            before: Vec::new(),
-            left_before: false,
-            seen: HashSet::default(),
+            tree: Tree::new(how == How::LeftByMore),
+            comes: [const { None }; MOST_THREADS],
+            came: 0,
+            touched: Vec::new(),
             ends: HashSet::default(),
-            leaves,
         }
+    }
+
+    fn no_threads() -> [Progress; MOST_THREADS] {
+        let mut threads = [Progress::default(); MOST_THREADS];
+        threads[0].life = Life::Runs;
+        threads
     }
 
     /// The next interleaving begins.
     pub(crate) fn clear(&mut self) {
-        self.left_before = self.left();
-        std::mem::swap(&mut self.before, &mut self.steps);
-        self.steps.clear();
+        self.tree.clear(self.repeats);
+        self.repeats = false;
         self.objects.clear();
-        self.threads = [Progress::default(); MOST_THREADS];
+        self.threads = Self::no_threads();
         self.made = [0; MOST_THREADS];
-        (self.happened, self.run) = (0, 0);
-        self.newness = Newness::Same;
+        self.newness = Newness::New;
         self.ordered = false;
-        self.switches.clear();
-        self.settled = [false; MOST_THREADS];
+        self.comes = [const { None }; MOST_THREADS];
+        self.touched.clear();
     }
 
     /// The interleaving is over. Whether it repeats one before: from the place where it was left, or else in the end.
@@ -229,8 +213,12 @@ impl Trace {
         self.left() || !self.ends.insert(found)
     }
 
+    fn leaves(&self) -> bool {
+        self.how != How::Counted
+    }
+
     fn left(&self) -> bool {
-        !matches!(self.newness, Newness::Same | Newness::New)
+        self.newness != Newness::New
     }
 
     fn make(&mut self, me: Me) -> Name {
@@ -241,98 +229,136 @@ impl Trace {
     fn did(&mut self, me: Me, object: Name, deed: Deed) {
         let it = self.objects.entry(object).or_default();
         let thread = &mut self.threads[me];
-        let store = |number: usize| it.stores.get(number).copied().unwrap_or_default();
-        let (how, seen) = match deed {
-            Deed::Exclusive | Deed::Beside | Deed::Stores(_) => (0, Store::default()),
-            Deed::Loads(number) => (1, store(number)),
-            Deed::Changes(number, _) => (2, store(number)),
-            Deed::Fails(number) => (3, store(number)),
+        let put = |number: usize| it.stores.get(number).copied().unwrap_or_default();
+        let (how, number, seen) = match deed {
+            Deed::Exclusive | Deed::Attached | Deed::Stores(_) => (0, 0, 0),
+            Deed::Loads(number) => (1, number, put(number)),
+            Deed::Changes(number, _) => (2, number, put(number)),
+            Deed::Fails(number) => (3, number, put(number)),
         };
-        let before = mix(mix(mix(thread.past, it.last), u128::from(object)), mix(seen.past, how));
-        let found = mix(mix(thread.found, u128::from(object)), mix(seen.put, how));
+        let found = mix(mix(thread.found, u128::from(object)), mix(seen, how));
+        let (loads, attached) = (matches!(deed, Deed::Loads(_)), matches!(deed, Deed::Attached));
+        // What it depends on, but for what its thread did since it was somewhere else's turn last.
+        let (mine, last, others) = (thread.depends, it.depends, it.loads_depend);
         thread.depends.0[me] += 1;
+        thread.depends.join(&last);
         let mut stale = false;
-        let past = if let Deed::Loads(number) = deed {
+        if let Deed::Loads(number) = deed {
             let (newest, by, tick) = it.newest;
-            stale = number != newest && thread.depends.0[by] < tick;
-            thread.depends.join(&it.depends);
-            it.loads = it.loads.wrapping_add(before);
+            stale = number != newest && mine.0[by] < tick;
             it.loads_depend.join(&thread.depends);
             thread.found = found;
-            before
         } else {
-            let past = mix(before, it.loads);
-            thread.depends.join(&it.depends);
-            thread.depends.join(&it.loads_depend);
-            (it.last, it.loads) = (past, 0);
+            thread.depends.join(&others);
             (it.depends, it.loads_depend) = (thread.depends, Clock::default());
             thread.found = match deed {
-                Deed::Beside => thread.found,
+                Deed::Attached => thread.found,
                 Deed::Fails(_) => found,
                 _ => mix(found, it.put),
             };
-            past
-        };
+        }
         if let Deed::Exclusive | Deed::Stores(_) | Deed::Changes(..) = deed {
             it.put = thread.found;
         }
         if let Deed::Stores(number) | Deed::Changes(_, number) = deed {
             if it.stores.len() <= number {
-                it.stores.resize(number + 1, Store::default());
+                it.stores.resize(number + 1, 0);
             }
-            it.stores[number] = Store { past, put: thread.found };
+            it.stores[number] = thread.found;
             it.newest = (number, me, thread.depends.0[me]);
         }
-        self.step(me, past);
-        if stale && self.leaves && !self.ordered && !self.left() {
-            self.newness = Newness::Repeats;
+        if !self.leaves() || self.left() {
+            return;
+        }
+        let depends = self.threads[me].depends;
+        let what = mix(u128::from(object), mix(number as u128, how));
+        self.step(Step { what, me, object, loads, attached, depends }, &mine);
+        if stale && !self.ordered && !self.left() {
+            self.repeats();
         }
     }
 
-    /// A thread has come this far.
-    fn step(&mut self, me: Me, past: Past) {
-        for switch in self.switches.iter_mut().rev() {
-            if switch.next[me].is_some() {
-                break; // and at those before it
-            }
-            switch.next[me] = Some(past);
+    fn repeats(&mut self) {
+        self.repeats = true;
+        self.newness = Newness::Repeats;
+    }
+
+    /// A thread is about to take a step. If another has touched something for its own, and not taken it, this one is
+    /// explored from before that.
+    fn comes(&mut self, me: Me) {
+        let others =
+            self.comes.iter().enumerate().filter(|&(other, _)| other != me).filter_map(|(_, came)| came.as_ref());
+        if let Some((_, first)) = others.min_by_key(|(when, _)| when)
+            && self.leaves()
+            && !self.left()
+        {
+            self.elsewhere = Some(Touched::clone(first));
+            self.newness = Newness::Repeats;
+            self.tree.elsewhere(me);
+        }
+    }
+
+    /// What the calling thread has to touch, for loom to try it before that was.
+    fn takes_elsewhere(&mut self) -> Option<Touched> {
+        self.elsewhere.take()
+    }
+
+    /// A thread takes a step; `mine` is what it depended on before it.
+    fn step(&mut self, step: Step, mine: &Clock) {
+        let at = self.tree.at();
+        let touched = self.comes[step.me].take().map(|(_, touched)| touched);
+        if !step.attached {
+            // It may have said nothing, or stood here before the other did.
+            self.comes(step.me);
         }
         if self.left() {
-            self.threads[me].past = past;
             return;
         }
-        let part = |past| mix(past, 3 + me as u128);
-        self.happened = self.happened.wrapping_sub(part(self.threads[me].past)).wrapping_add(part(past));
-        self.threads[me].past = past;
-        self.run = mix(mix(self.run, past), me as u128);
-        let at = self.steps.len();
-        self.steps.push(self.run);
-        if self.newness == Newness::Same && self.before.get(at) == Some(&self.run) {
-            if self.left_before && at + 1 == self.before.len() {
-                self.newness = Newness::Repeats;
+        self.touched.push(touched);
+        let life = &mut self.threads[step.me].life;
+        if *life == Life::None {
+            *life = Life::Met;
+        }
+        match self.tree.took(step, !self.ordered) {
+            Verdict::Asleep => self.repeats(),
+            Verdict::New if !step.attached => self.races(at, &step, mine),
+            Verdict::New | Verdict::Same => {}
+        }
+        let Some(it) = self.objects.get_mut(&step.object).filter(|_| !step.attached) else { return };
+        if step.loads {
+            it.load_steps.push(at);
+        } else {
+            it.step = Some(at);
+            it.load_steps.clear();
+        }
+    }
+
+    /// With which steps this one may change places.
+    fn races(&mut self, at: usize, step: &Step, mine: &Clock) {
+        let Some(it) = self.objects.get(&step.object) else { return };
+        if step.loads || it.load_steps.is_empty() {
+            if let Some(first) = it.step {
+                self.tree.races(first, at, mine);
             }
             return;
         }
-        self.newness = Newness::New;
-        if self.leaves && self.seen.len() < MOST_SEEN && !self.seen.insert(self.happened) {
-            self.newness = Newness::Repeats;
+        for &first in &it.load_steps {
+            let mut past = *mine;
+            for &other in it.load_steps.iter().filter(|&&other| other != first) {
+                past.join(&self.tree.depends(other));
+            }
+            self.tree.races(first, at, &past);
         }
     }
-}
 
-impl Trace {
-    /// The thread comes to a step after the interleaving was left: at which switches it would have been something new to pick. Their
-    /// rows.
-    fn unpicked(&mut self, me: Me) -> Vec<usize> {
-        if std::mem::replace(&mut self.settled[me], true) {
-            return Vec::new();
-        }
-        let part = |past| mix(past, 3 + me as u128);
-        let new = |switch: &Switch| {
-            let after = |next| switch.happened.wrapping_sub(part(switch.pasts[me])).wrapping_add(part(next));
-            switch.next[me].is_some_and(|next| !self.seen.contains(&after(next)))
+    /// More than two threads can go on.
+    fn is_crowded(&self) -> bool {
+        let may_run = |thread: &&Progress| match thread.life {
+            Life::None | Life::Ended => false,
+            Life::Runs | Life::Met => true,
+            Life::Joins(other) => self.threads[other].life == Life::Ended,
         };
-        self.switches.iter().filter(|switch| new(switch)).map(|switch| switch.row).collect()
+        self.threads.iter().filter(may_run).count() > 2
     }
 }
 
@@ -375,32 +401,12 @@ fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
     })
 }
 
-/// The same where `f` comes to a step.
-fn stepped(f: impl FnOnce(&mut Trace, Me)) {
-    let newness = traced(|trace, me| {
-        f(trace, me);
-        trace.newness
-    });
-    if newness == Some(Newness::Left) {
-        let at = traced(Trace::unpicked).unwrap_or_default();
-        if !at.is_empty() {
-            pick_at(&at);
-        }
+/// The search begins again after this interleaving, of which nothing more is explored, with more that it needs.
+fn again(world: &mut World, need: impl FnOnce(&mut Needs)) {
+    need(&mut world.objects.needs);
+    if let Some(trace) = &mut world.trace {
+        trace.newness = Newness::Repeats;
     }
-    follow(newness);
-}
-
-/// What has happened so far, if that is kept.
-pub(crate) fn happened() -> Option<u128> {
-    traced(|trace, _| trace.happened)
-}
-
-/// The calling thread has done what its `row` asks for, and cannot go on.
-pub(crate) fn switches(row: usize) {
-    traced(|trace, _| {
-        let pasts = trace.threads.map(|thread| thread.past);
-        trace.switches.push(Switch { row, happened: trace.happened, pasts, next: [None; MOST_THREADS] });
-    });
 }
 
 /// Whether there is one.
@@ -410,12 +416,55 @@ pub(crate) fn is_kept() -> bool {
 
 /// Whether there is one, and repeats are left.
 pub(crate) fn leaves() -> bool {
-    live() && with(|world| world.trace.as_ref().is_some_and(|trace| trace.leaves))
+    live() && with(|world| world.trace.as_ref().is_some_and(Trace::leaves))
 }
 
-/// Whether there is one, and this interleaving may still be left.
-pub(crate) fn may_leave() -> bool {
-    leaves() && !repeats()
+/// The calling thread is about to take a step. Whether it has to say so: by touching something, and then by [`came`].
+///
+/// If the interleaving has turned out to repeat one before it is left here, where nothing is half done; others may run before
+/// this returns.
+pub(crate) fn comes() -> bool {
+    if !world::traced() {
+        return false;
+    }
+    let (newness, elsewhere) = with(|world| {
+        let me = world.current();
+        let Some(trace) = &mut world.trace else { return (Newness::Left, None) };
+        trace.comes(me);
+        let elsewhere = trace.takes_elsewhere();
+        let (crowded, unserved) = (trace.how == How::LeftByTwo && trace.is_crowded(), trace.tree.is_unserved());
+        if crowded {
+            again(world, |needs| needs.places = true);
+        } else if unserved {
+            again(world, |needs| needs.repeats = true);
+        }
+        (world.trace.as_ref().map_or(Newness::Left, |trace| trace.newness), elsewhere)
+    });
+    elsewhere.iter().for_each(touch_at_once);
+    match newness {
+        Newness::New => traced(|trace, _| trace.how == How::LeftByMore) == Some(true),
+        Newness::Left => false,
+        newness => {
+            follow(newness);
+            false
+        }
+    }
+}
+
+/// The calling thread takes a step next, and has touched something for that.
+pub(crate) fn came(touched: Touched) {
+    traced(|trace, me| {
+        trace.came += 1;
+        trace.comes[me] = Some((trace.came, touched));
+    });
+}
+
+/// What has been touched where somebody else has to be tried.
+pub(crate) fn wanted() -> Vec<Touched> {
+    with(|world| {
+        let Some(trace) = &mut world.trace else { return Vec::new() };
+        trace.tree.take_wanted().into_iter().filter_map(|at| trace.touched[at].clone()).collect()
+    })
 }
 
 /// Names an object that is made now.
@@ -427,73 +476,109 @@ pub(crate) fn object() -> Name {
     traced(|trace, me| trace.make(me)).unwrap_or_default()
 }
 
-/// An operation has been run, by the calling thread, which has done nothing since. Others may run before this returns.
+/// An operation has been run, by the calling thread, which has done nothing since.
 pub(crate) fn did(object: Name, deed: Deed) {
-    stepped(|trace, me| trace.did(me, object, deed));
+    let elsewhere = traced(|trace, me| {
+        trace.did(me, object, deed);
+        trace.takes_elsewhere()
+    });
+    elsewhere.flatten().iter().for_each(touch_at_once);
 }
 
 /// The calling thread goes on after something that is no operation on an object: `what` says after what.
 pub(crate) fn went_on(what: u64) {
-    stepped(|trace, me| {
+    traced(|trace, me| {
         let thread = &mut trace.threads[me];
         thread.found = mix(thread.found, u128::from(what) + 11);
-        let past = mix(thread.past, u128::from(what) + 11);
-        trace.step(me, past);
+    });
+}
+
+/// `me` has been told by the search which of two ways to go. Others may have to run before it does; they are not run here.
+pub(crate) fn chose(me: Me, way: bool) {
+    with(|world| {
+        let Some(trace) = world.trace.as_mut().filter(|trace| !trace.left()) else { return };
+        let leaves = trace.leaves();
+        let thread = &mut trace.threads[me];
+        thread.found = mix(thread.found, 13 + u128::from(way));
+        if leaves {
+            let mine = thread.depends;
+            thread.depends.0[me] += 1;
+            let (what, depends) = (13 + u128::from(way), thread.depends);
+            trace.step(Step { what, me, object: 0, loads: true, attached: true, depends }, &mine);
+        }
     });
 }
 
 /// The calling thread goes on after others had to run first: what may follow depends on the order.
 pub(crate) fn yielded() {
-    stepped(|trace, me| {
+    traced(|trace, me| {
         trace.ordered = true;
+        let run = trace.tree.run();
         let thread = &mut trace.threads[me];
-        thread.found = mix(thread.found, trace.run);
-        let past = mix(thread.past, trace.run);
-        trace.step(me, past);
+        thread.found = mix(thread.found, run);
     });
 }
 
 /// The calling thread has made `child`, which has not begun.
 pub(crate) fn spawned(child: Me) {
-    stepped(|trace, me| {
+    traced(|trace, me| {
         let thread = &mut trace.threads[me];
-        let began = |past| mix(past, child as u128 + 13);
-        let first = Progress { past: began(thread.past), found: began(thread.found), depends: thread.depends };
+        let first = Progress { found: mix(thread.found, child as u128 + 13), life: Life::Runs, ..*thread };
         thread.found = mix(first.found, 17);
         trace.threads[child] = first;
-        let past = mix(first.past, 17);
-        trace.step(me, past);
+    });
+}
+
+/// The calling thread is about to wait for the end of `child`.
+pub(crate) fn joins(child: Me) {
+    with(|world| {
+        let me = world.current();
+        world.trace.iter_mut().for_each(|trace| trace.threads[me].life = Life::Joins(child));
     });
 }
 
 /// The calling thread has seen `child` end.
 pub(crate) fn joined(child: Me) {
-    stepped(|trace, me| {
+    traced(|trace, me| {
         let child = trace.threads[child];
         let thread = &mut trace.threads[me];
+        thread.life = Life::Runs;
         thread.depends.join(&child.depends);
         thread.found = mix(thread.found, child.found);
-        let past = mix(thread.past, child.past);
-        trace.step(me, past);
     });
 }
 
-/// Leaves the interleaving to itself, if it has turned out to repeat one before.
-fn follow(newness: Option<Newness>) {
-    if newness == Some(Newness::Repeats) {
+/// The calling thread is about to end. If it is the last: who is still there, the keeper of places.
+pub(crate) fn ends_the_last() -> Option<Keeper> {
+    if !live() {
+        return None;
+    }
+    with(|world| {
+        let me = world.current();
+        let trace = world.trace.as_mut()?;
+        trace.threads[me].life = Life::Ended;
+        let over = |thread: &Progress| !matches!(thread.life, Life::Runs | Life::Joins(_));
+        if trace.threads.iter().all(over) { world.keeper.take() } else { None }
+    })
+}
+
+/// Whether there is one, and this interleaving has turned out to repeat one before.
+pub(crate) fn left() -> bool {
+    traced(|trace, _| trace.left()) == Some(true)
+}
+
+/// Leaves the interleaving to itself: it has turned out to repeat one before.
+fn follow(newness: Newness) {
+    if newness == Newness::Repeats {
         traced(|trace, _| trace.newness = Newness::Leaving);
         // Whatever else loom finds to reverse in the rest of this interleaving it would note at the last choice that it
         // still explores: let that be one of no consequence. Others may run before it is made.
         choice_of_no_consequence();
     }
-    if matches!(newness, Some(Newness::Repeats | Newness::Leaving)) {
-        let before = traced(|trace, _| std::mem::replace(&mut trace.newness, Newness::Left));
-        if before == Some(Newness::Leaving) {
-            skip_branch();
-        }
-        only_repeats();
-        if traced(|trace, _| trace.switches.is_empty()) == Some(true) {
-            no_trace();
-        }
+    let before = traced(|trace, _| std::mem::replace(&mut trace.newness, Newness::Left));
+    if let Some(Newness::Leaving) = before {
+        skip_branch();
     }
+    only_repeats();
+    no_trace();
 }

@@ -7,14 +7,14 @@ use super::Repeats;
 use super::event::{Event, What};
 use super::finding::{Bound, Finding, Kind};
 use super::memory::Heap;
-use super::pthread::Objects;
+use super::pthread::{Needs, Objects};
 use super::race::{Moment, Moments, Shadow};
 use super::spins::Spins;
 use super::stack::Stacks;
-use super::trace::Trace;
+use super::trace::{How, Trace};
 use super::tsan::Atoms;
 use crate::ledger::quarantine::Scope;
-use crate::sync::loom_side::{Fences, Switches, thread};
+use crate::sync::loom_side::{Fences, Keeper, thread};
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -44,6 +44,8 @@ thread_local! {
     static WHOLE: Cell<bool> = const { Cell::new(false) };
     /// Whether this interleaving repeats one before, and is only run to its end; see [`repeats`].
     static REPEATS: Cell<bool> = const { Cell::new(false) };
+    /// Whether loom's second thread is the keeper of places.
+    static KEPT: Cell<bool> = const { Cell::new(false) };
     /// Whether what happens goes into a trace; see [`traced`].
     static TRACED: Cell<bool> = const { Cell::new(false) };
 }
@@ -134,21 +136,22 @@ pub(crate) struct World {
     pub(crate) detailed: bool,
     /// What full fences are operations on; made while there is one thread, which is in everybody's past.
     fences: Rc<Fences>,
-    pub(crate) switches: Switches,
+    /// Who keeps the places that are wanted, until the last thread ends.
+    pub(crate) keeper: Option<Keeper>,
     /// The closure under search has returned; other threads may still run.
     pub(crate) over: bool,
 }
 
 impl World {
     /// Of the first interleaving.
-    pub(crate) fn new(options: &super::Options) -> Self {
+    pub(crate) fn new(options: &super::Options, needs: Needs) -> Self {
         Self {
             stacks: Stacks::new(options.stack),
             threads: Vec::new(),
             heap: Heap::new(options.memory),
             shadow: Shadow::default(),
             atoms: Atoms::new(options.volatile),
-            objects: Objects::default(),
+            objects: Objects::new(needs),
             events: Vec::new(),
             finding: None,
             at_exit: Vec::new(),
@@ -157,10 +160,17 @@ impl World {
             spurious_left: options.spurious_failures,
             gave_way: false,
             number: 0,
-            trace: options.keeps_trace().then(|| Trace::new(options.repeats == Repeats::Left)),
+            trace: options.keeps_trace().then(|| {
+                Trace::new(match options.repeats {
+                    Repeats::Left if needs.repeats => How::Counted,
+                    Repeats::Left if needs.places => How::LeftByMore,
+                    Repeats::Left => How::LeftByTwo,
+                    Repeats::Explored | Repeats::Counted => How::Counted,
+                })
+            }),
             detailed: false,
             fences: Rc::new(Fences::new()),
-            switches: Switches::new(),
+            keeper: None,
             over: false,
         }
     }
@@ -184,7 +194,7 @@ impl World {
             trace.clear();
         }
         self.fences = Rc::new(Fences::new());
-        self.switches = Switches::new();
+        self.keeper = None;
         self.over = false;
     }
 
@@ -221,6 +231,17 @@ impl World {
     pub(crate) fn access_moment(&mut self, me: Me) -> Moment {
         // Where nothing is touched any more nobody will ask about it.
         if repeats() { Moment::NEVER } else { self.moment(me) }
+    }
+
+    /// Why the interleaving cannot go on where there is one thread more than loom has.
+    pub(crate) fn no_thread_left(&mut self) -> Leave {
+        if self.spares_a_thread() { Leave::Restart } else { Leave::Limited(Bound::Threads(MOST_THREADS)) }
+    }
+
+    /// To leave repeats takes a thread too: whether one is spared by not leaving them, in the search that begins again.
+    pub(crate) fn spares_a_thread(&mut self) -> bool {
+        let needs = &mut self.objects.needs;
+        needs.places && !std::mem::replace(&mut needs.repeats, true)
     }
 
     pub(crate) fn log(&mut self, thread: Me, pc: Pc, what: What) {
@@ -260,7 +281,7 @@ impl World {
     }
 }
 
-/// Loom's number for a thread, which it tells only in writing: `ThreadId(3)`.
+/// A thread's number: loom's, which it tells only in writing: `ThreadId(3)`.
 pub(crate) fn number(id: thread::ThreadId) -> Me {
     /// The number that the digits of a text make.
     struct Digits(Option<Me>);
@@ -274,7 +295,9 @@ pub(crate) fn number(id: thread::ThreadId) -> Me {
     }
     let mut digits = Digits(None);
     write!(digits, "{id:?}").expect("whatever is written is taken");
-    digits.0.expect("loom numbers its threads")
+    let number = digits.0.expect("loom numbers its threads");
+    // Loom's second is the keeper of places, where there is one: it asks for no number.
+    if KEPT.get() { number.saturating_sub(1) } else { number }
 }
 
 /// Leaves the interleaving, for ever.
@@ -301,15 +324,22 @@ pub(crate) fn address() -> *mut World {
 }
 
 /// Starts an interleaving, in the world of the one before it, which has ended.
-pub(crate) fn begin(options: &super::Options) {
+pub(crate) fn begin(options: &super::Options, needs: Needs) {
     WORLD.with_borrow_mut(|slot| match slot {
         Some(world) => world.clear(options),
-        None => *slot = Some(Box::new(World::new(options))),
+        None => *slot = Some(Box::new(World::new(options, needs))),
     });
     WHOLE.set(options.whole());
     REPEATS.set(false);
+    KEPT.set(false);
     TRACED.set(options.keeps_trace());
     LIVE.set(true);
+}
+
+/// The interleaving, which has begun, has a keeper of places.
+pub(crate) fn keep(keeper: Keeper) {
+    KEPT.set(true);
+    with(|world| world.keeper = Some(keeper));
 }
 
 /// Ends the interleaving, if there was one, and looks at what it has come to.
@@ -336,7 +366,7 @@ pub(crate) fn live() -> bool {
 }
 
 /// Whether what is done now is to be explored in every order: inside an interleaving of a search that is not bounded by
-/// preemptions. Also where it only repeats one before: what is done then may depend on what came before that.
+/// preemptions, and does not only repeat one before.
 pub(crate) fn whole() -> bool {
     WHOLE.get()
 }
@@ -346,9 +376,10 @@ pub(crate) fn only_repeats() {
     REPEATS.set(true);
 }
 
-/// Nothing more goes into the trace.
+/// Nothing more goes into the trace, and nothing more is done for loom to find.
 pub(crate) fn no_trace() {
     TRACED.set(false);
+    WHOLE.set(false);
 }
 
 /// Whether that is so. What it does to memory has been judged, or will be, in another interleaving.
@@ -369,11 +400,6 @@ pub(crate) fn full_fences() -> Rc<Fences> {
 /// The thread that runs, inside an interleaving.
 pub(crate) fn current() -> Me {
     with(World::current)
-}
-
-/// What the interleaving's switches from thread to thread are known by.
-pub(crate) fn switches<R>(f: impl FnOnce(&mut Switches) -> R) -> R {
-    with(|world| f(&mut world.switches))
 }
 
 /// Whether the closure under search has returned.

@@ -17,12 +17,12 @@ use std::panic::Location;
 use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 mod atomics;
-mod switches;
+mod places;
 pub(crate) mod thread;
 
 pub(crate) use atomics::*;
+pub(crate) use places::{Keeper, Touched, ends, touch_at_once};
 pub(crate) use std::sync::atomic::Ordering;
-pub(crate) use switches::{Switches, ends, pick_at};
 
 /// An operation that runs no code of the caller's: what loom frees in it is no business of the run's.
 fn op<R>(f: impl FnOnce() -> R) -> R {
@@ -43,6 +43,8 @@ pub(crate) struct Mutex<T> {
     loom: loomed::Mutex<T>,
     name: Name,
     held: std::sync::atomic::AtomicBool,
+    /// Who has found it held, where who takes a step says so before.
+    parked: std::sync::Mutex<Vec<loom::thread::Thread>>,
 }
 
 /// `loom::sync::MutexGuard`, and whose it is.
@@ -54,7 +56,12 @@ pub(crate) struct MutexGuard<'a, T> {
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { loom: loomed::Mutex::new(value), name: trace::object(), held: false.into() }
+        Self {
+            loom: loomed::Mutex::new(value),
+            name: trace::object(),
+            held: false.into(),
+            parked: std::sync::Mutex::default(),
+        }
     }
 
     #[track_caller]
@@ -65,10 +72,17 @@ impl<T> Mutex<T> {
 
     fn take(&self) -> LockResult<MutexGuard<'_, T>> {
         // Relaxed: all threads of a model run on one thread of the machine.
-        if self.held.load(Ordering::Relaxed) {
-            switches::stops();
-        }
-        let locked = op(|| self.loom.lock());
+        let locked = loop {
+            let lock = || self.loom.lock();
+            while trace::comes() && self.held.load(Ordering::Relaxed) {
+                self.parked().push(loom::thread::current());
+                guarded(loom::thread::park);
+            }
+            let Some(step) = places::Step::new() else { break op(lock) };
+            if !self.held.load(Ordering::Relaxed) {
+                break step.takes(lock);
+            }
+        };
         self.held.store(true, Ordering::Relaxed); // as above
         trace::did(self.name, Deed::Exclusive);
         let guard = |loom| MutexGuard { loom, of: self };
@@ -78,7 +92,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         rust_op("tries to lock", Location::caller());
-        let locked = op(|| self.loom.try_lock());
+        let locked = places::step(|| self.loom.try_lock());
         if locked.is_ok() {
             self.held.store(true, Ordering::Relaxed); // as in `take`
         }
@@ -89,6 +103,10 @@ impl<T> Mutex<T> {
             TryLockError::WouldBlock => TryLockError::WouldBlock,
             TryLockError::Poisoned(poisoned) => TryLockError::Poisoned(PoisonError::new(guard(poisoned.into_inner()))),
         })
+    }
+
+    fn parked(&self) -> std::sync::MutexGuard<'_, Vec<loom::thread::Thread>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
@@ -109,6 +127,8 @@ impl<T: Default> Default for Mutex<T> {
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.of.held.store(false, Ordering::Relaxed); // as in `take`
+        let parked = std::mem::take(&mut *self.of.parked());
+        parked.iter().for_each(loom::thread::Thread::unpark);
     }
 }
 
@@ -154,7 +174,6 @@ impl Condvar {
         let woken = std::sync::Arc::default();
         let waiter = Waiter { thread: loom::thread::current(), woken: std::sync::Arc::clone(&woken) };
         self.waiters().push_back(waiter);
-        switches::stops();
         // From here to where it parks no other thread runs.
         drop(guard);
         // Relaxed: all threads of a model run on one thread of the machine.
@@ -179,7 +198,7 @@ impl Condvar {
     }
 
     fn act(&self) {
-        op(|| self.branch.notify_all());
+        places::step(|| self.branch.notify_all());
         trace::did(self.name, Deed::Exclusive);
     }
 

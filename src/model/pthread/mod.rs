@@ -48,6 +48,10 @@ pub(crate) struct Needs {
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
     pub(crate) conditions: bool,
+    /// More than two threads run at a time: to leave repeats takes one more, and each has to say where it is.
+    pub(crate) places: bool,
+    /// Repeats cannot be left: loom has no thread to spare for that, or threads run on that nobody knows of.
+    pub(crate) repeats: bool,
 }
 
 /// The objects of an interleaving, by address.
@@ -83,13 +87,17 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
+    pub(crate) fn new(needs: Needs) -> Self {
+        Self { needs, ..Self::default() }
+    }
+
     /// For the next interleaving.
     pub(crate) fn clear(&mut self) {
-        let Self { mut locks, mut conditions, mut monitors, .. } = std::mem::take(self);
+        let Self { mut locks, mut conditions, mut monitors, needs, .. } = std::mem::take(self);
         locks.clear();
         conditions.clear();
         monitors.clear();
-        *self = Self { locks, conditions, monitors, ..Self::default() };
+        *self = Self { locks, conditions, monitors, needs, ..Self::default() };
     }
 
     /// The memory is something else now.

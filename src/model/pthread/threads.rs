@@ -3,7 +3,7 @@
 use super::{call_with, pointer, refuse_call, write};
 use crate::model::entry::entry_points;
 use crate::model::event::What;
-use crate::model::finding::{Bound, Kind};
+use crate::model::finding::Kind;
 use crate::model::memory::accessed;
 use crate::model::race::Access;
 use crate::model::stack::on_stack;
@@ -72,8 +72,9 @@ pub(crate) fn end_of_thread(me: Me) {
 fn start(me: Me, pc: Pc, place: &str, body: impl FnOnce(Me) + 'static) -> (Me, thread::JoinHandle<()>) {
     with(|world| {
         world.objects.threads += 1;
-        if world.objects.threads >= MOST_THREADS {
-            leave(world, Leave::Limited(Bound::Threads(MOST_THREADS)));
+        if world.objects.threads + usize::from(world.keeper.is_some()) >= MOST_THREADS {
+            let why = world.no_thread_left();
+            leave(world, why);
         }
     });
     // Loom runs it at the creator's next branch at the earliest.

@@ -2,6 +2,7 @@
 //! forgets about loads and full fences is told to it by operations that nothing else depends on.
 
 use super::op;
+use super::places::{self, Touched, touch};
 use crate::model::trace::{self, Deed, Name};
 use crate::model::{Me, current, full_fences, rust_op, whole};
 use loom::sync as loomed;
@@ -14,7 +15,7 @@ pub(crate) fn fence(order: Ordering) {
     if order == Ordering::SeqCst && whole() {
         // Loom orders full fences as they come, and does not see to it that they come in either order.
         let fences = full_fences();
-        op(|| fences.notify_all());
+        places::step(|| fences.notify_all());
     }
     op(|| loomed::atomic::fence(order));
     if order == Ordering::SeqCst {
@@ -25,7 +26,7 @@ pub(crate) fn fence(order: Ordering) {
 /// A full fence that belongs to the operation beside it: nobody comes between, and it is no branch of the search.
 pub(crate) fn full_fence_beside() {
     op(|| loomed::atomic::fence(Ordering::SeqCst));
-    trace::did(FENCES, Deed::Beside);
+    trace::did(FENCES, Deed::Attached);
 }
 
 /// What full fences are operations on, and nobody waits on.
@@ -46,20 +47,7 @@ struct Loads(std::cell::RefCell<Vec<Load>>);
 #[derive(Debug)]
 struct Load {
     thread: Me,
-    /// What is operated on.
-    beside: loomed::Condvar,
-    name: Name,
-}
-
-impl Load {
-    fn new() -> Self {
-        Self { thread: current(), beside: loomed::Condvar::new(), name: trace::object() }
-    }
-
-    fn touch(&self) {
-        op(|| self.beside.notify_all());
-        trace::did(self.name, Deed::Beside);
-    }
+    touched: Touched,
 }
 
 // SAFETY: as for `Values`.
@@ -73,8 +61,8 @@ impl Loads {
         if !whole() {
             return op(load);
         }
-        let mine = Load::new();
-        mine.touch();
+        let mine = Load { thread: current(), touched: Touched::default() };
+        places::comes_with(&mine.touched);
         let found = op(load);
         let mut loads = self.0.borrow_mut();
         loads.retain(|other| other.thread != mine.thread);
@@ -84,7 +72,15 @@ impl Loads {
 
     /// Puts something there.
     fn put<R>(&self, put: impl FnOnce() -> R) -> (R, Forgotten) {
-        let found = op(put);
+        self.forget(places::step(put))
+    }
+
+    /// The same, and finds what was there.
+    fn change<R>(&self, change: impl FnOnce() -> R) -> (R, Forgotten) {
+        self.forget(places::chooses(change))
+    }
+
+    fn forget<R>(&self, found: R) -> (R, Forgotten) {
         let mut loads = self.0.take();
         // Loom remembers the last.
         loads.pop();
@@ -109,7 +105,9 @@ struct Forgotten(Vec<Load>);
 impl Forgotten {
     /// The calling thread might have been here before them.
     fn touch(self) {
-        self.0.iter().for_each(Load::touch);
+        if !trace::left() {
+            self.0.iter().for_each(|load| touch(&load.touched));
+        }
     }
 }
 
@@ -174,7 +172,7 @@ impl<V: Copy + PartialEq> Numbered<V> {
     #[track_caller]
     fn change(&self, order: Ordering, new: impl FnOnce(V) -> V) -> V {
         let number = self.put(None);
-        let (found, forgotten) = self.loads.put(|| self.loom.swap(number, order));
+        let (found, forgotten) = self.loads.change(|| self.loom.swap(number, order));
         let old = self.value(found);
         self.values.0.borrow_mut()[number] = Some(new(old));
         trace::did(self.name(), Deed::Changes(found, number));
@@ -190,7 +188,7 @@ impl<V: Copy + PartialEq> Numbered<V> {
             // There is no store of this number: it finds out what is there.
             let expected = guess.unwrap_or(usize::MAX);
             let exchange = || self.loom.compare_exchange(expected, number, success, failure);
-            let (outcome, forgotten) = self.loads.put(exchange);
+            let (outcome, forgotten) = self.loads.change(exchange);
             let deed = outcome.map_or_else(Deed::Fails, |found| Deed::Changes(found, number));
             trace::did(self.name(), deed);
             forgotten.touch();

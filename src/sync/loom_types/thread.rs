@@ -66,21 +66,19 @@ where
                 end.value = Some(value);
                 end.joiner.take()
             };
-            super::switches::ends();
+            super::ends();
             joiner.iter().for_each(Thread::unpark);
         })
     });
     if trace::is_kept() {
         let child = thread_number(loom.thread().id());
         trace::spawned(child);
-        super::switches::spawned(child);
     }
     JoinHandle { loom, end }
 }
 
 #[track_caller]
 pub(crate) fn park() {
-    super::switches::stops();
     super::guarded(loom::thread::park);
     trace::went_on(1);
 }
@@ -110,14 +108,13 @@ impl<T> JoinHandle<T> {
             }
             end.joiner = Some(current());
             drop(end);
-            super::switches::joins(child);
+            trace::joins(child);
             // From here to where it parks no other thread runs.
             super::op(loom::thread::park);
         };
         if !is_over() {
             in_order(child);
         }
-        super::switches::joined();
         trace::joined(child);
         Ok(value)
     }
