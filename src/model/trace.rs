@@ -125,6 +125,8 @@ pub(crate) struct Trace {
     objects: HashMap<Name, Object, BuildHasherDefault<Plain>>,
     /// Objects that each thread has made.
     made: [u64; MOST_THREADS],
+    /// A hash of everything that was run, in that order.
+    run: u128,
     newness: Newness,
     /// It has turned out to repeat one before.
     repeats: bool,
@@ -176,6 +178,7 @@ impl Trace {
             threads: Self::no_threads(),
             objects: HashMap::default(),
             made: [0; MOST_THREADS],
+            run: 0,
             newness: Newness::New,
             repeats: false,
             elsewhere: None,
@@ -201,6 +204,7 @@ impl Trace {
         self.objects.clear();
         self.threads = Self::no_threads();
         self.made = [0; MOST_THREADS];
+        self.run = 0;
         self.newness = Newness::New;
         self.ordered = false;
         self.comes = [const { None }; MOST_THREADS];
@@ -238,7 +242,7 @@ impl Trace {
         };
         let found = mix(mix(thread.found, u128::from(object)), mix(seen, how));
         let (loads, attached) = (matches!(deed, Deed::Loads(_)), matches!(deed, Deed::Attached));
-        // What it depends on, but for what its thread did since it was somewhere else's turn last.
+        // What the thread depended on before this, and what the object's last operation and the loads since depend on.
         let (mine, last, others) = (thread.depends, it.depends, it.loads_depend);
         thread.depends.0[me] += 1;
         thread.depends.join(&last);
@@ -267,11 +271,12 @@ impl Trace {
             it.stores[number] = thread.found;
             it.newest = (number, me, thread.depends.0[me]);
         }
+        let depends = self.threads[me].depends;
+        let what = mix(u128::from(object), mix(number as u128, how));
+        self.run = mix(mix(self.run, what), me as u128);
         if !self.leaves() || self.left() {
             return;
         }
-        let depends = self.threads[me].depends;
-        let what = mix(u128::from(object), mix(number as u128, how));
         self.step(Step { what, me, object, loads, attached, depends }, &mine);
         if stale && !self.ordered && !self.left() {
             self.repeats();
@@ -513,7 +518,7 @@ pub(crate) fn chose(me: Me, way: bool) {
 pub(crate) fn yielded() {
     traced(|trace, me| {
         trace.ordered = true;
-        let run = trace.tree.run();
+        let run = trace.run;
         let thread = &mut trace.threads[me];
         thread.found = mix(thread.found, run);
     });

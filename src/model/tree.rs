@@ -193,7 +193,7 @@ impl Tree {
     }
 
     /// A hash of everything that was run so far.
-    pub(super) fn run(&self) -> u128 {
+    fn run(&self) -> u128 {
         self.steps.last().map_or(0, |last| last.run)
     }
 
