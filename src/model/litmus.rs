@@ -312,7 +312,10 @@ fn threads_that_share_nothing_have_one_interleaving() {
 #[test]
 fn with_no_thread_to_spare_repeats_are_not_left() {
     let of = |variable| vec![Exchange(variable, Relaxed)];
-    check_orders(&vec![of(0), of(0), of(0), of(1)]);
+    let threads = vec![of(0), of(0), of(0), of(1)];
+    let counted = |run| explore("litmus", &Options::new().repeats(Repeats::Counted), run);
+    let (_, counted) = outcomes(&threads, counted);
+    assert_eq!(check_orders(&threads), (counted.interleavings, counted.repeats));
 }
 
 fn op() -> impl Strategy<Value = Op> {

@@ -7,7 +7,7 @@
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
-//! `race` says whether accesses are ordered; `trace` which interleavings come to the same; `locals` is each thread's variables; `globals` puts the C code's globals
+//! `race` says whether accesses are ordered; `trace` which interleavings come to the same, and `tree` what has been explored; `locals` is each thread's variables; `globals` puts the C code's globals
 //! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `spins` tells loops that wait;
 //! `by_address` is what knows C's objects; `event` is what is noted while
 //! it runs, and `finding` tells people, with the names of `variables`; `search` runs one interleaving after the other. `docs/model.md` is the guide.
@@ -100,7 +100,8 @@ pub enum Repeats {
     Counted,
     /// They are left as soon as they can only repeat one before: from there to its end plain accesses are not checked. Only for closures whose threads share nothing but what C code
     /// accesses: what they share through loom's types themselves is not seen, and interleavings would be lost. With a bound
-    /// on [`preemptions`](Options::preemptions) the same as `Explored`.
+    /// on [`preemptions`](Options::preemptions) the same as `Explored`. With more than two threads at a time it takes one of loom's five; where all
+    /// are needed, the same as `Counted`.
     Left,
 }
 
@@ -184,17 +185,13 @@ impl Options {
         self.preemptions.is_none()
     }
 
-    /// Whether a search leaves interleavings that repeat others. A bound on preemptions is one on ways to the same place.
-    fn leaves(&self) -> bool {
-        self.repeats == Repeats::Left && self.whole()
-    }
-
     /// Whether a search keeps a trace of what happens.
     fn keeps_trace(&self) -> bool {
         match self.repeats {
             Repeats::Explored => false,
             Repeats::Counted => true,
-            Repeats::Left => self.leaves(),
+            // A bound on preemptions is one on ways to the same place.
+            Repeats::Left => self.whole(),
         }
     }
 }

@@ -356,7 +356,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
     search.count += 1;
     search.saved.restore();
     world::begin(&search.options, search.needs);
-    if search.options.leaves() && search.needs.places && !search.needs.repeats {
+    if world::with(|world| world.trace.as_ref().is_some_and(Trace::wants)) {
         world::keep(loom_side::Keeper::wait());
     }
     // Made inside the interleaving, which then knows of them.
@@ -386,6 +386,7 @@ fn finish(shared: &Arc<Mutex<Search>>) {
         search.volatile.append(&mut world.atoms.volatile);
         search.gave_way |= world.gave_way;
         search.repeats += u64::from(world.trace.as_mut().is_some_and(Trace::ends));
+        world.objects.needs.repeats |= world.trace.as_ref().is_some_and(Trace::is_unserved);
         if search.needs != world.objects.needs {
             search.needs = world.objects.needs;
             drop(search);

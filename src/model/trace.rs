@@ -25,9 +25,8 @@
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
 //! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
-use super::pthread::Needs;
 use super::tree::{Clock, Step, Tree, Verdict};
-use super::world::{self, MOST_THREADS, Me, World, live, no_trace, only_repeats, with};
+use super::world::{self, MOST_THREADS, Me, live, only_repeats, with};
 use crate::sync::loom_side::{Keeper, Touched, choice_of_no_consequence, skip_branch, touch_at_once};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -130,7 +129,7 @@ pub(crate) struct Trace {
     newness: Newness,
     /// It has turned out to repeat one before.
     repeats: bool,
-    /// The interleaving goes on from elsewhere: from where this had not been touched.
+    /// What the calling thread has to touch at once, for loom to try it before that was touched.
     elsewhere: Option<Touched>,
     /// A thread has yielded: what comes may depend on the order of what was run.
     ordered: bool,
@@ -303,11 +302,6 @@ impl Trace {
         }
     }
 
-    /// What the calling thread has to touch, for loom to try it before that was.
-    fn takes_elsewhere(&mut self) -> Option<Touched> {
-        self.elsewhere.take()
-    }
-
     /// A thread takes a step; `mine` is what it depended on before it.
     fn step(&mut self, step: Step, mine: &Clock) {
         let at = self.tree.at();
@@ -354,6 +348,16 @@ impl Trace {
             }
             self.tree.races(first, at, &past);
         }
+    }
+
+    /// Whether somebody has to keep the places that are wanted.
+    pub(crate) fn wants(&self) -> bool {
+        self.how == How::LeftByMore
+    }
+
+    /// A place was wanted, and cannot be: something may have been lost.
+    pub(crate) fn is_unserved(&self) -> bool {
+        self.tree.is_unserved()
     }
 
     /// More than two threads can go on.
@@ -406,14 +410,6 @@ fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
     })
 }
 
-/// The search begins again after this interleaving, of which nothing more is explored, with more that it needs.
-fn again(world: &mut World, need: impl FnOnce(&mut Needs)) {
-    need(&mut world.objects.needs);
-    if let Some(trace) = &mut world.trace {
-        trace.newness = Newness::Repeats;
-    }
-}
-
 /// Whether there is one.
 pub(crate) fn is_kept() -> bool {
     live() && with(|world| world.trace.is_some())
@@ -436,18 +432,16 @@ pub(crate) fn comes() -> bool {
         let me = world.current();
         let Some(trace) = &mut world.trace else { return (Newness::Left, None) };
         trace.comes(me);
-        let elsewhere = trace.takes_elsewhere();
-        let (crowded, unserved) = (trace.how == How::LeftByTwo && trace.is_crowded(), trace.tree.is_unserved());
-        if crowded {
-            again(world, |needs| needs.places = true);
-        } else if unserved {
-            again(world, |needs| needs.repeats = true);
+        if trace.how == How::LeftByTwo && trace.is_crowded() {
+            // The search begins again after this interleaving, of which nothing more is explored.
+            trace.newness = Newness::Repeats;
+            world.objects.needs.places = true;
         }
-        (world.trace.as_ref().map_or(Newness::Left, |trace| trace.newness), elsewhere)
+        (trace.newness, trace.elsewhere.take())
     });
     elsewhere.iter().for_each(touch_at_once);
     match newness {
-        Newness::New => traced(|trace, _| trace.how == How::LeftByMore) == Some(true),
+        Newness::New => traced(|trace, _| trace.wants()) == Some(true),
         Newness::Left => false,
         newness => {
             follow(newness);
@@ -468,7 +462,8 @@ pub(crate) fn came(touched: Touched) {
 pub(crate) fn wanted() -> Vec<Touched> {
     with(|world| {
         let Some(trace) = &mut world.trace else { return Vec::new() };
-        trace.tree.take_wanted().into_iter().filter_map(|at| trace.touched[at].clone()).collect()
+        let touched = |at: usize| trace.touched[at].clone().expect("who took a step had touched something for it");
+        trace.tree.take_wanted().into_iter().map(touched).collect()
     })
 }
 
@@ -485,7 +480,7 @@ pub(crate) fn object() -> Name {
 pub(crate) fn did(object: Name, deed: Deed) {
     let elsewhere = traced(|trace, me| {
         trace.did(me, object, deed);
-        trace.takes_elsewhere()
+        trace.elsewhere.take()
     });
     elsewhere.flatten().iter().for_each(touch_at_once);
 }
@@ -585,5 +580,4 @@ fn follow(newness: Newness) {
         skip_branch();
     }
     only_repeats();
-    no_trace();
 }

@@ -374,10 +374,6 @@ pub(crate) fn whole() -> bool {
 /// This interleaving repeats one before, and nothing of what is left of it is explored: it only has to end.
 pub(crate) fn only_repeats() {
     REPEATS.set(true);
-}
-
-/// Nothing more goes into the trace, and nothing more is done for loom to find.
-pub(crate) fn no_trace() {
     TRACED.set(false);
     WHOLE.set(false);
 }
