@@ -13,6 +13,7 @@ use super::locals::thread_local;
 use super::race::{Access, Moment};
 use super::world::{Leave, Me, Pc, World, enter, event, leave, with};
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 
 const ALIGN: usize = 16;
 const RED_ZONE: usize = 32;
@@ -34,7 +35,7 @@ struct Block {
 
 /// The arena, and what is in it.
 pub(crate) struct Heap {
-    memory: Box<[u64]>,
+    memory: Box<[MaybeUninit<u64>]>,
     used: usize,
     /// By address, which is also the order in which they were made.
     blocks: Vec<Block>,
@@ -44,7 +45,7 @@ pub(crate) struct Heap {
 
 impl Heap {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { memory: vec![0; bytes.div_ceil(8)].into_boxed_slice(), used: 0, blocks: Vec::new(), watched: None }
+        Self { memory: Box::new_uninit_slice(bytes.div_ceil(8)), used: 0, blocks: Vec::new(), watched: None }
     }
 
     pub(crate) fn clear(&mut self) {

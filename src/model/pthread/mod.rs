@@ -93,11 +93,43 @@ impl Objects {
 
     /// For the next interleaving.
     pub(crate) fn clear(&mut self) {
-        let Self { mut locks, mut conditions, mut monitors, needs, .. } = std::mem::take(self);
+        let Self {
+            locks,
+            conditions,
+            monitors,
+            destroyed,
+            woken,
+            sleepers,
+            handles,
+            gone,
+            results,
+            keys,
+            keys_made,
+            threads,
+            needs: _,
+            descriptors,
+            signals,
+            alone,
+            clocks,
+            broken_down,
+            tokens,
+            random,
+            gave_up,
+        } = self;
         locks.clear();
         conditions.clear();
         monitors.clear();
-        *self = Self { locks, conditions, monitors, needs, ..Self::default() };
+        destroyed.clear();
+        woken.clear();
+        sleepers.clear();
+        handles.clear();
+        gone.clear();
+        results.clear();
+        keys.clear();
+        gave_up.clear();
+        (*keys_made, *threads, *alone, *random) = Default::default();
+        (*descriptors, *signals, *clocks) = Default::default();
+        (*broken_down, *tokens) = Default::default();
     }
 
     /// The memory is something else now.
