@@ -33,6 +33,10 @@ struct Block {
     freed: Option<(Me, Pc, Pc)>,
 }
 
+/// A block that may be accessed, by its place in the heap.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Live(usize);
+
 /// The arena, and what is in it.
 pub(crate) struct Heap {
     memory: Box<[MaybeUninit<u64>]>,
@@ -70,6 +74,13 @@ impl Heap {
         self.blocks[..beyond].last()
     }
 
+    /// The block that all these bytes are in, if there is one and it has not been freed.
+    fn live(&self, address: usize, size: usize) -> Option<Live> {
+        let place = self.blocks.partition_point(|block| block.start <= address).checked_sub(1)?;
+        let block = &self.blocks[place];
+        (block.freed.is_none() && address + size <= block.start + block.size).then_some(Live(place))
+    }
+
     /// The first block beyond an address.
     fn after(&self, address: usize) -> Option<&Block> {
         self.blocks.get(self.blocks.partition_point(|block| block.start <= address))
@@ -81,11 +92,11 @@ impl Heap {
         found.ok().map(|number| &mut self.blocks[number])
     }
 
-    /// Who allocated the block that an address is in, when, and where: its function's caller, and it.
-    pub(crate) fn maker(&self, address: usize) -> Option<(Me, Moment, [Pc; 2])> {
-        let block = self.near(address).filter(|_| self.contains(address))?;
+    /// Who allocated a block, when, and where: its function's caller, and it.
+    pub(crate) fn maker(&self, block: Live) -> (Me, Moment, [Pc; 2]) {
+        let block = &self.blocks[block.0];
         let (me, pc, caller) = block.made;
-        Some((me, block.since, [caller, pc]))
+        (me, block.since, [caller, pc])
     }
 
     fn allocate(&mut self, size: usize, align: usize, made: (Me, Pc, Pc), since: Moment) -> Option<usize> {
@@ -104,10 +115,14 @@ impl Heap {
         Some(start)
     }
 
-    /// Blocks that nothing refers to, with what made them.
-    pub(crate) fn lost(&self, roots: &[(usize, usize)]) -> Option<String> {
+    /// Whether there is a block that has not been freed.
+    pub(crate) fn is_used(&self) -> bool {
+        self.blocks.iter().any(|block| block.freed.is_none())
+    }
+
+    /// Blocks that nothing refers to from these ranges, or from blocks that are referred to, with what made them.
+    pub(crate) fn lost(&self, mut to_scan: Vec<(usize, usize)>) -> Option<String> {
         let mut found = std::collections::BTreeSet::new();
-        let mut to_scan: Vec<(usize, usize)> = roots.to_vec();
         while let Some((low, high)) = to_scan.pop() {
             let mut word = low.next_multiple_of(8);
             while word + 8 <= high {
@@ -184,8 +199,8 @@ impl World {
         self.heap.watched.is_some_and(|(low, high)| address < high && low < address + size)
     }
 
-    /// Whether memory may be accessed at all.
-    pub(crate) fn check_memory(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) {
+    /// Whether memory may be accessed at all. If it is memory of the heap: the block.
+    pub(crate) fn check_memory(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) -> Option<Live> {
         if address < 4096 {
             self.convict(
                 me,
@@ -208,12 +223,13 @@ impl World {
             if size > WIDEST {
                 self.check_end(me, pc, address, size, access);
             }
-            return;
+            return None;
+        }
+        let live = self.heap.live(address, size);
+        if live.is_some() {
+            return live;
         }
         let near = self.heap.near(address).copied();
-        if near.is_some_and(|block| block.freed.is_none() && address + size <= block.start + block.size) {
-            return;
-        }
         let before = near.map_or(usize::MAX, |block| address.saturating_sub(block.start + block.size));
         if let Some(&Block { number, start, size: length, made, .. }) = self.heap.after(address)
             && start - address < before
@@ -247,6 +263,7 @@ impl World {
             );
             self.convict(me, pc, Kind::UseAfterFree, message);
         }
+        None
     }
 
     /// Many bytes of a global or of a stack, which they must not go beyond: nobody would come back from looking at each.

@@ -50,6 +50,7 @@ impl Access {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Touch {
     bytes: Bytes,
     thread: Me,
@@ -140,21 +141,25 @@ pub(crate) struct Moments {
     cells: Vec<UnsafeCell<()>>,
     /// To begin to read it counts the reader's clock up; nobody writes.
     clock: UnsafeCell<()>,
-    /// By thread and by other thread: how many moments there were up to the latest of the other that is known to lie in
-    /// this one's past.
-    known: [u32; MOST_THREADS * MOST_THREADS],
+    /// By thread.
+    known: [Past; MOST_THREADS],
 }
+
+/// What is known to lie in a thread's past: by thread, how many moments there were up to the latest of its own that does. Loom
+/// knows more, and need not be asked about these.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Past([u32; MOST_THREADS]);
 
 impl Moments {
     pub(crate) fn new() -> Self {
-        Self { cells: Vec::new(), clock: UnsafeCell::new(()), known: [0; MOST_THREADS * MOST_THREADS] }
+        Self { cells: Vec::new(), clock: UnsafeCell::new(()), known: Default::default() }
     }
 
     /// For the next interleaving, which has begun.
     pub(crate) fn clear(&mut self) {
         self.cells.clear();
         self.clock = UnsafeCell::new(());
-        self.known = [0; MOST_THREADS * MOST_THREADS];
+        self.known = Default::default();
     }
 
     /// Now, in the thread that runs.
@@ -166,15 +171,29 @@ impl Moments {
         Moment(self.cells.len() as u32 - 1)
     }
 
+    /// The thread, which runs, gives something up: what lies in the past of whoever has it next.
+    pub(crate) fn released(&self, me: Me) -> Past {
+        let mut past = self.known[me];
+        past.0[me] = self.cells.len() as u32;
+        past
+    }
+
+    /// The thread has what was given up.
+    pub(crate) fn acquired(&mut self, me: Me, past: &Past) {
+        for (mine, theirs) in self.known[me].0.iter_mut().zip(past.0) {
+            *mine = theirs.max(*mine);
+        }
+    }
+
     /// Whether a moment of another thread lies in the past of this one, which runs.
     pub(crate) fn in_the_past(&mut self, me: Me, other: Me, moment: Moment) -> bool {
-        let known = &mut self.known[me * MOST_THREADS + other];
+        let known = &mut self.known[me].0[other];
         // What came before something in the past is in the past.
         if moment.0 < *known {
             return true;
         }
         ASKING.set(true);
-        let answer = catch_unwind(AssertUnwindSafe(|| self.cells[moment.0 as usize].with(|_| ())));
+        let answer = catch_unwind(AssertUnwindSafe(|| self.cells[moment.0 as usize].begin_to_read()));
         ASKING.set(false);
         if answer.is_ok() {
             *known = moment.0 + 1;
@@ -189,11 +208,11 @@ impl World {
         if size == 0 {
             return;
         }
-        self.check_memory(me, pc, address, size, access.name());
+        let block = self.check_memory(me, pc, address, size, access.name());
         if repeats() {
             return;
         }
-        if let Some((maker, made, at)) = self.heap.maker(address)
+        if let Some((maker, made, at)) = block.map(|block| self.heap.maker(block))
             && maker != me
             && !self.moments.in_the_past(me, maker, made)
         {
@@ -208,30 +227,27 @@ impl World {
             let touch = Touch { bytes: mine, thread: me, access, moment: since, pc, caller };
             let touches = self.shadow.of(start / GRANULE);
             low = start + GRANULE;
-            // What most accesses find: the thread's own last one, of the same bytes.
-            if let [old] = &mut touches[..]
-                && old.thread == me
-                && old.bytes & !mine == 0
-                && access.covers(old.access)
-            {
-                *old = touch;
-                continue;
+            let mut kept = 0;
+            for number in 0..touches.len() {
+                let old = &touches[number];
+                if old.bytes & mine != 0 {
+                    let conflicts = old.thread != me && old.access.conflicts(access);
+                    if conflicts && !self.moments.in_the_past(me, old.thread, old.moment) {
+                        raced = Some((old.thread, [old.caller, old.pc], old.access.name()));
+                        break;
+                    }
+                    // Those of others stay where they do not conflict: a later access may, and know only of them.
+                    let replaced = old.bytes & !mine == 0 && access.covers(old.access);
+                    if replaced && (old.thread == me || conflicts) {
+                        continue;
+                    }
+                }
+                if kept < number {
+                    touches[kept] = touches[number];
+                }
+                kept += 1;
             }
-            touches.retain(|old| {
-                if raced.is_some() || old.bytes & mine == 0 {
-                    return true;
-                }
-                if old.thread != me
-                    && old.access.conflicts(access)
-                    && !self.moments.in_the_past(me, old.thread, old.moment)
-                {
-                    raced = Some((old.thread, [old.caller, old.pc], old.access.name()));
-                    return true;
-                }
-                // Those of others stay where they do not conflict: a later access may, and know only of them.
-                let replaced = old.bytes & !mine == 0 && access.covers(old.access);
-                !(replaced && (old.thread == me || old.access.conflicts(access)))
-            });
+            touches.truncate(kept);
             touches.push(touch);
         }
         if let Some(theirs) = raced {

@@ -373,12 +373,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
 /// All threads of an interleaving are over: what did it leave behind?
 fn finish(shared: &Arc<Mutex<Search>>) {
     world::ended(|world| {
-        // Of threads that Rust code made by itself: nobody saw them end, and destroyed what was theirs.
-        let left: Vec<usize> = world.threads.iter().flatten().flat_map(world::Thread::own).collect();
-        let mut roots = globals::all_bounds();
-        let words = left.as_ptr_range();
-        roots.push((words.start.expose_provenance(), words.end.expose_provenance()));
-        if let Some(message) = world.heap.lost(&roots) {
+        if let Some(message) = lost(world) {
             world.finding = Some(Finding::raw(world, Kind::Leak, message, None));
             leave(Leave::Convicted);
         }
@@ -393,6 +388,19 @@ fn finish(shared: &Arc<Mutex<Search>>) {
             resume_unwind(Box::new(Stop::Again));
         }
     });
+}
+
+/// What was allocated, and is neither freed nor referred to.
+fn lost(world: &World) -> Option<String> {
+    if !world.heap.is_used() {
+        return None;
+    }
+    // Of threads that Rust code made by itself: nobody saw them end, and destroyed what was theirs.
+    let left: Vec<usize> = world.threads.iter().flatten().flat_map(world::Thread::own).collect();
+    let words = left.as_ptr_range();
+    let mut roots = globals::all_bounds();
+    roots.push((words.start.expose_provenance(), words.end.expose_provenance()));
+    world.heap.lost(roots)
 }
 
 /// What loom says where there is one thread more than it has.

@@ -198,11 +198,20 @@ impl World {
         self.over = false;
     }
 
+    #[inline]
     pub(crate) fn thread(&mut self, me: Me) -> &mut Thread {
+        if !matches!(self.threads.get(me), Some(Some(_))) {
+            self.meet(me);
+        }
+        self.threads[me].as_mut().expect("it has been met")
+    }
+
+    #[cold]
+    fn meet(&mut self, me: Me) {
         if self.threads.len() <= me {
             self.threads.resize_with(me + 1, || None);
         }
-        self.threads[me].get_or_insert_with(|| Thread {
+        self.threads[me] = Some(Thread {
             name: NAMES.get(me).map_or_else(|| format!("thread {me}").into(), |&name| name.into()),
             title: None,
             calls: Vec::new(),
@@ -214,7 +223,7 @@ impl World {
             pending: Vec::new(),
             spins: Spins::default(),
             exiting: false,
-        })
+        });
     }
 
     /// Now, in this thread.

@@ -111,7 +111,7 @@ fn wait(call: &Call, mutex: usize, until: Option<i64>) -> c_int {
     });
     // From here to where it parks no other thread runs.
     if !kept {
-        release(mutex);
+        release(me, mutex);
     }
     let woken = |world: &mut World| world.objects.woken.contains(&me);
     if timed {

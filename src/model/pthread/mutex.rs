@@ -12,6 +12,7 @@ use super::{
 };
 use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
+use crate::model::race::Past;
 use crate::model::trace::named;
 use crate::model::world::{Leave, Me, Pc, World, enter, leave, waiting, with};
 use crate::sync::loom_side::{Mutex, MutexGuard, thread};
@@ -39,6 +40,8 @@ pub(super) struct Lock {
     pub(super) owner: Option<Me>,
     pub(super) depth: u32,
     held: Option<Held>,
+    /// Of whoever gave it up last.
+    past: Past,
     /// Where attempts are modelled: who waits for it.
     parked: Vec<thread::Thread>,
 }
@@ -61,6 +64,7 @@ pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
         owner: None,
         depth: 0,
         held: None,
+        past: Past::default(),
         parked: Vec::new(),
     })
 }
@@ -105,6 +109,8 @@ pub(super) fn acquire(me: Me, pc: Pc, address: usize) {
         with(|world| {
             let lock = lock_at(world, address);
             (lock.owner, lock.depth, lock.held) = (Some(me), 1, Some(held));
+            let past = lock.past;
+            world.moments.acquired(me, &past);
         });
         return;
     }
@@ -123,6 +129,8 @@ fn take(me: Me, address: usize, gate: &Mutex<()>, parks: bool) -> bool {
         let free = lock.owner.is_none();
         if free {
             (lock.owner, lock.depth) = (Some(me), 1);
+            let past = lock.past;
+            world.moments.acquired(me, &past);
         }
         free
     });
@@ -135,13 +143,14 @@ fn take(me: Me, address: usize, gate: &Mutex<()>, parks: bool) -> bool {
 }
 
 /// Gives the mutex up, and answers how often its owner had locked it.
-pub(super) fn release(address: usize) -> u32 {
+pub(super) fn release(me: Me, address: usize) -> u32 {
     // Giving it up is a branch of the search only where somebody may find it locked.
     let gate = with(|world| world.objects.needs.attempts.then(|| lock_at(world, address).gate.clone()));
     let guard = gate.as_ref().map(|gate| gate.lock().expect(UNPOISONED));
     let (held, parked, depth) = with(|world| {
+        let past = world.moments.released(me);
         let lock = lock_at(world, address);
-        lock.owner = None;
+        (lock.owner, lock.past) = (None, past);
         (lock.held.take(), std::mem::take(&mut lock.parked), std::mem::take(&mut lock.depth))
     });
     for thread in parked {
@@ -232,7 +241,7 @@ pub(super) extern "C-unwind" fn mutex_unlock(address: usize, pc: Pc) -> c_int {
         lock.depth
     });
     if left == 0 {
-        release(address);
+        release(call.me, address);
     }
     0
 }
