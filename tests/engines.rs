@@ -57,7 +57,9 @@ fn property_finds_nothing_on_sound_subjects() {
 
 #[test]
 fn stress_finds_nothing_on_sound_subjects() {
-    finds_nothing_on_sound_subjects(&Stress { time: Duration::from_millis(300), ..Stress::default() });
+    // At least so many: on a busy machine few are run in the time, and in those of a library that calls once perhaps none is called.
+    let stress = Stress { time: Duration::from_millis(300), at_least: 30, ..Stress::default() };
+    finds_nothing_on_sound_subjects(&stress);
 }
 
 #[test]
