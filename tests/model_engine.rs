@@ -120,7 +120,7 @@ fn programs_of_three_ops_without_library_threads_are_exhausted_in_each_mode_over
 
 /// Searches that take long, each in a process of its own: a process searches one thing at a time.
 mod in_a_process {
-    use super::{Size, Subject, Verb, all, exhaust, subject};
+    use super::{Size, Subject, Verb, all, exhaust, subject, two};
     use crate::support::{again, is_again};
 
     #[track_caller]
@@ -135,6 +135,38 @@ mod in_a_process {
             String::from_utf8_lossy(&out.stdout),
             String::from_utf8_lossy(&out.stderr)
         );
+    }
+
+    /// The threads of searches that are there.
+    #[cfg(target_os = "linux")]
+    fn searchers() -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists the threads of a process");
+        let name = |task: &std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        tasks.flatten().filter(|task| name(task).trim() == "model").count()
+    }
+
+    /// A search learns by its first interleavings what it needs (atomics, attempts to lock, places), and each time begins again: by the
+    /// end of an interleaving, not by abandoning one, whose thread could never end. One that convicts does abandon one.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_search_that_convicts_nobody_leaves_no_thread_behind() {
+        unsafe extern "C-unwind" {
+            #[link_name = "model_tests_message_ordered"]
+            safe fn message_ordered();
+            #[link_name = "model_tests_mutex_kinds"]
+            safe fn mutex_kinds();
+            #[link_name = "model_tests_wake_up"]
+            safe fn wake_up();
+        }
+        run(a_search_that_convicts_nobody_leaves_no_thread_behind, || {
+            let programs: [extern "C-unwind" fn(); 3] = [message_ordered, mutex_kinds, wake_up];
+            for program in programs {
+                latecall::model::explore("a program", &super::Options::new(), move || program()).assert_exhausted();
+            }
+            assert_eq!(searchers(), 0, "threads of searches that found nothing");
+            super::search(&two("fire a", "revoke a"), &super::subject("flawed/raw-box"), &super::Options::new());
+            assert!(searchers() > 0, "a conviction leaves the interleaving where it is");
+        });
     }
 
     /// Three ops on each of the two threads.

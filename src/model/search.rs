@@ -50,7 +50,6 @@ struct Search {
     told: Instant,
     count: u64,
     repeats: u64,
-    sizes: tsan::Sizes,
     needs: pthread::Needs,
     /// Atomics whose stores follow what was there.
     follow: BTreeSet<usize>,
@@ -61,6 +60,12 @@ struct Search {
 }
 
 impl Search {
+    /// Plans the search again with what turned out to be needed. Whether that is more than was planned.
+    fn lacks(&mut self, world: &World) -> bool {
+        self.needs = world.objects.needs;
+        world.objects.lacks()
+    }
+
     /// From now on stores follow also where their order was open. Whether there is such a place that is new.
     fn follow_too(&mut self, atoms: &tsan::Atoms) -> bool {
         let before = self.follow.len();
@@ -121,7 +126,6 @@ pub(crate) fn run(
         told: began,
         count: 0,
         repeats: 0,
-        sizes: [0; 4],
         needs: pthread::Needs::default(),
         follow: BTreeSet::new(),
         saved: globals::Saved::new(),
@@ -171,7 +175,7 @@ pub(crate) fn run(
     }
 }
 
-/// One search from the beginning. None: it turned out to need more atomics.
+/// One search from the beginning. None: it turned out to need more than it was planned with.
 fn attempt<F: Fn() + Send + Sync + 'static>(
     name: &str,
     shared: &Arc<Mutex<Search>>,
@@ -209,29 +213,22 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     let mut search = lock(shared);
     if let Some(world) = &mut world {
         search.volatile.append(&mut world.atoms.volatile);
+        if matches!(&why, Why::Panic(message, _) if message.contains(TOO_MANY_THREADS)) {
+            world.spares_a_thread();
+        }
+        if search.lacks(world) {
+            return None;
+        }
     }
     let mut finding = match why {
         Why::Leave(Leave::Restart) => {
-            // A kind of operation was met for the first time, or no atomic of this width was left.
-            search.needs = world.as_ref().map_or(search.needs, |world| world.objects.needs);
-            if let Some(world) = &world {
-                search.follow_too(&world.atoms);
-            }
-            if let Some(width) = world.and_then(|world| world.atoms.missing) {
-                // Few more, as each is made in every interleaving; and not so few that thousands take long to reach.
-                search.sizes[width] += 1 + search.sizes[width] / 4;
-            }
+            let follows = world.is_some_and(|world| search.follow_too(&world.atoms));
+            assert!(follows, "{name}: a search begins again, and nothing is different");
             return None;
         }
         Why::Leave(Leave::Limited(bound)) => return Some((Extent::BoundedBy(bound.with_names()), None)),
         Why::Leave(Leave::Convicted | Leave::ThreadExit) => {
             world.as_ref().and_then(|world| world.finding.clone()).expect("who convicts says of what")
-        }
-        Why::Panic(message, _)
-            if message.contains(TOO_MANY_THREADS) && world.as_deref_mut().is_some_and(World::spares_a_thread) =>
-        {
-            search.needs = world.as_ref().map_or(search.needs, |world| world.objects.needs);
-            return None;
         }
         Why::Panic(message, place) => match panicked(&search.options, message, &place, world.as_deref()) {
             Ok(finding) => finding,
@@ -360,7 +357,7 @@ fn begin(shared: &Arc<Mutex<Search>>) {
         world::keep(loom_side::Keeper::wait());
     }
     // Made inside the interleaving, which then knows of them.
-    let pools = tsan::Pools::new(&search.sizes);
+    let pools = tsan::Pools::new(&search.needs.atomics);
     let follow = std::rc::Rc::new(search.follow.clone());
     world::with(|world| {
         world.atoms.clear(pools, &follow);
@@ -373,6 +370,10 @@ fn begin(shared: &Arc<Mutex<Search>>) {
 /// All threads of an interleaving are over: what did it leave behind?
 fn finish(shared: &Arc<Mutex<Search>>) {
     world::ended(|world| {
+        world.objects.needs.repeats |= world.trace.as_ref().is_some_and(Trace::is_unserved);
+        if lock(shared).lacks(world) {
+            resume_unwind(Box::new(Stop::Again));
+        }
         if let Some(message) = lost(world) {
             world.finding = Some(Finding::raw(world, Kind::Leak, message, None));
             leave(Leave::Convicted);
@@ -381,12 +382,6 @@ fn finish(shared: &Arc<Mutex<Search>>) {
         search.volatile.append(&mut world.atoms.volatile);
         search.gave_way |= world.gave_way;
         search.repeats += u64::from(world.trace.as_mut().is_some_and(Trace::ends));
-        world.objects.needs.repeats |= world.trace.as_ref().is_some_and(Trace::is_unserved);
-        if search.needs != world.objects.needs {
-            search.needs = world.objects.needs;
-            drop(search);
-            resume_unwind(Box::new(Stop::Again));
-        }
     });
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum Leave {
     Convicted,
     /// A limit of the harness.
     Limited(Bound),
-    /// The search was planned with too little; begin again.
+    /// The search begins again with what it lacks, and this interleaving cannot even be gone on with.
     Restart,
     /// `pthread_exit`: thrown, without the panic hook.
     ThreadExit,
@@ -249,8 +249,9 @@ impl World {
 
     /// To leave repeats takes a thread too: whether one is spared by not leaving them, in the search that begins again.
     pub(crate) fn spares_a_thread(&mut self) -> bool {
-        let needs = &mut self.objects.needs;
-        needs.places && !std::mem::replace(&mut needs.repeats, true)
+        let Objects { plan, needs, .. } = &mut self.objects;
+        needs.repeats |= plan.places;
+        plan.places && !plan.repeats
     }
 
     pub(crate) fn log(&mut self, thread: Me, pc: Pc, what: What) {

@@ -13,7 +13,7 @@ use crate::model::event::What;
 use crate::model::finding::Kind;
 use crate::model::race::Access;
 use crate::model::trace::named;
-use crate::model::world::{Leave, Me, Pc, World, leave, waiting, with};
+use crate::model::world::{Me, Pc, World, waiting, with};
 use crate::sync::loom_side::{Condvar, thread};
 use std::collections::VecDeque;
 use std::ffi::c_int;
@@ -50,15 +50,12 @@ fn condition_at(world: &mut World, address: usize) -> &mut Condition {
 /// their order is that of its owners, which is explored already: then there is nothing to branch on here.
 fn branch(me: Me, address: usize) {
     let branch = with(|world| {
-        if !world.objects.needs.conditions {
+        if !world.objects.plan.conditions {
             let held: Vec<usize> = world.objects.locked_by(me).collect();
             let guards = condition_at(world, address).guards.get_or_insert_with(|| held.clone());
             guards.retain(|mutex| held.contains(mutex));
-            if !guards.is_empty() {
-                return None;
-            }
-            world.objects.needs.conditions = true;
-            leave(world, Leave::Restart);
+            world.objects.needs.conditions |= guards.is_empty();
+            return None;
         }
         Some(condition_at(world, address).branch.clone())
     });
@@ -93,7 +90,7 @@ fn wait(call: &Call, mutex: usize, until: Option<i64>) -> c_int {
     }
     branch(me, address);
     // Kept for later: whoever was woken does not look at the condition variable again, which may be gone by then.
-    let branch = with(|world| world.objects.needs.conditions.then(|| condition_at(world, address).branch.clone()));
+    let branch = with(|world| world.objects.plan.conditions.then(|| condition_at(world, address).branch.clone()));
     call.end("waits on");
     let thread = (!timed).then(thread::current);
     with(|world| {

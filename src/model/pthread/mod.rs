@@ -33,6 +33,7 @@ use super::finding::{Bound, Kind, later};
 use super::memory::accessed;
 use super::race::Access;
 use super::race::Moment;
+use super::tsan::Sizes;
 use super::world::{Leave, Me, Pc, World, enter, event, leave, let_others_run, with};
 use crate::sync::loom_side::thread;
 use condvar::Condition;
@@ -41,9 +42,12 @@ use mutex::Lock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_int;
 
-/// What the search does otherwise only where the code under it gives a reason. A search that meets one begins again.
+/// What a search is planned with: what it does only where the code under it gives a reason. Where an interleaving turns out to
+/// need more than was planned, what it comes to counts for nothing, and after it the search begins again.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
+    /// Atomics of loom's to begin with, by width.
+    pub(crate) atomics: Sizes,
     /// Somebody tries to lock a mutex: unlocking is a branch.
     pub(crate) attempts: bool,
     /// No mutex is held at each operation on some condition variable: those operations are branches.
@@ -71,6 +75,8 @@ pub(crate) struct Objects {
     keys: BTreeMap<u32, Option<usize>>,
     keys_made: u32,
     threads: usize,
+    pub(crate) plan: Needs,
+    /// The plan, and what it lacks.
     pub(crate) needs: Needs,
     pub(crate) descriptors: super::descriptors::Descriptors,
     signals: signals::Signals,
@@ -88,7 +94,12 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(crate) fn new(needs: Needs) -> Self {
-        Self { needs, ..Self::default() }
+        Self { plan: needs, needs, ..Self::default() }
+    }
+
+    /// The search was planned with too little: what this interleaving comes to counts for nothing.
+    pub(crate) fn lacks(&self) -> bool {
+        self.needs != self.plan
     }
 
     /// For the next interleaving.
@@ -106,6 +117,7 @@ impl Objects {
             keys,
             keys_made,
             threads,
+            plan: _,
             needs: _,
             descriptors,
             signals,

@@ -14,7 +14,7 @@ use crate::model::entry::entry_points;
 use crate::model::finding::Kind;
 use crate::model::race::Past;
 use crate::model::trace::named;
-use crate::model::world::{Leave, Me, Pc, World, enter, leave, waiting, with};
+use crate::model::world::{Me, Pc, World, enter, waiting, with};
 use crate::sync::loom_side::{Mutex, MutexGuard, thread};
 use std::ffi::c_int;
 use std::mem::ManuallyDrop;
@@ -103,7 +103,7 @@ fn hold(guard: MutexGuard<'_, ()>) -> Held {
 
 /// Blocks until the mutex is this thread's.
 pub(super) fn acquire(me: Me, pc: Pc, address: usize) {
-    let (attempts, gate) = with(|world| (world.objects.needs.attempts, lock_at(world, address).gate.clone()));
+    let (attempts, gate) = with(|world| (world.objects.plan.attempts, lock_at(world, address).gate.clone()));
     if !attempts {
         let held = waiting(me, pc, "mutex", address, || hold(gate.lock().expect(UNPOISONED)));
         with(|world| {
@@ -145,7 +145,7 @@ fn take(me: Me, address: usize, gate: &Mutex<()>, parks: bool) -> bool {
 /// Gives the mutex up, and answers how often its owner had locked it.
 pub(super) fn release(me: Me, address: usize) -> u32 {
     // Giving it up is a branch of the search only where somebody may find it locked.
-    let gate = with(|world| world.objects.needs.attempts.then(|| lock_at(world, address).gate.clone()));
+    let gate = with(|world| world.objects.plan.attempts.then(|| lock_at(world, address).gate.clone()));
     let guard = gate.as_ref().map(|gate| gate.lock().expect(UNPOISONED));
     let (held, parked, depth) = with(|world| {
         let past = world.moments.released(me);
@@ -185,19 +185,27 @@ pub(super) extern "C-unwind" fn mutex_lock(address: usize, pc: Pc) -> c_int {
 
 pub(super) extern "C-unwind" fn mutex_trylock(address: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_mutex_trylock", pc) else { return 0 };
-    let (gate, again) = with(|world| {
-        if !world.objects.needs.attempts {
-            world.objects.needs.attempts = true;
-            leave(world, Leave::Restart);
-        }
+    let (planned, gate, again, free) = with(|world| {
+        world.objects.needs.attempts = true;
+        let planned = world.objects.plan.attempts;
         let lock = lock_at(world, address);
         let again = lock.owner == Some(call.me) && lock.kind == MutexKind::Recursive;
         if again {
             lock.depth += 1;
         }
-        (lock.gate.clone(), again)
+        (planned, lock.gate.clone(), again, lock.owner.is_none())
     });
-    let got = again || take(call.me, address, &gate, false);
+    let got = match planned {
+        _ if again => true,
+        true => take(call.me, address, &gate, false),
+        // What this interleaving comes to counts for nothing.
+        false => {
+            if free {
+                acquire(call.me, pc, address);
+            }
+            free
+        }
+    };
     call.end(if got { "locks" } else { "finds locked" });
     if got { 0 } else { libc::EBUSY }
 }

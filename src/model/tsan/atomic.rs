@@ -3,8 +3,8 @@
 //! A loom atomic belongs to the thread that created it, and whoever has not synchronised with that thread may
 //! not touch it; a C atomic may be met first by any thread. So the interleaving begins with a pool of loom atomics that
 //! hold 0 and belong to everybody's past, and an address takes one when it is first used as an atomic. What the loom
-//! atomic holds is the distance to what was in memory at that time. An interleaving that runs out of them is given up, and
-//! the search begins again with more.
+//! atomic holds is the distance to what was in memory at that time. An interleaving that runs out of them makes more, and orders
+//! who uses them after who made them; so it counts for nothing, and the search begins again with as many.
 //!
 //! **Stores after exchanges.** Loom leaves open which of two comes last, a store or an exchange, if neither knows of the other. So who
 //! exchanged may read what that left for ever, as if what was stored in the middle of the interleaving had come before: a lock that
@@ -63,7 +63,7 @@ pub(super) struct Operation<T: Width> {
 impl<T: Width> Operation<T> {
     /// `None` where there is no interleaving.
     pub(super) fn begin(address: usize, order: Ordering, pc: Pc) -> Option<Self> {
-        let (me, loom, since) = event(|world, me| {
+        let begin = |world: &mut World, me| {
             // Before the operation: what it releases has to include it.
             let since = world.access_moment(me);
             world.check_memory(me, pc, address, T::SIZE, "atomic access");
@@ -71,15 +71,28 @@ impl<T: Width> Operation<T> {
                 let name = world.name_address(address);
                 world.convict(me, pc, Kind::Misuse, format!("atomic access of {} bytes to {name}, unaligned", T::SIZE));
             }
-            let loom = world.atoms.place::<T>(address).unwrap_or_else(|why| match why {
-                Unplaced::NoneLeft => leave(world, Leave::Restart),
-                Unplaced::OtherSizes => {
+            match world.atoms.place::<T>(address) {
+                Ok(loom) => Some((me, loom, since, world.objects.lacks())),
+                Err(Unplaced::NoneLeft) => None,
+                Err(Unplaced::OtherSizes) => {
                     let what = format!("atomic accesses of different sizes to {}", world.name_address(address));
                     leave(world, Leave::Limited(Bound::Unmodelled(what)))
                 }
-            });
-            (me, loom, since)
-        })?;
+            }
+        };
+        let (me, loom, since, lacks) = event(begin)?.unwrap_or_else(|| {
+            let one_more = T::fresh();
+            with(|world| {
+                world.objects.needs.atomics[T::POOL] += 1;
+                world.atoms.add::<T>(one_more);
+                let me = world.current();
+                begin(world, me).expect("there is one more")
+            })
+        });
+        if lacks {
+            // SeqCst: with those of who made the atomic in this interleaving, in whose past it may not be otherwise.
+            sync::full_fence_beside();
+        }
         let seq_cst = order == Ordering::SeqCst;
         if seq_cst {
             // SeqCst: see the module's documentation.

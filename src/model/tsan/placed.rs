@@ -48,8 +48,6 @@ pub(crate) struct Atoms {
     pub(crate) open_order: BTreeSet<usize>,
     /// Some have been stored to by several threads.
     contended: bool,
-    /// The pool that was empty.
-    pub(crate) missing: Option<usize>,
     /// Places that accessed volatile memory.
     pub(crate) volatile: BTreeSet<Pc>,
     /// Volatile loads acquire, and volatile stores release.
@@ -65,7 +63,6 @@ impl Atoms {
             follow: Rc::default(),
             open_order: BTreeSet::new(),
             contended: false,
-            missing: None,
             volatile: BTreeSet::new(),
             volatile_orders: volatile == Volatile::Ordered,
         }
@@ -79,7 +76,11 @@ impl Atoms {
         self.follow = Rc::clone(follow);
         self.open_order.clear();
         self.contended = false;
-        self.missing = None;
+    }
+
+    /// One more that an address can take.
+    pub(super) fn add<T: Width>(&mut self, loom: Rc<T::Loom>) {
+        T::pool(&mut self.pools).push(loom);
     }
 
     /// The memory is no atomic any more.
@@ -134,10 +135,7 @@ impl Atoms {
             }
         }
         if count == 0 {
-            let Some(loom) = T::pool(&mut self.pools) else {
-                self.missing = Some(T::POOL);
-                return Err(Unplaced::NoneLeft);
-            };
+            let loom = T::pool(&mut self.pools).pop().ok_or(Unplaced::NoneLeft)?;
             T::name(&loom, address, self.lives.get(&address).copied().unwrap_or_default());
             let base = plain_read::<T>(address).wide();
             self.placed.insert(address, Placed::new(T::atom(loom), T::SIZE, base));

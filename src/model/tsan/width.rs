@@ -18,11 +18,14 @@ pub(crate) struct Pools {
 
 impl Pools {
     pub(crate) fn new(sizes: &Sizes) -> Self {
+        fn some<T: Width>(sizes: &Sizes) -> Vec<Rc<T::Loom>> {
+            (0..sizes[T::POOL]).map(|_| T::fresh()).collect()
+        }
         Self {
-            bytes: (0..sizes[0]).map(|_| Rc::new(sync::AtomicU8::new(0))).collect(),
-            shorts: (0..sizes[1]).map(|_| Rc::new(sync::AtomicU16::new(0))).collect(),
-            words: (0..sizes[2]).map(|_| Rc::new(sync::AtomicU32::new(0))).collect(),
-            longs: (0..sizes[3]).map(|_| Rc::new(sync::AtomicU64::new(0))).collect(),
+            bytes: some::<u8>(sizes),
+            shorts: some::<u16>(sizes),
+            words: some::<u32>(sizes),
+            longs: some::<u64>(sizes),
         }
     }
 }
@@ -40,7 +43,8 @@ pub(crate) trait Width: Copy + Eq + 'static {
     type Loom;
     const SIZE: usize;
     const POOL: usize;
-    fn pool(pools: &mut Pools) -> Option<Rc<Self::Loom>>;
+    fn fresh() -> Rc<Self::Loom>;
+    fn pool(pools: &mut Pools) -> &mut Vec<Rc<Self::Loom>>;
     fn atom(loom: Rc<Self::Loom>) -> Atom;
     fn loom(atom: &Atom) -> Option<Rc<Self::Loom>>;
     /// Names it after an address, where there have been as many others before.
@@ -65,8 +69,11 @@ macro_rules! width {
             type Loom = $loom;
             const SIZE: usize = size_of::<$int>();
             const POOL: usize = $number;
-            fn pool(pools: &mut Pools) -> Option<Rc<$loom>> {
-                pools.$pool.pop()
+            fn fresh() -> Rc<$loom> {
+                Rc::new(<$loom>::new(0))
+            }
+            fn pool(pools: &mut Pools) -> &mut Vec<Rc<$loom>> {
+                &mut pools.$pool
             }
             fn atom(loom: Rc<$loom>) -> Atom {
                 Atom::$atom(loom)
