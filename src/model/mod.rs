@@ -5,12 +5,17 @@
 //! points of this module. Here each of them is an operation of loom's, so loom explores the C code, with whatever Rust
 //! code calls it and is called by it, in every order.
 //!
-//! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
-//! `race` says whether accesses are ordered; `trace` which interleavings come to the same, and `tree` what has been explored; `locals` is each thread's variables; `globals` puts the C code's globals
-//! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `spins` tells loops that wait;
-//! `by_address` is what knows C's objects; `event` is what is noted while
-//! it runs, and `finding` tells people, with the names of `variables`; `search` runs one interleaving after the other. `docs/model.md` is the guide.
+//! How the parts fit:
+//!
+//! - the way in: `entry` redirects calls; `tsan` answers what the compiler inserted, `pthread` what blocks, `descriptors` what threads
+//!   wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
+//! - one interleaving: `world` is all it consists of; `stack` gives threads their stacks, `locals` their variables; `globals` puts
+//!   the C code's globals back, and `constructors` runs what C runs before main; `by_address` is what knows C's objects;
+//! - what is found: `race` says whether accesses are ordered; `spins` tells loops that wait; `event` is what is noted while it
+//!   runs, and `finding` tells people, with the names of `variables`;
+//! - all of them: `search` runs one interleaving after the other; `choice` is its coin; `trace` says which come to the same.
+//!
+//! `docs/model.md` is the guide.
 //!
 //! ```no_run
 //! use latecall::model::{Options, explore};
@@ -40,7 +45,6 @@ mod spins;
 mod stack;
 mod strings;
 pub(crate) mod trace;
-mod tree;
 mod tsan;
 mod variables;
 mod world;

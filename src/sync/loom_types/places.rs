@@ -1,6 +1,6 @@
 //! Places in an interleaving where every thread that can go on has to be tried, though loom has found no reason.
 //!
-//! Loom tries another thread where it finds that an operation depends on one before it; `model/tree.rs` says where that is not
+//! Loom tries another thread where it finds that an operation depends on one before it; `model/trace/tree.rs` says where that is not
 //! enough. What more it takes is made of the same thing. Whoever is about to take a step touches an object that nobody else
 //! knows. The [`Keeper`], a thread that waits from the beginning of the interleaving to its end, then touches those of the places
 //! that are wanted: loom would try the keeper before the step, and as the keeper could not go on there, it tries all that could.

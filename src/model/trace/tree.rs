@@ -21,8 +21,8 @@
 //!
 //! How loom is made to try everybody at a place that is wanted: `sync/loom_types/places.rs`.
 
-use super::trace::{Name, mix};
-use super::world::{MOST_THREADS, Me};
+use super::{Name, mix};
+use crate::model::world::{MOST_THREADS, Me};
 
 /// How many steps of each thread something depends on, or follows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 //!
 //! Loom's reduction avoids most interleavings that differ only in the order of operations that do not depend on each other,
 //! and not all: the more operations, the more of them come again, some a hundred times. Here each operation becomes a step, with all
-//! that it depends on, and [`tree`](super::tree) knows by sleep sets when an interleaving can only repeat one before. Loom is then
-//! told to explore nothing more in it, and it is run to its end as it comes.
+//! that it depends on, and [`tree`] knows by sleep sets when an interleaving can only repeat one before. Loom is then
+//! told to explore nothing more in it, and it is run to its end as it comes. [`names`] tells objects apart. What operations say of
+//! themselves here they say in `sync/loom_types`.
 //!
 //! That holds for a search without a bound on preemptions, and only there is this used. It needs a search that finds every two
 //! operations that may come in either order; for where loom does not, see `Loads` in `sync/loom_types/atomics.rs`.
@@ -25,17 +26,20 @@
 //! All operations must be seen for this: those of the C code are, and those of Rust code through the seam (`loom_types`).
 //! Code that uses loom by itself is not: see [`Repeats`](super::Repeats).
 
-use super::tree::{Clock, Step, Tree, Verdict};
+mod names;
+mod tree;
+
+pub(crate) use names::{Name, named, number_of};
+
 use super::world::{self, MOST_THREADS, Me, live, only_repeats, with};
 use crate::sync::loom_side::{Keeper, Touched, choice_of_no_consequence, skip_branch, touch_at_once};
-use std::cell::Cell;
+use names::{Made, next_named};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use tree::{Clock, Step, Tree, Verdict};
 
 /// A hash of something that happened, and of what it found.
 type Found = u128;
-/// An object's name; 0: it has none.
-pub(crate) type Name = u64;
 
 /// What an operation does to its object.
 #[derive(Debug, Clone, Copy)]
@@ -122,8 +126,7 @@ pub(crate) struct Trace {
     how: How,
     threads: [Progress; MOST_THREADS],
     objects: HashMap<Name, Object, BuildHasherDefault<Plain>>,
-    /// Objects that each thread has made.
-    made: [u64; MOST_THREADS],
+    made: Made,
     /// A hash of everything that was run, in that order.
     run: u128,
     newness: Newness,
@@ -163,7 +166,7 @@ impl Hasher for Plain {
 }
 
 /// One number of two, that says which came first. Of nothing after nothing it is something.
-pub(super) fn mix(past: u128, next: u128) -> u128 {
+fn mix(past: u128, next: u128) -> u128 {
     const ODD: [u128; 2] = [0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835, 0xC2B2_AE3D_27D4_EB4F_1656_67B1_9E37_79F9];
     let mixed = (past ^ next.wrapping_add(ODD[1]).wrapping_mul(ODD[0]).rotate_left(59)).wrapping_mul(ODD[1]);
     let mixed = (mixed ^ (mixed >> 71)).wrapping_mul(ODD[0]);
@@ -176,7 +179,7 @@ impl Trace {
             how,
             threads: Self::no_threads(),
             objects: HashMap::default(),
-            made: [0; MOST_THREADS],
+            made: Made::default(),
             run: 0,
             newness: Newness::New,
             repeats: false,
@@ -202,7 +205,7 @@ impl Trace {
         self.repeats = false;
         self.objects.clear();
         self.threads = Self::no_threads();
-        self.made = [0; MOST_THREADS];
+        self.made = Made::default();
         self.run = 0;
         self.newness = Newness::New;
         self.ordered = false;
@@ -222,11 +225,6 @@ impl Trace {
 
     fn left(&self) -> bool {
         self.newness != Newness::New
-    }
-
-    fn make(&mut self, me: Me) -> Name {
-        self.made[me] += 1;
-        name(me as u64, self.made[me])
     }
 
     fn did(&mut self, me: Me, object: Name, deed: Deed) {
@@ -371,34 +369,6 @@ impl Trace {
     }
 }
 
-fn name(of: u64, number: u64) -> Name {
-    (mix(u128::from(of) + 7, u128::from(number)) as u64).max(1)
-}
-
-thread_local! {
-    /// Objects that are made now are named after this, and how many have been.
-    static NAMED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
-}
-
-/// Runs `f`, in which objects are made: they get their names from `after` and their number, not from the thread that
-/// happens to be the first to need them.
-pub(crate) fn named<R>(after: u64, f: impl FnOnce() -> R) -> R {
-    let outer = NAMED.replace(Some((after, 0)));
-    let made = f();
-    NAMED.set(outer);
-    made
-}
-
-/// A number for a text, for [`named`].
-pub(crate) const fn number_of(text: &str) -> u64 {
-    let (mut number, mut i) = (0xCBF2_9CE4_8422_2325_u64, 0);
-    while i < text.len() {
-        number = (number ^ text.as_bytes()[i] as u64).wrapping_mul(0x0100_0000_01B3);
-        i += 1;
-    }
-    number
-}
-
 /// Runs `f` with the trace of this interleaving and the calling thread, if there is one.
 fn traced<R>(f: impl FnOnce(&mut Trace, Me) -> R) -> Option<R> {
     if !world::traced() {
@@ -469,11 +439,7 @@ pub(crate) fn wanted() -> Vec<Touched> {
 
 /// Names an object that is made now.
 pub(crate) fn object() -> Name {
-    if let Some((after, made)) = NAMED.get() {
-        NAMED.set(Some((after, made + 1)));
-        return name(after, made + 1);
-    }
-    traced(|trace, me| trace.make(me)).unwrap_or_default()
+    next_named().or_else(|| traced(|trace, me| trace.made.next(me))).unwrap_or_default()
 }
 
 /// An operation has been run, by the calling thread, which has done nothing since.
