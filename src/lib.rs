@@ -14,6 +14,9 @@ pub mod signature;
 mod sync;
 mod thread_word;
 
+#[cfg(all(test, feature = "harness"))]
+mod again;
+
 #[cfg(feature = "harness")]
 pub mod emitter;
 #[cfg(feature = "harness")]

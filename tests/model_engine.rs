@@ -121,21 +121,7 @@ fn programs_of_three_ops_without_library_threads_are_exhausted_in_each_mode_over
 /// Searches that take long, each in a process of its own: a process searches one thing at a time.
 mod in_a_process {
     use super::{Size, Subject, Verb, all, exhaust, subject, two};
-    use crate::support::{again, is_again};
-
-    #[track_caller]
-    fn run<T: Fn()>(test: T, search: impl FnOnce()) {
-        if is_again() {
-            return search();
-        }
-        let out = again(test);
-        assert!(
-            out.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&out.stdout),
-            String::from_utf8_lossy(&out.stderr)
-        );
-    }
+    use crate::support::alone;
 
     /// The threads of searches that are there.
     #[cfg(target_os = "linux")]
@@ -158,7 +144,7 @@ mod in_a_process {
             #[link_name = "model_tests_wake_up"]
             safe fn wake_up();
         }
-        run(a_search_that_convicts_nobody_leaves_no_thread_behind, || {
+        alone(&a_search_that_convicts_nobody_leaves_no_thread_behind, || {
             let programs: [extern "C-unwind" fn(); 3] = [message_ordered, mutex_kinds, wake_up];
             for program in programs {
                 latecall::model::explore("a program", &super::Options::new(), move || program()).assert_exhausted();
@@ -169,21 +155,40 @@ mod in_a_process {
         });
     }
 
-    /// Three ops on each of the two threads.
-    #[test]
-    fn programs_of_three_ops_a_thread_without_library_threads_are_exhausted_over_a_locked_map() {
-        run(programs_of_three_ops_a_thread_without_library_threads_are_exhausted_over_a_locked_map, || {
-            let subject = subject("locked/waits"); // as long again for each other mode
+    /// Three ops on each of the two threads, without the library's own, by number: as long again for each mode of the library but this.
+    mod programs_of_three_ops_a_thread_are_exhausted_over_a_locked_map {
+        use super::{Size, Subject, Verb, all, alone, exhaust, subject};
+
+        fn search(number: usize) {
+            let subject = subject("locked/waits");
             let mut programs = all(subject.offer().verbs, Size { ops: 6, in_a_thread: 3 });
             programs.retain(|program| !program.verbs().contains(Verb::Post) && program.callbacks[0].body.is_empty());
-            assert!(exhaust(&subject, &programs) >= 5, "{} programs", programs.len());
-        });
+            assert_eq!(programs.len(), 5, "a test for each");
+            exhaust(&subject, &programs[number - 1..number]);
+        }
+
+        macro_rules! programs {
+            ($($test:ident $number:literal;)*) => { $(
+                #[test]
+                fn $test() {
+                    alone(&$test, || search($number));
+                }
+            )* };
+        }
+
+        programs! {
+            first 1;
+            second 2;
+            third 3;
+            fourth 4;
+            fifth 5;
+        }
     }
 
-    /// Over the registry a call is some thirty operations, and so is a revocation. By mode of the library; not `scoped`, and not
-    /// with the library's own thread, which do not end in minutes (`docs/limits.md`).
+    /// Over the registry a call is some thirty operations, and so is a revocation. By mode of the library; not `scoped`, which does
+    /// not end in minutes (`docs/limits.md`).
     mod programs_of_two_ops_are_exhausted_over_the_registry {
-        use super::{Size, Subject, Verb, all, exhaust, run, subject};
+        use super::{Size, Subject, Verb, all, alone, exhaust, subject};
 
         fn search(mode: &str, programs: usize) {
             let subject = subject(&format!("registry/{mode}"));
@@ -196,7 +201,7 @@ mod in_a_process {
             ($($mode:ident $programs:literal;)*) => { $(
                 #[test]
                 fn $mode() {
-                    run($mode, || search(stringify!($mode), $programs));
+                    alone(&$mode, || search(stringify!($mode), $programs));
                 }
             )* };
         }
@@ -210,6 +215,25 @@ mod in_a_process {
             replace 3;
             table 2;
         }
+    }
+
+    /// Three threads that run: the library's own calls, on whichever it does.
+    mod a_call_by_the_library_against_a_revocation_is_exhausted_over_the_registry {
+        use super::{alone, exhaust, subject, two};
+
+        macro_rules! modes {
+            ($($mode:ident)*) => { $(
+                #[test]
+                fn $mode() {
+                    alone(&$mode, || {
+                        let subject = subject(concat!("registry/", stringify!($mode)));
+                        exhaust(&subject, &[two("post a 1 2", "revoke a")]);
+                    });
+                }
+            )* };
+        }
+
+        modes! { waits returns deferred once queued replace table }
     }
 }
 

@@ -141,7 +141,7 @@ fn refuse_membarrier() {
 #[test]
 fn membarrier_refused_from_the_start_means_full_fences() {
     if !is_again() {
-        let output = again(membarrier_refused_from_the_start_means_full_fences);
+        let output = again(&membarrier_refused_from_the_start_means_full_fences);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
@@ -167,7 +167,7 @@ fn membarrier_refused_from_the_start_means_full_fences() {
 #[test]
 fn membarrier_refused_later_ends_the_process_with_advice() {
     if !is_again() {
-        let output = again(membarrier_refused_later_ends_the_process_with_advice);
+        let output = again(&membarrier_refused_later_ends_the_process_with_advice);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
         return;

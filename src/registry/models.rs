@@ -16,6 +16,7 @@
 use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
 use super::sync::thread::{JoinHandle, spawn};
 use super::sync::{Counter, Ordering, UnsafeCell};
+use crate::again::alone;
 use crate::model::{Bound, Exploration, Extent, Options, Repeats};
 // Not loom's: every thread is joined before the model ends, so the last owner is the model's first thread, and a
 // conviction that unwinds may drop the others' shares outside the model.
@@ -153,7 +154,7 @@ fn caller(shared: &Arc<Shared>, handle: Handle) -> JoinHandle<Result<u32, Reason
 }
 
 /// Interleavings that repeat others are left: all that threads share here goes through the seam.
-fn search(name: &str, preemptions: Option<usize>, model: fn()) -> Exploration {
+fn search(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> Exploration {
     let options = Options::new().max_branches(20_000).repeats(Repeats::Left);
     let options = preemptions.into_iter().fold(options, Options::preemptions);
     let found = crate::model::explore(name, &options, model);
@@ -161,14 +162,17 @@ fn search(name: &str, preemptions: Option<usize>, model: fn()) -> Exploration {
     found
 }
 
-fn explore(name: &str, preemptions: Option<usize>, model: fn()) {
-    let found = search(name, preemptions, model);
-    let extent = match preemptions {
-        None => Extent::Exhausted,
-        Some(bound) => Extent::BoundedBy(Bound::Preemptions(bound)),
-    };
-    assert_eq!(found.extent, extent, "{found}");
-    assert!(found.interleavings > 1, "{found}: that is no search");
+/// In a process of its own: they take long, and a process searches one thing at a time.
+fn explore<M: Fn() + Send + Sync + Copy + 'static>(name: &str, preemptions: Option<usize>, model: M) {
+    alone(&model, || {
+        let found = search(name, preemptions, model);
+        let extent = match preemptions {
+            None => Extent::Exhausted,
+            Some(bound) => Extent::BoundedBy(Bound::Preemptions(bound)),
+        };
+        assert_eq!(found.extent, extent, "{found}");
+        assert!(found.interleavings > 1, "{found}: that is no search");
+    });
 }
 
 /// Runs a search that has to fail, with one of these words in the message.

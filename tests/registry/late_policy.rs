@@ -48,7 +48,7 @@ fn a_report_goes_to_standard_error() {
         assert_eq!(late(&REPORTING, handle), Reason::Stale);
         return;
     }
-    let out = again(a_report_goes_to_standard_error);
+    let out = again(&a_report_goes_to_standard_error);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{stderr}");
     assert!(stderr.contains("latecall: late call of `spoken of`"), "{stderr}");
@@ -63,7 +63,7 @@ fn abort_reports_and_ends_the_process() {
         println!("survived");
         return;
     }
-    let out = again(abort_reports_and_ends_the_process);
+    let out = again(&abort_reports_and_ends_the_process);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success() && !stdout.contains("survived"), "{stdout}\n{stderr}");
     assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
@@ -93,7 +93,7 @@ fn a_late_call_while_the_process_exits_is_quiet() {
         *HANDLES.lock().unwrap() = [register(&REPORTING), register(&ABORTING)];
         std::process::exit(7);
     }
-    let out = again(a_late_call_while_the_process_exits_is_quiet);
+    let out = again(&a_late_call_while_the_process_exits_is_quiet);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(7), "{stderr}");
     assert!(stderr.contains("counted (1, 2)"), "{stderr}");

@@ -209,7 +209,7 @@ fn the_abort_policy_ends_the_process_and_names_the_callback() {
         println!("survived with {answer:?}");
         return;
     }
-    let out = again(the_abort_policy_ends_the_process_and_names_the_callback);
+    let out = again(&the_abort_policy_ends_the_process_and_names_the_callback);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");

@@ -1,11 +1,15 @@
 //! What several test files need: closures that tell when they are dropped, ways to park a thread inside a callback and at a
-//! stall site, the race of a revocation against a call, and a test that runs again in a process of its own.
-#![allow(dead_code, reason = "each test file uses its own part")]
+//! stall site, the race of a revocation against a call, and (`again`) a test that runs once more in a process of its own.
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
+
+#[path = "../../src/again.rs"]
+mod again;
+
+pub(crate) use again::{again, alone, is_again};
 
 use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Standing};
 use std::cell::RefCell;
-use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -213,23 +217,4 @@ pub(crate) fn stall(site: StallSite) {
 /// Holds the calling thread the next time it comes to `site`.
 pub(crate) fn hold_me_at(site: StallSite, visitor: Visitor) {
     HELD_AT.with(|held| held.borrow_mut().push((site, visitor)));
-}
-
-const AGAIN: &str = "LATECALL_TEST_AGAIN";
-
-/// Runs `test`, which is the test that calls this, once more, alone in a process of its own. There [`is_again`] says so.
-pub(crate) fn again<T: Fn()>(test: T) -> Output {
-    let _by_its_type = test;
-    // The harness names a test by its path within the crate.
-    let (_, name) = std::any::type_name::<T>().split_once("::").expect("a function is in a crate");
-    let mut me = Command::new(std::env::current_exe().unwrap());
-    let out = me.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(AGAIN, "1").output().unwrap();
-    let stdout = String::from_utf8_lossy(&out.stdout);
-    assert!(stdout.contains("running 1 test\n"), "no test, or more than one, is called {name}: {stdout}");
-    out
-}
-
-/// Whether this process is one that [`again`] has made.
-pub(crate) fn is_again() -> bool {
-    std::env::var_os(AGAIN).is_some()
 }
