@@ -6,7 +6,8 @@
 //! code calls it and is called by it, in every order.
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
-//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
+//! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` what allocates and moves; `strings`, `sorted`, `formatted`, `scanned`, `numbers` and
+//! `library` are the rest of the C library;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same, and `tree` what has been explored; `locals` is each thread's variables; `globals` puts the C code's globals
 //! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `spins` tells loops that wait;
 //! `by_address` is what knows C's objects; `event` is what is noted while
@@ -29,13 +30,17 @@ mod finding;
 mod formatted;
 mod globals;
 pub mod instrument;
+mod library;
 #[cfg(test)]
 mod litmus;
 mod locals;
 mod memory;
+mod numbers;
 mod pthread;
 mod race;
+mod scanned;
 mod search;
+mod sorted;
 mod spins;
 mod stack;
 mod strings;
@@ -436,9 +441,15 @@ mod tests {
             .iter()
             .chain(memory::NAMES)
             .chain(strings::NAMES)
+            .chain(sorted::NAMES)
             .chain(formatted::NAMES)
             .chain(formatted::VARIADIC)
+            .chain([&formatted::WRITTEN_OUT])
+            .chain(scanned::NAMES)
+            .chain(scanned::VARIADIC)
+            .chain(numbers::NAMES)
             .copied()
+            .chain(library::names())
             .chain(pthread::names())
             .chain(descriptors::names())
             .collect();
