@@ -16,7 +16,7 @@ pub const ALLOWED: &[&str] = &[
     "__cxa_throw", "__cxa_allocate_exception", "__cxa_free_exception", "__cxa_pure_virtual", "_ZSt9terminatev",
     "_ZSt20__throw_system_errori", "_ZSt17__throw_bad_allocv", "_ZSt20__throw_length_errorPKc",
     "_ZSt28__throw_bad_array_new_lengthv", "_ZSt25__throw_bad_function_callv", "_ZSt24__throw_out_of_range_fmtPKcz",
-    "_ZSt19__throw_logic_errorPKc", "putchar_unlocked", "ferror", "feof", "clearerr", "gai_strerror", "towlower",
+    "_ZSt19__throw_logic_errorPKc", "putchar_unlocked", "__overflow", "ferror", "feof", "clearerr", "gai_strerror", "towlower",
     "towupper", "iswalpha", "iswdigit", "iswspace", "nl_langinfo", "freelocale", "stdin", "iconv_close",
     "get_nprocs_conf", "getauxval", "floorf", "ceilf", "sqrtf", "powf", "fmodf", "logf", "expf", "fabsf", "roundf",
     "truncf", "log2f", "log10f", "exp2f", "sinf", "cosf", "tanf", "atan2f", "hypotf", "asin", "acos", "atan",
@@ -104,7 +104,7 @@ pub const MODELLED: &[&str] = &[
     "sched_getparam", "sched_getaffinity", "__sched_cpucount", "rand_r", "sysconf", "getpriority", "getpgid",
     "getsid", "sched_getscheduler", "isatty", "fileno", "strerror", "strsignal", "strerror_r", "__xpg_strerror_r",
     "strftime", "inet_ntop", "gethostname", "confstr", "getgroups", "regexec", "regerror", "dirname",
-    "__xpg_basename", "mbrtowc", "mbrlen", "mbsinit", "mbtowc", "mblen", "wcrtomb", "wctomb", "wcswidth",
+    "__xpg_basename", "mbrtowc", "mbrlen", "__mbrlen", "mbsinit", "mbtowc", "mblen", "wcrtomb", "wctomb", "wcswidth",
     "iconv_open", "iconv", "__sched_cpualloc", "__sched_cpufree", "pthread_setconcurrency",
     "pthread_getconcurrency", "frexp", "frexpf", "modf", "modff", "remquo", "sincos", "sincosf", "__vsnprintf_chk",
 ];

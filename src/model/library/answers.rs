@@ -59,7 +59,8 @@ mod real {
 
 /// As much of the memory that C says is there as the model says.
 fn within(out: usize, size: usize) -> usize {
-    size.min(room(out))
+    // Null stands for none, where it may be passed.
+    if out == 0 { size } else { size.min(room(out)) }
 }
 
 /// A text for each number, that lasts: the C library puts those that it does not know into one place for all threads.
@@ -229,8 +230,10 @@ extern "C-unwind" fn basename_of_posix(path: usize, pc: Pc) -> usize {
 }
 
 /// What a function has read of a character of several bytes that says how many they were, or that they are none.
-fn character_read(from: usize, most: usize, found: usize, pc: Pc) {
-    accessed(from, if found <= most { found.max(1).min(most) } else { most }, Access::Read, pc);
+fn character_read(from: usize, [most, room]: [usize; 2], found: usize, pc: Pc) {
+    // Where it found no end of one it wanted more than there is room for, if C says that there is more.
+    let read = if found <= most { found.max(1) } else { room + 1 };
+    accessed(from, read.min(most), Access::Read, pc);
 }
 
 /// What the C library keeps of a character that has not come to its end.
@@ -243,12 +246,11 @@ fn state(state: usize, pc: Pc) {
 extern "C-unwind" fn mbrtowc(out: usize, from: usize, most: usize, kept: usize, pc: Pc) -> usize {
     state(kept, pc);
     let mut wide = 0;
-    let room = if from == 0 { most } else { within(from, most) };
+    let room = within(from, most);
     // SAFETY: as many bytes as there is room for, and a state, which has been checked.
     let found = with_errno(|| unsafe { real::mbrtowc(&raw mut wide, pointer(from), room, pointer(kept)) });
     if from != 0 {
-        // Where it wants more than there is room for, all that C says is there is read.
-        character_read(from, most, found, pc);
+        character_read(from, [most, room], found, pc);
         if out != 0 && found <= most {
             answer(out, wide, pc);
         }
@@ -258,22 +260,22 @@ extern "C-unwind" fn mbrtowc(out: usize, from: usize, most: usize, kept: usize, 
 
 extern "C-unwind" fn mbrlen(from: usize, most: usize, kept: usize, pc: Pc) -> usize {
     state(kept, pc);
-    let room = if from == 0 { most } else { within(from, most) };
+    let room = within(from, most);
     // SAFETY: as above.
     let found = with_errno(|| unsafe { real::mbrlen(pointer(from), room, pointer(kept)) });
     if from != 0 {
-        character_read(from, most, found, pc);
+        character_read(from, [most, room], found, pc);
     }
     found
 }
 
 extern "C-unwind" fn mbtowc(out: usize, from: usize, most: usize, pc: Pc) -> c_int {
     let mut wide = 0;
-    let room = if from == 0 { most } else { within(from, most) };
+    let room = within(from, most);
     // SAFETY: as above.
     let found = with_errno(|| unsafe { real::mbtowc(&raw mut wide, pointer(from), room) });
     if from != 0 {
-        character_read(from, most, usize::try_from(found).unwrap_or(usize::MAX), pc);
+        character_read(from, [most, room], usize::try_from(found).unwrap_or(usize::MAX), pc);
         if out != 0 && found >= 0 {
             answer(out, wide, pc);
         }
@@ -293,7 +295,7 @@ extern "C-unwind" fn mbsinit(kept: usize, pc: Pc) -> c_int {
     unsafe { real::mbsinit(pointer(kept)) }
 }
 
-/// The most bytes that a character has.
+/// No character has more bytes.
 const LONGEST: usize = 16;
 
 extern "C-unwind" fn wcrtomb(out: usize, wide: i32, kept: usize, pc: Pc) -> usize {
@@ -369,10 +371,15 @@ extern "C-unwind" fn iconv(
             given(to_left, space_place),
         )
     });
-    let all = |done: usize, cut: usize, said: usize| if done == cut { said } else { done };
+    // SAFETY: the number that the converter has just left.
+    let why = if result == usize::MAX { unsafe { libc::__errno_location().read() } } else { 0 };
     let (read, written) = (cut[0] - input, cut[2] - output);
-    accessed(input, all(read, within(input, bytes), bytes), Access::Read, pc);
-    accessed(output, all(written, within(output, space), space), Access::Write, pc);
+    // It stopped where the room did, and would have gone on: all that there is, or half a character.
+    let beyond =
+        |room: usize, said: usize, stopped: bool, done: usize| if room < said && stopped { said } else { done };
+    let room = within(input, bytes);
+    accessed(input, beyond(room, bytes, read == room || why == libc::EINVAL, read), Access::Read, pc);
+    accessed(output, beyond(within(output, space), space, why == libc::E2BIG, written), Access::Write, pc);
     for (place, value) in places.into_iter().zip([cut[0], bytes - read, cut[2], space - written]) {
         if place != 0 {
             // SAFETY: as above.
@@ -460,6 +467,7 @@ entry_points! {
     __xpg_basename(1) => basename_of_posix;
     mbrtowc(4) => mbrtowc;
     mbrlen(3) => mbrlen;
+    __mbrlen(3) => mbrlen;
     mbsinit(1) => mbsinit;
     mbtowc(3) => mbtowc;
     mblen(2) => mblen;
