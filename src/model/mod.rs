@@ -7,7 +7,7 @@
 //!
 //! How the parts fit: `entry` is the way in; `world` is one interleaving; `tsan` answers what the compiler inserted,
 //! `pthread` what blocks, `descriptors` what threads wake each other by besides, `memory` what allocates and moves; `strings`, `sorted`, `formatted`, `scanned`, `numbers` and
-//! `library` are the rest of the C library;
+//! `library` are the rest of the C library, and `exceptions` of C++'s;
 //! `race` says whether accesses are ordered; `trace` which interleavings come to the same, and `tree` what has been explored; `locals` is each thread's variables; `globals` puts the C code's globals
 //! back, and `constructors` runs what C runs before main; `stack` gives threads their stacks and places their names; `choice` is the search's coin; `spins` tells loops that wait;
 //! `by_address` is what knows C's objects; `event` is what is noted while
@@ -26,6 +26,7 @@ mod constructors;
 mod descriptors;
 mod entry;
 mod event;
+mod exceptions;
 mod finding;
 mod formatted;
 mod globals;
@@ -448,6 +449,7 @@ mod tests {
             .chain(scanned::NAMES)
             .chain(scanned::VARIADIC)
             .chain(numbers::NAMES)
+            .chain(exceptions::NAMES)
             .copied()
             .chain(library::names())
             .chain(pthread::names())

@@ -50,7 +50,6 @@ macro_rules! library {
         mod real {
             use super::{c_char, c_int, c_long, c_void};
 
-            #[allow(clashing_extern_declarations, reason = "pointers and numbers are passed in the same registers")]
             unsafe extern "C" {
                 $(pub(super) fn $name($($argument: usize),*) -> $result;)*
             }
