@@ -52,3 +52,48 @@ fn functions_of_the_c_library_are_seen_to_use_what_was_freed() {
 fn functions_of_the_c_library_race_with_who_writes_what_they_touch() {
     each_function(library_raced, Some(Kind::DataRace));
 }
+
+programs! {
+    library_rest
+    library_errno
+    library_reads
+    library_sorted
+    library_attributes
+    library_set_short
+    library_null
+    library_null_compared
+    library_null_tokens
+    library_null_printed
+    library_format
+    library_scan
+    library_part
+}
+
+#[test]
+fn what_threads_do_with_the_c_library_is_each_ones_own() {
+    does("library_rest", library_rest);
+    does("library_errno", library_errno);
+    does("library_reads", library_reads);
+    convicted("library_sorted", library_sorted, Kind::DataRace, &["sorts programs/library.c:", "library_sorted"]);
+    convicted("library_attributes", library_attributes, Kind::DataRace, &["sets_up", "library_attributes"]);
+    convicted("library_set_short", library_set_short, Kind::OutOfBounds, &["block 1, which has 8"]);
+}
+
+#[test]
+fn null_is_no_string_but_for_printf() {
+    does("library_null_printed", library_null_printed);
+    for (name, program) in [
+        ("library_null", library_null as extern "C-unwind" fn()),
+        ("library_null_compared", library_null_compared),
+        ("library_null_tokens", library_null_tokens),
+    ] {
+        convicted(name, program, Kind::OutOfBounds, &["null pointer"]);
+    }
+}
+
+#[test]
+fn formats_that_are_not_known_bound_the_search() {
+    bounded("library_format", library_format, "printf with a format that is not known was called at library_format");
+    bounded("library_scan", library_scan, "sscanf with a format that is not known was called at library_scan");
+    bounded("library_part", library_part, "regexec with REG_STARTEND was called at library_part");
+}

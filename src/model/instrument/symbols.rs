@@ -1,7 +1,7 @@
 //! Which functions C code may call: those of the model, and those that may stay what they are; and why others may not.
 
-/// Functions that may stay what they are: they neither block nor keep anything between interleavings. The model does not
-/// watch the memory that they touch.
+/// Functions that may stay what they are: they neither block, nor keep anything between interleavings, nor touch memory of the
+/// code's.
 #[rustfmt::skip]
 pub const ALLOWED: &[&str] = &[
     "_GLOBAL_OFFSET_TABLE_", "_Unwind_Resume", "__gcc_personality_v0", "__ctype_b_loc",
@@ -119,9 +119,11 @@ const REASONS: &[(&str, &[&str])] = &[
         "opens a file or a socket, or does to a descriptor what is not modelled (pipes, event counters and pairs of \
          sockets are, with read, write, sendmsg, poll, select and epoll)",
         &[
-            "epoll_*", "pread*", "pwrite*", "recv*", "__recv_chk", "send*", "accept*", "connect",
-            "listen", "bind", "socket*", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open", "open64",
-            "openat*", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock", "lockf*", "io_*", "uring_*", "aio_*",
+            "epoll_*", "pread*", "pwrite*", "recvfrom", "recvmmsg", "__recv_chk", "__recvfrom_chk", "sendto", "sendmmsg",
+            "sendfile*", "accept", "accept4", "connect",
+            "listen", "bind", "socket", "timerfd_*", "signalfd", "inotify_*", "kqueue", "kevent", "open", "open64",
+            "openat*", "fsync", "fdatasync", "lseek*", "ftruncate*", "flock", "lockf*", "io_uring_*", "io_setup", "io_submit",
+            "io_getevents", "io_destroy", "io_cancel", "aio_*",
             "getsockopt", "setsockopt", "getsockname", "getpeername", "getaddrinfo", "freeaddrinfo",
             "gethostbyname*", "getifaddrs", "freeifaddrs",
         ],
@@ -131,16 +133,16 @@ const REASONS: &[(&str, &[&str])] = &[
         &[
             "fopen*", "freopen*", "fdopen", "fclose", "fread", "fgets", "fgetc", "getc", "getchar", "gets", "getline",
             "getdelim", "fscanf", "scanf", "__isoc99_fscanf", "__isoc99_scanf", "fseek*", "ftell*", "rewind", "tmpfile*",
-            "mkstemp*", "unlink", "remove", "rename", "mkdir", "rmdir", "opendir", "readdir*", "closedir", "stat*",
+            "mkstemp*", "unlink", "remove", "rename", "mkdir", "rmdir", "opendir", "readdir*", "closedir", "stat", "stat64", "statx",
             "fstat*", "lstat*", "access", "fchmod", "fchown", "chmod", "chown", "utime*", "readlink", "getcwd", "symlink", "link", "dup", "dup2", "dup3", "syslog", "openlog", "flockfile", "funlockfile", "realpath", "canonicalize_file_name",
-            "get_current_dir_name", "glob*", "scandir*", "truncate*", "fallocate*", "posix_fa*", "statfs*", "statvfs*", "mkdtemp*", "mkfifo*",
+            "get_current_dir_name", "glob", "glob64", "globfree*", "scandir*", "truncate*", "fallocate*", "posix_fa*", "statfs*", "statvfs*", "mkdtemp*", "mkfifo*",
             "mknod*", "tmpnam*", "tempnam", "ftw*", "nftw*", "ungetc", "getc_unlocked", "open_memstream", "fmemopen", "mount", "umount*",
         ],
     ),
     (
         "asks the system for users, hosts or the like: reads files, and may wait for a server",
         &[
-            "getpw*", "getgr*", "getserv*", "getproto*", "gethostbyaddr*", "getnameinfo", "if_nametoindex", "if_indextoname", "res_*",
+            "getpw*", "getgr*", "getserv*", "getproto*", "gethostbyaddr*", "getnameinfo", "if_nametoindex", "if_indextoname", "res_init", "res_query", "res_querydomain", "res_search", "res_mkquery", "res_send", "res_n*",
             "getlogin*", "getspnam*",
         ],
     ),
@@ -148,14 +150,15 @@ const REASONS: &[(&str, &[&str])] = &[
         "changes what the process is or may do, for all that comes",
         &[
             "setuid", "setgid", "seteuid", "setegid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "initgroups",
-            "setsid", "setpgid", "setpgrp", "setrlimit*", "prlimit*", "chroot", "capset", "personality", "tc*", "cf*",
+            "setsid", "setpgid", "setpgrp", "setrlimit*", "prlimit*", "chroot", "capset", "personality", "tcgetattr", "tcsetattr", "tcsendbreak",
+            "tcdrain", "tcflush", "tcflow", "tcgetpgrp", "tcsetpgrp", "tcgetsid", "cfget*", "cfset*", "cfmakeraw",
         ],
     ),
     (
         "starts or waits for a process: a model has one",
         &[
             "fork", "vfork", "_Fork", "clone", "wait", "wait3", "wait4", "waitpid", "waitid", "system", "popen", "pclose",
-            "posix_spawn*", "exec*", "daemon", 
+            "posix_spawn*", "execl*", "execv*", "fexecve", "daemon",
         ],
     ),
     (
@@ -163,7 +166,8 @@ const REASONS: &[(&str, &[&str])] = &[
         &[
             "sigset", "sigwait*",
             "sigsuspend", "sigpending", "sigtimedwait", "sigaltstack", "siginterrupt", "raise", "kill", "killpg",
-            "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_*",
+            "pthread_sigqueue", "sigqueue", "pause", "alarm", "ualarm", "setitimer", "timer_create", "timer_delete",
+            "timer_settime", "timer_gettime", "timer_getoverrun",
         ],
     ),
     (
@@ -191,7 +195,8 @@ const REASONS: &[(&str, &[&str])] = &[
         "is for locks that outlive their owner or belong to several processes, which are not modelled",
         &[
             "pthread_mutex_consistent*", "pthread_mutexattr_setrobust*", "pthread_mutexattr_getrobust*",
-            "pthread_mutex_setprioceiling", "sem_open", "sem_close", "sem_unlink", "shm_*", "mq_*", "semget", "semop",
+            "pthread_mutex_setprioceiling", "sem_open", "sem_close", "sem_unlink", "shm_open", "shm_unlink", "mq_open", "mq_close",
+            "mq_unlink", "mq_send", "mq_receive", "mq_timed*", "mq_notify", "mq_getattr", "mq_setattr", "semget", "semop",
             "semctl", "shmget", "shmat", "shmdt", "msgget", "msgsnd", "msgrcv",
         ],
     ),
@@ -206,12 +211,19 @@ const REASONS: &[(&str, &[&str])] = &[
         &["optarg", "optind", "opterr", "timezone", "daylight", "tzname"],
     ),
     (
+        "reads or writes memory of the code's, which the model would not see",
+        &["strtold*", "wcstold*", "frexpl", "modfl", "remquol", "sincosl", "lgamma*", "getsubopt", "lsearch", "tsearch", "tfind",
+          "tdelete", "twalk*", "tdestroy", "mbstowcs", "wcstombs", "mbsrtowcs", "wcsrtombs", "mbsnrtowcs", "wcsnrtombs",
+          "wcsxfrm", "wcscoll", "wcstok", "wcsftime", "swprintf", "vswprintf", "swscanf", "vswscanf", "wcsdup"],
+    ),
+    (
         "ends the process, and the search with it",
-        &["exit", "_exit", "_Exit", "quick_exit", "at_quick_exit", "on_exit", "err", "errx", "verr*"],
+        &["exit", "_exit", "_Exit", "quick_exit", "at_quick_exit", "on_exit", "err", "errx", "verr", "verrx"],
     ),
     (
         "keeps state that is not put back before the next interleaving, so that no two would be alike",
-        &["random_r", "initstate*", "setstate*", "*rand48", "getopt*", "setenv", "putenv",
+        &["random_r", "initstate", "initstate_r", "setstate", "setstate_r", "*rand48", "*rand48_r", "getopt*", "uselocale",
+          "textdomain", "bindtextdomain", "bind_textdomain_codeset", "hcreate*", "hdestroy*", "hsearch*", "setenv", "putenv",
           "unsetenv", "setlocale", "ctime", "asctime", "setvbuf", "setbuf", "times",
           "getrusage", "umask", "chdir"],
     ),

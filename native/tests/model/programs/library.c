@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <iconv.h>
+#include <libintl.h>
 #include <libgen.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
 #include <regex.h>
+#include <sched.h>
 #include <search.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <wchar.h>
+#include <wctype.h>
 
 #define CHECK(what)                                                                                                    \
   do                                                                                                                   \
@@ -329,4 +332,157 @@ void library_raced(int which) {
   *last = same;
   pthread_join(thread, NULL);
   free(block);
+}
+
+/* What the table has no row for, as its functions are used. */
+void library_rest(void) {
+  pthread_attr_t attributes;
+  struct sched_param parameters;
+  size_t size = 0;
+  void *stack;
+  int value = -1;
+  CHECK(pthread_attr_init(&attributes) == 0);
+  CHECK(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0);
+  CHECK(pthread_attr_getdetachstate(&attributes, &value) == 0 && value == PTHREAD_CREATE_DETACHED);
+  CHECK(pthread_attr_setstacksize(&attributes, 1 << 20) == 0);
+  CHECK(pthread_attr_getstacksize(&attributes, &size) == 0 && size == 1 << 20);
+  CHECK(pthread_attr_setguardsize(&attributes, 4096) == 0);
+  CHECK(pthread_attr_getguardsize(&attributes, &size) == 0 && size == 4096);
+  CHECK(pthread_attr_setscope(&attributes, PTHREAD_SCOPE_SYSTEM) == 0);
+  CHECK(pthread_attr_getscope(&attributes, &value) == 0 && value == PTHREAD_SCOPE_SYSTEM);
+  CHECK(pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED) == 0);
+  CHECK(pthread_attr_getinheritsched(&attributes, &value) == 0 && value == PTHREAD_EXPLICIT_SCHED);
+  CHECK(pthread_attr_setschedpolicy(&attributes, SCHED_OTHER) == 0);
+  CHECK(pthread_attr_getschedpolicy(&attributes, &value) == 0 && value == SCHED_OTHER);
+  CHECK(pthread_attr_getschedparam(&attributes, &parameters) == 0);
+  CHECK(pthread_attr_setschedparam(&attributes, &parameters) == 0);
+  CHECK(pthread_attr_setstack(&attributes, own, 1 << 20) == 0);
+  CHECK(pthread_attr_getstack(&attributes, &stack, &size) == 0 && stack == own);
+  pthread_attr_destroy(&attributes);
+  pthread_barrierattr_t barrier;
+  CHECK(pthread_barrierattr_init(&barrier) == 0 && pthread_barrierattr_destroy(&barrier) == 0);
+  CHECK(pthread_setconcurrency(3) == 0 && pthread_setconcurrency(-1) == EINVAL && pthread_getconcurrency() == 0);
+
+  sigset_t a, b, both;
+  CHECK(sigemptyset(&a) == 0 && sigisemptyset(&a) && sigfillset(&b) == 0 && sigdelset(&b, SIGINT) == 0);
+  CHECK(sigaddset(&a, SIGINT) == 0 && sigandset(&both, &a, &b) == 0 && sigisemptyset(&both));
+  CHECK(sigorset(&both, &a, &b) == 0 && sigismember(&both, SIGINT) == 1);
+
+  gid_t group, groups[256];
+  CHECK(getresgid(&group, &group, &group) == 0 && getgroups(0, NULL) >= 0 && getgroups(256, groups) >= 0);
+  CHECK(sched_getparam(0, &parameters) == 0 && gethostname(own, sizeof own) == 0);
+  CHECK(confstr(_CS_PATH, NULL, 0) > 1 && confstr(_CS_PATH, own, sizeof own) > 1 && own[0] == '/');
+  CHECK(sysconf(_SC_PAGESIZE) > 0 && getpgid(0) > 0 && getsid(0) >= 0 && fileno(stdout) == 1);
+  cpu_set_t processors, *set = CPU_ALLOC(64);
+  CHECK(sched_getaffinity(0, sizeof processors, &processors) == 0 && CPU_ALLOC_SIZE(64) == 8);
+  CPU_ZERO_S(8, set);
+  CPU_SET_S(3, 8, set);
+  CHECK(CPU_COUNT_S(8, set) == 1);
+  CPU_FREE(set);
+
+  CHECK(strcmp(gettext("a"), "a") == 0 && strcmp(dgettext(NULL, "a"), "a") == 0);
+  CHECK(strcmp(dcgettext(NULL, "a", LC_MESSAGES), "a") == 0 && strcmp(ngettext("a", "b", 2), "b") == 0);
+  CHECK(strcmp(dngettext(NULL, "a", "b", 2), "b") == 0);
+  CHECK(strcmp(dcngettext(NULL, "a", "b", 1, LC_MESSAGES), "a") == 0);
+  CHECK(iswctype('a', wctype("alpha")) && strcmp((basename)("a/b"), "b") == 0 && secure_getenv("A_B") == NULL);
+  float sine, cosine;
+  sincosf(0, &sine, &cosine);
+  CHECK(sine == 0 && cosine == 1 && frexpf(4, &value) == .5f && value == 3);
+  /* The C library puts each of them into one place. */
+  const char *one = strerror(100001), *other = strerror(100002);
+  CHECK(strstr(one, "100001") && strstr(other, "100002") && strstr(strsignal(1001), "1001"));
+}
+
+static void *has_its_own(void *argument) {
+  CHECK(errno == 0 && strtol("99999999999999999999", NULL, 10) > 0 && errno == ERANGE);
+  return argument;
+}
+
+/* Each thread has its own, also of what the C library sets. */
+void library_errno(void) {
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, has_its_own, NULL) == 0);
+  errno = ENOENT;
+  CHECK(snprintf(own, sizeof own, "%m") > 0 && strcmp(own, strerror(ENOENT)) == 0);
+  CHECK(sysconf(-1) == -1 && errno == EINVAL);
+  pthread_join(thread, NULL);
+  CHECK(errno == EINVAL);
+}
+
+/* They write nothing where there is nothing to change, and read no further than they have to. */
+static void *only_reads(void *text) {
+  char *rest, name[8];
+  CHECK(strtok_r(text, ";", &rest) == text && strsep(&(char *){text}, ";") == text && dirname(text) != text);
+  CHECK(sscanf(text, "%7s", name) == 1 && snprintf(name, 8, "%.3s", (char *)text) == 3 && strtol(text, NULL, 36) == 13368);
+  qsort(text, 1, 1, backwards);
+  return text;
+}
+
+void library_reads(void) {
+  static char text[] = "abc";
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, only_reads, text) == 0);
+  only_reads(text);
+  pthread_join(thread, NULL);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char letters[] = "cab";
+
+static int locked(const void *a, const void *b) {
+  pthread_mutex_lock(&lock);
+  int answer = *(const char *)a - *(const char *)b;
+  pthread_mutex_unlock(&lock);
+  return answer;
+}
+
+static void *sorts(void *argument) {
+  qsort(letters, 3, 1, locked);
+  return argument;
+}
+
+/* To compare under a lock is not to sort under it. */
+void library_sorted(void) {
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, sorts, NULL) == 0);
+  pthread_mutex_lock(&lock);
+  CHECK(letters[0] != 'x');
+  pthread_mutex_unlock(&lock);
+  pthread_join(thread, NULL);
+}
+
+static pthread_attr_t shared;
+
+static void *sets_up(void *argument) {
+  pthread_attr_init(&shared);
+  return argument;
+}
+
+void library_attributes(void) {
+  pthread_t thread, other;
+  CHECK(pthread_create(&thread, NULL, sets_up, NULL) == 0);
+  CHECK(pthread_create(&other, &shared, only_reads, "abc") == 0);
+  pthread_join(thread, NULL);
+  pthread_join(other, NULL);
+}
+
+void library_set_short(void) {
+  cpu_set_t *set = CPU_ALLOC(64);
+  set->__bits[1] = 1;
+}
+
+char *library_nothing;
+void library_null(void) { CHECK(strlen(library_nothing) == 0); }
+void library_null_compared(void) { CHECK(strcmp("a", library_nothing) == 0); }
+void library_null_tokens(void) { CHECK(strtok(NULL, " ") == NULL); }
+void library_null_printed(void) { CHECK(snprintf(own, sizeof own, "%s", library_nothing) == 6); }
+
+static const char *format = "%y";
+void library_format(void) { snprintf(own, sizeof own, format, 1); }
+void library_scan(void) { sscanf("1", format, own); }
+void library_part(void) {
+  regex_t pattern;
+  regmatch_t part = {0, 1};
+  CHECK(regcomp(&pattern, "a", 0) == 0);
+  regexec(&pattern, "ab", 1, &part, REG_STARTEND);
 }
