@@ -104,7 +104,7 @@ fn finds(format: &[u8]) -> Option<Vec<(usize, What)>> {
 /// The bytes of a string of such units, with its end.
 fn with_end(start: *const u8, unit: usize) -> usize {
     // SAFETY: the C library has written one.
-    let units = |from: usize| unsafe { std::slice::from_raw_parts(start.add(from), unit) };
+    let units = |from: usize| unsafe { std::slice::from_raw_parts(start.wrapping_add(from), unit) };
     let length = (0..).map(|number| number * unit).find(|&from| units(from).iter().all(|&byte| byte == 0));
     length.unwrap_or_default() + unit
 }

@@ -371,15 +371,15 @@ extern "C-unwind" fn iconv(
             given(to_left, space_place),
         )
     });
-    // SAFETY: the number that the converter has just left.
-    let why = if result == usize::MAX { unsafe { libc::__errno_location().read() } } else { 0 };
+    // The number that the converter has just left.
+    let why = if result == usize::MAX { std::io::Error::last_os_error().raw_os_error() } else { None };
     let (read, written) = (cut[0] - input, cut[2] - output);
     // It stopped where the room did, and would have gone on: all that there is, or half a character.
     let beyond =
         |room: usize, said: usize, stopped: bool, done: usize| if room < said && stopped { said } else { done };
     let room = within(input, bytes);
-    accessed(input, beyond(room, bytes, read == room || why == libc::EINVAL, read), Access::Read, pc);
-    accessed(output, beyond(within(output, space), space, why == libc::E2BIG, written), Access::Write, pc);
+    accessed(input, beyond(room, bytes, read == room || why == Some(libc::EINVAL), read), Access::Read, pc);
+    accessed(output, beyond(within(output, space), space, why == Some(libc::E2BIG), written), Access::Write, pc);
     for (place, value) in places.into_iter().zip([cut[0], bytes - read, cut[2], space - written]) {
         if place != 0 {
             // SAFETY: as above.
