@@ -1,5 +1,5 @@
-//! Exceptions of C++: what its library keeps of those that are being handled is one thing for a thread of the machine, and so for all threads of a model. Here each
-//! thread has its own, which is put where the library looks for it before the library is called.
+//! Exceptions of C++: what its library keeps of those that are being handled is one thing for a thread of the machine, and so for all
+//! threads of a model. Here each thread has its own, which is put where the library looks for it before the library is called.
 
 use super::entry::entry_points;
 use super::finding::Kind;

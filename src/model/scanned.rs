@@ -132,7 +132,7 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
             let most = finds.iter().filter(|it| it.0 == number).map(|(_, what)| match *what {
                 What::Text(unit) => (input + 1) * unit,
                 // No more is found than there is.
-                What::Units(unit, count) => count.min(input + 1) * unit,
+                What::Units(unit, count) => count.min(input) * unit,
                 What::Bytes(_) | What::Block(..) | What::Count(_) => 16,
             });
             vec![u128::from_ne_bytes([NOTHING; 16]); most.max().unwrap_or_default().div_ceil(16)]
@@ -161,11 +161,11 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
         match what {
             What::Bytes(size) => hand_over(own, to, size, pc),
             What::Text(unit) => hand_over(own, to, with_end(own, unit), pc),
-            What::Units(unit, count) => hand_over(own, to, count.min(input + 1) * unit, pc),
+            What::Units(unit, count) => hand_over(own, to, count.min(input) * unit, pc),
             What::Block(unit, count) => {
                 // SAFETY: the C library has put a block of its own here.
                 let block = unsafe { own.cast::<*mut u8>().read() };
-                let size = count.map_or_else(|| with_end(block, unit), |count| count.min(input + 1) * unit);
+                let size = count.map_or_else(|| with_end(block, unit), |count| count.min(input) * unit);
                 let copy = malloc(size, pc);
                 hand_over(block, copy, size, pc);
                 // SAFETY: nobody else knows of it.

@@ -142,7 +142,8 @@ const REASONS: &[(&str, &[&str])] = &[
     (
         "asks the system for users, hosts or the like: reads files, and may wait for a server",
         &[
-            "getpw*", "getgr*", "getserv*", "getproto*", "gethostbyaddr*", "getnameinfo", "if_nametoindex", "if_indextoname", "res_init", "res_query", "res_querydomain", "res_search", "res_mkquery", "res_send", "res_n*",
+            "getpw*", "getgr*", "getserv*", "getproto*", "gethostbyaddr*", "getnameinfo", "if_nametoindex", "if_indextoname",
+            "res_init", "res_query", "res_querydomain", "res_search", "res_mkquery", "res_send", "res_n*",
             "getlogin*", "getspnam*",
         ],
     ),
