@@ -12,6 +12,7 @@ mod built_by_cc {
     }
     include!("model_c/suite.rs");
     include!("model_c/strings.rs");
+    include!("model_c/library.rs");
     include!("model_c/system.rs");
     include!("model_c/lifetimes.rs");
 
@@ -44,6 +45,7 @@ latecall_fixtures::with_clang! {
         }
         include!("model_c/suite.rs");
         include!("model_c/strings.rs");
+        include!("model_c/library.rs");
         include!("model_c/system.rs");
         include!("model_c/lifetimes.rs");
     }

@@ -160,6 +160,9 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
         ("exit", "exit(0)", "ends the process"),
         ("drand48", "drand48()", "keeps state that is not put back"),
+        ("setlocale", "setlocale(0, 0)", "keeps state that is not put back"),
+        ("mbstowcs", "mbstowcs(0, 0, 0)", "reads or writes memory of the code's"),
+        ("timer_create", "timer_create(0, 0, 0)", "sends or waits for signals"),
         ("optind", "&optind", "is a variable of the C library's"),
         ("nice", "nice(0)", "it may block"),
     ] {
@@ -191,6 +194,21 @@ fn what_nobody_defines_is_told_apart_from_what_is_not_modelled() {
     );
     let Refused::Undefined { undefined, unmodelled } = refused else { panic!("{refused}") };
     assert_eq!((undefined.len(), unmodelled.len()), (1, 3));
+}
+
+/// A library's own functions that begin like some of the C library's are not taken for those.
+#[test]
+fn names_that_begin_like_those_of_the_c_library_are_nobody_elses() {
+    for name in
+        ["socket_hook", "timer_start", "execute", "global_init", "statistics", "send_reply", "tcp_open", "mq_put"]
+    {
+        let source = format!("void {name}(void);\nvoid used(void) {{ {name}(); }}\n");
+        let refused = refused(&format!("like_{name}"), &source);
+        assert!(
+            matches!(&refused, Refused::Undefined { undefined, unmodelled } if undefined.contains_key(name) && unmodelled.is_empty()),
+            "{refused}"
+        );
+    }
 }
 
 #[test]

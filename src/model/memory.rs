@@ -17,6 +17,8 @@ use std::mem::MaybeUninit;
 
 const ALIGN: usize = 16;
 const RED_ZONE: usize = 32;
+/// Nothing lies below this address: it is a null pointer, or a member of what that points to.
+const LOWEST: usize = 4096;
 /// The most bytes that one instruction accesses.
 const WIDEST: usize = 16;
 /// What fresh memory holds: not zeros, and no address.
@@ -201,7 +203,7 @@ impl World {
 
     /// Whether memory may be accessed at all. If it is memory of the heap: the block.
     pub(crate) fn check_memory(&mut self, me: Me, pc: Pc, address: usize, size: usize, access: &str) -> Option<Live> {
-        if address < 4096 {
+        if address < LOWEST {
             self.convict(
                 me,
                 pc,
@@ -335,6 +337,33 @@ impl World {
     }
 }
 
+/// How many bytes from an address on can be looked at without leaving the block, the globals or the stack that it is in: none where
+/// there is nothing to look at. What is neither has no end that the model knows.
+pub(super) fn room(address: usize) -> usize {
+    event(|world, _| {
+        if address < LOWEST {
+            return 0;
+        }
+        if world.heap.contains(address) {
+            let block = world.heap.near(address).filter(|block| block.freed.is_none());
+            return block.map_or(0, |block| (block.start + block.size).saturating_sub(address));
+        }
+        let globals = super::globals::offset(address).map(|_| super::globals::bounds().1 - address);
+        globals.or_else(|| world.stacks.depth(address).map(|(_, depth)| depth)).unwrap_or(usize::MAX)
+    })
+    .unwrap_or(usize::MAX)
+}
+
+/// What is read goes on beyond the [`room`] that there is.
+pub(super) fn read_beyond(address: usize, size: usize, pc: Pc) -> ! {
+    with(|world| {
+        let me = world.current();
+        world.check_memory(me, pc, address, size, "read");
+        world.check_end(me, pc, address, size, "read");
+        unreachable!("{size} bytes are more than there is room for")
+    })
+}
+
 pub(crate) fn pointer<T>(address: usize) -> *mut T {
     std::ptr::with_exposed_provenance_mut(address)
 }
@@ -362,7 +391,7 @@ extern "C-unwind" fn calloc(count: usize, each: usize, pc: Pc) -> usize {
     start
 }
 
-extern "C-unwind" fn free(address: usize, pc: Pc) {
+pub(super) extern "C-unwind" fn free(address: usize, pc: Pc) {
     if let (Some(me), true) = (enter(), address != 0) {
         with(|world| world.free(me, pc, address));
     }

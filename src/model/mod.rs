@@ -8,7 +8,7 @@
 //! How the parts fit:
 //!
 //! - the way in: `entry` redirects calls; `tsan` answers what the compiler inserted, `pthread` what blocks, `descriptors` what threads
-//!   wake each other by besides, `memory`, `strings` and `formatted` what allocates and moves;
+//!   wake each other by besides, `memory` what allocates and moves, `library` the rest of C's, and `exceptions` what C++ throws;
 //! - one interleaving: `world` is all it consists of; `stack` gives threads their stacks, `locals` their variables; `globals` puts
 //!   the C code's globals back, and `constructors` runs what C runs before main; `by_address` is what knows C's objects;
 //! - what is found: `race` says whether accesses are ordered; `spins` tells loops that wait; `event` is what is noted while it
@@ -30,10 +30,11 @@ mod constructors;
 mod descriptors;
 mod entry;
 mod event;
+mod exceptions;
 mod finding;
-mod formatted;
 mod globals;
 pub mod instrument;
+mod library;
 #[cfg(test)]
 mod litmus;
 mod locals;
@@ -43,7 +44,6 @@ mod race;
 mod search;
 mod spins;
 mod stack;
-mod strings;
 pub(crate) mod trace;
 mod tsan;
 mod variables;
@@ -439,10 +439,9 @@ mod tests {
         let provided: BTreeSet<&str> = tsan::NAMES
             .iter()
             .chain(memory::NAMES)
-            .chain(strings::NAMES)
-            .chain(formatted::NAMES)
-            .chain(formatted::VARIADIC)
+            .chain(exceptions::NAMES)
             .copied()
+            .chain(library::names())
             .chain(pthread::names())
             .chain(descriptors::names())
             .collect();

@@ -5,6 +5,7 @@
 
 use super::Repeats;
 use super::event::{Event, What};
+use super::exceptions::{Handled, Handling};
 use super::finding::{Bound, Finding, Kind};
 use super::memory::Heap;
 use super::pthread::{Needs, Objects};
@@ -73,6 +74,8 @@ pub(crate) struct Thread {
     pub(crate) waiting: Option<Wait>,
     pub(crate) events: u32,
     pub(crate) errno: Box<c_int>,
+    /// Exceptions of C++ that it handles, while the library has another thread's.
+    pub(super) handled: Handled,
     pub(crate) locals: BTreeMap<u32, usize>,
     /// Its copies of thread-local variables, by where they are described.
     pub(crate) variables: BTreeMap<usize, usize>,
@@ -119,6 +122,8 @@ pub(crate) struct World {
     pub(crate) objects: Objects,
     pub(crate) events: Vec<Event>,
     pub(crate) finding: Option<Finding>,
+    /// Whose exceptions the library of C++ has.
+    pub(super) handling: Handling,
     /// Functions for `atexit`, in order, each with its argument.
     pub(crate) at_exit: Vec<(usize, usize)>,
     pub(crate) moments: Moments,
@@ -154,6 +159,7 @@ impl World {
             objects: Objects::new(needs),
             events: Vec::new(),
             finding: None,
+            handling: Handling::default(),
             at_exit: Vec::new(),
             moments: Moments::new(),
             seen: Vec::new(),
@@ -185,6 +191,7 @@ impl World {
         self.objects.clear();
         self.events.clear();
         self.finding = None;
+        self.handling = Handling::default();
         self.at_exit.clear();
         self.moments.clear();
         self.seen.clear();
@@ -218,6 +225,7 @@ impl World {
             waiting: None,
             events: 0,
             errno: Box::new(0),
+            handled: Handled::NONE,
             locals: BTreeMap::new(),
             variables: BTreeMap::new(),
             pending: Vec::new(),

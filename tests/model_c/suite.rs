@@ -400,6 +400,9 @@ programs! {
     vptr_race
     static_of_a_function
     array_delete_twice
+    exceptions_at_once
+    pure_virtual_called
+    terminated
 }
 
 #[test]
@@ -408,6 +411,13 @@ fn c_plus_plus_objects_mutexes_and_statics() {
     passes("static_of_a_function", static_of_a_function);
     convicted("vptr_race", vptr_race, Kind::DataRace, &["asks"]);
     convicted("array_delete_twice", array_delete_twice, Kind::DoubleFree, &["block 1 is freed again"]);
+}
+
+#[test]
+fn threads_handle_exceptions_of_c_plus_plus_each_its_own() {
+    passes("exceptions_at_once", exceptions_at_once);
+    convicted("pure_virtual_called", pure_virtual_called, Kind::Aborted, &["a pure virtual function was called"]);
+    convicted("terminated", terminated, Kind::Aborted, &["std::terminate was called"]);
 }
 
 programs! {

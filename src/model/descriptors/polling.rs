@@ -7,7 +7,7 @@ use super::channel::{Content, Watch, attempt, look, park, wait_no_longer};
 use super::{Descriptor, FIRST, descriptor, did, with_flags};
 use crate::model::entry::entry_points;
 use crate::model::memory::accessed;
-use crate::model::pthread::{after, answer, begin_operation, fails, limit, limited, refuse_call};
+use crate::model::pthread::{MICROS, after, answer, begin_operation, fails, limit, limited, refuse_call};
 use crate::model::race::Access;
 use crate::model::world::{Me, Pc, with};
 use std::ffi::{c_int, c_short};
@@ -140,8 +140,7 @@ extern "C-unwind" fn poll_chk(all: usize, count: u64, milliseconds: c_int, _: us
     poll(all, count, milliseconds, pc)
 }
 
-/// Parts of a second.
-const MICROS: i64 = 1_000_000;
+/// Nanoseconds in a second.
 const NANOS: i64 = 1_000_000_000;
 
 /// A limit in C's own form, of seconds and parts of one; none is -1.

@@ -21,11 +21,11 @@ mod spin;
 mod threads;
 mod time;
 
-pub(crate) use process::run_at_exit;
+pub(crate) use process::{run_at_exit, with_errno};
 pub(crate) use signals::raises_signal;
 pub(crate) use threads::end_of_thread;
 pub use threads::{JoinHandle, spawn};
-pub(crate) use time::{after, limit, limited};
+pub(crate) use time::{MICROS, after, limit, limited};
 
 use super::by_address::ByAddress;
 use super::event::What;

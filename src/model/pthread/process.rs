@@ -16,6 +16,20 @@ extern "C-unwind" fn errno(_: Pc) -> usize {
     }
 }
 
+/// Runs a function of the C library's, which finds and leaves `errno` where the machine's thread has it, with that of this thread.
+pub(crate) fn with_errno<R>(f: impl FnOnce() -> R) -> R {
+    let Some(me) = enter() else { return f() };
+    // SAFETY: it only answers an address, of a number of this thread's.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { place.write(with(|world| *world.thread(me).errno)) };
+    let result = f();
+    // SAFETY: as above.
+    let now = unsafe { place.read() };
+    with(|world| *world.thread(me).errno = now);
+    result
+}
+
 extern "C-unwind" fn at_exit(function: usize, pc: Pc) -> c_int {
     if let Some(me) = enter() {
         with(|world| {

@@ -170,14 +170,15 @@ impl<T> JoinHandle<T> {
 extern "C-unwind" fn pthread_create(out: usize, attributes: usize, start: usize, argument: usize, pc: Pc) -> c_int {
     let mut detached = libc::PTHREAD_CREATE_JOINABLE;
     if attributes != 0 {
+        accessed(attributes, size_of::<libc::pthread_attr_t>(), Access::Read, pc);
         // SAFETY: C passes initialised attributes, and the real functions for them are in use.
-        unsafe { pthread_attr_getdetachstate(pointer(attributes), &raw mut detached) };
+        unsafe { pthread_attr_getdetachstate(attributes, (&raw mut detached).expose_provenance()) };
     }
     create(out, start, argument, detached == libc::PTHREAD_CREATE_DETACHED, false, pc)
 }
 
 unsafe extern "C" {
-    fn pthread_attr_getdetachstate(attributes: *const libc::pthread_attr_t, state: *mut c_int) -> c_int;
+    fn pthread_attr_getdetachstate(attributes: usize, state: usize) -> c_int;
 }
 
 /// What the thread answers, or why it cannot be waited for.

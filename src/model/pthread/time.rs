@@ -162,7 +162,7 @@ fn tick(pc: Pc) -> libc::timespec {
 }
 
 /// Microseconds in a second.
-const MICROS: i64 = 1_000_000;
+pub(crate) const MICROS: i64 = 1_000_000;
 /// What the clocks show when an interleaving begins, in microseconds.
 const START: i64 = 1_000_000 * MICROS;
 

@@ -3,6 +3,7 @@
 // C++: classes, statics of functions, std::atomic and std::mutex: one program for the model each.
 #include <atomic>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <pthread.h>
 
@@ -59,6 +60,41 @@ Counted &counted() {
 
 void *asks_for_it(void *) { return &counted(); }
 
+struct Thrown {
+  int which;
+};
+
+// Another thread may come while an exception is handled, and handle one of its own.
+void throws(int which) {
+  try {
+    throw Thrown{which};
+  } catch (const Thrown &caught) {
+    {
+      std::lock_guard<std::mutex> locked(lock);
+    }
+    try {
+      throw;
+    } catch (const Thrown &again) {
+      if (&caught != &again || again.which != which) abort();
+    }
+  }
+}
+
+void *throws_one(void *) {
+  throws(1);
+  return nullptr;
+}
+
+struct Unfinished {
+  Unfinished() { ask(this); }
+  virtual int answer() = 0;
+  static int ask(Unfinished *self) { return self->answer(); }
+};
+
+struct Finished : Unfinished {
+  int answer() override { return 1; }
+};
+
 } // namespace
 
 extern "C" {
@@ -85,6 +121,14 @@ void static_of_a_function() {
   beside(asks_for_it, [] { counted(); });
   if (Counted::made != 1) abort();
 }
+
+void exceptions_at_once() {
+  beside(throws_one, [] { throws(2); });
+}
+
+void pure_virtual_called() { Finished finished; }
+
+void terminated() { std::terminate(); }
 
 void array_delete_twice() {
   int *many = new int[4];
