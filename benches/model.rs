@@ -178,16 +178,6 @@ fn in_rust(calls: u32) -> (u64, Duration) {
 fn main() {
     let calls = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(6);
     let options = Options::new();
-    if let Ok(only) = std::env::var("ONLY") {
-        for _ in 0..std::env::var("ROUNDS").map_or(40, |n| n.parse().unwrap()) {
-            match &only[..] {
-                "c" => drop(in_c(calls, &options)),
-                "left" => drop(in_c(calls, &Options::new().repeats(Repeats::Left))),
-                _ => drop(in_rust(calls)),
-            };
-        }
-        return;
-    }
     let (mut c, mut rust) = (in_c(calls, &options), in_rust(calls));
     assert_eq!(c.0, rust.0, "interleavings of the protocol in C, and in Rust");
     for _ in 0..20 {
