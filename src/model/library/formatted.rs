@@ -110,8 +110,11 @@ fn uses(format: &[u8]) -> Option<Vec<(usize, What)>> {
         };
         uses.push((one_of(own), what));
     }
-    Some(uses)
+    uses.iter().all(|it| it.0 < MOST_ARGUMENTS).then_some(uses)
 }
+
+/// `NL_ARGMAX`: a format names none beyond.
+pub(super) const MOST_ARGUMENTS: usize = 4096;
 
 /// The bytes of an integer whose size is given in this way.
 pub(super) fn integer(size: &[u8]) -> usize {
@@ -280,6 +283,8 @@ mod tests {
         ] {
             assert_eq!(uses(format.as_bytes()), Some(expected), "{format}");
         }
+        assert_eq!(uses(b"%4096$d").map(|uses| uses.len()), Some(1));
+        assert_eq!(uses(b"%4097$d"), None);
         assert_eq!(uses(b"%y"), None);
         assert_eq!(uses(b"%"), None);
     }

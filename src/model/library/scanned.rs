@@ -1,6 +1,6 @@
 //! `sscanf` and the like: the C library reads into memory of the model's, and what it has found is written to where C wants it.
 
-use super::formatted::integer;
+use super::formatted::{MOST_ARGUMENTS, integer};
 use super::strings::text;
 use crate::model::entry::{Arguments, entry_points, variadic_entry_points};
 use crate::model::memory::{accessed, malloc, pointer};
@@ -98,7 +98,7 @@ fn finds(format: &[u8]) -> Option<Vec<(usize, What)>> {
             finds.push((own.map_or_else(|| (next, next += 1).0, |number| number.saturating_sub(1)), what));
         }
     }
-    Some(finds)
+    finds.iter().all(|it| it.0 < MOST_ARGUMENTS).then_some(finds)
 }
 
 /// The bytes of a string of such units, with its end.
@@ -208,6 +208,7 @@ mod tests {
         ] {
             assert_eq!(finds(format.as_bytes()), Some(expected), "{format}");
         }
+        assert_eq!(finds(b"%99999999999$d"), None);
         assert_eq!(finds(b"%y"), None);
         assert_eq!(finds(b"%[abc"), None);
     }
