@@ -129,8 +129,8 @@ impl Heap {
             let mut word = low.next_multiple_of(8);
             while word + 8 <= high {
                 let pointer = std::ptr::with_exposed_provenance::<usize>(word);
-                // SAFETY: the roots are the C code's globals and what `finish` in `search` holds, and everything else is a
-                // block of the arena.
+                // SAFETY: the roots are the C code's globals and what `lost` in `search` holds, and everything else is a
+                // block of the arena, which was filled when it was allocated.
                 let value = unsafe { pointer.read() };
                 if self.contains(value)
                     && let Some(block) = self.near(value)

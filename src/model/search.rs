@@ -214,7 +214,7 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     if let Some(world) = &mut world {
         search.volatile.append(&mut world.atoms.volatile);
         if matches!(&why, Why::Panic(message, _) if message.contains(TOO_MANY_THREADS)) {
-            world.spares_a_thread();
+            world.lacks_a_thread();
         }
         if search.lacks(world) {
             return None;

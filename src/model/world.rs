@@ -57,7 +57,7 @@ pub(crate) enum Leave {
     Convicted,
     /// A limit of the harness.
     Limited(Bound),
-    /// The search begins again with what it lacks, and this interleaving cannot even be gone on with.
+    /// A thread waits for what cannot be; the search begins again with stores that follow: see `tsan::atomic`.
     Restart,
     /// `pthread_exit`: thrown, without the panic hook.
     ThreadExit,
@@ -250,16 +250,9 @@ impl World {
         if repeats() { Moment::NEVER } else { self.moment(me) }
     }
 
-    /// Why the interleaving cannot go on where there is one thread more than loom has.
-    pub(crate) fn no_thread_left(&mut self) -> Leave {
-        if self.spares_a_thread() { Leave::Restart } else { Leave::Limited(Bound::Threads(MOST_THREADS)) }
-    }
-
-    /// To leave repeats takes a thread too: whether one is spared by not leaving them, in the search that begins again.
-    pub(crate) fn spares_a_thread(&mut self) -> bool {
-        let Objects { plan, needs, .. } = &mut self.objects;
-        needs.repeats |= plan.places;
-        plan.places && !plan.repeats
+    /// There is one thread more than loom has. To leave repeats takes one too, which is spared where they are not left.
+    pub(crate) fn lacks_a_thread(&mut self) {
+        self.objects.needs.repeats |= self.objects.plan.places;
     }
 
     pub(crate) fn log(&mut self, thread: Me, pc: Pc, what: What) {

@@ -67,6 +67,7 @@ programs! {
     library_format
     library_scan
     library_part
+    library_guard
 }
 
 #[test]
@@ -89,6 +90,11 @@ fn null_is_no_string_but_for_printf() {
     ] {
         convicted(name, program, Kind::OutOfBounds, &["null pointer"]);
     }
+}
+
+#[test]
+fn a_stack_that_was_overwritten_is_a_finding() {
+    convicted("library_guard", library_guard, Kind::Aborted, &["found the stack overwritten", "library_guard"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use super::{descriptor, did, receive, send_to};
 use crate::model::entry::entry_points;
 use crate::model::memory::{accessed, pointer};
-use crate::model::pthread::{begin_operation, fails, refuse_call};
+use crate::model::pthread::{answer_all, begin_operation, fails, refuse_call};
 use crate::model::race::Access;
 use crate::model::world::Pc;
 use std::ffi::c_int;
@@ -41,9 +41,7 @@ fn scatter(number: c_int, pieces: &[(usize, usize)], at_once: bool, pc: Pc) -> i
     let mut rest = &whole[..got.max(0) as usize];
     for &(start, size) in pieces {
         let (piece, after) = rest.split_at(size.min(rest.len()));
-        accessed(start, piece.len(), Access::Write, pc);
-        // SAFETY: C passes this much memory, which was just checked, and the other is Rust's.
-        unsafe { pointer::<u8>(start).copy_from_nonoverlapping(piece.as_ptr(), piece.len()) };
+        answer_all(start, piece, pc);
         rest = after;
     }
     got

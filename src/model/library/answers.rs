@@ -4,7 +4,7 @@ use super::address;
 use super::strings::length;
 use crate::model::entry::entry_points;
 use crate::model::memory::{accessed, free, malloc, pointer, room};
-use crate::model::pthread::{answer, refuse_call, with_errno};
+use crate::model::pthread::{answer, answer_all, refuse_call, with_errno};
 use crate::model::race::Access;
 use crate::model::world::Pc;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -110,9 +110,7 @@ extern "C-unwind" fn strerror_r_of_posix(number: c_int, out: usize, size: usize,
 /// Writes a string, or as much of it as there may be.
 fn hand_over(own: &[c_char], out: usize, size: usize, pc: Pc) {
     let length = own.iter().position(|&it| it == 0).map_or(own.len(), |end| end + 1).min(size);
-    accessed(out, length, Access::Write, pc);
-    // SAFETY: C passes memory for as much, which has been checked.
-    unsafe { pointer::<c_char>(out).copy_from_nonoverlapping(own.as_ptr(), length) };
+    answer_all(out, &own[..length], pc);
 }
 
 extern "C-unwind" fn strftime(out: usize, size: usize, format: usize, time: usize, pc: Pc) -> usize {
@@ -161,9 +159,7 @@ extern "C-unwind" fn getgroups(count: c_int, out: usize, pc: Pc) -> c_int {
     // SAFETY: there is as much memory.
     let found = with_errno(|| unsafe { real::getgroups(own.len() as c_int, own.as_mut_ptr()) });
     if let (1.., Ok(groups)) = (count, usize::try_from(found)) {
-        accessed(out, groups * size_of::<u32>(), Access::Write, pc);
-        // SAFETY: C passes memory for as many, which has been checked.
-        unsafe { pointer::<u32>(out).copy_from_nonoverlapping(own.as_ptr(), groups) };
+        answer_all(out, &own[..groups], pc);
     }
     found
 }
@@ -305,7 +301,7 @@ extern "C-unwind" fn wcrtomb(out: usize, wide: i32, kept: usize, pc: Pc) -> usiz
     // SAFETY: there is room for any character, and a state, which has been checked.
     let found = with_errno(|| unsafe { real::wcrtomb(place, wide, pointer(kept)) });
     if out != 0 && found <= LONGEST {
-        bytes_written(&own[..found], out, pc);
+        answer_all(out, &own[..found], pc);
     }
     found
 }
@@ -316,15 +312,9 @@ extern "C-unwind" fn wctomb(out: usize, wide: i32, pc: Pc) -> c_int {
     // SAFETY: there is room for any character.
     let found = with_errno(|| unsafe { real::wctomb(place, wide) });
     if let (true, Ok(length)) = (out != 0, usize::try_from(found)) {
-        bytes_written(&own[..length], out, pc);
+        answer_all(out, &own[..length], pc);
     }
     found
-}
-
-fn bytes_written(own: &[c_char], out: usize, pc: Pc) {
-    accessed(out, own.len(), Access::Write, pc);
-    // SAFETY: C passes memory for a character, which has been checked.
-    unsafe { pointer::<c_char>(out).copy_from_nonoverlapping(own.as_ptr(), own.len()) };
 }
 
 extern "C-unwind" fn wcswidth(text: usize, most: usize, pc: Pc) -> c_int {
@@ -407,48 +397,45 @@ extern "C-unwind" fn concurrency(_: Pc) -> c_int {
     0
 }
 
+/// A function that answers one thing more, at this place.
+fn at_place<O, R>(out: usize, pc: Pc, f: impl FnOnce(*mut O) -> R) -> R {
+    accessed(out, size_of::<O>(), Access::Write, pc);
+    f(pointer(out))
+}
+
 extern "C-unwind" fn frexp(number: f64, out: usize, pc: Pc) -> f64 {
-    accessed(out, 4, Access::Write, pc);
-    // SAFETY: a place for a number, which has been checked.
-    unsafe { real::frexp(number, pointer(out)) }
+    // SAFETY: a place for what it answers besides, which has been checked.
+    at_place(out, pc, |out| unsafe { real::frexp(number, out) })
 }
 
 extern "C-unwind" fn frexpf(number: f32, out: usize, pc: Pc) -> f32 {
-    accessed(out, 4, Access::Write, pc);
     // SAFETY: as above.
-    unsafe { real::frexpf(number, pointer(out)) }
+    at_place(out, pc, |out| unsafe { real::frexpf(number, out) })
 }
 
 extern "C-unwind" fn modf(number: f64, out: usize, pc: Pc) -> f64 {
-    accessed(out, 8, Access::Write, pc);
     // SAFETY: as above.
-    unsafe { real::modf(number, pointer(out)) }
+    at_place(out, pc, |out| unsafe { real::modf(number, out) })
 }
 
 extern "C-unwind" fn modff(number: f32, out: usize, pc: Pc) -> f32 {
-    accessed(out, 4, Access::Write, pc);
     // SAFETY: as above.
-    unsafe { real::modff(number, pointer(out)) }
+    at_place(out, pc, |out| unsafe { real::modff(number, out) })
 }
 
 extern "C-unwind" fn remquo(a: f64, b: f64, out: usize, pc: Pc) -> f64 {
-    accessed(out, 4, Access::Write, pc);
     // SAFETY: as above.
-    unsafe { real::remquo(a, b, pointer(out)) }
+    at_place(out, pc, |out| unsafe { real::remquo(a, b, out) })
 }
 
 extern "C-unwind" fn sincos(number: f64, sine: usize, cosine: usize, pc: Pc) {
-    accessed(sine, 8, Access::Write, pc);
-    accessed(cosine, 8, Access::Write, pc);
     // SAFETY: as above, two of them.
-    unsafe { real::sincos(number, pointer(sine), pointer(cosine)) }
+    at_place(sine, pc, |sine| at_place(cosine, pc, |cosine| unsafe { real::sincos(number, sine, cosine) }));
 }
 
 extern "C-unwind" fn sincosf(number: f32, sine: usize, cosine: usize, pc: Pc) {
-    accessed(sine, 4, Access::Write, pc);
-    accessed(cosine, 4, Access::Write, pc);
     // SAFETY: as above, two of them.
-    unsafe { real::sincosf(number, pointer(sine), pointer(cosine)) }
+    at_place(sine, pc, |sine| at_place(cosine, pc, |cosine| unsafe { real::sincosf(number, sine, cosine) }));
 }
 
 entry_points! {

@@ -3,9 +3,8 @@
 use super::formatted::{MOST_ARGUMENTS, integer};
 use super::strings::text;
 use crate::model::entry::{Arguments, entry_points, variadic_entry_points};
-use crate::model::memory::{accessed, malloc, pointer};
-use crate::model::pthread::{answer, refuse_call, with_errno};
-use crate::model::race::Access;
+use crate::model::memory::{malloc, pointer};
+use crate::model::pthread::{answer, answer_all, refuse_call, with_errno};
 use crate::model::world::Pc;
 use std::ffi::{c_char, c_int, c_void};
 
@@ -111,9 +110,8 @@ fn with_end(start: *const u8, unit: usize) -> usize {
 
 /// Writes what the C library has found.
 fn hand_over(from: *const u8, to: usize, size: usize, pc: Pc) {
-    accessed(to, size, Access::Write, pc);
-    // SAFETY: so much has been found, and C passes a place for it, which has been checked.
-    unsafe { pointer::<u8>(to).copy_from_nonoverlapping(from, size) };
+    // SAFETY: so much has been found.
+    answer_all(to, unsafe { std::slice::from_raw_parts(from, size) }, pc);
 }
 
 extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: Pc) -> c_int {

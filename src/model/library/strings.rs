@@ -4,6 +4,7 @@
 
 use crate::model::entry::entry_points;
 use crate::model::memory::{accessed, malloc, memcpy, memset, pointer, read_beyond, room};
+use crate::model::pthread::answer_all;
 use crate::model::race::Access;
 use crate::model::world::{Pc, enter, with};
 use std::ffi::{c_char, c_int};
@@ -143,7 +144,9 @@ extern "C-unwind" fn strncasecmp<T: Unit>(a: usize, b: usize, most: usize, pc: P
 
 /// It compares all of them, as `memcmp` does.
 extern "C-unwind" fn wmemcmp(a: usize, b: usize, count: usize, pc: Pc) -> c_int {
-    accessed(a, size::<i32>(count), Access::Read, pc);
+    for start in [a, b] {
+        accessed(start, size::<i32>(count), Access::Read, pc);
+    }
     compare([a, b], count, pc, i32::into, |_| false)
 }
 
@@ -251,9 +254,7 @@ extern "C-unwind" fn swab(from: usize, to: usize, size: isize, pc: Pc) {
         accessed(from, size, Access::Read, pc);
         (0..size).map(|at| unit(from, at ^ 1)).collect()
     };
-    accessed(to, size, Access::Write, pc);
-    // SAFETY: C passes memory for as much, which has been checked.
-    unsafe { pointer::<u8>(to).copy_from_nonoverlapping(bytes.as_ptr(), size) };
+    answer_all(to, &bytes, pc);
 }
 
 /// How much of it consists of these.

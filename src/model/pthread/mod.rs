@@ -102,7 +102,7 @@ impl Objects {
         self.needs != self.plan
     }
 
-    /// For the next interleaving.
+    /// For the next interleaving: what is in it, one by one, as a whole one moved over loom's fresh stack touches a page of it more.
     pub(crate) fn clear(&mut self) {
         let Self {
             locks,
@@ -205,6 +205,14 @@ pub(crate) fn fails<T: From<i8>>(me: Me, why: c_int) -> T {
 pub(crate) fn answer<T>(out: usize, value: T, pc: Pc) {
     accessed(out, size_of::<T>(), Access::Write, pc);
     write(out, value);
+}
+
+/// The same, of several in a row.
+pub(crate) fn answer_all<T: Copy>(out: usize, values: &[T], pc: Pc) {
+    let size = size_of_val(values);
+    accessed(out, size, Access::Write, pc);
+    // SAFETY: C passes memory for as many, which has been checked, and the values are Rust's.
+    unsafe { pointer::<u8>(out).copy_from_nonoverlapping(values.as_ptr().cast(), size) };
 }
 
 /// A function is called in a way that is not modelled: the search ends there.

@@ -195,16 +195,16 @@ pub(super) extern "C-unwind" fn mutex_trylock(address: usize, pc: Pc) -> c_int {
         }
         (planned, lock.gate.clone(), again, lock.owner.is_none())
     });
-    let got = match planned {
-        _ if again => true,
-        true => take(call.me, address, &gate, false),
+    let got = if again {
+        true
+    } else if planned {
+        take(call.me, address, &gate, false)
+    } else {
         // What this interleaving comes to counts for nothing.
-        false => {
-            if free {
-                acquire(call.me, pc, address);
-            }
-            free
+        if free {
+            acquire(call.me, pc, address);
         }
+        free
     };
     call.end(if got { "locks" } else { "finds locked" });
     if got { 0 } else { libc::EBUSY }

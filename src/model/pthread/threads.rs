@@ -3,7 +3,7 @@
 use super::{call_with, pointer, refuse_call, write};
 use crate::model::entry::entry_points;
 use crate::model::event::What;
-use crate::model::finding::Kind;
+use crate::model::finding::{Bound, Kind};
 use crate::model::memory::accessed;
 use crate::model::race::Access;
 use crate::model::stack::on_stack;
@@ -73,8 +73,8 @@ fn start(me: Me, pc: Pc, place: &str, body: impl FnOnce(Me) + 'static) -> (Me, t
     with(|world| {
         world.objects.threads += 1;
         if world.objects.threads + usize::from(world.keeper.is_some()) >= MOST_THREADS {
-            let why = world.no_thread_left();
-            leave(world, why);
+            world.lacks_a_thread();
+            leave(world, Leave::Limited(Bound::Threads(MOST_THREADS)));
         }
     });
     // Loom runs it at the creator's next branch at the earliest.

@@ -482,6 +482,10 @@ void library_null_printed(void) { CHECK(snprintf(own, sizeof own, "%s", library_
 static const char *format = "%y";
 void library_format(void) { snprintf(own, sizeof own, format, 1); }
 void library_scan(void) { sscanf("1", format, own); }
+/* What the compiler calls where a function finds its guard overwritten. */
+void __stack_chk_fail(void);
+void library_guard(void) { __stack_chk_fail(); }
+
 void library_part(void) {
   regex_t pattern;
   regmatch_t part = {0, 1};
