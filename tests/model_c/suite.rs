@@ -16,6 +16,8 @@ programs! {
     message_release_only
     message_acquire_only
     message_ordered
+    passed_on_relaxed
+    passed_on_ordered
     dekker_seq_cst
     dekker_acq_rel
     dekker_fences
@@ -96,6 +98,12 @@ fn message_passing_needs_release_and_acquire() {
     ] {
         convicted(name, program, Kind::DataRace, &["sender", "receiver", "programs/orders.c:"]);
     }
+}
+
+#[test]
+fn a_lock_passes_on_what_its_owner_knew_and_no_more() {
+    passes("passed_on_ordered", passed_on_ordered);
+    convicted("passed_on_relaxed", passed_on_relaxed, Kind::DataRace, &["sender", "pass_on", "programs/orders.c:"]);
 }
 
 #[test]

@@ -45,6 +45,45 @@ void message_release_only(void) { pass_message(memory_order_release, memory_orde
 void message_acquire_only(void) { pass_message(memory_order_relaxed, memory_order_acquire); }
 void message_ordered(void) { pass_message(memory_order_release, memory_order_acquire); }
 
+/* The receiver's word is passed on under a lock: that orders what came before the lock, and the sender's data only if the receiver had
+ * acquired it. Whoever looks at it does so after it was written, in every order in which it looks at all. */
+struct rumour {
+  struct message message;
+  pthread_mutex_t lock;
+  int heard;
+};
+
+static void *hears(void *argument) {
+  struct rumour *r = argument;
+  if (atomic_load_explicit(&r->message.ready, r->message.load)) {
+    pthread_mutex_lock(&r->lock);
+    r->heard = 1;
+    pthread_mutex_unlock(&r->lock);
+  }
+  return NULL;
+}
+
+static void pass_on(memory_order store, memory_order load) {
+  struct rumour *r = calloc(1, sizeof *r);
+  r->message.store = store;
+  r->message.load = load;
+  pthread_mutex_init(&r->lock, NULL);
+  pthread_t threads[2];
+  pthread_create(&threads[0], NULL, sender, &r->message);
+  pthread_create(&threads[1], NULL, hears, r);
+  pthread_mutex_lock(&r->lock);
+  int heard = r->heard;
+  pthread_mutex_unlock(&r->lock);
+  if (heard && r->message.data != 42) abort();
+  pthread_join(threads[0], NULL);
+  pthread_join(threads[1], NULL);
+  pthread_mutex_destroy(&r->lock);
+  free(r);
+}
+
+void passed_on_relaxed(void) { pass_on(memory_order_relaxed, memory_order_relaxed); }
+void passed_on_ordered(void) { pass_on(memory_order_release, memory_order_acquire); }
+
 /* Store-load: at least one of the two sees the other's flag, if the accesses are sequentially consistent. */
 struct duel {
   atomic_int flags[2];
