@@ -1,17 +1,12 @@
-//! Builds the C library (`native/`) for the harness: once linked into this crate, once as a shared object that the tests
-//! and the gate load at run time. Without the `harness` feature there is nothing to build and nothing to depend on.
+//! With feature `native`, builds the C library in `native/`: linked into this crate, as a shared object that tests and the gate
+//! load at run time, and instrumented for the explorer. Without that feature there is nothing to build.
 
-#[cfg(not(feature = "harness"))]
+#[cfg(not(feature = "native"))]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
 }
 
-#[cfg(feature = "harness")]
-#[path = "src/model/instrument/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the whole helper is public in the library; the build uses a part of it")]
-mod instrument;
-
-#[cfg(feature = "harness")]
+#[cfg(feature = "native")]
 fn main() {
     use std::{env, path::PathBuf};
 
@@ -19,26 +14,20 @@ fn main() {
     println!("cargo::rerun-if-changed=native/include");
     println!("cargo::rerun-if-changed=native/src");
     println!("cargo::rerun-if-changed=native/tests/registry");
-    println!("cargo::rerun-if-changed=src/model/instrument");
 
     let target = (env::var("CARGO_CFG_TARGET_OS").unwrap(), env::var("CARGO_CFG_TARGET_ARCH").unwrap());
     if (target.0.as_str(), target.1.as_str()) != ("linux", "x86_64") {
         println!(
-            "cargo::error=latecall's harness runs on Linux x86-64 and this target is {}-{}: the monitor that tells a \
-             blocked thread from a slow one reads /proc, and the C library is built with pthreads and ELF visibility. \
-             The registry alone builds here: use default-features = false.",
+            "cargo::error=latecall's feature `native` needs Linux on x86-64, and this target is {}-{}: leave the feature out; the \
+             registry builds without it.",
             target.0, target.1
         );
         return;
     }
 
-    // Rust code is being built for a sanitizer: C code that is linked to it is built for it too. Under AddressSanitizer the
-    // quarantine stands aside.
+    // Rust code is being built for a sanitizer: C code that is linked to it is built for the sanitizer too.
     let sanitizers = env::var("CARGO_CFG_SANITIZE").unwrap_or_default();
     let sanitizer = sanitizers.split(',').find(|it| ["address", "thread"].contains(it));
-    if sanitizer == Some("address") {
-        println!("cargo::rustc-cfg=latecall_asan");
-    }
     let sanitize = |build: &mut cc::Build| {
         if let Some(sanitizer) = sanitizer {
             build.flag(format!("-fsanitize={sanitizer}")).flag("-fno-omit-frame-pointer");
@@ -84,7 +73,7 @@ fn main() {
     println!("cargo::rustc-env=LATECALL_EMITTER_DIR={}", out.display());
 
     // The library once more, for the model. Its mutants are a development dependency's: `native/tests/model`.
-    instrument::Instrument::new("model_emitter")
+    latecall_build::Instrument::new("model_emitter")
         .compiler(cc::Build::new().get_compiler().path())
         .flag("-std=c11")
         .flag("-fvisibility=hidden")
@@ -94,7 +83,7 @@ fn main() {
 }
 
 /// `cc` makes archives only, so the shared object is made by calling the compiler it found.
-#[cfg(feature = "harness")]
+#[cfg(feature = "native")]
 fn shared_object(
     sources: &[std::path::PathBuf],
     object: &std::path::Path,

@@ -8,7 +8,7 @@
 #![allow(clippy::disallowed_types, reason = "the twin is written for loom, with std's Arc and counters around it")]
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads are threads of one thread")]
 
-use latecall::model::{Options, Repeats, explore, fail};
+use latecall_explore::{Options, Repeats, explore, fail};
 use latecall_fixtures as _;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

@@ -6,13 +6,14 @@
 
 use latecall::engine::property::Property;
 use latecall::engine::replay::Replay;
-use latecall::engine::run::{self, Env};
+
 use latecall::engine::stress::Stress;
 use latecall::engine::{Engine, report::Report};
 use latecall::ledger::{Answer, Call, Quarantine, Witness};
 use latecall::program::{CallbackId, Program, Site, Verb, VerbSet};
 use latecall::registry::{Quiescence, Registration, Registry, Revoked};
-use latecall::subject::{Offer, OpenError, Session, Subject};
+
+use latecall::subject::{Env, Offer, OpenError, Session, Subject};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
@@ -45,7 +46,7 @@ mod bell {
         let bell = BELLS.lock().unwrap()[subscription];
         // No lock is held from here: the owner may unsubscribe and free now, and the call comes late. So this is where tests
         // want to park a thread; outside of a run it does nothing.
-        latecall::engine::run::pass(latecall::program::Site::BeforeCall);
+        latecall::subject::pass(latecall::program::Site::BeforeCall);
         // SAFETY: what the subscriber promised when it subscribed.
         bell.map_or(0, |(callback, user_data)| unsafe {
             callback(std::ptr::with_exposed_provenance_mut(user_data), event)
@@ -61,7 +62,7 @@ unsafe extern "C" fn trampoline(user_data: *mut c_void, event: *const c_void) ->
     // SAFETY: the library passes on what `ring` was given, which lives until `ring` returns.
     let call = unsafe { &*event.cast::<Call>() };
     CALLBACKS.call(user_data, |f| f(call)).unwrap_or_else(|_late| {
-        run::late(call); // for the harness; production code would log the report that it has here
+        latecall::subject::late(call); // for the harness; production code would log the report that it has here
         0
     })
 }

@@ -18,23 +18,19 @@ mod thread_word;
 mod again;
 
 #[cfg(feature = "harness")]
-pub mod emitter;
-#[cfg(feature = "harness")]
 pub mod engine;
-#[cfg(feature = "harness")]
-pub mod flawed;
 #[cfg(feature = "harness")]
 pub mod gate;
 #[cfg(feature = "harness")]
+#[doc(hidden)]
+pub mod internal;
+#[cfg(feature = "harness")]
 pub mod ledger;
 #[cfg(feature = "harness")]
-pub(crate) mod loomed;
-#[cfg(feature = "harness")]
-pub mod model;
+#[doc(hidden)]
+pub mod loomed;
 #[cfg(feature = "harness")]
 pub mod program;
-#[cfg(feature = "cli")]
-pub mod report;
 #[cfg(feature = "harness")]
 pub mod subject;
 

@@ -1,8 +1,8 @@
 //! The one seam between std and loom; nothing else in this crate names either.
 //!
-//! Two sides offer the same names. The std side is the one everybody uses (`crate::sync`). The loom side
-//! (`loom_side`, feature `harness`) is what `crate::loomed` puts in its place when it compiles the registry's sources a
-//! second time, so that plain `cargo test` explores them. Where the two libraries differ the std side is narrowed to
+//! Two sides offer the same names. The std side is what production code uses (`crate::sync`). The loom side (`loom_side`,
+//! feature `harness`, in `explore/src/seam.rs`) takes its place where `crate::loomed` compiles the registry's sources a second
+//! time, so that plain `cargo test` explores them. Where the two libraries differ the std side is narrowed to
 //! what loom offers (`UnsafeCell::with`), never the reverse: a model sees every access that production makes.
 //!
 //! What is *not* modelled is named so: [`Counter`] (statistics; they order nothing) and [`Outside`] (process-wide state
@@ -19,9 +19,6 @@
 compile_error!("latecall needs atomics as wide as a pointer: a slot's generation and state change in one step");
 
 pub(crate) use std_side::*;
-
-#[cfg(feature = "harness")]
-mod loom_types;
 
 mod std_side {
     // Aliases rather than re-exports: the lint that keeps the rest of the crate off `std::sync` looks through a
@@ -193,174 +190,7 @@ mod std_side {
     pub(crate) use {array_of, const_fn, global, local};
 }
 
-/// A cell for each thread, with a constant initial value and no destructor, in code that is compiled once and works for real
-/// threads as well as for those of a search, all of which run on one thread of the machine.
 #[cfg(feature = "harness")]
-macro_rules! per_thread {
-    ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
-        $(#[$meta])*
-        #[allow(clippy::upper_case_acronyms, reason = "it stands for a static, and is named like one")]
-        struct $name;
-
-        impl $name {
-            fn with<R>(f: impl FnOnce(&std::cell::Cell<$type>) -> R) -> R {
-                std::thread_local! {
-                    static REAL: std::cell::Cell<$type> = const { std::cell::Cell::new($value) };
-                }
-                loom::thread_local! {
-                    static MODELLED: std::cell::Cell<$type> = std::cell::Cell::new($value);
-                }
-                if $crate::model::live() { MODELLED.with(f) } else { REAL.with(f) }
-            }
-
-            fn get() -> $type {
-                Self::with(std::cell::Cell::get)
-            }
-
-            fn set(value: $type) {
-                Self::with(|cell| cell.set(value));
-            }
-        }
-    };
-}
+pub(crate) use latecall_explore::seam as loom_side;
 #[cfg(feature = "harness")]
-pub(crate) use per_thread;
-
-/// The same names over loom.
-#[cfg(feature = "harness")]
-pub(crate) mod loom_side {
-    pub(crate) use super::loom_types::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Condvar, Fences, Keeper, Mutex,
-        MutexGuard, Notify, Ordering, Touched, UnsafeCell, choice_of_no_consequence, ends, fence, full_fence_beside,
-        skip_branch, thread, touch_at_once,
-    };
-    pub(crate) type Arc<T> = loom::sync::Arc<T>;
-    pub(crate) use loom::model::Builder as Model;
-
-    /// A statistic: counts, orders nothing, and is not modelled.
-    pub(crate) type Counter = std::sync::atomic::AtomicU64;
-    /// A process-wide fact; not modelled, the same std atomic on both sides.
-    pub(crate) type Flag = std::sync::atomic::AtomicBool;
-    /// A lock over process-wide state, or a harness's own books; not modelled. Never held where a modelled operation
-    /// happens.
-    pub(crate) type Outside<T> = std::sync::Mutex<T>;
-    pub(crate) type OutsideGuard<'a, T> = std::sync::MutexGuard<'a, T>;
-    /// A reference count that is the harness's own affair; not modelled.
-    pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
-
-    /// Locks what is [`Outside`] the model.
-    pub(crate) fn outside<T>(lock: &Outside<T>) -> std::sync::MutexGuard<'_, T> {
-        lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Runs `f`; a panic of its own is the answer. One by which the model leaves the interleaving goes on.
-    pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-        match result {
-            Err(panic) if abandoned() => std::panic::resume_unwind(panic),
-            result => result,
-        }
-    }
-
-    /// Whether what goes on here is only the clearing away of an interleaving that has been left.
-    pub(crate) fn abandoned() -> bool {
-        !crate::model::live()
-    }
-
-    /// Whether operations are loom's, which exist only inside a model.
-    pub(crate) const MODELLED: bool = true;
-    /// Slots in the first chunk: a model creates them anew in each interleaving, so there are few.
-    pub(crate) const FIRST_CHUNK: usize = 2;
-    /// Calls on a thread's stack that its own record has room for: one, so that the next is already out of the ordinary.
-    pub(crate) const DEPTH: usize = 2;
-    /// Records from the start.
-    pub(crate) const FIXED_RECORDS: usize = 1;
-    /// Chunks: few, for the same reason; 2 · 2^2 = 8 slots in all.
-    pub(crate) const CHUNKS: usize = 3;
-
-    /// Locks, as on the std side.
-    #[track_caller]
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Locks. Time is not modelled, nor is who needs this: `fork`.
-    #[track_caller]
-    pub(crate) fn lock_within<T>(mutex: &Mutex<T>, _until: std::time::Instant) -> Option<MutexGuard<'_, T>> {
-        Some(lock(mutex))
-    }
-
-    /// As on the std side.
-    pub(crate) use super::std_side::outside_within;
-
-    /// Waits, as on the std side.
-    #[track_caller]
-    pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Waits, as on the std side; in a model no limit is ever reached.
-    #[track_caller]
-    pub(crate) fn wait_for<'a, T>(
-        condvar: &Condvar,
-        guard: MutexGuard<'a, T>,
-        _limit: std::time::Duration,
-    ) -> MutexGuard<'a, T> {
-        wait(condvar, guard)
-    }
-
-    macro_rules! const_fn {
-        ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$meta])* $vis fn $($rest)* };
-    }
-
-    macro_rules! array_of {
-        ($value:expr; $len:expr) => {
-            std::array::from_fn::<_, { $len }, _>(|_| $value)
-        };
-    }
-
-    macro_rules! local {
-        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
-            loom::thread_local! { $(#[$meta])* static $name: $type = $value; }
-        };
-    }
-
-    /// The word of a modelled thread. It begins as null: there are no statics of loom's to point to.
-    pub(crate) mod thread_word {
-        use std::cell::Cell;
-
-        local! {
-            static WORD: Cell<*const ()> = Cell::new(std::ptr::null());
-        }
-
-        pub(crate) const NOWHERE: *const () = std::ptr::null();
-
-        pub(crate) fn get() -> *const () {
-            WORD.with(Cell::get)
-        }
-
-        pub(crate) fn set(word: *const ()) {
-            WORD.with(|place| place.set(word));
-        }
-    }
-
-    /// Loads what only the calling thread stores.
-    ///
-    /// # Safety
-    /// 1. As on the std side. Here it is an atomic load: loom would see any other as a race with those who only read.
-    pub(crate) unsafe fn own_load(atomic: &AtomicUsize) -> usize {
-        atomic.load(Ordering::Relaxed)
-    }
-
-    /// State of one interleaving.
-    macro_rules! global {
-        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr;) => {
-            loom::lazy_static! {
-                $(#[$meta])* static ref $name: $type =
-                    $crate::model::trace::named($crate::model::trace::number_of(stringify!($name)), || $value);
-            }
-        };
-    }
-
-    pub(crate) use {array_of, const_fn, global, local};
-}
+pub(crate) use latecall_explore::seam::per_thread;

@@ -1,10 +1,10 @@
 //! Who waits for whom: a hang is a verdict with names in it.
 
-use latecall::emitter::Api;
-use latecall::engine::run::{Options, execute};
+use latecall::engine::run::{RunOptions, execute};
 use latecall::ledger::{Quarantine, ViolationKind};
 use latecall::program::Program;
-use latecall::subject::catalogue::find;
+use latecall_bundled::catalogue::find;
+use latecall_bundled::emitter::Api;
 use std::time::Duration;
 
 #[global_allocator]
@@ -23,7 +23,7 @@ fn two_callbacks_that_wait_for_each_other_are_named() {
     let program = Program::parse(text).unwrap();
     for name in ["registry/returns", "locked/returns"] {
         let subject = find(name, Api::linked()).unwrap().subject;
-        let options = Options { deadlock_after: Duration::from_millis(200), ..Options::default() };
+        let options = RunOptions { deadlock_after: Duration::from_millis(200), ..RunOptions::default() };
         let outcome = execute(&program, &subject, &options).unwrap();
         assert!(outcome.verdict.has(ViolationKind::Deadlock), "{name}: {:?}", outcome.verdict);
         let text = &outcome.verdict.violations.last().unwrap().text;

@@ -2,18 +2,20 @@
 //! refusal of an object that is not it.
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
-use latecall::emitter::{Api, Config, Emitter, Event, LoadError, Mode, Status, bundled_object, older_object};
+use latecall_bundled::emitter::{
+    Api, Config, Emitter, EmitterEvent, LoadError, Mode, Status, bundled_object, older_object,
+};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-unsafe extern "C-unwind" fn sum(_user_data: *mut c_void, event: *const Event) -> isize {
+unsafe extern "C-unwind" fn sum(_user_data: *mut c_void, event: *const EmitterEvent) -> isize {
     // SAFETY: the library's event is valid until this returns.
     let event = unsafe { &*event };
     event.a + event.b
 }
 
-unsafe extern "C-unwind" fn counting(user_data: *mut c_void, event: *const Event) -> isize {
+unsafe extern "C-unwind" fn counting(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
     // SAFETY: every use below passes a counter that outlives the emitter.
     let calls = unsafe { &*user_data.cast::<AtomicUsize>() };
     // SAFETY: the library's event is valid until this returns.
@@ -94,10 +96,10 @@ fn the_library_says_what_its_statuses_mean() {
 }
 
 /// What Rust believes of the layout is what the library was compiled with: it refuses a config of another size, and echoes
-/// the owner and the cookie where `Event` says they are.
+/// the owner and the cookie where `EmitterEvent` says they are.
 #[test]
 fn layouts_agree_with_the_header() {
-    unsafe extern "C-unwind" fn look(user_data: *mut c_void, event: *const Event) -> isize {
+    unsafe extern "C-unwind" fn look(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
         // SAFETY: the library's event is valid until this returns.
         let event = unsafe { *event };
         let owner = event.owner.addr() == 0x0123_4567;

@@ -1,17 +1,17 @@
 //! Every engine on every bundled subject: sound ones come out clean, flawed ones are convicted of their own defect, and
 //! what an engine found can be run again.
 
-use latecall::emitter::Api;
 use latecall::engine::property::Property;
 use latecall::engine::replay::Replay;
 use latecall::engine::report::Report;
-use latecall::engine::run::{Options, RunError, execute};
+use latecall::engine::run::{RunError, RunOptions, execute};
 use latecall::engine::stress::Stress;
 use latecall::engine::{ENGINES, Engine};
-use latecall::flawed::{FLAWS, Flaw};
 use latecall::program::Program;
 use latecall::subject::Subject;
-use latecall::subject::catalogue::every;
+use latecall_bundled::catalogue::every;
+use latecall_bundled::emitter::Api;
+use latecall_bundled::flawed::{FLAWS, Flaw};
 use std::time::Duration;
 
 #[global_allocator]
@@ -19,18 +19,18 @@ static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::n
 
 /// The flaws that can be run in this process, and that `engine` must convict.
 fn flaws(engine: &'static str) -> impl Iterator<Item = &'static Flaw> {
-    FLAWS.iter().filter(move |flaw| !flaw.crashes && flaw.convicted_by.contains(&engine))
+    FLAWS.iter().filter(move |flaw| !flaw.crashes && flaw.known.convicted_by.contains(&engine))
 }
 
 fn convicts(engine: &dyn Engine, flaw: &Flaw) -> Report {
     let report = engine.check(&flaw.subject(Api::linked()), &mut |_| ());
     let kind = report.convicted_of();
     assert!(
-        kind.is_some_and(|kind| flaw.convicted_of.contains(&kind)),
+        kind.is_some_and(|kind| flaw.known.convicted_of.contains(&kind)),
         "{} by {}: wants one of {:?}, got {kind:?} ({:?}) in {} runs\n{:#?}",
-        flaw.name,
+        flaw.known.name,
         engine.name(),
-        flaw.convicted_of,
+        flaw.known.convicted_of,
         report.error,
         report.runs,
         report.finding
@@ -47,7 +47,7 @@ fn finds_nothing_on_sound_subjects(engine: &dyn Engine) {
 }
 
 fn of(flaw: &Flaw) -> Program {
-    Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: {error}", flaw.name))
+    Program::parse(flaw.known.program).unwrap_or_else(|error| panic!("{}: {error}", flaw.known.name))
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn property_convicts_each_flaw_of_its_own_defect() {
     for flaw in flaws("property") {
         let report = convicts(&patient(), flaw);
         let finding = report.finding.unwrap();
-        assert!(finding.steps <= 8, "{}: not shrunk:\n{}", flaw.name, finding.program);
+        assert!(finding.steps <= 8, "{}: not shrunk:\n{}", flaw.known.name, finding.program);
     }
 }
 
@@ -94,8 +94,8 @@ fn stress_convicts_each_flaw_of_its_own_defect() {
 #[test]
 fn every_flaw_is_convicted_by_some_engine_and_names_no_other() {
     for flaw in FLAWS {
-        assert!(!flaw.convicted_by.is_empty(), "{}", flaw.name);
-        assert!(flaw.convicted_by.iter().all(|name| ENGINES.contains(name)), "{}", flaw.name);
+        assert!(!flaw.known.convicted_by.is_empty(), "{}", flaw.known.name);
+        assert!(flaw.known.convicted_by.iter().all(|name| ENGINES.contains(name)), "{}", flaw.known.name);
     }
 }
 
@@ -105,19 +105,19 @@ fn programs_that_convict_flaws_are_clean_on_sound_subjects() {
     let mut runs = 0;
     for flaw in FLAWS {
         for it in every(Api::linked()).iter().filter(|it| it.flaw.is_none()) {
-            match execute(&of(flaw), &it.subject, &Options::default()) {
+            match execute(&of(flaw), &it.subject, &RunOptions::default()) {
                 Ok(outcome) => {
                     runs += 1;
                     assert!(
                         outcome.verdict.is_clean(),
                         "{} on {}: {:?}",
-                        flaw.name,
+                        flaw.known.name,
                         it.subject.name(),
                         outcome.verdict
                     );
                 }
                 Err(RunError::NotOffered(_)) => {}
-                Err(error) => panic!("{} on {}: {error}", flaw.name, it.subject.name()),
+                Err(error) => panic!("{} on {}: {error}", flaw.known.name, it.subject.name()),
             }
         }
     }
@@ -127,21 +127,21 @@ fn programs_that_convict_flaws_are_clean_on_sound_subjects() {
 /// A program that property or replay wrote down convicts again, from its text.
 #[test]
 fn a_finding_replays_from_its_text() {
-    for flaw in flaws("property").filter(|flaw| flaw.name != "flawed/waits-for-itself") {
+    for flaw in flaws("property").filter(|flaw| flaw.known.name != "flawed/waits-for-itself") {
         let finding = convicts(&patient(), flaw).finding.unwrap();
         let program = Program::parse(&finding.program).unwrap();
-        assert_eq!(program.subject.as_deref(), Some(flaw.name));
+        assert_eq!(program.subject.as_deref(), Some(flaw.known.name));
         let again = Replay { programs: vec![program], repeat: 50 };
         let report = again.check(&flaw.subject(Api::linked()), &mut |_| ());
-        assert!(report.finding.is_some(), "{}:\n{}", flaw.name, finding.program);
+        assert!(report.finding.is_some(), "{}:\n{}", flaw.known.name, finding.program);
     }
 }
 
 /// S99: a program whose order is forced gives the same events, in the same order, each time.
 #[test]
 fn a_forced_program_gives_the_same_events_each_time() {
-    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/freed-by-self").unwrap();
-    let run = || execute(&of(flaw), &flaw.subject(Api::linked()), &Options::default()).unwrap();
+    let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/freed-by-self").unwrap();
+    let run = || execute(&of(flaw), &flaw.subject(Api::linked()), &RunOptions::default()).unwrap();
     let first = run();
     for _ in 0..20 {
         let again = run();
@@ -167,7 +167,7 @@ fn property_keeps_the_seed_of_a_failure_and_runs_it_first() {
     let directory = std::env::temp_dir().join(format!("latecall-seeds-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let seeds = directory.join("property.txt");
-    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/panic-passes").unwrap();
+    let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/panic-passes").unwrap();
     let property = Property { seeds: Some(seeds.clone()), ..Property::default() };
     let first = convicts(&property, flaw);
     assert!(first.programs > 1, "the first program fails already: this test shows nothing");

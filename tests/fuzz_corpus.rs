@@ -1,11 +1,12 @@
 //! The committed fuzz corpus, replayed without a fuzzer: every input is clean on every sound subject, the same inputs convict
 //! flawed subjects, and every text either prints back to itself or is refused at a place.
 
-use latecall::emitter::Api;
 use latecall::engine::fuzz::{self, Input, Subjects};
-use latecall::flawed::FLAWS;
 use latecall::ledger::{Quarantine, ViolationKind};
 use latecall::program::{Verb, VerbSet};
+use latecall_bundled::BUNDLED;
+use latecall_bundled::emitter::Api;
+use latecall_bundled::flawed::FLAWS;
 use std::path::Path;
 
 #[global_allocator]
@@ -28,7 +29,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn every_program_is_clean_on_every_sound_subject() {
-    let subjects = Subjects::sound();
+    let subjects = Subjects::sound(BUNDLED).unwrap();
     let (mut calls, mut defused) = (0, 0);
     for (name, bytes) in corpus("programs") {
         for input in subjects.inputs(&bytes) {
@@ -44,7 +45,7 @@ fn every_program_is_clean_on_every_sound_subject() {
 
 #[test]
 fn the_corpus_uses_every_verb() {
-    let subjects = Subjects::sound();
+    let subjects = Subjects::sound(BUNDLED).unwrap();
     let corpus = corpus("programs");
     let inputs: Vec<Input<'_>> = corpus.iter().flat_map(|(_, bytes)| subjects.inputs(bytes)).collect();
     let used = inputs.iter().fold(VerbSet::default(), |used, input| used.union(input.program().verbs()));
@@ -61,21 +62,21 @@ fn some_programs_convict_flawed_subjects() {
     let mut convicted = Vec::new();
     for flaw in FLAWS {
         // One that crashes would take this process along; a deadlock leaves its threads behind and takes half a second.
-        if flaw.crashes || flaw.convicted_of.contains(&ViolationKind::Deadlock) {
+        if flaw.crashes || flaw.known.convicted_of.contains(&ViolationKind::Deadlock) {
             continue;
         }
         let subject = flaw.subject(Api::linked());
         let found = corpus.iter().find_map(|(_, bytes)| {
             let failure = Input::new(&subject, bytes).check().err()?;
             let verdict = &failure.outcome.as_ref().ok()?.verdict;
-            flaw.convicted_of.iter().any(|kind| verdict.has(*kind)).then(|| failure.to_string())
+            flaw.known.convicted_of.iter().any(|kind| verdict.has(*kind)).then(|| failure.to_string())
         });
         if let Some(report) = found {
             // Whoever reads the panic of a fuzz target needs all of it.
-            assert!(report.starts_with(&format!("{} is convicted\n", flaw.name)), "{report}");
-            assert!(report.contains(&format!("\nsubject {}\n", flaw.name)), "{report}");
+            assert!(report.starts_with(&format!("{} is convicted\n", flaw.known.name)), "{report}");
+            assert!(report.contains(&format!("\nsubject {}\n", flaw.known.name)), "{report}");
             assert!(report.contains("\nwhat happened:\n"), "{report}");
-            convicted.push(flaw.name);
+            convicted.push(flaw.known.name);
         }
     }
     assert!(convicted.contains(&"flawed/raw-box"), "{convicted:?}");
@@ -90,7 +91,7 @@ fn every_text_is_a_program_that_prints_back_or_is_refused() {
 
 #[test]
 fn an_unknown_subject_is_refused_with_the_names_there_are() {
-    let refused = Subjects::named("flawed/raw-bo").unwrap_err().to_string();
+    let refused = Subjects::named("flawed/raw-bo", BUNDLED).unwrap_err().to_string();
     for name in ["flawed/raw-bo:", "registry/waits", "locked/table", "flawed/raw-box"] {
         assert!(refused.contains(name), "{refused}");
     }

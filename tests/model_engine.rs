@@ -3,17 +3,19 @@
 
 mod support;
 
-use latecall::emitter::{Api, Mode};
 use latecall::engine::Engine;
 use latecall::engine::model::programs::{Size, all};
 use latecall::engine::model::{Explored, Model, Side, explore, freed};
 use latecall::engine::report::Report;
-use latecall::engine::run::{Env, RunError};
-use latecall::flawed::FLAWS;
+use latecall::engine::run::RunError;
 use latecall::ledger::{Contract, ViolationKind};
-use latecall::model::{Extent, Options, Repeats};
 use latecall::program::{Program, Verb};
-use latecall::subject::{Offer, OpenError, Session, Subject, catalogue};
+use latecall::subject::Env;
+use latecall::subject::{Offer, OpenError, Session, Subject};
+use latecall_bundled::catalogue;
+use latecall_bundled::emitter::{Api, Mode};
+use latecall_bundled::flawed::FLAWS;
+use latecall_explore::{Extent, Options, Repeats};
 use latecall_fixtures as _;
 use std::ffi::c_void;
 use std::time::Duration;
@@ -44,14 +46,14 @@ fn search(program: &Program, subject: &dyn Subject, options: &Options) -> Explor
 #[test]
 fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
     let mut convicted = 0;
-    for flaw in FLAWS.iter().filter(|flaw| flaw.convicted_by.contains(&"model")) {
-        let program = freed(&program(flaw.program));
-        assert!(program.gates.is_empty(), "{}", flaw.name);
+    for flaw in FLAWS.iter().filter(|flaw| flaw.known.convicted_by.contains(&"model")) {
+        let program = freed(&program(flaw.known.program));
+        assert!(program.gates.is_empty(), "{}", flaw.known.name);
         let explored = search(&program, &flaw.subject(Api::linked()), &left().max_interleavings(100_000));
-        let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.name, explored.exploration));
-        assert!(flaw.convicted_of.contains(&violation.kind), "{}: {violation}", flaw.name);
+        let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.known.name, explored.exploration));
+        assert!(flaw.known.convicted_of.contains(&violation.kind), "{}: {violation}", flaw.known.name);
         let finding = explored.exploration.finding.expect("a conviction has a finding");
-        assert!(!finding.unsteady, "{}: {finding}", flaw.name);
+        assert!(!finding.unsteady, "{}: {finding}", flaw.known.name);
         convicted += 1;
     }
     // All but the one that would take the search down with it.
@@ -60,7 +62,7 @@ fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
 
 #[test]
 fn a_conviction_shows_both_sides_in_the_words_of_the_program() {
-    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/no-wait").expect("a flaw");
+    let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/no-wait").expect("a flaw");
     let subject = flaw.subject(Api::linked());
     let once = || search(&two("fire a 1 2", "revoke_and_wait a"), &subject, &Options::new());
     let (first, second) = (once(), once());
@@ -147,7 +149,7 @@ mod in_a_process {
         alone(&a_search_that_convicts_nobody_leaves_no_thread_behind, || {
             let programs: [extern "C-unwind" fn(); 3] = [message_ordered, mutex_kinds, wake_up];
             for program in programs {
-                latecall::model::explore("a program", &super::Options::new(), move || program()).assert_exhausted();
+                latecall_explore::explore("a program", &super::Options::new(), move || program()).assert_exhausted();
             }
             assert_eq!(searchers(), 0, "threads of searches that found nothing");
             super::search(&two("fire a", "revoke a"), &super::subject("flawed/raw-box"), &super::Options::new());
@@ -251,7 +253,7 @@ fn leaving_repeats_loses_no_interleaving() {
         let (subject, program) = (subject(name), two(one, other));
         let counted = search(&program, &subject, &Options::new().repeats(Repeats::Counted)).exploration;
         let left = search(&program, &subject, &left()).exploration;
-        let different = |it: &latecall::model::Exploration| (it.extent.clone(), it.interleavings - it.repeats);
+        let different = |it: &latecall_explore::Exploration| (it.extent.clone(), it.interleavings - it.repeats);
         assert_eq!(different(&left), different(&counted), "{name} {program}");
         assert!(left.interleavings < counted.interleavings, "{name} {program}: {left}");
         assert_eq!(search(&program, &subject, &Options::new()).exploration.interleavings, counted.interleavings);
@@ -459,7 +461,7 @@ fn a_search_without_time_runs_one_interleaving() {
 /// What is found is searched for once more, to be recorded: that counts nothing twice, and no limit of time cuts it short.
 #[test]
 fn a_conviction_is_counted_once_and_found_again_without_time() {
-    let flaw = FLAWS.iter().find(|flaw| flaw.name == "flawed/check-then-call").expect("a flaw");
+    let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/check-then-call").expect("a flaw");
     let found =
         search(&two("fire a", "revoke a"), &flaw.subject(Api::linked()), &Options::new().max_duration(Duration::ZERO));
     let finding = found.exploration.finding.expect("in the first interleaving");

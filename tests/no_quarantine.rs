@@ -1,20 +1,20 @@
 //! A process without the quarantine allocator, which is what a binding author has who forgot it: no verdict, and a
 //! sentence that says what to add. (This file must not install it.)
 
-use latecall::emitter::Api;
 use latecall::engine::Engine;
 use latecall::engine::property::Property;
-use latecall::engine::run::{Options, RunError, execute};
+use latecall::engine::run::{RunError, RunOptions, execute};
 use latecall::ledger::Quarantine;
 use latecall::program::Program;
-use latecall::subject::catalogue::every;
+use latecall_bundled::catalogue::every;
+use latecall_bundled::emitter::Api;
 
 #[test]
 fn nothing_is_run_without_the_quarantine() {
     assert!(!Quarantine::installed());
     let subject = &every(Api::linked())[1].subject;
     let program = Program::parse("callback a\nbefore\n  register a\n").unwrap();
-    let error = execute(&program, subject, &Options::default()).unwrap_err();
+    let error = execute(&program, subject, &RunOptions::default()).unwrap_err();
     assert!(matches!(error, RunError::NoQuarantine), "{error:?}");
     assert!(error.to_string().contains("#[global_allocator]"), "{error}");
 

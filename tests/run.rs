@@ -2,9 +2,10 @@
 //! The subjects here are somebody else's: they know the harness by its two traits only.
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
-use latecall::engine::run::{Env, Options, RunError, execute};
+use latecall::engine::run::{RunError, RunOptions, execute};
 use latecall::ledger::{Answer, Call, Quarantine, ViolationKind, Witness, stray_events};
 use latecall::program::{CallbackId, Program, Verb, VerbSet};
+use latecall::subject::Env;
 use latecall::subject::{Offer, OpenError, Session, Subject};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
@@ -118,10 +119,10 @@ impl Session for Kept {
     }
 }
 
-fn run(manner: Manner, text: &str) -> Result<latecall::engine::run::Outcome, RunError> {
+fn run(manner: Manner, text: &str) -> Result<latecall::engine::run::RunOutcome, RunError> {
     // Who spins has to meet the limit. Nobody else should: to print a backtrace may take a second.
     let limit = Duration::from_secs(if matches!(manner, Manner::Spins) { 1 } else { 60 });
-    let options = Options { deadlock_after: Duration::from_millis(100), limit, ..Options::default() };
+    let options = RunOptions { deadlock_after: Duration::from_millis(100), limit, ..RunOptions::default() };
     execute(&Program::parse(text).unwrap(), &Plain(manner), &options)
 }
 
@@ -199,13 +200,13 @@ fn too_many_events_are_an_error_and_no_verdict() {
     let mut text = "callback a\nbefore\n  register a\n".to_owned();
     text.push_str(&"  fire a\n".repeat(900));
     let mut program = Program::parse(&text).unwrap();
-    assert!(execute(&program, &Plain(Manner::Sound), &Options::default()).unwrap().verdict.is_clean());
+    assert!(execute(&program, &Plain(Manner::Sound), &RunOptions::default()).unwrap().verdict.is_clean());
     // Each call fires again, eight deep at most times: far more than the ledger holds.
     let nested = Program::parse("callback a\n  nth 1 fire a\nbefore\n  register a\n").unwrap();
     let mut step = nested.callbacks[0].body[0].clone();
     step.nth = None;
     program.callbacks[0].body = vec![step];
-    let error = execute(&program, &Plain(Manner::Sound), &Options::default()).unwrap_err();
+    let error = execute(&program, &Plain(Manner::Sound), &RunOptions::default()).unwrap_err();
     assert!(matches!(error, RunError::TooManyEvents), "{error:?}");
 }
 

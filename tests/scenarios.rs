@@ -1,12 +1,13 @@
 //! The seed programs on every sound subject, linked and loaded: each holds, each is run somewhere, each order that a seed
 //! says is forced was forced, and the judge can fail it.
 
-use latecall::emitter::{Api, bundled_object};
-use latecall::engine::run::{Options, RunError, execute};
+use latecall::engine::run::{RunError, RunOptions, execute};
 use latecall::program::Op;
-use latecall::program::seeds::{SEEDS, suits};
+use latecall::program::seeds::SEEDS;
 use latecall::subject::Subject;
-use latecall::subject::catalogue::every;
+use latecall::subject::suits;
+use latecall_bundled::catalogue::every;
+use latecall_bundled::emitter::{Api, bundled_object};
 
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
@@ -26,7 +27,7 @@ fn every_seed_holds_over(api: &'static Api) {
         let program = seed.program();
         let mut ran = 0;
         for it in every(api).iter().filter(|it| it.flaw.is_none() && suits(&program, &it.subject)) {
-            let outcome = match execute(&program, &it.subject, &Options::default()) {
+            let outcome = match execute(&program, &it.subject, &RunOptions::default()) {
                 Ok(outcome) => outcome,
                 Err(RunError::NotOffered(_)) => continue,
                 Err(error) => panic!("{} on {}: {error}", seed.name, it.subject.name()),
@@ -68,7 +69,7 @@ fn every_expectation_of_every_seed_can_fail() {
         let Some(it) = subjects.iter().find(|it| {
             it.flaw.is_none()
                 && suits(&program, &it.subject)
-                && execute(&program, &it.subject, &Options::default()).is_ok()
+                && execute(&program, &it.subject, &RunOptions::default()).is_ok()
         }) else {
             panic!("{}: no subject runs it", seed.name)
         };
@@ -98,7 +99,7 @@ fn every_expectation_of_every_seed_can_fail() {
             if falsify(&mut wrong, n).is_none() {
                 continue;
             }
-            let outcome = execute(&wrong, &it.subject, &Options::default()).unwrap();
+            let outcome = execute(&wrong, &it.subject, &RunOptions::default()).unwrap();
             assert!(
                 outcome.verdict.has(ViolationKind::Unexpected),
                 "{}: expectation {n} cannot fail:\n{wrong}\n{:?}",

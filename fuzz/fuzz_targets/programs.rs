@@ -1,13 +1,17 @@
 //! Programs on bundled subjects, judged by the ledger. See `latecall::engine::fuzz`.
 #![no_main]
 
-use latecall::engine::fuzz::{self, subjects};
+use latecall::engine::fuzz::{self, Subjects};
+use latecall_bundled::BUNDLED;
+use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
 /// Without AddressSanitizer (`cargo fuzz run -s none`) it is the quarantine that lets a dangling callback name itself.
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
+
+static SUBJECTS: LazyLock<Subjects> = LazyLock::new(|| Subjects::for_target(BUNDLED));
 
 /// A fuzzer's bytes. Prints as the programs that they mean, one for each subject, so that `cargo fuzz fmt` does.
 struct Bytes(Vec<u8>);
@@ -20,7 +24,7 @@ impl<'a> Arbitrary<'a> for Bytes {
 
 impl std::fmt::Debug for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        subjects().inputs(&self.0).try_for_each(|input| input.fmt(f))
+        SUBJECTS.inputs(&self.0).try_for_each(|input| input.fmt(f))
     }
 }
 
@@ -33,7 +37,7 @@ extern "C" fn __lsan_is_turned_off() -> std::ffi::c_int {
 
 fuzz_target!(
     init: {
-        subjects(); // a name that does not exist is an error of the caller's, not a finding
+        LazyLock::force(&SUBJECTS); // a name that does not exist is an error of the caller's, not a finding
     },
-    |bytes: Bytes| fuzz::programs(&bytes.0)
+    |bytes: Bytes| fuzz::programs(&bytes.0, &SUBJECTS)
 );

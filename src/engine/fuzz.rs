@@ -10,12 +10,10 @@
 //!
 //! Not here: making a failing program small (the fuzzer shrinks the bytes: `cargo fuzz tmin`).
 
-use super::run::{Options, Outcome, RunError, execute};
+use super::run::{RunError, RunOptions, RunOutcome, execute};
 use super::{domain, timeline};
-use crate::emitter::Api;
 use crate::program::{Program, generate};
-use crate::subject::{Subject, catalogue};
-use crate::sync::OnceLock;
+use crate::subject::{Catalogue, Library, LibraryError, Subject};
 use std::fmt;
 
 /// The variable that names the one subject to fuzz, instead of every sound one.
@@ -28,29 +26,41 @@ const SIZE: (usize, usize, usize) = (3, 4, 20);
 #[derive(Debug)]
 pub struct Subjects(Vec<Box<dyn Subject>>);
 
-impl fmt::Debug for dyn Subject {
+/// Why there are no subjects to fuzz.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SubjectError {
+    /// No subject of the catalogue has the name that [`SUBJECT_VARIABLE`] asks for.
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The C library cannot be loaded.
+    Library(LibraryError),
+}
+
+impl fmt::Display for SubjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self {
+            SubjectError::Unknown { name, known } => {
+                write!(f, "{SUBJECT_VARIABLE}={name}: no subject has this name; there are:")?;
+                known.iter().try_for_each(|name| write!(f, "\n  {name}"))
+            }
+            SubjectError::Library(error) => error.fmt(f),
+        }
     }
 }
 
-/// No bundled subject has this name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownSubject {
-    /// The name that was asked for.
-    pub name: String,
-    /// The names there are.
-    pub known: Vec<String>,
-}
-
-impl fmt::Display for UnknownSubject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SUBJECT_VARIABLE}={}: no bundled subject has this name; there are:", self.name)?;
-        self.known.iter().try_for_each(|name| write!(f, "\n  {name}"))
+impl std::error::Error for SubjectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SubjectError::Unknown { .. } => None,
+            SubjectError::Library(error) => error.source(),
+        }
     }
 }
-
-impl std::error::Error for UnknownSubject {}
 
 impl Subjects {
     /// One subject: a binding of your own, say.
@@ -58,37 +68,54 @@ impl Subjects {
         Subjects(vec![Box::new(subject)])
     }
 
-    /// Every bundled subject that has no known defect.
-    pub fn sound() -> Self {
-        let all = catalogue::every(Api::linked()).into_iter().filter(|it| it.flaw.is_none());
-        Subjects(all.map(|it| Box::new(it.subject) as Box<dyn Subject>).collect())
-    }
-
-    /// The bundled subject with this name.
+    /// Every subject of a catalogue that has no known defect.
     ///
     /// # Errors
     ///
-    /// There is none, and which there are.
-    pub fn named(name: &str) -> Result<Self, UnknownSubject> {
-        match catalogue::find(name, Api::linked()) {
-            Some(it) => Ok(Subjects::only(it.subject)),
-            None => {
-                let known = catalogue::every(Api::linked()).iter().map(|it| it.subject.name().to_owned()).collect();
-                Err(UnknownSubject { name: name.to_owned(), known })
-            }
+    /// [`SubjectError::Library`].
+    pub fn sound(catalogue: &dyn Catalogue) -> Result<Self, SubjectError> {
+        let all = catalogue.list(&Library::Linked).map_err(SubjectError::Library)?;
+        let mut sound = Vec::new();
+        for name in all.iter().filter(|it| it.flaw.is_none()).map(|it| it.subject.name()) {
+            let entry = catalogue.find(name, &Library::Linked).map_err(SubjectError::Library)?;
+            sound.extend(entry.map(|entry| entry.subject));
         }
+        Ok(Subjects(sound))
     }
 
-    /// What [`SUBJECT_VARIABLE`] names, or every sound subject.
+    /// The subject of a catalogue with this name.
     ///
     /// # Errors
     ///
-    /// It names none.
-    pub fn from_environment() -> Result<Self, UnknownSubject> {
+    /// No subject has the name; the error lists those there are. Or the library cannot be loaded.
+    pub fn named(name: &str, catalogue: &dyn Catalogue) -> Result<Self, SubjectError> {
+        if let Some(it) = catalogue.find(name, &Library::Linked).map_err(SubjectError::Library)? {
+            return Ok(Subjects(vec![it.subject]));
+        }
+        let all = catalogue.list(&Library::Linked).map_err(SubjectError::Library)?;
+        let known = all.iter().map(|it| it.subject.name().to_owned()).collect();
+        Err(SubjectError::Unknown { name: name.to_owned(), known })
+    }
+
+    /// What [`SUBJECT_VARIABLE`] names, or every sound subject of the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subjects::named`].
+    pub fn from_environment(catalogue: &dyn Catalogue) -> Result<Self, SubjectError> {
         match std::env::var_os(SUBJECT_VARIABLE) {
-            Some(name) if !name.is_empty() => Subjects::named(&name.to_string_lossy()),
-            _ => Ok(Subjects::sound()),
+            Some(name) if !name.is_empty() => Subjects::named(&name.to_string_lossy(), catalogue),
+            _ => Subjects::sound(catalogue),
         }
+    }
+
+    /// [`Subjects::from_environment`] for a fuzz target. An error ends the process with code 2: to a fuzzer a panic would be a
+    /// finding.
+    pub fn for_target(catalogue: &dyn Catalogue) -> Self {
+        Subjects::from_environment(catalogue).unwrap_or_else(|error| {
+            eprintln!("{error}");
+            std::process::exit(2)
+        })
     }
 
     /// The subjects, in the order of the catalogue.
@@ -132,8 +159,8 @@ impl<'a> Input<'a> {
     /// # Errors
     ///
     /// A rule was broken, or there is no verdict.
-    pub fn check(&self) -> Result<Outcome, Failure> {
-        let outcome = execute(&self.program, self.subject, &Options::default());
+    pub fn check(&self) -> Result<RunOutcome, Failure> {
+        let outcome = execute(&self.program, self.subject, &RunOptions::default());
         match outcome {
             Ok(outcome) if outcome.verdict.is_clean() => Ok(outcome),
             outcome => Err(Failure { program: Box::new(self.program.clone()), outcome: outcome.map(Box::new) }),
@@ -160,7 +187,7 @@ pub struct Failure {
     /// The program; it names its subject.
     pub program: Box<Program>,
     /// The run that broke a rule, or why there is no verdict.
-    pub outcome: Result<Box<Outcome>, RunError>,
+    pub outcome: Result<Box<RunOutcome>, RunError>,
 }
 
 impl fmt::Display for Failure {
@@ -188,25 +215,13 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The subjects that [`SUBJECT_VARIABLE`] asks for, made once. An unknown name ends the process with code 2: to a fuzzer a
-/// panic would be a finding.
-pub fn subjects() -> &'static Subjects {
-    static SUBJECTS: OnceLock<Subjects> = OnceLock::new();
-    SUBJECTS.get_or_init(|| {
-        Subjects::from_environment().unwrap_or_else(|error| {
-            eprintln!("{error}");
-            std::process::exit(2)
-        })
-    })
-}
-
-/// The body of the target `programs`: runs the program that the bytes mean on every subject.
+/// The body of the target `programs`: runs the program that the bytes mean on every one of `subjects`.
 ///
 /// # Panics
 ///
 /// With the [`Failure`], when a rule is broken or there is no verdict.
-pub fn programs(bytes: &[u8]) {
-    for input in subjects().inputs(bytes) {
+pub fn programs(bytes: &[u8], subjects: &Subjects) {
+    for input in subjects.inputs(bytes) {
         if let Err(failure) = input.check() {
             panic!("{failure}");
         }

@@ -29,8 +29,8 @@ use crate::program::generate;
 use crate::program::shrink::{self, Tries};
 use crate::program::{Hostile, Program, Verb, VerbSet};
 use crate::subject::Subject;
-use report::{Finding, Report};
-use run::{Options, Outcome, RunError, execute};
+use report::{Counterexample, Report};
+use run::{RunError, RunOptions, RunOutcome, execute};
 use std::time::{Duration, Instant};
 
 /// Runs programs on a subject.
@@ -67,11 +67,11 @@ const MINIMISE_FOR: Duration = Duration::from_secs(2);
 fn minimise(
     subject: &dyn Subject,
     program: Program,
-    outcome: Outcome,
+    outcome: RunOutcome,
     kind: ViolationKind,
-    attempts: impl Fn(usize) -> Option<Options>,
+    attempts: impl Fn(usize) -> Option<RunOptions>,
     max_tries: usize,
-) -> (Program, Outcome) {
+) -> (Program, RunOutcome) {
     let mut smallest = (program.clone(), outcome);
     let began = Instant::now();
     let mut fails = |candidate: &Program| {
@@ -106,7 +106,7 @@ enum Ran {
     /// No rule was broken.
     Clean,
     /// A rule was broken, this one first.
-    Broke(Outcome, ViolationKind),
+    Broke(RunOutcome, ViolationKind),
     /// The subject does not offer what the program needs: running it again is no use.
     NotOffered,
     /// There is no verdict, and the report says why: the search is over.
@@ -118,7 +118,7 @@ fn run_again(
     report: &mut Report,
     (program, nth): (&Program, u32),
     subject: &dyn Subject,
-    options: &Options,
+    options: &RunOptions,
     watch: &mut dyn FnMut(&Report),
 ) -> Ran {
     match execute(program, subject, options) {
@@ -139,8 +139,8 @@ fn run_again(
 }
 
 /// Puts a failing run into the report.
-fn found(report: &mut Report, program: &Program, outcome: &Outcome, kind: ViolationKind) {
-    report.finding = Finding::of(&report.subject, program, outcome, Some(kind));
+fn found(report: &mut Report, program: &Program, outcome: &RunOutcome, kind: ViolationKind) {
+    report.finding = Counterexample::of(&report.subject, program, outcome, Some(kind));
 }
 
 /// What a run that has no verdict means for a report: not offered is a fact about the program, the rest are errors.

@@ -2,13 +2,13 @@
 //!
 //! A thread is *asleep* when the kernel says so (state `S`) and it has not been switched in since the last look. When all
 //! threads of a run are asleep, nothing in it can move any more, since none of its waits is timed. Then those who wait at
-//! gates are let go; if there are none, it is a deadlock once nothing has moved for [`Options::deadlock_after`]. A slow
+//! gates are let go; if there are none, it is a deadlock once nothing has moved for [`RunOptions::deadlock_after`]. A slow
 //! machine makes threads runnable, not asleep, so it makes no false deadlock.
 //!
 //! Pairs with: `gates`, `run`.
 
 use super::gates::Gates;
-use super::run::Options;
+use super::run::RunOptions;
 use crate::ledger::judge::step;
 use crate::ledger::{Event, EventKind, StepId, ThreadNo, Violation, ViolationKind};
 use crate::program::{CallbackId, Op, Program};
@@ -101,7 +101,7 @@ impl Watched {
 }
 
 /// Blocks until the run is over or cannot go on.
-pub(crate) fn watch(watched: &Watched, gates: &Gates, options: &Options) -> End {
+pub(crate) fn watch(watched: &Watched, gates: &Gates, options: &RunOptions) -> End {
     let began = Instant::now();
     let mut last: Option<Vec<(i32, u64)>> = None;
     let (mut same, mut since) = (0, began);

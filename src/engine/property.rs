@@ -4,7 +4,7 @@
 //! forced race, brings out. Bounded by the number of cases; what it says about a clean subject holds for those.
 
 use super::report::Report;
-use super::run::{Options, Outcome, execute};
+use super::run::{RunOptions, RunOutcome, execute};
 use super::{Engine, domain, found, minimise, no_verdict};
 use crate::ledger::ViolationKind;
 use crate::program::{Program, generate};
@@ -56,7 +56,7 @@ impl Engine for Property {
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
 
         // proptest calls through a shared closure: what it learns goes through a cell.
-        let mut last: Option<(Program, Outcome)> = None;
+        let mut last: Option<(Program, RunOutcome)> = None;
         let learned = RefCell::new((&mut report, watch, None::<ViolationKind>, &mut last));
         let result = runner.run(&strategy, |program: Program| {
             let (report, watch, first, last) = &mut *learned.borrow_mut();
@@ -64,7 +64,7 @@ impl Engine for Property {
                 // Each run that hangs takes its time to be called that: leave the shrinking to `minimise`, which has a budget.
                 return Ok(());
             }
-            match execute(&program, subject, &Options::default()) {
+            match execute(&program, subject, &RunOptions::default()) {
                 Ok(outcome) => {
                     if first.is_none() {
                         report.programs += 1;
@@ -94,7 +94,7 @@ impl Engine for Property {
         }
         if let (Err(TestError::Fail(..)), Some(kind), Some((program, outcome))) = (result, first, last) {
             // The last program that failed is the smallest of proptest's. Its structure can be made smaller still.
-            let few = |attempt| (attempt < 4).then(Options::default);
+            let few = |attempt| (attempt < 4).then(RunOptions::default);
             let (program, outcome) = minimise(subject, program, outcome, kind, few, 1500);
             found(&mut report, &program, &outcome, kind);
         }

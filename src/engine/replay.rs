@@ -4,7 +4,7 @@
 //! say and nothing else.
 
 use super::report::Report;
-use super::run::Options;
+use super::run::RunOptions;
 use super::{Engine, Ran, found, run_again};
 use crate::program::Program;
 use crate::subject::Subject;
@@ -28,7 +28,7 @@ impl Engine for Replay {
         report.bounded_by = format!("{} programs as written", self.programs.len());
         for program in &self.programs {
             for n in 0..self.repeat.max(1) {
-                match run_again(&mut report, (program, n), subject, &Options::default(), watch) {
+                match run_again(&mut report, (program, n), subject, &RunOptions::default(), watch) {
                     Ran::Clean => {}
                     Ran::Broke(outcome, kind) => {
                         found(&mut report, program, &outcome, kind);

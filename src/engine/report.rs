@@ -1,6 +1,6 @@
 //! What an engine found on a subject: the one form that the gate collects, the table prints and `--json` writes.
 
-use super::run::Outcome;
+use super::run::RunOutcome;
 use super::timeline;
 use crate::ledger::{Violation, ViolationKind};
 use crate::program::Program;
@@ -33,14 +33,14 @@ pub struct Report {
     /// What limited the search: it says nothing about what lies beyond.
     pub bounded_by: String,
     /// The first rule that was found broken, with the smallest program that breaks it.
-    pub finding: Option<Finding>,
+    pub finding: Option<Counterexample>,
     /// Why there is no verdict: the harness, not the subject.
     pub error: Option<String>,
 }
 
 /// A broken rule, and how to see it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub struct Counterexample {
     /// The rule and its proof: places in `timeline`.
     pub violation: Violation,
     /// The smallest program that was found to break it: `latecall replay` runs it.
@@ -72,7 +72,7 @@ impl Report {
     }
 
     /// Counts a run.
-    pub(super) fn count(&mut self, outcome: &Outcome) {
+    pub(super) fn count(&mut self, outcome: &RunOutcome) {
         self.runs += 1;
         self.events += outcome.events.len() as u64;
         self.calls += outcome.verdict.calls as u64;
@@ -91,19 +91,19 @@ impl Report {
     }
 }
 
-impl Finding {
+impl Counterexample {
     /// The first broken rule of a run, or the first of these kinds if there is one.
     pub(super) fn of(
         subject: &str,
         program: &Program,
-        outcome: &Outcome,
+        outcome: &RunOutcome,
         prefer: Option<ViolationKind>,
     ) -> Option<Self> {
         let violations = &outcome.verdict.violations;
         let violation = violations.iter().find(|v| Some(v.kind) == prefer).or(violations.first())?;
         let mut program = program.clone();
         program.subject = Some(subject.to_owned());
-        Some(Finding {
+        Some(Counterexample {
             violation: violation.clone(),
             program: program.to_string(),
             steps: program.len(),

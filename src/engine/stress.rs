@@ -1,11 +1,11 @@
 //! The stress engine: generated programs of two or more threads, each many times, disturbed.
 //!
-//! At each stall site and between ops a thread sometimes lets another go first ([`Options::disturb`]), so that windows of a
+//! At each stall site and between ops a thread sometimes lets another go first ([`RunOptions::disturb`]), so that windows of a
 //! few instructions are hit often. It finds races that nobody thought of forcing. Bounded by time: a race that it did not
 //! find may be there.
 
 use super::report::Report;
-use super::run::Options;
+use super::run::RunOptions;
 use super::{Engine, Ran, domain, found, minimise, run_again};
 use crate::program::{Program, Verb, generate};
 use crate::subject::Subject;
@@ -61,14 +61,14 @@ impl Engine for Stress {
                 program.callbacks.iter_mut().filter(|c| c.body.is_empty()).for_each(|c| c.exclusive = true);
             }
             for n in 0..self.repeat {
-                let options = Options { disturb: Some(random.next()), ..Options::default() };
+                let options = RunOptions { disturb: Some(random.next()), ..RunOptions::default() };
                 match run_again(&mut report, (&program, n), subject, &options, watch) {
                     Ran::Clean => {}
                     Ran::Broke(outcome, kind) => {
                         let seed = random.next();
                         let attempts = |attempt: usize| {
                             let disturb = Some(SplitMix(seed ^ attempt as u64).next());
-                            (attempt < 16).then(|| Options { disturb, ..Options::default() })
+                            (attempt < 16).then(|| RunOptions { disturb, ..RunOptions::default() })
                         };
                         let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
                         found(&mut report, &program, &outcome, kind);
@@ -108,7 +108,7 @@ impl Stress {
         let mut random = SplitMix(self.seed);
         report.bounded_by = format!("{} runs of one program, seed {}", self.repeat, self.seed);
         for n in 0..self.repeat {
-            let options = Options { disturb: Some(random.next()), ..Options::default() };
+            let options = RunOptions { disturb: Some(random.next()), ..RunOptions::default() };
             match run_again(&mut report, (program, n), subject, &options, &mut |_| {}) {
                 Ran::Clean => {}
                 Ran::Broke(outcome, kind) => {

@@ -8,8 +8,8 @@ use crate::engine::model::Model;
 use crate::engine::property::Property;
 use crate::engine::replay::Replay;
 use crate::engine::stress::Stress;
-use crate::flawed::Flaw;
 use crate::program::Program;
+use crate::subject::KnownFlaw;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -137,7 +137,7 @@ impl Budget {
         self,
         name: &str,
         seed: u64,
-        flaw: Option<&Flaw>,
+        flaw: Option<&KnownFlaw>,
         programs: impl FnOnce() -> Vec<Program>,
     ) -> Option<Box<dyn Engine>> {
         let must_convict = flaw.is_some_and(|flaw| flaw.convicted_by.contains(&name));

@@ -2,25 +2,23 @@
 //! does, and it can be done here as well.
 
 use super::Budget;
-use super::select;
+use super::names::{self, SelectError};
 use super::shared::Announcer;
 use super::verdict::Expected;
 use crate::engine::model;
 use crate::engine::model::programs::Size;
 use crate::engine::replay::Replay;
 use crate::engine::report::Report;
-use crate::engine::run::{Env, Options, execute};
+use crate::engine::run::{RunOptions, execute};
 use crate::engine::stress::Stress;
 use crate::engine::{Engine, timeline};
-use crate::flawed::{FLAWS, Flaw};
 use crate::ledger::{Contract, stray_events};
 use crate::program::Program;
-use crate::program::seeds::{SEEDS, suits};
-use crate::subject::{Offer, OpenError, Session, Subject};
+use crate::program::seeds::SEEDS;
+use crate::subject::{Catalogue, Env, KnownFlaw, Library, Offer, OpenError, Session, Subject, suits};
 use crate::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
@@ -41,17 +39,6 @@ pub struct Check {
     pub library: Library,
     /// What is known of the subject.
     pub expected: Expected,
-}
-
-/// Where the C library comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Library {
-    /// Linked into this executable.
-    #[default]
-    Linked,
-    /// A shared object, loaded at run time.
-    Object(PathBuf),
 }
 
 /// How a check is conducted, beside what it checks.
@@ -85,10 +72,11 @@ impl Check {
     /// Runs the check in this process, and tells: progress, and in the end the report.
     ///
     /// Whatever the subject does to the process, it does to this one: see [`super::Gate`] for a safe distance.
-    pub fn run(&self, conduct: Conduct, tell: &mut dyn FnMut(Message)) -> Report {
-        let report = match select::find(&self.subject, &self.library) {
-            Err(error) => self.without_verdict(error.to_string()),
-            Ok(bundled) => self.run_on(&bundled.subject, bundled.flaw, conduct, tell),
+    pub fn run(&self, catalogue: &dyn Catalogue, conduct: Conduct, tell: &mut dyn FnMut(Message)) -> Report {
+        let flaws = known_flaws(catalogue, &self.library);
+        let report = match (names::find(&self.subject, catalogue, &self.library), flaws) {
+            (Err(error), _) | (_, Err(error)) => self.without_verdict(error.to_string()),
+            (Ok(entry), Ok(flaws)) => self.run_on(&*entry.subject, (entry.flaw.as_ref(), &flaws), conduct, tell),
         };
         tell(Message::Report(report.clone()));
         report
@@ -98,7 +86,7 @@ impl Check {
     fn run_on(
         &self,
         subject: &dyn Subject,
-        flaw: Option<&Flaw>,
+        (flaw, flaws): (Option<&KnownFlaw>, &[KnownFlaw]),
         conduct: Conduct,
         tell: &mut dyn FnMut(Message),
     ) -> Report {
@@ -108,7 +96,7 @@ impl Check {
             Err(error) => return self.without_verdict(format!("what is under way cannot be shared: {error}")),
         };
         let subject = Announced { inner: subject, to: announcer.map(Mutex::new) };
-        let Some(engine) = self.engine(flaw, &subject, &conduct.program) else {
+        let Some(engine) = self.engine((flaw, flaws), &subject, &conduct.program) else {
             return self.without_verdict(format!("there is no engine `{}`", self.engine));
         };
         let mut told: Option<Instant> = None;
@@ -125,7 +113,7 @@ impl Check {
             Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
         };
         if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean())
-            && let Ok(outcome) = execute(&program, &subject, &Options::default())
+            && let Ok(outcome) = execute(&program, &subject, &RunOptions::default())
         {
             tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
         }
@@ -144,12 +132,17 @@ impl Check {
         Report { error: Some(error), ..Report::new(&self.subject, &self.engine) }
     }
 
-    fn engine(&self, flaw: Option<&Flaw>, subject: &dyn Subject, only: &Option<Program>) -> Option<Box<dyn Engine>> {
+    fn engine(
+        &self,
+        (flaw, flaws): (Option<&KnownFlaw>, &[KnownFlaw]),
+        subject: &dyn Subject,
+        only: &Option<Program>,
+    ) -> Option<Box<dyn Engine>> {
         let programs = || match (only, self.engine.as_str()) {
             (Some(program), "model") => vec![program.clone()],
             (Some(_), _) => Vec::new(),
             (None, "model") => modelled_programs(flaw, subject, self.budget.model_ops()),
-            (None, _) => programs(flaw, subject),
+            (None, _) => programs(flaw, flaws, subject),
         };
         self.budget.engine(&self.engine, self.seed, flaw, programs)
     }
@@ -176,20 +169,30 @@ impl Check {
     }
 }
 
-/// What the replay engine runs on a subject: a flaw's own program first; then the seeds; and on sound subjects every flaw's
-/// program: what convicts the flawed ones must be harmless there.
-pub fn programs(flaw: Option<&Flaw>, subject: &dyn Subject) -> Vec<Program> {
-    let of_flaw = |flaw: &Flaw| {
+/// The known flaws of a catalogue.
+///
+/// # Errors
+///
+/// The library cannot be loaded.
+fn known_flaws(catalogue: &dyn Catalogue, library: &Library) -> Result<Vec<KnownFlaw>, SelectError> {
+    let entries = catalogue.list(library).map_err(SelectError::Load)?;
+    Ok(entries.into_iter().filter_map(|entry| entry.flaw).collect())
+}
+
+/// What the replay engine runs on a subject: the program of its own flaw first; then the seeds; and on a sound subject the
+/// programs of all `flaws`, because what convicts a flawed subject must be harmless there.
+pub fn programs(flaw: Option<&KnownFlaw>, flaws: &[KnownFlaw], subject: &dyn Subject) -> Vec<Program> {
+    let of_flaw = |flaw: &KnownFlaw| {
         Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
     };
     let own = flaw.map(of_flaw).into_iter();
     let seeds = SEEDS.iter().map(|seed| seed.program());
-    let others = FLAWS.iter().filter(|_| flaw.is_none()).map(of_flaw);
+    let others = flaws.iter().filter(|_| flaw.is_none()).map(of_flaw);
     own.chain(seeds).chain(others).filter(|program| suits(program, subject)).collect()
 }
 
 /// What the model engine explores on a subject: a flaw's own program first, and all small ones that make sense.
-pub fn modelled_programs(flaw: Option<&Flaw>, subject: &dyn Subject, ops: usize) -> Vec<Program> {
+pub fn modelled_programs(flaw: Option<&KnownFlaw>, subject: &dyn Subject, ops: usize) -> Vec<Program> {
     let own = flaw.map(|flaw| {
         Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
     });
@@ -311,7 +314,7 @@ mod tests {
         };
         let program = Program::parse("callback a\nbefore\n  register a\n  forget a\n").unwrap();
         let conduct = Conduct { program: Some(program), repeat: 2, ..Conduct::default() };
-        check.run_on(&Hoards { left: Arc::default(), and_goes_on }, None, conduct, &mut |_| {})
+        check.run_on(&Hoards { left: Arc::default(), and_goes_on }, (None, &[]), conduct, &mut |_| {})
     }
 
     #[test]

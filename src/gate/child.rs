@@ -6,13 +6,14 @@
 //!
 //! Not here: what a report means (`verdict`), and in which order checks run (`mod`).
 
-use super::check::{Check, Library, Message};
+use super::check::{Check, Message};
 use super::shared;
-use crate::engine::report::{Finding, Report};
+use crate::engine::report::{Counterexample, Report};
 use crate::engine::timeline;
 use crate::ledger::{Violation, ViolationKind};
 use crate::program::Program;
 use crate::program::shrink::{self, Tries};
+use crate::subject::Library;
 use crate::sync::{mpsc, thread};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -45,7 +46,7 @@ pub struct Ask<'a> {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ChildReport {
     /// What was found; always there.
     pub report: Report,
     /// See [`Ask::timeline`].
@@ -54,13 +55,13 @@ pub struct Answer {
 
 /// Runs a check in a process of its own. `executable` is one that understands `check` as the `latecall` command does.
 /// Blocks until it is over, and leaves no process behind.
-pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut(&Report)) -> Answer {
+pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut(&Report)) -> ChildReport {
     let fresh = Report::new(&check.subject, &check.engine);
     let mut ended = match attempt(executable, check, ask, watch) {
         Ok(ended) => ended,
         Err(error) => {
             let text = format!("{} could not be run as a check: {error}", executable.display());
-            return Answer { report: Report { error: Some(text), ..fresh }, timeline: None };
+            return ChildReport { report: Report { error: Some(text), ..fresh }, timeline: None };
         }
     };
     let mut report = ended.report.take().or(ended.progress.take()).unwrap_or(fresh);
@@ -98,7 +99,7 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
             }
         }
     }
-    Answer { report, timeline: ended.timeline }
+    ChildReport { report, timeline: ended.timeline }
 }
 
 /// How a process ended.
@@ -285,7 +286,7 @@ fn crashed(
     signal: i32,
     words: &str,
     announced: &File,
-) -> Option<Finding> {
+) -> Option<Counterexample> {
     let (mut program, mut events) = shared::under_way(announced)?;
     if ask.minimise {
         let began = Instant::now();
@@ -307,7 +308,7 @@ fn crashed(
     program.subject = Some(check.subject.clone());
     let mut text = format!("the process died of {} while this program ran{words}", signal_name(signal));
     text = text.replace('\n', " ");
-    Some(Finding {
+    Some(Counterexample {
         violation: Violation { kind: ViolationKind::Crashed, callback: None, text, proof: Vec::new() },
         timeline: timeline::lines(&program, &events),
         program: program.to_string(),

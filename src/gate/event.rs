@@ -1,7 +1,7 @@
 //! What the gate tells while it works: one stream of events, from which every report is made.
 
 use super::check::Check;
-use super::verdict::{CheckVerdict, Outcome};
+use super::verdict::{CheckVerdict, Conclusion};
 use crate::engine::report::Report;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// come as they happen, their ends in the order of the plan, whichever was over first.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum GateEvent<'a> {
     /// The gate begins.
     Started {
         /// What it will check, in order.
@@ -27,7 +27,7 @@ pub enum Event<'a> {
         /// So far.
         report: &'a Report,
     },
-    /// A check has run; what it says comes with [`Event::CheckFinished`] when its turn has come.
+    /// A check has run; what it says comes with [`GateEvent::CheckFinished`] when its turn has come.
     CheckEnded {
         /// Which.
         check: usize,
@@ -64,7 +64,7 @@ pub struct CheckResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// The worst of all checks.
-    pub outcome: Outcome,
+    pub outcome: Conclusion,
     /// The exit code that goes with it.
     pub exit_code: u8,
     /// Checks in the plan.
@@ -75,7 +75,7 @@ pub struct Summary {
     pub convicted: usize,
     /// Flawed subjects' checks that did not have to convict; what they found, if anything, is in their reports.
     pub not_required: usize,
-    /// Checks that count against [`Outcome::Sound`].
+    /// Checks that count against [`Conclusion::Sound`].
     pub failed: usize,
     /// Programs, over all checks.
     pub programs: u64,
@@ -92,7 +92,7 @@ pub struct Summary {
 impl Summary {
     /// Of these results.
     pub fn of(results: &[CheckResult], milliseconds: u64) -> Self {
-        let outcome = Outcome::worst(results.iter().map(|result| result.verdict.outcome()));
+        let outcome = Conclusion::worst(results.iter().map(|result| result.verdict.conclusion()));
         let count = |which: fn(&CheckVerdict) -> bool| results.iter().filter(|result| which(&result.verdict)).count();
         let sum = |which: fn(&Report) -> u64| results.iter().map(|result| which(&result.report)).sum();
         Summary {
@@ -102,7 +102,7 @@ impl Summary {
             clean: count(|verdict| *verdict == CheckVerdict::Clean),
             convicted: count(|verdict| matches!(verdict, CheckVerdict::Convicted { .. })),
             not_required: count(|verdict| *verdict == CheckVerdict::NotRequired),
-            failed: count(|verdict| verdict.outcome() != Outcome::Sound),
+            failed: count(|verdict| verdict.conclusion() != Conclusion::Sound),
             programs: sum(|report| report.programs),
             runs: sum(|report| report.runs),
             events: sum(|report| report.events),

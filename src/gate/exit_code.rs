@@ -1,7 +1,7 @@
 //! Exit codes of the command: public, each with one meaning, never reused for another.
 //!
 //! When several things went wrong the code is the one that says most about the subjects: [`UNSOUND`] before
-//! [`HARNESS_ERROR`] before [`NOTHING_RAN`]. See [`Outcome`](super::Outcome).
+//! [`HARNESS_ERROR`] before [`NOTHING_RAN`]. See [`Conclusion`](super::Conclusion).
 
 /// Nothing was found in sound subjects, and every flaw was convicted by each engine that has to. It is not a proof: the
 /// report says what bounded the search.

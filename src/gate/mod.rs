@@ -1,11 +1,11 @@
 //! The soundness gate: which checks there are, with what budgets, and what they say together.
 //!
 //! A check is one engine on one subject, in a process of its own, so that a subject that crashes or hangs is a verdict and
-//! not the end of the gate. What happens is told as one stream of [`Event`]s; every report is made from that.
+//! not the end of the gate. What happens is told as one stream of [`GateEvent`]s; every report is made from that.
 //!
 //! How the parts fit:
 //!
-//! * [`select`]: which subjects and engines there are, and which a filter means; [`budget`]: how much each does.
+//! * [`select`]: which checks a filter means; [`names`]: what a name or a pattern means; [`budget`]: how much each engine does.
 //! * [`check`]: one check, as its process runs it; [`child`]: that process, as the gate sees it;
 //!   `shared`: what it leaves for the gate to read when it dies.
 //! * [`verdict`]: what a report says, given what is known of the subject; [`exit_code`].
@@ -18,15 +18,17 @@ pub mod check;
 pub mod child;
 pub mod event;
 pub mod exit_code;
+pub mod names;
 pub mod select;
 mod shared;
 pub mod verdict;
 
 pub use budget::Budget;
-pub use check::{Check, Library};
-pub use event::{CheckResult, Event, Summary};
-pub use select::{SelectError, Selection};
-pub use verdict::{CheckVerdict, Expected, Outcome};
+pub use check::Check;
+pub use event::{CheckResult, GateEvent, Summary};
+pub use names::SelectError;
+pub use select::Selection;
+pub use verdict::{CheckVerdict, Conclusion, Expected};
 
 use crate::engine::report::Report;
 use crate::sync::{AtomicUsize, Ordering, mpsc, thread};
@@ -61,9 +63,9 @@ impl Gate {
     }
 
     /// Runs it, and tells. Never panics; what goes wrong with a check is that check's verdict.
-    pub fn run(&self, tell: &mut dyn FnMut(Event<'_>)) -> Summary {
+    pub fn run(&self, tell: &mut dyn FnMut(GateEvent<'_>)) -> Summary {
         let began = Instant::now();
-        tell(Event::Started { checks: &self.checks });
+        tell(GateEvent::Started { checks: &self.checks });
         let next = AtomicUsize::new(0);
         let mut results: Vec<Option<CheckResult>> = self.checks.iter().map(|_| None).collect();
         let mut finished = 0;
@@ -90,13 +92,13 @@ impl Gate {
             drop(to);
             for told in from {
                 match told {
-                    Told::Started(check) => tell(Event::CheckStarted { check }),
-                    Told::Progress(check, report) => tell(Event::CheckProgress { check, report: &report }),
+                    Told::Started(check) => tell(GateEvent::CheckStarted { check }),
+                    Told::Progress(check, report) => tell(GateEvent::CheckProgress { check, report: &report }),
                     Told::Ended(check, result) => {
-                        tell(Event::CheckEnded { check });
+                        tell(GateEvent::CheckEnded { check });
                         results[check] = Some(*result);
                         while let Some(Some(result)) = results.get(finished) {
-                            tell(Event::CheckFinished { check: finished, result });
+                            tell(GateEvent::CheckFinished { check: finished, result });
                             finished += 1;
                         }
                     }
@@ -105,7 +107,7 @@ impl Gate {
         });
         let results: Vec<CheckResult> = results.into_iter().flatten().collect();
         let summary = Summary::of(&results, milliseconds(began));
-        tell(Event::Finished { summary: &summary });
+        tell(GateEvent::Finished { summary: &summary });
         summary
     }
 

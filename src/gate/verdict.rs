@@ -4,8 +4,8 @@
 
 use super::exit_code;
 use crate::engine::report::Report;
-use crate::flawed::Flaw;
 use crate::ledger::ViolationKind;
+use crate::subject::KnownFlaw;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub enum Expected {
 
 impl Expected {
     /// What the catalogue knows of a subject and an engine.
-    pub fn of(flaw: Option<&Flaw>, engine: &str) -> Self {
+    pub fn of(flaw: Option<&KnownFlaw>, engine: &str) -> Self {
         flaw.map_or(Expected::Sound, |flaw| Expected::Flawed {
             defect: flaw.defect.to_owned(),
             convicted_of: flaw.convicted_of.to_vec(),
@@ -99,13 +99,13 @@ impl CheckVerdict {
     }
 
     /// What it means for the whole.
-    pub fn outcome(&self) -> Outcome {
+    pub fn conclusion(&self) -> Conclusion {
         use CheckVerdict::*;
         match self {
-            Clean | Convicted { .. } | NotRequired => Outcome::Sound,
-            NotConvicted | WrongReason { .. } | Unsound { .. } | Crashed => Outcome::Unsound,
-            HarnessError { .. } => Outcome::HarnessError,
-            NothingRan => Outcome::NothingRan,
+            Clean | Convicted { .. } | NotRequired => Conclusion::Sound,
+            NotConvicted | WrongReason { .. } | Unsound { .. } | Crashed => Conclusion::Unsound,
+            HarnessError { .. } => Conclusion::HarnessError,
+            NothingRan => Conclusion::NothingRan,
         }
     }
 }
@@ -129,7 +129,7 @@ impl fmt::Display for CheckVerdict {
 /// What several checks say together: the worst of them. The order is the one in which the exit code is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum Conclusion {
     /// As it should be.
     Sound,
     /// Some check ran nothing.
@@ -140,19 +140,19 @@ pub enum Outcome {
     Unsound,
 }
 
-impl Outcome {
+impl Conclusion {
     /// Of all of these; of none, nothing ran.
-    pub fn worst(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
-        outcomes.into_iter().max().unwrap_or(Outcome::NothingRan)
+    pub fn worst(outcomes: impl IntoIterator<Item = Conclusion>) -> Conclusion {
+        outcomes.into_iter().max().unwrap_or(Conclusion::NothingRan)
     }
 
     /// See [`exit_code`].
     pub fn exit_code(self) -> u8 {
         match self {
-            Outcome::Sound => exit_code::SOUND,
-            Outcome::Unsound => exit_code::UNSOUND,
-            Outcome::HarnessError => exit_code::HARNESS_ERROR,
-            Outcome::NothingRan => exit_code::NOTHING_RAN,
+            Conclusion::Sound => exit_code::SOUND,
+            Conclusion::Unsound => exit_code::UNSOUND,
+            Conclusion::HarnessError => exit_code::HARNESS_ERROR,
+            Conclusion::NothingRan => exit_code::NOTHING_RAN,
         }
     }
 }
@@ -160,11 +160,11 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::report::Finding;
+    use crate::engine::report::Counterexample;
     use crate::ledger::Violation;
 
     fn report(runs: u64, convicted_of: Option<ViolationKind>) -> Report {
-        let finding = convicted_of.map(|kind| Finding {
+        let finding = convicted_of.map(|kind| Counterexample {
             violation: Violation { kind, callback: None, text: String::new(), proof: Vec::new() },
             program: String::new(),
             steps: 0,
@@ -184,38 +184,38 @@ mod tests {
         let broken = Report { error: Some("no library".into()), ..report(3, Some(Leak)) };
         let dies = Expected::Flawed { defect: String::new(), convicted_of: vec![Died], required: true };
         let cases = [
-            (Expected::Sound, report(5, None), Clean, Outcome::Sound),
-            (flawed(true), report(5, Some(Leak)), Convicted { of: Leak }, Outcome::Sound),
-            (flawed(false), report(5, Some(Leak)), NotRequired, Outcome::Sound),
-            (dies, report(5, Some(Died)), Convicted { of: Died }, Outcome::Sound),
-            (flawed(false), report(5, None), NotRequired, Outcome::Sound),
-            (flawed(true), report(5, None), NotConvicted, Outcome::Unsound),
-            (flawed(true), report(5, Some(LostCall)), WrongReason { of: LostCall }, Outcome::Unsound),
-            (flawed(false), report(5, Some(LostCall)), WrongReason { of: LostCall }, Outcome::Unsound),
-            (Expected::Sound, report(5, Some(Leak)), Unsound { of: Leak }, Outcome::Unsound),
-            (Expected::Sound, report(5, Some(Died)), Crashed, Outcome::Unsound),
-            (flawed(true), report(5, Some(Died)), Crashed, Outcome::Unsound),
-            (Expected::Sound, report(0, None), NothingRan, Outcome::NothingRan),
-            (flawed(true), report(0, None), NothingRan, Outcome::NothingRan),
-            (flawed(false), report(0, None), NothingRan, Outcome::NothingRan),
-            (flawed(true), broken.clone(), HarnessError { text: "no library".into() }, Outcome::HarnessError),
-            (Expected::Sound, broken, HarnessError { text: "no library".into() }, Outcome::HarnessError),
+            (Expected::Sound, report(5, None), Clean, Conclusion::Sound),
+            (flawed(true), report(5, Some(Leak)), Convicted { of: Leak }, Conclusion::Sound),
+            (flawed(false), report(5, Some(Leak)), NotRequired, Conclusion::Sound),
+            (dies, report(5, Some(Died)), Convicted { of: Died }, Conclusion::Sound),
+            (flawed(false), report(5, None), NotRequired, Conclusion::Sound),
+            (flawed(true), report(5, None), NotConvicted, Conclusion::Unsound),
+            (flawed(true), report(5, Some(LostCall)), WrongReason { of: LostCall }, Conclusion::Unsound),
+            (flawed(false), report(5, Some(LostCall)), WrongReason { of: LostCall }, Conclusion::Unsound),
+            (Expected::Sound, report(5, Some(Leak)), Unsound { of: Leak }, Conclusion::Unsound),
+            (Expected::Sound, report(5, Some(Died)), Crashed, Conclusion::Unsound),
+            (flawed(true), report(5, Some(Died)), Crashed, Conclusion::Unsound),
+            (Expected::Sound, report(0, None), NothingRan, Conclusion::NothingRan),
+            (flawed(true), report(0, None), NothingRan, Conclusion::NothingRan),
+            (flawed(false), report(0, None), NothingRan, Conclusion::NothingRan),
+            (flawed(true), broken.clone(), HarnessError { text: "no library".into() }, Conclusion::HarnessError),
+            (Expected::Sound, broken, HarnessError { text: "no library".into() }, Conclusion::HarnessError),
         ];
         for (expected, report, verdict, outcome) in cases {
             assert_eq!(CheckVerdict::judge(&expected, &report), verdict, "{expected:?}, {report:?}");
-            assert_eq!(verdict.outcome(), outcome, "{verdict:?}");
+            assert_eq!(verdict.conclusion(), outcome, "{verdict:?}");
         }
     }
 
     #[test]
     fn the_worst_decides_and_none_is_nothing_ran() {
-        use Outcome::*;
-        assert_eq!(Outcome::worst([]), NothingRan);
-        assert_eq!(Outcome::worst([Sound, Sound]), Sound);
-        assert_eq!(Outcome::worst([Sound, NothingRan]), NothingRan);
-        assert_eq!(Outcome::worst([NothingRan, HarnessError, Sound]), HarnessError);
-        assert_eq!(Outcome::worst([HarnessError, Unsound, NothingRan]), Unsound);
-        let codes = [Sound, Unsound, HarnessError, NothingRan].map(Outcome::exit_code);
+        use Conclusion::*;
+        assert_eq!(Conclusion::worst([]), NothingRan);
+        assert_eq!(Conclusion::worst([Sound, Sound]), Sound);
+        assert_eq!(Conclusion::worst([Sound, NothingRan]), NothingRan);
+        assert_eq!(Conclusion::worst([NothingRan, HarnessError, Sound]), HarnessError);
+        assert_eq!(Conclusion::worst([HarnessError, Unsound, NothingRan]), Unsound);
+        let codes = [Sound, Unsound, HarnessError, NothingRan].map(Conclusion::exit_code);
         assert_eq!(codes, [0, 1, 3, 4]);
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn leave_run() {
 /// that was used or freed, a call that was turned away, after all that the run's verdict is about. A late call that was
 /// defused is none of them: that is what a binding is for.
 ///
-/// No verdict has them in it. [`Check::run`](crate::gate::Check::run), and so the command, answers a check during which
+/// No verdict has them in it. `gate::Check::run`, and so the command, answers a check during which
 /// there were any with an error instead of a clean report; who runs an engine without it has to look here.
 pub fn stray_events() -> usize {
     STRAY.load(Ordering::Relaxed) // a statistic: orders nothing

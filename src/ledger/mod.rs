@@ -10,21 +10,20 @@
 //!   witness which is used after it was freed, or after its run is over, still finds a ledger, or learns that its is gone.
 //! * [`witness`]: the callback that reports its own life, and [`Probe`] for the blocks that a binding keeps beside it.
 //! * [`violation`], [`judge`](mod@judge): the rules, and the verdict.
-//! * [`quarantine`]: a global allocator that keeps what a subject frees while a program runs, so that a dangling witness
-//!   names itself instead of crashing.
+//! * [`Quarantine`], of `latecall-explore`: a global allocator that keeps what a subject frees while a program runs, so that a
+//!   dangling witness names itself instead of crashing.
 //!
 //! Not here: running anything (`engine`), or deciding what a whole gate says (`gate`).
 
 pub mod event;
 pub mod judge;
 pub(crate) mod log;
-pub mod quarantine;
 pub mod violation;
 pub mod witness;
 
 pub use event::{Answer, Event, EventKind, Section, StepId, ThreadNo, Turned};
 pub use judge::{Contract, judge};
+pub use latecall_explore::Quarantine;
 pub use log::{Ledger, RunId, stray_events};
-pub use quarantine::Quarantine;
 pub use violation::{Verdict, Violation, ViolationKind};
 pub use witness::{Call, Probe, Witness};

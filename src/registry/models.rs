@@ -17,7 +17,7 @@ use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Short
 use super::sync::thread::{JoinHandle, spawn};
 use super::sync::{Counter, Ordering, UnsafeCell};
 use crate::again::alone;
-use crate::model::{Bound, Exploration, Extent, Options, Repeats};
+use latecall_explore::{Bound, Exploration, Extent, Options, Repeats};
 // Not loom's: every thread is joined before the model ends, so the last owner is the model's first thread, and a
 // conviction that unwinds may drop the others' shares outside the model.
 use crate::sync::Arc;
@@ -157,7 +157,7 @@ fn caller(shared: &Arc<Shared>, handle: Handle) -> JoinHandle<Result<u32, Reason
 fn search(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> Exploration {
     let options = Options::new().max_branches(20_000).repeats(Repeats::Left);
     let options = preemptions.into_iter().fold(options, Options::preemptions);
-    let found = crate::model::explore(name, &options, model);
+    let found = latecall_explore::explore(name, &options, model);
     println!("{found}");
     found
 }

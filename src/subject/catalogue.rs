@@ -1,91 +1,92 @@
-//! Every bundled subject by name: the sound ones, and the ones in `flawed`.
+//! Which subjects there are, by name: what the gate and the fuzz engine are given.
 //!
-//! Not here: what each flaw is (`flawed`), and which of the subjects a filter on the command line means (`gate::select`).
+//! The package `latecall-bundled` has the catalogue of latecall's own subjects.
 
-use super::super::flawed::{FLAWS, Flaw};
-use super::binding::EmitterSubject;
-use super::locked::LockedKeeper;
-use super::registry::RegistryKeeper;
-use crate::emitter::{Api, Mode};
-use crate::program::{Hostile, Site};
+use super::Subject;
+use crate::ledger::ViolationKind;
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::path::PathBuf;
 
-/// A bundled subject.
-#[derive(Debug)]
-pub struct Bundled {
-    /// What it is.
-    pub subject: EmitterSubject,
-    /// Its defect; `None`: it is sound, as far as anybody knows.
-    pub flaw: Option<&'static Flaw>,
-}
+/// A list of subjects.
+pub trait Catalogue: Sync {
+    /// Every subject over `library`, in the order of reports. The subjects may be for listing only: [`find`](Self::find)
+    /// answers one that is ready to run.
+    ///
+    /// # Errors
+    ///
+    /// What kept the library from being loaded.
+    fn list(&self, library: &Library) -> Result<Vec<Entry>, LibraryError>;
 
-/// The switches that a sound subject withstands: all of them. Firing from `atexit` never ends within a run, so that engines
-/// generate no program with it: those are written by hand (`tests/process_exit.rs`).
-const WITHSTOOD: &[Hostile] = &[
-    Hostile::Late,
-    Hostile::Twice,
-    Hostile::Concurrent,
-    Hostile::NotifyEarly,
-    Hostile::NotifyTwice,
-    Hostile::NotifyNever,
-    Hostile::NotifyBeforeDrain,
-    Hostile::FireOnClose,
-    Hostile::FireTlsDestructor,
-    Hostile::FireAtexit,
-    Hostile::WrongUserData,
-];
-
-const REGISTRY_SITES: &[Site] = &[
-    Site::BeforeAcquire,
-    Site::AfterAcquire,
-    Site::BeforeRelease,
-    Site::AfterRelease,
-    Site::Revoked,
-    Site::TombstoneWritten,
-    Site::SlotListed,
-];
-
-const LOCKED_SITES: &[Site] = &[Site::BeforeAcquire, Site::AfterAcquire, Site::BeforeRelease, Site::AfterRelease];
-
-/// Every bundled subject: `registry/MODE` and `locked/MODE` over the library that `api` names, then the flawed ones.
-pub fn every(api: &'static Api) -> Vec<Bundled> {
-    let mut all = registry("registry", api);
-    for mode in Mode::ALL {
-        let subject = EmitterSubject::new(format!("locked/{}", mode.name()), mode, api, |env, mode| {
-            Box::new(LockedKeeper::new(env.to_bits(), mode == Mode::Once))
-        });
-        all.push(Bundled { subject: subject.withstands(WITHSTOOD).with_sites(LOCKED_SITES), flaw: None });
+    /// The subject with this name, ready to run; `None`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// What kept the library from being loaded.
+    fn find(&self, name: &str, library: &Library) -> Result<Option<Entry>, LibraryError> {
+        Ok(self.list(library)?.into_iter().find(|entry| entry.subject.name() == name))
     }
-    all.extend(FLAWS.iter().map(|flaw| Bundled { subject: flaw.subject(api), flaw: Some(flaw) }));
-    all
 }
 
-/// `loaded/registry/MODE`: the registry over a library that was loaded at run time, under names of their own, so that one
-/// gate runs both.
-pub fn loaded(api: &'static Api) -> Vec<Bundled> {
-    registry("loaded/registry", api)
+/// A subject of a [`Catalogue`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The binding.
+    pub subject: Box<dyn Subject>,
+    /// Its known defect; `None`: the subject is taken for sound.
+    pub flaw: Option<KnownFlaw>,
+    /// What it is a binding of, in a word, for lists; may be empty.
+    pub variant: &'static str,
 }
 
-fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
-    let bundled = |mode: &Mode| {
-        let subject = EmitterSubject::new(format!("{prefix}/{}", mode.name()), *mode, api, |_, mode| {
-            Box::new(RegistryKeeper::new(mode == Mode::Once))
-        });
-        Bundled { subject: subject.withstands(WITHSTOOD).with_sites(REGISTRY_SITES), flaw: None }
-    };
-    Mode::ALL.iter().map(bundled).collect()
+impl Entry {
+    /// A subject that is taken for sound.
+    pub fn sound(subject: impl Subject + 'static) -> Self {
+        Entry { subject: Box::new(subject), flaw: None, variant: "" }
+    }
+
+    /// A subject with a known defect, which has to be found.
+    pub fn flawed(subject: impl Subject + 'static, flaw: KnownFlaw) -> Self {
+        Entry { subject: Box::new(subject), flaw: Some(flaw), variant: "" }
+    }
+
+    /// Sets [`Self::variant`].
+    #[must_use]
+    pub fn with_variant(mut self, variant: &'static str) -> Self {
+        self.variant = variant;
+        self
+    }
 }
 
-/// The model's twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose
-/// fault the model is to find. `None`: no bundled subject has this name, or what it does to its process it would do to the
-/// search.
-pub fn modelled_over(name: &str, api: &'static Api) -> Option<Box<dyn super::Subject>> {
-    let twin = crate::loomed::subject::catalogue::find(name, api)?;
-    let crashes = twin.flaw.is_some_and(|flaw| flaw.crashes);
-    (!crashes).then(|| Box::new(twin.subject) as Box<dyn super::Subject>)
+/// A defect that somebody put into a subject on purpose: the engines have to find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownFlaw {
+    /// The subject's name.
+    pub name: &'static str,
+    /// What is wrong, in a line.
+    pub defect: &'static str,
+    /// Where real code had the defect.
+    pub seen_in: &'static str,
+    /// What it has to be convicted of: any of these.
+    pub convicted_of: &'static [ViolationKind],
+    /// The engines that have to convict it, by name.
+    pub convicted_by: &'static [&'static str],
+    /// A program that convicts it, as text.
+    pub program: &'static str,
 }
 
-/// The bundled subject with this name.
-pub fn find(name: &str, api: &'static Api) -> Option<Bundled> {
-    use super::Subject;
-    every(api).into_iter().find(|it| it.subject.name() == name)
+/// Where the C library comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Library {
+    /// Linked into this executable.
+    #[default]
+    Linked,
+    /// A shared object, loaded at run time.
+    Object(PathBuf),
 }
+
+/// What kept a library from being loaded.
+pub type LibraryError = Box<dyn Error + Send + Sync>;

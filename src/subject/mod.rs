@@ -3,30 +3,23 @@
 //! A [`Subject`] makes a [`Session`] for each run of a program; the session does to the binding what the program's ops say.
 //! Implement both for a binding of your own, and every engine runs on it.
 //!
-//! How the parts fit:
+//! How the parts fit: this file has the two traits; [`Env`], [`pass`] and [`late`] are what a subject uses of a run; a
+//! [`Catalogue`] lists subjects by name, for the gate and for fuzz targets.
 //!
-//! * this file: the two traits.
-//! * [`keeper`]: what stands between C and a callback: the seam at which the bundled bindings, sound ones and those in
-//!   `flawed`, differ.
-//! * [`binding`]: the binding of the bundled C library over any keeper.
-//! * [`registry`], [`locked`]: the two sound keepers.
-//! * `shelf`: where the binding and `locked` look things up.
-//! * [`catalogue`]: every bundled subject by name.
-//!
-//! Nothing in `keeper`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its operations
-//! (a hash map's order would): the model engine runs each thousands of times and expects the same each time.
+//! Nothing in a subject that the model engine explores may depend on anything but the order of its operations (the order of a
+//! hash map, say): the engine runs the subject thousands of times and expects the same each time.
 
-pub mod binding;
-pub mod catalogue;
-pub mod keeper;
-pub mod locked;
-pub mod registry;
-mod shelf;
+mod catalogue;
+mod env;
 
-use crate::engine::run::Env;
 use crate::ledger::{Answer, Call, Contract, Witness};
-use crate::program::{CallbackId, Hostile, Site, VerbSet};
+use crate::program::{CallbackId, Expect, Hostile, Op, Program, Site, VerbSet};
+use std::collections::BTreeMap;
 use std::fmt;
+
+pub use catalogue::{Catalogue, Entry, KnownFlaw, Library, LibraryError};
+pub use env::{Env, late, pass};
+pub(crate) use env::{late_in, pass_in};
 
 /// A binding under test.
 pub trait Subject: Send + Sync {
@@ -42,14 +35,14 @@ pub trait Subject: Send + Sync {
     }
 
     /// The same binding for the model engine: its locks and atomics are loom's, and its library is instrumented
-    /// ([`crate::model`]). `None`: it has no such twin, and the model engine does not check it.
+    /// ([`latecall_explore`]). `None`: it has no such twin, and the model engine does not check it.
     fn modelled(&self) -> Option<Box<dyn Subject>> {
         None
     }
 
     /// Whether the search sees all that the twin's threads share. It sees the memory and the objects of instrumented C code; it
     /// does not see loom's types where Rust code uses them, but for the bundled subjects. If it does, interleavings that
-    /// repeat others are left early ([`Repeats::Left`](crate::model::Repeats::Left)); if it does not and this says so,
+    /// repeat others are left early ([`Repeats::Left`](latecall_explore::Repeats::Left)); if it does not and this says so,
     /// interleavings are lost.
     fn all_seen(&self) -> bool {
         false
@@ -173,4 +166,35 @@ pub trait Session: Send + Sync {
     /// Revokes everything that is registered, and closes the library. [`Answer::Refused`] when called from inside one of
     /// its callbacks, and then it does nothing. Called at the end of each run when the program did not.
     fn shutdown(&self) -> Answer;
+}
+
+/// Whether a program's expectations can hold on a subject: a library that takes one subscription refuses the second, and
+/// one that calls once does not call again. Programs without expectations suit every subject that offers their ops.
+pub fn suits(program: &Program, subject: &dyn Subject) -> bool {
+    let capacity = subject.offer().capacity.unwrap_or(usize::MAX);
+    let registered: usize = program
+        .steps()
+        .filter(|step| step.expect != Some(Expect::Refused))
+        .map(|step| if let Op::Register(ids) = &step.op { ids.len() } else { 0 })
+        .sum();
+    let mut firings = BTreeMap::new();
+    for step in program.steps() {
+        if let Op::Fire(id, _) | Op::Send(id, _) | Op::Post(id, _) = step.op {
+            *firings.entry(id).or_insert(0) += 1;
+        }
+    }
+    let once = subject.contract().once && firings.values().any(|n| *n > 1);
+    registered <= capacity && !(once && program.steps().any(|step| step.expect.is_some()))
+}
+
+impl fmt::Debug for dyn Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for dyn Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
 }

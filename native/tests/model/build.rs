@@ -1,26 +1,15 @@
 //! Instruments the programs and the mutants.
 
-#[path = "../../../src/model/instrument/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the whole helper is public in the library; this build uses a part of it")]
-mod instrument;
 mod mutants;
 
-use instrument::Instrument;
+use latecall_build::Instrument;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(latecall_clang)");
     println!("cargo::rerun-if-env-changed=CLANG");
-    for changed in [
-        "build.rs",
-        "mutants.rs",
-        "programs",
-        "constructors",
-        "../../src",
-        "../../include",
-        "../../../src/model/instrument",
-    ] {
+    for changed in ["build.rs", "mutants.rs", "programs", "constructors", "../../src", "../../include"] {
         println!("cargo::rerun-if-changed={changed}");
     }
     let target = |key: &str| std::env::var(format!("CARGO_CFG_TARGET_{key}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! C and C++ programs and broken emitters, instrumented, for the tests and benchmarks of `latecall::model`.
+//! C and C++ programs and broken emitters, instrumented, for the tests and benchmarks of `latecall-explore`.
 //!
 //! A package of its own, because cargo builds a development dependency for this package's tests and benchmarks only: whoever
 //! uses latecall does not wait for any of this, and it is no part of what is published. There is no Rust code in it. A test

@@ -6,20 +6,22 @@
 //! right order. Gates are dropped from a program, and what it says its ops must answer: every order is explored anyway.
 //!
 //! How the parts fit: this file searches; `order` watches one interleaving; [`programs`] lists the programs that make sense.
-//! The search itself is [`crate::model`].
+//! The search itself is [`latecall_explore`].
 
 mod order;
 pub mod programs;
 
-use super::report::{Finding, Report};
+use super::report::{Counterexample, Report};
 use super::run::{self, RunError, applicable};
 use super::{Engine, monitor, timeline};
-use crate::ledger::{Contract, Event, Violation, ViolationKind, log, quarantine};
+use crate::ledger::{Contract, Event, Violation, ViolationKind, log};
 use crate::loomed::run::interpret::Run;
-use crate::model::{self, Bound, Exploration, Extent, Kind, Listener, MOST_THREADS, Repeats};
 use crate::program::Program;
 use crate::subject::Subject;
 use crate::sync::{Arc, Mutex, lock};
+use latecall_explore::harness::{self, Listener, MOST_THREADS};
+use latecall_explore::quarantine::RunBlocks;
+use latecall_explore::{self as explorer, Bound, Exploration, Extent, FindingKind, Repeats};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -67,7 +69,7 @@ pub struct Explored {
 struct Common {
     /// Of the interleaving that runs, or ran last.
     events: Vec<Event>,
-    /// The last interleaving that was counted: see [`model::number`].
+    /// The last interleaving that was counted: see [`harness::number`].
     counted: u64,
     calls: u64,
     defused: u64,
@@ -137,7 +139,7 @@ impl Model {
         report: &mut Report,
         watch: &mut dyn FnMut(&Report),
     ) -> Result<Explored, RunError> {
-        let mut once = |options: &model::Options| {
+        let mut once = |options: &explorer::Options| {
             let before = report.runs;
             let explored = explore(program, subject, options, &mut |interleavings| {
                 report.runs = before + interleavings;
@@ -149,7 +151,7 @@ impl Model {
             report.defused += explored.defused;
             Ok(explored)
         };
-        let (began, options) = (Instant::now(), model::Options::new().repeats(Repeats::Left));
+        let (began, options) = (Instant::now(), explorer::Options::new().repeats(Repeats::Left));
         let explored = once(&options.clone().max_duration(time).max_interleavings(self.exhaustive))?;
         match (&explored.exploration.extent, self.preemptions) {
             (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => {
@@ -160,18 +162,23 @@ impl Model {
     }
 }
 
-fn finding(subject: &dyn Subject, program: &Program, violation: Violation, exploration: &Exploration) -> Finding {
+fn finding(
+    subject: &dyn Subject,
+    program: &Program,
+    violation: Violation,
+    exploration: &Exploration,
+) -> Counterexample {
     let mut program = program.clone();
     program.subject = Some(subject.name().to_owned());
     let (mut timeline, mut told) = (Vec::new(), Vec::new());
     if let Some(found) = &exploration.finding {
         timeline = rows(&found.timeline);
-        told.clone_from(&found.told);
+        told.extend_from_slice(harness::told(found));
     }
     // From events to lines of the timeline.
     let line = |event: &usize| told.iter().find(|(told, _)| told == event).map(|(_, line)| *line);
     let proof = violation.proof.iter().filter_map(line).collect();
-    Finding {
+    Counterexample {
         violation: Violation { proof, ..violation },
         program: program.to_string(),
         steps: program.len(),
@@ -215,7 +222,7 @@ pub fn freed(program: &Program) -> Program {
 pub fn explore(
     program: &Program,
     subject: &dyn Subject,
-    options: &model::Options,
+    options: &explorer::Options,
     watch: &mut dyn FnMut(u64),
 ) -> Result<Explored, RunError> {
     applicable(program, subject)?;
@@ -246,7 +253,7 @@ pub fn explore(
         let (common, program) = (Arc::clone(&common), program.clone());
         let mut progress = |interleavings: u64, _| watch(interleavings);
         let mut listener = Listener { progress: Some(&mut progress), words: Some(&words) };
-        model::explore_for(&program.to_string(), options, &mut listener, move || {
+        harness::explore_for(&program.to_string(), options, &mut listener, move || {
             interleaving(&program, &*twin, contract, &common);
         })
     };
@@ -255,11 +262,11 @@ pub fn explore(
         return Err(error);
     }
     let mut violation = match &exploration.finding {
-        Some(found) if found.kind == Kind::Failed => match common.violation.take() {
+        Some(found) if found.kind == FindingKind::Failed => match common.violation.take() {
             Some(violation) => Some(violation),
             None => return Err(RunError::SubjectPanicked(found.message.clone())),
         },
-        Some(found) if found.kind == Kind::Deadlock => Some(monitor::deadlock(program, &common.events, &[])),
+        Some(found) if found.kind == FindingKind::Deadlock => Some(monitor::deadlock(program, &common.events, &[])),
         Some(found) => {
             Some(Violation { kind: kind(found.kind), callback: None, text: found.message.clone(), proof: Vec::new() })
         }
@@ -280,17 +287,17 @@ pub fn explore(
 /// One interleaving.
 fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, common: &Arc<Mutex<Common>>) {
     lock(common).events.clear();
-    let scope = quarantine::Scope::open();
+    let scope = RunBlocks::open();
     if let Some(scope) = &scope {
         scope.enter();
     }
     order::begin(program, common);
     log::listen(Some(order::listen));
-    let run = match Run::open(program, twin, &run::Options::default()) {
+    let run = match Run::open(program, twin, &run::RunOptions::default()) {
         Ok(run) => run,
         Err(error) => {
             lock(common).error = Some(error);
-            model::fail("the session could not be opened");
+            explorer::fail("the session could not be opened");
         }
     };
     let started = run.start();
@@ -314,8 +321,8 @@ fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, commo
                 Some(text)
             }
             Ok(verdict) => {
-                if model::number() > common.counted {
-                    common.counted = model::number();
+                if harness::number() > common.counted {
+                    common.counted = harness::number();
                     common.calls += verdict.calls as u64;
                     common.defused += verdict.defused as u64;
                     common.all_events += common.events.len() as u64;
@@ -329,28 +336,29 @@ fn interleaving(program: &Program, twin: &dyn Subject, contract: Contract, commo
             }
         }
     };
-    quarantine::Scope::leave();
+    RunBlocks::leave();
     if let Some(scope) = scope {
         scope.close();
     }
     if let Some(found) = found {
         if let Some(last) = last {
-            model::end_with(last);
+            harness::end_with(last);
         }
-        model::convict(&found);
+        harness::convict(&found);
     }
 }
 
 /// What the runtime convicts by itself.
-fn kind(kind: Kind) -> ViolationKind {
+fn kind(kind: FindingKind) -> ViolationKind {
     match kind {
-        Kind::DataRace => ViolationKind::DataRace,
-        Kind::UseAfterFree | Kind::DoubleFree | Kind::ForeignFree | Kind::OutOfBounds => {
+        FindingKind::DataRace => ViolationKind::DataRace,
+        FindingKind::UseAfterFree | FindingKind::DoubleFree | FindingKind::ForeignFree | FindingKind::OutOfBounds => {
             ViolationKind::ForeignUseAfterFree
         }
-        Kind::Leak => ViolationKind::Leak,
-        Kind::Deadlock | Kind::Livelock => ViolationKind::Deadlock,
-        Kind::Misuse | Kind::Aborted | Kind::Failed => ViolationKind::Crashed,
+        FindingKind::Leak => ViolationKind::Leak,
+        FindingKind::Deadlock | FindingKind::Livelock => ViolationKind::Deadlock,
+        // Misuse, an abort, a failed assertion; a kind that the explorer adds is one of C code's own until it gets a line here.
+        _ => ViolationKind::Crashed,
     }
 }
 

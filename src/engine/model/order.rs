@@ -3,7 +3,7 @@
 //! The ledger sees in which order events came. Between two operations of loom's a thread runs on undisturbed, so that the
 //! search never brings some orders about that a real machine would: a callback that is entered and a callback that is freed
 //! come in whatever order the operations around them have. Loom knows better: it knows what *happened before* what. So
-//! each event that a rule is about is also a moment ([`Moment`]), and a rule that asks for an order is broken where
+//! each event that a rule is about is also a moment ([`Point`]), and a rule that asks for an order is broken where
 //! nothing enforces it, whichever way round the two came.
 //!
 //! Pairs with: `ledger::judge`, whose rules these are, by their names.
@@ -11,9 +11,9 @@
 use super::Common;
 use crate::ledger::judge::step;
 use crate::ledger::{Answer, Event, EventKind, ThreadNo, Violation, ViolationKind};
-use crate::model::Moment;
 use crate::program::{CallbackId, Op, Program};
 use crate::sync::{Arc, Mutex, lock};
+use latecall_explore::harness::{self, Point};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,14 +37,14 @@ struct Order {
 struct Callback {
     calls: Vec<Call>,
     /// Uses of the block beside it.
-    uses: Vec<(usize, ThreadNo, Moment)>,
+    uses: Vec<(usize, ThreadNo, Point)>,
 }
 
 struct Call {
     thread: ThreadNo,
     entered: usize,
     /// When it was over, and where among the events that is.
-    left: Option<(usize, Moment)>,
+    left: Option<(usize, Point)>,
 }
 
 /// An interleaving begins.
@@ -68,12 +68,12 @@ pub(super) fn violation() -> Option<Violation> {
 
 /// An event was written.
 pub(super) fn listen(at: usize, event: &Event) {
-    crate::model::tell(at);
+    harness::tell(at);
     let new = ORDER.with_borrow_mut(|order| order.as_mut().is_some_and(|order| order.named.insert(event.thread)));
     if new {
-        crate::model::name_thread(event.thread.name());
+        harness::name_thread(event.thread.name());
     }
-    let now = Moment::now();
+    let now = Point::here();
     ORDER.with_borrow_mut(|order| {
         let Some(order) = order else { return };
         lock(&order.common).events.push(*event);
@@ -84,7 +84,7 @@ pub(super) fn listen(at: usize, event: &Event) {
 }
 
 impl Order {
-    fn event(&mut self, at: usize, event: &Event, now: Moment) {
+    fn event(&mut self, at: usize, event: &Event, now: Point) {
         let thread = event.thread;
         match event.kind {
             EventKind::OpBegin { step: id, .. } => {
@@ -131,7 +131,8 @@ impl Order {
             }
             EventKind::BlockFreed { callback } => {
                 let uses = self.callbacks.get(callback.0 as usize).map(|callback| &callback.uses);
-                let loose = uses.and_then(|uses| uses.iter().find(|(_, user, when)| *user != thread && !when.passed()));
+                let loose = uses
+                    .and_then(|uses| uses.iter().find(|(_, user, when)| *user != thread && !when.happens_before_now()));
                 if let Some(&(used, user, _)) = loose {
                     let name = self.program.callback_name(callback).to_owned();
                     let text = format!(
@@ -149,10 +150,9 @@ impl Order {
     /// Every call of the callback by another thread that is over must be known here to be over.
     fn all_left_before(&mut self, at: usize, thread: ThreadNo, id: CallbackId, kind: ViolationKind, what: &str) {
         let Some(callback) = self.callbacks.get(id.0 as usize) else { return };
-        let loose = callback
-            .calls
-            .iter()
-            .find(|call| call.thread != thread && call.left.as_ref().is_some_and(|(_, when)| !when.passed()));
+        let loose = callback.calls.iter().find(|call| {
+            call.thread != thread && call.left.as_ref().is_some_and(|(_, when)| !when.happens_before_now())
+        });
         if let Some(call) = loose {
             let name = self.program.callback_name(id).to_owned();
             let text = format!(

@@ -10,11 +10,11 @@
 use super::stage::{Stage, Started};
 use super::sync;
 use crate::engine::gates::Passed;
-use crate::engine::run::{BodyPanic, Env, MAX_DEPTH, Options, RunError, message, needs_library_threads};
+use crate::engine::run::{BodyPanic, MAX_DEPTH, RunError, RunOptions, message, needs_library_threads};
 use crate::ledger::log::{self, Interpreter};
 use crate::ledger::{Answer, Call, Event, EventKind, Ledger, RunId, Section, StepId, ThreadNo, Witness};
 use crate::program::{Args, CallbackId, GateId, Kind, Op, Program, Site, Step};
-use crate::subject::{Session, Subject};
+use crate::subject::{Env, Session, Subject};
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::atomic::Ordering::Relaxed;
@@ -110,7 +110,7 @@ impl Run {
     pub(crate) fn open(
         program: &Program,
         subject: &dyn Subject,
-        options: &Options,
+        options: &RunOptions,
     ) -> Result<OutsideArc<Self>, RunError> {
         let ledger = Ledger::open();
         let run = OutsideArc::new(Run {

@@ -1,9 +1,9 @@
 //! One run: a program, once, on a fresh session of a subject.
 //!
 //! How the parts fit: [`execute`] is a run with real threads: every engine that uses them comes through it, and what they
-//! differ in is which programs they make, and the [`Options`]. `interpret` does what a program says, and `stage` is where:
-//! over loom (`loomed`) the model engine puts `model_stage` in its place. [`Env`], [`pass`] and [`late`] are what a subject
-//! uses of a run.
+//! differ in is which programs they make, and the [`RunOptions`]. `interpret` does what a program says, and `stage` is where:
+//! over loom (`loomed`) the model engine puts `model_stage` in its place. What a subject uses of a run is in
+//! `subject::env`.
 //!
 //! Pairs with: `monitor`, which watches the threads; `ledger::log`, where events go; `ledger::judge`, which reads them.
 
@@ -12,10 +12,9 @@ use crate::sync;
 mod stage;
 
 use super::monitor;
-use crate::ledger::witness::Call;
-use crate::ledger::{Contract, Event, EventKind, Ledger, Quarantine, RunId, Verdict, judge, log};
-use crate::program::{Hostile, Op, Program, Site, Verb};
-use crate::subject::{OpenError, Session, Subject};
+use crate::ledger::{Contract, Event, Quarantine, Verdict, judge, log};
+use crate::program::{Hostile, Op, Program, Verb};
+use crate::subject::{OpenError, Subject};
 use crate::sync::{Arc, thread};
 use interpret::Run;
 use std::any::Any;
@@ -24,7 +23,7 @@ use std::time::Duration;
 
 /// How a run is run.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RunOptions {
     /// Disturbs the threads at stall sites and between ops, from this seed; `None`: threads run as they come.
     pub disturb: Option<u64>,
     /// A run in which nothing has moved for so long is a deadlock. Only counts while every thread of the run sleeps.
@@ -33,15 +32,15 @@ pub struct Options {
     pub limit: Duration,
 }
 
-impl Default for Options {
+impl Default for RunOptions {
     fn default() -> Self {
-        Options { disturb: None, deadlock_after: Duration::from_millis(500), limit: Duration::from_secs(60) }
+        RunOptions { disturb: None, deadlock_after: Duration::from_millis(500), limit: Duration::from_secs(60) }
     }
 }
 
 /// What a run was.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Everything that happened, in order.
     pub events: Vec<Event>,
     /// What that proves.
@@ -62,12 +61,12 @@ pub enum RunError {
     TooManyEvents,
     /// The subject panicked outside any callback.
     SubjectPanicked(String),
-    /// It ran, busily, for longer than [`Options::limit`].
+    /// It ran, busily, for longer than [`RunOptions::limit`].
     TooLong(Duration),
     /// A thread of the run could not be started.
     NoThread(std::io::Error),
     /// The model cannot do it.
-    Model(crate::model::Bound),
+    Model(latecall_explore::Bound),
 }
 
 impl fmt::Display for RunError {
@@ -91,63 +90,6 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// What a subject may use of the run while it opens its session, and later.
-#[derive(Debug, Clone)]
-pub struct Env {
-    pub(crate) run: RunId,
-    /// Switches that the library is to be opened with.
-    pub hostile: Vec<Hostile>,
-    /// Which of the library's allocations fails.
-    pub fail_allocation: Option<u32>,
-    /// How many subscriptions the library takes.
-    pub capacity: Option<u32>,
-    /// Whether threads may be held at stall sites. If not, a library that has a hook for that need not be given one.
-    pub stalls: bool,
-    /// How many threads of its own the library is to have: 0 where the program uses none.
-    pub library_threads: u32,
-}
-
-impl Env {
-    /// The run as an integer that C can carry as a pointer and hand back; never 0, never an address.
-    pub fn to_bits(&self) -> u64 {
-        self.run.to_bits()
-    }
-
-    /// The program that is about to run; `None` once the run is over.
-    pub(crate) fn program(&self) -> Option<Program> {
-        Ledger::find(self.run)?.with_run(self.run, |run| run.program())
-    }
-}
-
-/// A thread of the program or the library is at `site`: it may be held there. Call it wherever a test should be able to
-/// park a thread; on threads that work for no run it does nothing.
-pub fn pass(site: Site) {
-    if let Some((run, _)) = log::here() {
-        pass_in(run, site);
-    }
-}
-
-/// The same, for a thread that may be new to the run.
-pub(crate) fn pass_in(run: RunId, site: Site) {
-    let Some(ledger) = Ledger::find(run) else { return };
-    let thread = ledger.thread_no(run);
-    ledger.with_run(run, |it| it.at(thread, site));
-}
-
-/// The binding noticed a late call and ran no user code.
-pub fn late(call: &Call) {
-    if let Some((run, _)) = log::here() {
-        late_in(run, call);
-    }
-}
-
-/// The same, for a thread that may be new to the run.
-pub(crate) fn late_in(run: RunId, call: &Call) {
-    if let Some(ledger) = Ledger::find(run) {
-        ledger.report_here(run, EventKind::Late { cookie: call.cookie });
-    }
-}
-
 /// The panic that `panic` in a body makes.
 pub(crate) struct BodyPanic;
 
@@ -162,7 +104,7 @@ pub(crate) const MAX_DEPTH: u32 = 32;
 /// # Errors
 ///
 /// [`RunError`]: there is no verdict.
-pub fn execute(program: &Program, subject: &dyn Subject, options: &Options) -> Result<Outcome, RunError> {
+pub fn execute(program: &Program, subject: &dyn Subject, options: &RunOptions) -> Result<RunOutcome, RunError> {
     applicable(program, subject)?;
     if !Quarantine::installed() && !Quarantine::stands_aside() {
         return Err(RunError::NoQuarantine);
@@ -185,9 +127,9 @@ fn conclude(
     run: Arc<Run>,
     program: &Program,
     contract: Contract,
-    options: &Options,
+    options: &RunOptions,
     end: monitor::End,
-) -> Result<Outcome, RunError> {
+) -> Result<RunOutcome, RunError> {
     let events = run.events();
     match end {
         monitor::End::Finished if run.retire() => {
@@ -198,7 +140,7 @@ fn conclude(
             }
             let events = events.ok_or(RunError::TooManyEvents)?;
             let verdict = verdict(program, contract, &events, churned);
-            Ok(Outcome { events, verdict })
+            Ok(RunOutcome { events, verdict })
         }
         monitor::End::Deadlock => {
             let unfinished = run.stage.watched.unfinished();
@@ -207,7 +149,7 @@ fn conclude(
             let events = events.ok_or(RunError::TooManyEvents)?;
             let mut verdict = judge(program, contract, &events);
             verdict.violations.push(monitor::deadlock(program, &events, &unfinished));
-            Ok(Outcome { events, verdict })
+            Ok(RunOutcome { events, verdict })
         }
         // Too long; or a foreign thread is still inside a callback of a run whose threads have all ended.
         monitor::End::TooLong | monitor::End::Finished => {
@@ -260,10 +202,4 @@ pub fn applicable(program: &Program, subject: &dyn Subject) -> Result<(), RunErr
 pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
-}
-
-impl fmt::Debug for dyn Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Session")
-    }
 }

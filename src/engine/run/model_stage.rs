@@ -4,7 +4,7 @@
 //! Part of `loomed` only. Pairs with: `stage`, which is this over real threads; both offer the same names to `interpret`.
 
 use crate::engine::gates::Passed;
-use crate::engine::run::Options;
+use crate::engine::run::RunOptions;
 use crate::ledger::{Ledger, ThreadNo};
 use crate::program::{GateId, Program, Site};
 use crate::sync::loom_side::thread;
@@ -22,7 +22,7 @@ impl Stage {
     /// One thread does for two: each costs a factor.
     pub(super) const LIBRARY_THREADS: u32 = 1;
 
-    pub(super) fn new(_: &Program, _: &Options) -> Self {
+    pub(super) fn new(_: &Program, _: &RunOptions) -> Self {
         Stage
     }
 

@@ -2,12 +2,13 @@
 //!
 //! Pairs with: `model_stage`, which is this over loom; both offer the same names to `interpret`.
 
-use super::Options;
+use super::RunOptions;
 use crate::engine::gates::{Gates, Passed};
 use crate::engine::monitor::{self, Watched};
-use crate::ledger::{Ledger, ThreadNo, quarantine};
+use crate::ledger::{Ledger, ThreadNo};
 use crate::program::{GateId, Program, Site};
 use crate::sync::{Arc, Barrier, OnceLock, thread};
+use latecall_explore::quarantine::RunBlocks;
 use std::cell::Cell;
 use std::io;
 
@@ -22,7 +23,7 @@ thread_local! {
 pub(crate) struct Stage {
     pub(super) gates: Gates,
     pub(super) watched: Watched,
-    quarantine: OnceLock<quarantine::Scope>,
+    quarantine: OnceLock<RunBlocks>,
     disturb: Option<u64>,
 }
 
@@ -32,10 +33,10 @@ impl Stage {
     /// Threads that the library has of its own, where the program needs any.
     pub(super) const LIBRARY_THREADS: u32 = 2;
 
-    pub(super) fn new(program: &Program, options: &Options) -> Self {
+    pub(super) fn new(program: &Program, options: &RunOptions) -> Self {
         let quarantine = OnceLock::new();
         // Before the library is opened: its threads enter the scope with their first act, and never after.
-        if let Some(scope) = quarantine::Scope::open() {
+        if let Some(scope) = RunBlocks::open() {
             quarantine.get_or_init(|| scope);
         }
         Stage { gates: Gates::new(program.gates.len()), watched: Watched::new(), quarantine, disturb: options.disturb }
@@ -89,7 +90,7 @@ impl Stage {
 
     /// It is no more.
     pub(super) fn leave(&self) {
-        quarantine::Scope::leave();
+        RunBlocks::leave();
     }
 
     pub(super) fn finished(&self, started: Started) {
