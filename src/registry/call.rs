@@ -232,7 +232,7 @@ impl<F: ?Sized> Registry<F> {
         let live = |word: Word| word.is(handle, State::Live) || word.is(handle, State::Watched);
         let limit = self.core.options.in_flight_limit;
         // A registry with a limit lets one call enter at a time, so that counting and entering are one step.
-        let counting = (limit != u32::MAX).then(|| lock(&self.core.books));
+        let counting = (limit != u32::MAX).then(|| lock(&self.core.bookkeeping));
         let word = slot.word(handle.index());
         let full = counting.is_some() && live(word) && record::calls(handle.bits()) >= limit;
         if full || !live(word) {
@@ -264,14 +264,14 @@ impl<F: ?Sized> Registry<F> {
         if self.core.flawed(Flaw::RefusedUnasked) || !self.departing(slot, handle) {
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
-        let books = lock(&self.core.books);
+        let bookkeeping = lock(&self.core.bookkeeping);
         if !cell.is_marked(handle.bits()) {
-            drop(books);
+            drop(bookkeeping);
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
         // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
         cell.take(handle.bits());
-        drop(books);
+        drop(bookkeeping);
         // SAFETY: (1) the cell was found marked.
         Ok(unsafe { self.run_inside(slot, handle, cell, run) })
     }
@@ -299,23 +299,23 @@ impl<F: ?Sized> Registry<F> {
         let core = &self.core;
         let bits = handle.bits();
         if self.departing(slot, handle) {
-            let mut books = lock(&core.books);
+            let mut bookkeeping = lock(&core.bookkeeping);
             cell.unmark(bits);
             // Not so if it was not counted, left, and another has been the last since.
             if slot.word(handle.index()).is(handle, State::Revoking) {
                 let others = record::marked(bits);
                 if others == 0 {
                     slot.turn(handle, State::Revoking, State::Quiescent);
-                    drop(books);
+                    drop(bookkeeping);
                     core.stall(StallSite::AfterRelease);
                     // SAFETY: (1) turned by this thread, just now.
                     unsafe { self.finish(slot, handle) };
                     return;
                 }
-                if books.release_inside(handle, others) {
-                    core.tell(&books);
+                if bookkeeping.release_inside(handle, others) {
+                    core.tell(&bookkeeping);
                 }
-                drop(books);
+                drop(bookkeeping);
                 if !MODELLED {
                     // It may have been the last one that was not itself waiting.
                     stuck::recheck();

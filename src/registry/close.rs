@@ -52,7 +52,7 @@ impl<F: ?Sized> Registry<F> {
             self.core.leaving.store(true, Ordering::Release);
         }
         // Under the lock under which registrations are made: each is listed below, or refused.
-        let refuse = || lock(&self.core.books).closed = true;
+        let refuse = || lock(&self.core.bookkeeping).closed = true;
         let late = self.core.flawed(Flaw::CloseAfterListing);
         if !late {
             refuse();
@@ -98,9 +98,9 @@ impl<F: ?Sized> Registry<F> {
     fn live(&self) -> Vec<Handle> {
         loop {
             {
-                let books = lock(&self.core.books);
-                let live = self.handles(&books, |word| matches!(word.state(), State::Live | State::Watched));
-                if live.len() as u64 == books.registered - books.revoked {
+                let bookkeeping = lock(&self.core.bookkeeping);
+                let live = self.handles(&bookkeeping, |word| matches!(word.state(), State::Live | State::Watched));
+                if live.len() as u64 == bookkeeping.registered - bookkeeping.revoked {
                     return live;
                 }
             }
@@ -112,7 +112,7 @@ impl<F: ?Sized> Registry<F> {
         use State::{Closing, Counting, Quiescent, Revoking};
         let mut worst = Quiescence::Quiescent;
         let over_soon = |word: Word| matches!(word.state(), Closing | Counting | Revoking | Quiescent);
-        let revoked = self.handles(&lock(&self.core.books), over_soon);
+        let revoked = self.handles(&lock(&self.core.bookkeeping), over_soon);
         for handle in revoked {
             let Ok(slot) = self.resolve(handle) else { continue };
             worst = worse(worst, self.settle(slot, handle, patience));

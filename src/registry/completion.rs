@@ -4,7 +4,7 @@
 //! A completion belongs to who revokes, and runs when the registration is over: the waiters have been told. Both run
 //! exactly once, with no lock held, on the thread that drops the closure, which may be one of the library's.
 
-use super::books::Books;
+use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
 use super::flaw::Flaw;
 use super::handle::Handle;
@@ -96,7 +96,7 @@ impl Core {
     }
 }
 
-impl Books {
+impl Bookkeeping {
     /// Takes out the completions of `handle`, which is over.
     pub(super) fn take_completions(&mut self, handle: Handle) -> Vec<Once> {
         if self.completions.is_empty() {
@@ -206,14 +206,14 @@ impl<F: ?Sized> Registry<F> {
         };
         let over = || gone(slot.word(handle.index()), handle);
         let early = self.core.flawed(Flaw::LookBeforeLocking).then(over);
-        let mut books = lock(&self.core.books);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock under which `finish` takes completions out and the slot becomes "gone".
         if !early.unwrap_or_else(over)
             && let Some(done) = done.done.take()
         {
-            books.completions.push((handle, done));
+            bookkeeping.completions.push((handle, done));
         }
-        drop(books);
+        drop(bookkeeping);
         if slot.word(handle.index()).is(handle, State::Closing) {
             // Deferred: nobody else may ever see to it. Now that `done` is listed, so that it also runs if this panics.
             self.reclaim();

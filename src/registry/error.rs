@@ -141,7 +141,7 @@ pub enum Shortage {
     Slots,
     /// As many registries are in use in this process as ids can tell apart.
     RegistryIds,
-    /// Memory for the slot or its books could not be had.
+    /// Memory for the slot or its bookkeeping could not be had.
     Memory,
     /// The registry has been [closed](super::Registry::close) (S28).
     Closed,

@@ -45,7 +45,7 @@
 //! `handle` packs the integer and `ids` tells registries apart. `slot` is the word that admits one handle, and the closure,
 //! which `stored` keeps; `table` keeps slots at fixed addresses. `record` is where each thread's calls stand, `fence` what makes
 //! the two sides see each other, `frame` what a thread is inside of beyond its record, `fork` what a child forgets, `ended`
-//! a thread that is gone while it was inside; `announced` finds the registry for these two. `books` is
+//! a thread that is gone while it was inside; `announced` finds the registry for these two. `bookkeeping` is
 //! what is written under the one lock: vacant slots, who registered and revoked what, tombstones, waiters. `register`, `call`,
 //! `revoke` and `deferred` are the verbs on top of these; `wait` knows how long to wait for others, and `stuck` when that
 //! would be for ever. `completion` tells that a registration is over, `close` ends them all, `outstanding` lists them.
@@ -57,7 +57,7 @@
 //! to closures go through that seam's `UnsafeCell`, so the models see each of them.
 
 mod announced;
-mod books;
+mod bookkeeping;
 mod call;
 mod clock;
 mod close;
@@ -108,7 +108,7 @@ pub use stuck::{OnStuck, Stuck};
 pub use thread::ThreadTag;
 
 use super::sync;
-use books::Books;
+use bookkeeping::Bookkeeping;
 use completion::Endings;
 use error::Refused;
 pub(crate) use flaw::Flaw;
@@ -146,8 +146,8 @@ struct Core {
     /// 0 until the first registration.
     id: AtomicU32,
     first_generation: AtomicU32,
-    books: Mutex<Books>,
-    /// Told when a wait may be over; goes with `books`.
+    bookkeeping: Mutex<Bookkeeping>,
+    /// Told when a wait may be over; goes with `bookkeeping`.
     served: Condvar,
     late_calls: [Counter; Reason::COUNT],
     own_policies: OwnPolicies,
@@ -232,7 +232,7 @@ impl<F: ?Sized> Registry<F> {
                     place: None,
                     id: AtomicU32::new(0),
                     first_generation: AtomicU32::new(1),
-                    books: Mutex::new(Books::new()),
+                    bookkeeping: Mutex::new(Bookkeeping::new()),
                     served: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
                     own_policies: OwnPolicies::new(),
@@ -374,14 +374,14 @@ impl<F: ?Sized> Registry<F> {
         let core = &self.core;
         let mut stats = Stats::default();
         {
-            let books = lock(&core.books);
-            stats.registered = books.registered;
-            stats.revoked = books.revoked;
-            stats.closures_dropped = books.dropped;
-            stats.slots_retired = books.retired.into();
-            stats.slots_used = books.used().into();
-            stats.tombstones = books.tombstones() as u64;
-            stats.tombstones_flushed = books.flushed;
+            let bookkeeping = lock(&core.bookkeeping);
+            stats.registered = bookkeeping.registered;
+            stats.revoked = bookkeeping.revoked;
+            stats.closures_dropped = bookkeeping.dropped;
+            stats.slots_retired = bookkeeping.retired.into();
+            stats.slots_used = bookkeeping.used().into();
+            stats.tombstones = bookkeeping.tombstones() as u64;
+            stats.tombstones_flushed = bookkeeping.flushed;
         }
         stats.live = stats.registered - stats.revoked;
         stats.revoking = stats.revoked - stats.closures_dropped;
@@ -478,7 +478,7 @@ impl<F: ?Sized> fmt::Debug for Registry<F> {
 
 impl<F: ?Sized> Drop for Registry<F> {
     fn drop(&mut self) {
-        let used = lock(&self.core.books).used();
+        let used = lock(&self.core.bookkeeping).used();
         let mut next_generation = 1;
         let mut first_panic = None;
         for index in 0..used {

@@ -1,6 +1,6 @@
 //! What is registered and not over: for hosts that want to unload a module, for reports of waits, for leak hunts.
 
-use super::books::{Books, Life};
+use super::bookkeeping::{Bookkeeping, Life};
 use super::handle::Handle;
 use super::slot::{State, Word};
 use super::sync::{Mutex, lock};
@@ -78,27 +78,27 @@ impl<F: ?Sized> Registry<F> {
     pub fn outstanding(&self) -> Vec<Outstanding> {
         let not_over = |word: Word| word.has_closure() || word.state() == State::Quiescent;
         // A statement of its own: the lock is taken again for each.
-        let handles = self.handles(&lock(&self.core.books), not_over);
+        let handles = self.handles(&lock(&self.core.bookkeeping), not_over);
         handles.into_iter().map(|handle| self.look(handle)).collect()
     }
 
     /// The handles of registrations whose slot's word `which` picks. One that is being made, and is not published yet, is
     /// not among them.
-    pub(super) fn handles(&self, books: &Books, which: impl Fn(Word) -> bool) -> Vec<Handle> {
-        let words = (0..books.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
+    pub(super) fn handles(&self, bookkeeping: &Bookkeeping, which: impl Fn(Word) -> bool) -> Vec<Handle> {
+        let words = (0..bookkeeping.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
         let picked = words.filter(|(_, word)| which(*word));
         picked.map(|(index, word)| Handle::pack(index, word.generation(), self.core.id())).collect()
     }
 
-    /// What the books have on `handle`.
+    /// What the bookkeeping has on `handle`.
     pub(super) fn life(&self, handle: Handle) -> Option<Life> {
-        let books = lock(&self.core.books);
+        let bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock, under which slots are given to another tenant: as of the same moment.
         let word = self.resolve(handle).ok().map(|slot| slot.word(handle.index()));
         let in_slot = word.is_some_and(|word| {
             word.generation() == handle.generation() && (word.has_closure() || word.state() == State::Quiescent)
         });
-        books.find(handle, in_slot)
+        bookkeeping.find(handle, in_slot)
     }
 
     /// A registration in one line, for a message.

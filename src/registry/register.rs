@@ -1,7 +1,7 @@
 //! The way in for Rust: a closure becomes a registration.
 
 use super::Registry;
-use super::books::{Books, Trace};
+use super::bookkeeping::{Bookkeeping, Trace};
 use super::completion::Once;
 use super::error::{Exhausted, Shortage};
 use super::flaw::Flaw;
@@ -86,11 +86,11 @@ impl<F: ?Sized> Registry<F> {
         }
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;
-        let mut books = lock(&self.core.books);
-        let (index, slot) = match self.obtain(&mut books) {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        let (index, slot) = match self.obtain(&mut bookkeeping) {
             Ok(obtained) => obtained,
             Err(shortage) => {
-                drop(books);
+                drop(bookkeeping);
                 return Err(Exhausted::new(callback, shortage, notify));
             }
         };
@@ -99,10 +99,10 @@ impl<F: ?Sized> Registry<F> {
             0 => self.core.first_generation.load(Ordering::Relaxed),
             next => next,
         };
-        books.begin(index, label, registered);
-        drop(books);
+        bookkeeping.begin(index, label, registered);
+        drop(bookkeeping);
         let handle = Handle::pack(index, generation, self.core.id());
-        // Before the registration is published: whoever has its handle comes after. Other locks than the books', so not
+        // Before the registration is published: whoever has its handle comes after. Other locks than the bookkeeping's, so not
         // under theirs.
         if let Some(policy) = late_policy {
             self.core.own_policies.set(handle, policy);
@@ -118,8 +118,8 @@ impl<F: ?Sized> Registry<F> {
 
     /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
     /// oldest tombstone, which is flushed before its time.
-    fn obtain(&self, books: &mut Books) -> Result<(u32, &Slot<F>), Shortage> {
-        if books.closed {
+    fn obtain(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
+        if bookkeeping.closed {
             return Err(Shortage::Closed);
         }
         if self.core.id() == 0 {
@@ -129,20 +129,20 @@ impl<F: ?Sized> Registry<F> {
             // Release pairs with the Acquire of `Core::id`: whoever sees the id sees its first generation.
             self.core.id.store(id.number, Ordering::Release);
         }
-        books.reserve_note().map_err(|_| Shortage::Memory)?;
+        bookkeeping.reserve_note().map_err(|_| Shortage::Memory)?;
         loop {
-            if let Some(index) = books.next_vacant() {
+            if let Some(index) = bookkeeping.next_vacant() {
                 let slot = self.table.get(index);
                 return Ok((index, slot.unwrap_or_else(|| unreachable!("a listed slot exists"))));
             }
-            if (books.used() as usize) < self.capacity() {
-                let index = books.used();
-                books.reserve_slot(self.core.options.tombstones).map_err(|_| Shortage::Memory)?;
+            if (bookkeeping.used() as usize) < self.capacity() {
+                let index = bookkeeping.used();
+                bookkeeping.reserve_slot(self.core.options.tombstones).map_err(|_| Shortage::Memory)?;
                 let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
-                books.use_slot();
+                bookkeeping.use_slot();
                 return Ok((index, slot));
             }
-            if !self.flush_oldest(books) {
+            if !self.flush_oldest(bookkeeping) {
                 return Err(Shortage::Slots);
             }
         }
@@ -153,17 +153,17 @@ impl<F: ?Sized> Registry<F> {
     }
 
     /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
-    pub(super) fn flush_oldest(&self, books: &mut Books) -> bool {
-        let Some(handle) = books.dig_up() else { return false };
+    pub(super) fn flush_oldest(&self, bookkeeping: &mut Bookkeeping) -> bool {
+        let Some(handle) = bookkeeping.dig_up() else { return false };
         let (index, generation) = (handle.index(), handle.generation());
         let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
         if generation >= self.core.last_generation() {
             slot.turn(handle, State::Tombstoned, State::Retired);
-            books.retire(index);
+            bookkeeping.retire(index);
         } else {
             let next = generation + u32::from(!self.core.flawed(Flaw::KeepGeneration));
             slot.vacate(Handle::pack(index, next, handle.registry_id()));
-            books.list_vacant(index);
+            bookkeeping.list_vacant(index);
         }
         true
     }

@@ -1,7 +1,7 @@
 //! The report of a late call: what a person needs to find who kept the pointer, and who let go too early.
 
 use super::Core;
-use super::books::{Life, Trace};
+use super::bookkeeping::{Life, Trace};
 use super::clock::Moment;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
@@ -139,7 +139,7 @@ pub(super) fn deed(trace: &Trace) -> Deed {
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
     let past = refused.reason.of_a_registration();
     let life: Option<Life> = match past {
-        true => lock(&core.books).find(handle, refused.current_generation == handle.generation()),
+        true => lock(&core.bookkeeping).find(handle, refused.current_generation == handle.generation()),
         false => None,
     };
     LateReport {

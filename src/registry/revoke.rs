@@ -1,6 +1,6 @@
 //! Ending a registration: refuse new calls, wait for old ones, drop the closure, write the tombstone.
 
-use super::books::{Books, Trace};
+use super::bookkeeping::{Bookkeeping, Trace};
 use super::error::Rejected;
 use super::flaw::Flaw;
 use super::frame::{self, Doing};
@@ -156,15 +156,15 @@ impl<F: ?Sized> Registry<F> {
     /// revoked finds that noted.
     pub(super) fn close_slot<'r>(
         &'r self,
-        books: &mut Books,
+        bookkeeping: &mut Bookkeeping,
         handle: Handle,
         trace: Trace,
     ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         match slot.close(handle, self.core.options.is_watched()) {
             Ok(()) => {
-                books.revoked += 1;
-                Ok(Ok((slot, books.note_revoker(trace))))
+                bookkeeping.revoked += 1;
+                Ok(Ok((slot, bookkeeping.note_revoker(trace))))
             }
             Err(word) if already(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
@@ -177,33 +177,33 @@ impl<F: ?Sized> Registry<F> {
         at: Option<&'static Location<'static>>,
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
-        let mut books = lock(&self.core.books);
-        let (slot, revoker) = match self.close_slot(&mut books, handle, trace)? {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        let (slot, revoker) = match self.close_slot(&mut bookkeeping, handle, trace)? {
             Ok(closed) => closed,
             Err(revoked) => return Ok(revoked),
         };
-        books.keep_revoker(handle, revoker);
+        bookkeeping.keep_revoker(handle, revoker);
         // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
         let unfenced = self.core.flawed(Flaw::NoHeavyFence);
         let calls = if self.core.flawed(Flaw::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. One that gets one from here on finds the slot closed.
-            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut books)
+            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut bookkeeping)
         } else {
-            drop(books);
+            drop(bookkeeping);
             if !unfenced {
                 // Between the word that is changed and the look at the cells. A call that has found the slot live, and not
                 // left yet, is seen in its cell after this; one that is not seen finds the slot closed.
                 fence::heavy();
             }
-            books = lock(&self.core.books);
+            bookkeeping = lock(&self.core.bookkeeping);
             slot.turn(handle, State::Closing, State::Counting);
             if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
                 // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
             }
-            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut books)
+            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut bookkeeping)
         };
-        drop(books);
+        drop(bookkeeping);
         self.core.stall(StallSite::Revoked);
         match calls {
             0 => {
@@ -228,10 +228,17 @@ impl<F: ?Sized> Registry<F> {
 
     /// A revoker has counted `calls` inside `handle`: with none it is the one to drop the closure; otherwise the last of
     /// them is.
-    pub(super) fn counted(&self, slot: &Slot<F>, handle: Handle, from: State, calls: u32, books: &mut Books) -> u32 {
+    pub(super) fn counted(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        from: State,
+        calls: u32,
+        bookkeeping: &mut Bookkeeping,
+    ) -> u32 {
         slot.turn(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
-        if calls > 0 && books.release_inside(handle, calls) {
-            self.core.tell(books);
+        if calls > 0 && bookkeeping.release_inside(handle, calls) {
+            self.core.tell(bookkeeping);
         }
         calls
     }
@@ -246,20 +253,20 @@ impl<F: ?Sized> Registry<F> {
         // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
         // must not wait for itself. A panic is held back until the rest is done.
         let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
-        let mut books = lock(&self.core.books);
-        self.bury(&mut books, slot, handle, None);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        self.bury(&mut bookkeeping, slot, handle, None);
         if !self.core.flawed(Flaw::ForgetToServe) {
-            self.core.tell(&books);
+            self.core.tell(&bookkeeping);
         }
-        let completions = books.take_completions(handle);
+        let completions = bookkeeping.take_completions(handle);
         if self.core.options.stall_hook.is_some() || !completions.is_empty() {
-            drop(books);
+            drop(bookkeeping);
             completions.into_iter().for_each(|completion| self.core.run_ending(completion));
             self.core.stall(StallSite::TombstoneWritten);
-            books = lock(&self.core.books);
+            bookkeeping = lock(&self.core.bookkeeping);
         }
-        let listed = self.flush_beyond_limit(&mut books);
-        drop(books);
+        let listed = self.flush_beyond_limit(&mut bookkeeping);
+        drop(bookkeeping);
         if listed {
             self.core.stall(StallSite::SlotListed);
         }
@@ -268,14 +275,14 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<u32>) {
-        books.bury(handle, revoked);
+    pub(super) fn bury(&self, bookkeeping: &mut Bookkeeping, slot: &Slot<F>, handle: Handle, revoked: Option<u32>) {
+        bookkeeping.bury(handle, revoked);
         slot.turn(handle, State::Quiescent, State::Tombstoned);
     }
 
-    pub(super) fn flush_beyond_limit(&self, books: &mut Books) -> bool {
+    pub(super) fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
         let mut listed = false;
-        while books.tombstones() > self.core.options.tombstones && self.flush_oldest(books) {
+        while bookkeeping.tombstones() > self.core.options.tombstones && self.flush_oldest(bookkeeping) {
             listed = true;
         }
         listed
@@ -284,8 +291,8 @@ impl<F: ?Sized> Registry<F> {
 
 impl Core {
     /// Tells who waits that something has changed.
-    pub(super) fn tell(&self, books: &Books) {
-        if books.waiting > 0 {
+    pub(super) fn tell(&self, bookkeeping: &Bookkeeping) {
+        if bookkeeping.waiting > 0 {
             self.served.notify_all();
         }
     }
@@ -293,16 +300,16 @@ impl Core {
     /// Waits to be told, for at most `limit` if there is one.
     pub(super) fn wait<'a>(
         &'a self,
-        mut books: MutexGuard<'a, Books>,
+        mut bookkeeping: MutexGuard<'a, Bookkeeping>,
         limit: Option<Duration>,
-    ) -> MutexGuard<'a, Books> {
-        books.waiting += 1;
-        books = match limit {
-            Some(limit) => wait_for(&self.served, books, limit),
-            None => wait(&self.served, books),
+    ) -> MutexGuard<'a, Bookkeeping> {
+        bookkeeping.waiting += 1;
+        bookkeeping = match limit {
+            Some(limit) => wait_for(&self.served, bookkeeping, limit),
+            None => wait(&self.served, bookkeeping),
         };
-        books.waiting -= 1;
-        books
+        bookkeeping.waiting -= 1;
+        bookkeeping
     }
 
     /// Goes on with a panic of a closure's destructor, now that everything is in order, if this thread can.

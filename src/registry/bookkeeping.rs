@@ -74,7 +74,7 @@ pub(super) type Revocation = (Handle, u32);
 
 /// What a note may be about: each kind has its newest, which the next one may share.
 #[derive(Clone, Copy)]
-enum Deed {
+enum HistoryEntry {
     Registered = 0,
     Revoked = 1,
 }
@@ -96,7 +96,7 @@ const FIRST_NOTES: usize = 32;
 /// No index: the end of a list.
 const NONE: u32 = u32::MAX;
 
-pub(super) struct Books {
+pub(super) struct Bookkeeping {
     /// By index: while the slot has a tenant, the place of its note; while it is vacant, the slot to reuse after it.
     slots: Vec<u32>,
     /// Slots to reuse, longest vacant first: the first and the last.
@@ -126,7 +126,7 @@ pub(super) struct Books {
     pub(super) flushed: u64,
 }
 
-impl Books {
+impl Bookkeeping {
     pub(super) const fn new() -> Self {
         Self {
             slots: Vec::new(),
@@ -177,8 +177,8 @@ impl Books {
 
     /// Writes a note, or takes a share of the newest of its kind. `reserve_note` has made room.
     #[inline]
-    fn note(&mut self, deed: Deed, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
-        let newest = self.newest[deed as usize];
+    fn note(&mut self, entry: HistoryEntry, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+        let newest = self.newest[entry as usize];
         if label.is_none()
             && let Some(note) = self.notes.get_mut(newest as usize)
             && note.trace.same(&trace)
@@ -187,11 +187,11 @@ impl Books {
             note.shares += 1;
             return newest;
         }
-        self.note_anew(deed, label, trace)
+        self.note_anew(entry, label, trace)
     }
 
     #[cold]
-    fn note_anew(&mut self, deed: Deed, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+    fn note_anew(&mut self, entry: HistoryEntry, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
         let shared = label.is_none();
         let note = Note { trace, label, shares: 1, next: NONE };
         let place = match self.free_note {
@@ -207,7 +207,7 @@ impl Books {
             }
         };
         if shared {
-            let before = std::mem::replace(&mut self.newest[deed as usize], place);
+            let before = std::mem::replace(&mut self.newest[entry as usize], place);
             if before != NONE && self.notes[before as usize].shares == 0 {
                 self.free(before);
             }
@@ -272,12 +272,12 @@ impl Books {
     #[inline]
     pub(super) fn begin(&mut self, index: u32, label: Option<Cow<'static, str>>, trace: Trace) {
         self.registered += 1;
-        self.slots[index as usize] = self.note(Deed::Registered, label, trace);
+        self.slots[index as usize] = self.note(HistoryEntry::Registered, label, trace);
     }
 
     /// A note of who revokes; of nobody if there is no room.
     pub(super) fn note_revoker(&mut self, trace: Trace) -> u32 {
-        if self.reserve_note().is_ok() { self.note(Deed::Revoked, None, trace) } else { NONE }
+        if self.reserve_note().is_ok() { self.note(HistoryEntry::Revoked, None, trace) } else { NONE }
     }
 
     /// Keeps who revoked `handle` until it is buried.
