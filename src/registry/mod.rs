@@ -100,7 +100,7 @@ pub use policy::LatePolicy;
 pub use register::Builder;
 pub use registration::Registration;
 pub use report::{Deed, LateReport};
-pub use revoke::{Quiescence, Revoked, Standing};
+pub use revoke::{Quiescence, Revoked, Status};
 #[doc(hidden)]
 pub use stall::StallSite;
 pub use stats::{LateCounts, Stats};

@@ -52,10 +52,10 @@ pub enum Quiescence {
     Deadlocked,
 }
 
-/// How a registration stands; see [`Registry::standing`].
+/// How a registration stands; see [`Registry::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum Status {
     /// Calls are let in; that many are inside.
     Live(u32),
     /// Revoked; that many calls are inside (0: the last has left and the closure is being dropped).
@@ -72,25 +72,25 @@ impl<F: ?Sized> Registry<F> {
     /// [`Rejected`] as for [`revoke`](Registry::revoke).
     ///
     /// ```
-    /// use latecall::registry::{Handle, Registry, Standing};
+    /// use latecall::registry::{Handle, Registry, Status};
     /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
     /// let registration = R.register(Box::new(|| ()));
     /// let handle = Handle::from_ptr(registration.handle().as_ptr());
-    /// assert_eq!(R.standing(handle), Ok(Standing::Live(0)));
+    /// assert_eq!(R.status(handle), Ok(Status::Live(0)));
     /// drop(registration);
-    /// assert_eq!(R.standing(handle), Ok(Standing::Revoked));
+    /// assert_eq!(R.status(handle), Ok(Status::Revoked));
     /// ```
-    pub fn standing(&self, handle: Handle) -> Result<Standing, Rejected> {
+    pub fn status(&self, handle: Handle) -> Result<Status, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         let word = slot.word(handle.index());
         match word.state() {
             _ if word.generation() != handle.generation() => {
                 Err(Rejected { handle, refused: self.core.refused(handle, word) })
             }
-            State::Live | State::Watched => Ok(Standing::Live(record::calls(handle.bits()))),
-            State::Closing | State::Counting | State::Revoking => Ok(Standing::Revoking(record::calls(handle.bits()))),
-            State::Quiescent => Ok(Standing::Revoking(0)),
-            State::Tombstoned => Ok(Standing::Revoked),
+            State::Live | State::Watched => Ok(Status::Live(record::calls(handle.bits()))),
+            State::Closing | State::Counting | State::Revoking => Ok(Status::Revoking(record::calls(handle.bits()))),
+            State::Quiescent => Ok(Status::Revoking(0)),
+            State::Tombstoned => Ok(Status::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
     }

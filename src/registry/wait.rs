@@ -33,7 +33,7 @@ pub(super) enum Patience {
 impl<F: ?Sized> Registry<F> {
     /// As [`revoke_and_wait`](Registry::revoke_and_wait), but waits for `limit` at most; then the answer is
     /// [`Quiescence::StillRunning`], the callback stays revoked, and the last call to leave drops the closure (S29).
-    /// [`standing`](Registry::standing) and [`outstanding`](Registry::outstanding) say how it goes on (S52).
+    /// [`status`](Registry::status) and [`outstanding`](Registry::outstanding) say how it goes on (S52).
     ///
     /// # Errors
     /// As [`revoke_and_wait`](Registry::revoke_and_wait).
