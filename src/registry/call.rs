@@ -182,7 +182,7 @@ impl<F: ?Sized> Registry<F> {
         let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
         // A registry that wants its callers named has them all come this way. Declared after `inside`, so that an unwind
         // takes the name back before it leaves.
-        let named = self.core.options.name_callers.then(|| self.core.name_caller(handle));
+        let named = self.core.settings.name_callers.then(|| self.core.name_caller(handle));
         // SAFETY: (1) by (1), and `inside` clears the cell below or when it is dropped by an unwind.
         let result = unsafe { slot.shared(run) };
         drop(named);
@@ -230,7 +230,7 @@ impl<F: ?Sized> Registry<F> {
     /// The long way in. False: the handle stands in the cell, and was not admitted at the second look.
     fn enter(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<bool, Refused> {
         let live = |word: Word| word.is(handle, State::Live) || word.is(handle, State::Watched);
-        let limit = self.core.options.in_flight_limit;
+        let limit = self.core.settings.in_flight_limit;
         // A registry with a limit lets one call enter at a time, so that counting and entering are one step.
         let counting = (limit != u32::MAX).then(|| lock(&self.core.bookkeeping));
         let word = slot.word(handle.index());

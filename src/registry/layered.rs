@@ -80,8 +80,8 @@ impl<F: ?Sized> Registry<F> {
         place: fn() -> Place,
     ) -> Self {
         self.core.place = Some(place);
-        if self.core.options.name.is_none() {
-            self.core.options.name = Some(name);
+        if self.core.settings.name.is_none() {
+            self.core.settings.name = Some(name);
         }
         self.core.callback_type = callback_type;
         self

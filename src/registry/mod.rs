@@ -139,7 +139,7 @@ pub struct Registry<F: ?Sized> {
 
 /// What does not depend on the type of the callbacks.
 struct Core {
-    options: Options,
+    settings: Settings,
     callback_type: fn() -> &'static str,
     /// Where it is, if it is known to stay there.
     place: Option<fn() -> Place>,
@@ -160,7 +160,7 @@ struct Core {
 }
 
 #[derive(Clone, Copy)]
-struct Options {
+struct Settings {
     name: Option<&'static str>,
     late_policy: LatePolicy,
     stuck_hook: Option<fn(&Stuck) -> OnStuck>,
@@ -193,7 +193,7 @@ pub fn use_portable_fences() -> bool {
     fence::use_portable()
 }
 
-impl Options {
+impl Settings {
     /// Whether every call has to take the long way.
     const fn is_watched(&self) -> bool {
         self.stall_hook.is_some() || self.in_flight_limit != u32::MAX || self.name_callers
@@ -213,7 +213,7 @@ impl<F: ?Sized> Registry<F> {
         pub const fn new() -> Self {
             Self {
                 core: Core {
-                    options: Options {
+                    settings: Settings {
                         name: None,
                         late_policy: LatePolicy::Count,
                         stuck_hook: None,
@@ -250,7 +250,7 @@ impl<F: ?Sized> Registry<F> {
     /// Names the registry in reports.
     #[must_use]
     pub const fn with_name(mut self, name: &'static str) -> Self {
-        self.core.options.name = Some(name);
+        self.core.settings.name = Some(name);
         self
     }
 
@@ -259,7 +259,7 @@ impl<F: ?Sized> Registry<F> {
     /// That a late call is *detected* does not depend on this: generations see to it.
     #[must_use]
     pub const fn with_tombstones(mut self, count: usize) -> Self {
-        self.core.options.tombstones = count;
+        self.core.settings.tombstones = count;
         self
     }
 
@@ -271,7 +271,7 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_capacity_limit(mut self, slots: usize) -> Self {
         assert!(slots > 0, "a registry needs at least one slot");
-        self.core.options.capacity_limit = slots;
+        self.core.settings.capacity_limit = slots;
         self
     }
 
@@ -283,7 +283,7 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_generation_bits(mut self, bits: u32) -> Self {
         assert!(bits > 0 && bits <= Layout::HERE.generation_bits, "bits of generation: 1 up to the default");
-        self.core.options.generation_bits = bits;
+        self.core.settings.generation_bits = bits;
         self
     }
 
@@ -296,7 +296,7 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_in_flight_limit(mut self, calls: u32) -> Self {
         assert!(calls > 0, "a callback that nobody may call");
-        self.core.options.in_flight_limit = calls;
+        self.core.settings.in_flight_limit = calls;
         self
     }
 
@@ -315,7 +315,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub const fn with_stuck_hook(mut self, hook: fn(&Stuck) -> OnStuck) -> Self {
-        self.core.options.stuck_hook = Some(hook);
+        self.core.settings.stuck_hook = Some(hook);
         self
     }
 
@@ -330,7 +330,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub const fn with_wait_limit(mut self, limit: Duration) -> Self {
-        self.core.options.wait_limit = limit;
+        self.core.settings.wait_limit = limit;
         self
     }
 
@@ -338,7 +338,7 @@ impl<F: ?Sized> Registry<F> {
     /// call then takes a lock twice: for finding out, not for production.
     #[must_use]
     pub const fn with_named_callers(mut self) -> Self {
-        self.core.options.name_callers = true;
+        self.core.settings.name_callers = true;
         self
     }
 
@@ -346,7 +346,7 @@ impl<F: ?Sized> Registry<F> {
     #[doc(hidden)]
     #[must_use]
     pub const fn with_stall_hook(mut self, hook: fn(StallSite)) -> Self {
-        self.core.options.stall_hook = Some(hook);
+        self.core.settings.stall_hook = Some(hook);
         self
     }
 
@@ -354,7 +354,7 @@ impl<F: ?Sized> Registry<F> {
     #[cfg(test)]
     #[allow(dead_code, reason = "used in the copy over loom")]
     pub(crate) const fn with_flaw(mut self, flaw: Flaw) -> Self {
-        self.core.options.flaw = Some(flaw);
+        self.core.settings.flaw = Some(flaw);
         self
     }
 
@@ -399,7 +399,7 @@ impl<F: ?Sized> Registry<F> {
 impl Core {
     #[inline(always)]
     fn stall(&self, site: StallSite) {
-        if let Some(hook) = self.options.stall_hook {
+        if let Some(hook) = self.settings.stall_hook {
             hook(site);
         }
     }
@@ -409,7 +409,7 @@ impl Core {
     #[cfg_attr(not(test), allow(clippy::unused_self, reason = "asked of the registry in tests"))]
     fn flawed(&self, flaw: Flaw) -> bool {
         #[cfg(test)]
-        return self.options.flaw == Some(flaw);
+        return self.settings.flaw == Some(flaw);
         #[cfg(not(test))]
         {
             let _ = flaw;
@@ -427,7 +427,7 @@ impl Core {
     fn last_generation(&self) -> u32 {
         // Relaxed: asked under the lock under which it was written.
         let first = self.first_generation.load(Ordering::Relaxed);
-        let generations = (1_u32 << self.options.generation_bits) - 1;
+        let generations = (1_u32 << self.settings.generation_bits) - 1;
         (first + (generations - 1)).min(Layout::HERE.max_generation())
     }
 
@@ -469,7 +469,7 @@ impl<F: ?Sized> Default for Registry<F> {
 impl<F: ?Sized> fmt::Debug for Registry<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
-            .field("name", &self.core.options.name)
+            .field("name", &self.core.settings.name)
             .field("callback_type", &(self.core.callback_type)())
             .field("stats", &self.stats())
             .finish_non_exhaustive()

@@ -112,7 +112,7 @@ impl<F: ?Sized> Registry<F> {
         }
         // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
         // any more; `close` counts those that have come as far as this.
-        unsafe { slot.publish(handle, self.core.options.is_watched(), callback) };
+        unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
         Ok(Registration::new(self, handle))
     }
 
@@ -137,7 +137,7 @@ impl<F: ?Sized> Registry<F> {
             }
             if (bookkeeping.used() as usize) < self.capacity() {
                 let index = bookkeeping.used();
-                bookkeeping.reserve_slot(self.core.options.tombstones).map_err(|_| Shortage::Memory)?;
+                bookkeeping.reserve_slot(self.core.settings.tombstones).map_err(|_| Shortage::Memory)?;
                 let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
                 bookkeeping.use_slot();
                 return Ok((index, slot));
@@ -149,7 +149,7 @@ impl<F: ?Sized> Registry<F> {
     }
 
     fn capacity(&self) -> usize {
-        self.core.options.capacity_limit.min(Layout::HERE.max_index() as usize + 1).min(table::MOST)
+        self.core.settings.capacity_limit.min(Layout::HERE.max_index() as usize + 1).min(table::MOST)
     }
 
     /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
@@ -204,7 +204,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     #[track_caller]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();
-        let name = self.registry.core.options.name.unwrap_or("(unnamed)");
+        let name = self.registry.core.settings.name.unwrap_or("(unnamed)");
         match self.registry.admit(callback, self, at) {
             Ok(registration) => registration,
             Err(exhausted) => panic!("registry {name} is exhausted: {}", exhausted.shortage()),

@@ -145,7 +145,7 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
     LateReport {
         reason: refused.reason,
         handle,
-        registry: core.options.name,
+        registry: core.settings.name,
         callback_type: (core.callback_type)(),
         flushed: past && life.is_none(),
         registered: life.as_ref().map(|life| deed(&life.registered)),
@@ -163,7 +163,7 @@ pub(super) fn describe(core: &Core, handle: Handle, life: Option<&Life>) -> Stri
         text += &format!("`{label}`, ");
     }
     text += &format!("{handle:?}");
-    if let Some(registry) = core.options.name {
+    if let Some(registry) = core.settings.name {
         text += &format!(" `{registry}`");
     }
     if let Some(at) = life.and_then(|life| life.registered.at) {

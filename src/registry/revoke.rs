@@ -161,7 +161,7 @@ impl<F: ?Sized> Registry<F> {
         trace: Trace,
     ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
-        match slot.close(handle, self.core.options.is_watched()) {
+        match slot.close(handle, self.core.settings.is_watched()) {
             Ok(()) => {
                 bookkeeping.revoked += 1;
                 Ok(Ok((slot, bookkeeping.note_revoker(trace))))
@@ -259,7 +259,7 @@ impl<F: ?Sized> Registry<F> {
             self.core.tell(&bookkeeping);
         }
         let completions = bookkeeping.take_completions(handle);
-        if self.core.options.stall_hook.is_some() || !completions.is_empty() {
+        if self.core.settings.stall_hook.is_some() || !completions.is_empty() {
             drop(bookkeeping);
             completions.into_iter().for_each(|completion| self.core.run_ending(completion));
             self.core.stall(StallSite::TombstoneWritten);
@@ -282,7 +282,7 @@ impl<F: ?Sized> Registry<F> {
 
     pub(super) fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
         let mut listed = false;
-        while bookkeeping.tombstones() > self.core.options.tombstones && self.flush_oldest(bookkeeping) {
+        while bookkeeping.tombstones() > self.core.settings.tombstones && self.flush_oldest(bookkeeping) {
             listed = true;
         }
         listed

@@ -78,7 +78,7 @@ impl std::error::Error for Stuck {}
 impl Core {
     /// Tells the registry's hook, or standard error and `otherwise`. No lock is held.
     pub(super) fn tell_stuck(&self, stuck: &Stuck, otherwise: OnStuck) -> OnStuck {
-        match self.options.stuck_hook {
+        match self.settings.stuck_hook {
             Some(hook) => hook(stuck),
             None => {
                 eprintln!("latecall: {stuck}");

@@ -154,7 +154,7 @@ impl<F: ?Sized> Registry<F> {
                     return give_up(bookkeeping, Quiescence::StillRunning(others));
                 }
                 (Patience::Until(end), Some(_)) => Some(end),
-                _ => slow.at(self.core.options.wait_limit, now),
+                _ => slow.at(self.core.settings.wait_limit, now),
             };
             if let Some(waiter) = waiter.as_ref().filter(|waiter| waiter.never_ends()) {
                 drop(bookkeeping);
@@ -171,7 +171,7 @@ impl<F: ?Sized> Registry<F> {
             if slow.is_now(now) {
                 let others = others();
                 drop(bookkeeping);
-                let stuck = Stuck::slow(self.core.options.wait_limit, &self.look(handle), others);
+                let stuck = Stuck::slow(self.core.settings.wait_limit, &self.look(handle), others);
                 let onwards = self.core.tell_stuck(&stuck, OnStuck::Wait);
                 bookkeeping = lock(&self.core.bookkeeping);
                 if onwards == OnStuck::GiveUp && patience == Patience::Forever {
