@@ -6,9 +6,9 @@
 //! `departing` and in `revoke.rs`.
 
 use super::error::{LateCall, Reason, Refused};
-use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record::{self, Cell, Record};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
@@ -117,12 +117,12 @@ impl<F: ?Sized> Registry<F> {
             return self.call_the_long_way(slot, handle, run);
         };
         cell.take(handle.bits());
-        if !self.core.flawed(Flaw::NoLightFence) {
+        if !self.core.mutated(Mutation::NoLightFence) {
             // Between the handle in the cell and the second look at the word. Pairs with the heavy fence between the change
             // of the word and the look at the cells.
             fence::light();
         }
-        if !slot.admits(handle) && !self.core.flawed(Flaw::CheckThenEnter) {
+        if !slot.admits(handle) && !self.core.mutated(Mutation::CheckThenEnter) {
             return self.not_admitted(slot, handle, cell, run);
         }
         let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell };
@@ -261,7 +261,7 @@ impl<F: ?Sized> Registry<F> {
         cell.clear(Ordering::Release);
         // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
         fence::callers();
-        if self.core.flawed(Flaw::RefusedUnasked) || !self.departing(slot, handle) {
+        if self.core.mutated(Mutation::RefuseWithoutAsking) || !self.departing(slot, handle) {
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
         let bookkeeping = lock(&self.core.bookkeeping);
@@ -385,15 +385,15 @@ impl<F: ?Sized> Registry<F> {
         if LONG {
             self.core.stall(StallSite::BeforeRelease);
         }
-        // Release: see `Cell::clear`; Relaxed is the flaw.
-        cell.clear(if self.core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
+        // Release: see `Cell::clear`; Relaxed is the mutation.
+        cell.clear(if self.core.mutated(Mutation::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
         // Between the cell that is cleared and the look at the word: as in `call`.
         if LONG {
             fence::callers()
         } else {
             fence::light()
         }
-        if !slot.admits(handle) && !self.core.flawed(Flaw::LeaveUnasked) {
+        if !slot.admits(handle) && !self.core.mutated(Mutation::LeaveWithoutSecondLook) {
             self.departed(slot, handle, cell);
         } else if LONG {
             self.core.stall(StallSite::AfterRelease);

@@ -1,8 +1,8 @@
 //! The end of a registry whose handles C still has: closing, and waiting for everything that has been revoked.
 
 use super::Registry;
-use super::flaw::Flaw;
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::revoke::Quiescence;
 use super::slot::{State, Word};
 use super::sync::thread::yield_now;
@@ -53,7 +53,7 @@ impl<F: ?Sized> Registry<F> {
         }
         // Under the lock under which registrations are made: each is listed below, or refused.
         let refuse = || lock(&self.core.bookkeeping).closed = true;
-        let late = self.core.flawed(Flaw::CloseAfterListing);
+        let late = self.core.mutated(Mutation::CloseAfterListing);
         if !late {
             refuse();
         }

@@ -6,8 +6,8 @@
 
 use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::revoke::{Revoked, gone};
 use super::slot::State;
 use super::stored::Taken;
@@ -74,7 +74,7 @@ impl<F: ?Sized> Registry<F> {
             return Ok(());
         }
         let tell = || notify.into_iter().for_each(|notify| self.core.run_ending(notify));
-        if self.core.flawed(Flaw::NotifyBeforeDrop) {
+        if self.core.mutated(Mutation::NotifyBeforeDrop) {
             tell();
             return catch_unwind(AssertUnwindSafe(|| drop(callback)));
         }
@@ -205,7 +205,7 @@ impl<F: ?Sized> Registry<F> {
             Err(_) => unreachable!("a handle that was revoked names a slot"),
         };
         let over = || gone(slot.word(handle.index()), handle);
-        let early = self.core.flawed(Flaw::LookBeforeLocking).then(over);
+        let early = self.core.mutated(Mutation::LookBeforeLocking).then(over);
         let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock under which `finish` takes completions out and the slot becomes "gone".
         if !early.unwrap_or_else(over)

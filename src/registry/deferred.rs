@@ -5,9 +5,9 @@
 
 use super::bookkeeping::Trace;
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record;
 use super::revoke::Revoked;
 use super::slot::{Slot, State};
@@ -80,7 +80,7 @@ impl<F: ?Sized> Registry<F> {
             return 0;
         }
         // As for one.
-        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
+        let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         if !unfenced {
             // As for one: see `revoke_at`. All of them were closed before this.
             fence::heavy();
@@ -89,7 +89,7 @@ impl<F: ?Sized> Registry<F> {
         for &(handle, _) in &batch {
             self.slot(handle).turn(handle, State::Closing, State::Counting);
         }
-        if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
+        if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
             // As for one.
             fence::full();
         }

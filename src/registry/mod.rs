@@ -53,7 +53,7 @@
 //! the door for `crate::signature`. `module` keeps the code of trampolines where it is. `stall` lets tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
-//! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses
+//! where `models` explores them; `mutation` takes rules away there, to show that the models would notice. All `unsafe` accesses
 //! to closures go through that seam's `UnsafeCell`, so the models see each of them.
 
 mod announced;
@@ -66,13 +66,13 @@ mod deferred;
 mod ended;
 mod error;
 mod fence;
-mod flaw;
 mod fork;
 mod frame;
 mod handle;
 mod ids;
 mod layered;
 mod module;
+mod mutation;
 mod outstanding;
 mod policy;
 mod record;
@@ -111,8 +111,8 @@ use super::sync;
 use bookkeeping::Bookkeeping;
 use completion::Endings;
 use error::Refused;
-pub(crate) use flaw::Flaw;
 use handle::Layout;
+pub(crate) use mutation::Mutation;
 use outstanding::Callers;
 use policy::OwnPolicies;
 #[cfg(test)]
@@ -173,7 +173,7 @@ struct Settings {
     generation_bits: u32,
     in_flight_limit: u32,
     #[cfg(test)]
-    flaw: Option<Flaw>,
+    mutation: Option<Mutation>,
 }
 
 /// Has callers execute full fences, for the whole process and for good, instead of relying on Linux's `membarrier`.
@@ -226,7 +226,7 @@ impl<F: ?Sized> Registry<F> {
                         generation_bits: Layout::HERE.generation_bits,
                         in_flight_limit: u32::MAX,
                         #[cfg(test)]
-                        flaw: None,
+                        mutation: None,
                     },
                     callback_type: std::any::type_name::<F>,
                     place: None,
@@ -353,8 +353,8 @@ impl<F: ?Sized> Registry<F> {
     /// A registry that does not keep a rule, for the models.
     #[cfg(test)]
     #[allow(dead_code, reason = "used in the copy over loom")]
-    pub(crate) const fn with_flaw(mut self, flaw: Flaw) -> Self {
-        self.core.settings.flaw = Some(flaw);
+    pub(crate) const fn with_mutation(mut self, mutation: Mutation) -> Self {
+        self.core.settings.mutation = Some(mutation);
         self
     }
 
@@ -404,15 +404,15 @@ impl Core {
         }
     }
 
-    /// Whether this registry was made with that flaw: never, outside this crate's own tests.
+    /// Whether this registry was made with that mutation: never, outside this crate's own tests.
     #[inline(always)]
     #[cfg_attr(not(test), allow(clippy::unused_self, reason = "asked of the registry in tests"))]
-    fn flawed(&self, flaw: Flaw) -> bool {
+    fn mutated(&self, mutation: Mutation) -> bool {
         #[cfg(test)]
-        return self.settings.flaw == Some(flaw);
+        return self.settings.mutation == Some(mutation);
         #[cfg(not(test))]
         {
-            let _ = flaw;
+            let _ = mutation;
             false
         }
     }

@@ -4,8 +4,8 @@ use super::Registry;
 use super::bookkeeping::{Bookkeeping, Trace};
 use super::completion::Once;
 use super::error::{Exhausted, Shortage};
-use super::flaw::Flaw;
 use super::handle::{Handle, Layout};
+use super::mutation::Mutation;
 use super::policy::{self, LatePolicy};
 use super::registration::Registration;
 use super::slot::{Slot, State};
@@ -161,7 +161,7 @@ impl<F: ?Sized> Registry<F> {
             slot.turn(handle, State::Tombstoned, State::Retired);
             bookkeeping.retire(index);
         } else {
-            let next = generation + u32::from(!self.core.flawed(Flaw::KeepGeneration));
+            let next = generation + u32::from(!self.core.mutated(Mutation::KeepGeneration));
             slot.vacate(Handle::pack(index, next, handle.registry_id()));
             bookkeeping.list_vacant(index);
         }

@@ -2,9 +2,9 @@
 
 use super::bookkeeping::{Bookkeeping, Trace};
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record;
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
@@ -184,8 +184,8 @@ impl<F: ?Sized> Registry<F> {
         };
         bookkeeping.keep_revoker(handle, revoker);
         // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
-        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
-        let calls = if self.core.flawed(Flaw::AlwaysSole) || (!unfenced && record::sole()) {
+        let unfenced = self.core.mutated(Mutation::NoHeavyFence);
+        let calls = if self.core.mutated(Mutation::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. One that gets one from here on finds the slot closed.
             self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut bookkeeping)
         } else {
@@ -197,7 +197,7 @@ impl<F: ?Sized> Registry<F> {
             }
             bookkeeping = lock(&self.core.bookkeeping);
             slot.turn(handle, State::Closing, State::Counting);
-            if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
+            if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
                 // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
             }
@@ -217,8 +217,8 @@ impl<F: ?Sized> Registry<F> {
                     stuck::recheck();
                 }
                 #[cfg(test)]
-                if self.core.flawed(Flaw::FreeWhileRunning) {
-                    // SAFETY: none; that is the flaw, and a model stops here before the memory is gone.
+                if self.core.mutated(Mutation::FreeWhileRunning) {
+                    // SAFETY: none; that is the mutation, and a model stops here before the memory is gone.
                     drop(unsafe { slot.take() });
                 }
                 Ok(Revoked::InFlight(calls))
@@ -255,7 +255,7 @@ impl<F: ?Sized> Registry<F> {
         let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
         let mut bookkeeping = lock(&self.core.bookkeeping);
         self.bury(&mut bookkeeping, slot, handle, None);
-        if !self.core.flawed(Flaw::ForgetToServe) {
+        if !self.core.mutated(Mutation::SkipWakeUp) {
             self.core.tell(&bookkeeping);
         }
         let completions = bookkeeping.take_completions(handle);

@@ -5,9 +5,9 @@
 
 use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::frame;
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record;
 use super::revoke::{Quiescence, gone};
 use super::slot::{Slot, State, Word};
@@ -112,7 +112,7 @@ impl<F: ?Sized> Registry<F> {
         let mut slow = Slow::default();
         let mut bookkeeping = lock(&self.core.bookkeeping);
         let ticket = (own.calls > 0).then(|| {
-            let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
+            let excused = if self.core.mutated(Mutation::WaitForWaiters) { 0 } else { own.calls };
             let ticket = bookkeeping.wait_inside(handle, excused);
             // While it is Closing nobody has been counted; who counts looks for those who wait inside.
             if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
@@ -120,7 +120,7 @@ impl<F: ?Sized> Registry<F> {
             }
             ticket
         });
-        let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.is(handle, State::Quiescent);
+        let early = |word: Word| self.core.mutated(Mutation::WakeBeforeDrop) && word.is(handle, State::Quiescent);
         let give_up = |mut bookkeeping: MutexGuard<'_, Bookkeeping>, answer| {
             if let Some(ticket) = ticket {
                 bookkeeping.cancel_wait(ticket);
