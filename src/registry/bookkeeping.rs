@@ -9,7 +9,7 @@
 //! A live registration costs four bytes here, a tombstone sixteen. Place, thread and time of what was done are written down
 //! once for all that one thread did at one place in the same tick of the clock ([`Note`]).
 
-use super::clock::Moment;
+use super::clock::Timestamp;
 use super::completion::Once;
 use super::handle::Handle;
 use super::thread::ThreadTag;
@@ -23,13 +23,13 @@ pub(super) struct Trace {
     /// `None`: a `Registration` was dropped; the compiler does not say where.
     pub(super) at: Option<&'static Location<'static>>,
     pub(super) thread: ThreadTag,
-    pub(super) when: Moment,
+    pub(super) when: Timestamp,
 }
 
 impl Trace {
     #[inline]
     pub(super) fn now(at: Option<&'static Location<'static>>) -> Self {
-        Self { at, thread: ThreadTag::current(), when: Moment::now() }
+        Self { at, thread: ThreadTag::current(), when: Timestamp::now() }
     }
 
     /// Whether both are of one place, thread and tick. Places are compared by address: at worst two that are one look

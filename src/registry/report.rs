@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::bookkeeping::{Life, Trace};
-use super::clock::Moment;
+use super::clock::Timestamp;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
 use super::sync::lock;
@@ -132,7 +132,7 @@ impl LateReport {
 
 /// What was done, seen from now.
 pub(super) fn deed(trace: &Trace) -> Deed {
-    Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(Moment::now()) }
+    Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(Timestamp::now()) }
 }
 
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
