@@ -99,7 +99,7 @@ pub use outstanding::Outstanding;
 pub use policy::LatePolicy;
 pub use register::Builder;
 pub use registration::Registration;
-pub use report::{Deed, LateReport};
+pub use report::{LateReport, Provenance};
 pub use revoke::{Quiescence, Revoked, Status};
 #[doc(hidden)]
 pub use stall::StallSite;

@@ -114,7 +114,7 @@ impl<F: ?Sized> Registry<F> {
         Outstanding {
             handle,
             text: report::describe(&self.core, handle, life.as_ref()),
-            revoked: life.and_then(|life| life.revoked).map(|trace| report::deed(&trace).to_string()),
+            revoked: life.and_then(|life| life.revoked).map(|trace| report::provenance(&trace).to_string()),
             calls: if inside { record::calls(handle.bits()) } else { 0 },
             threads: self.core.callers.of(handle),
         }

@@ -11,15 +11,15 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Something done to a registration before the late call.
+/// Where, on which thread and how long ago a registration was made or revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct Provenance {
     at: Option<&'static Location<'static>>,
     thread: ThreadTag,
     ago: Duration,
 }
 
-impl Deed {
+impl Provenance {
     /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: the language does not say
     /// where that happened.
     #[must_use]
@@ -40,7 +40,7 @@ impl Deed {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
             Some(at) => write!(f, "{at}")?,
@@ -60,8 +60,8 @@ pub struct LateReport {
     registry: Option<&'static str>,
     callback_type: &'static str,
     label: Option<String>,
-    registered: Option<Deed>,
-    revoked: Option<Deed>,
+    registered: Option<Provenance>,
+    revoked: Option<Provenance>,
     current_generation: Option<u32>,
     caller: ThreadTag,
     flushed: bool,
@@ -100,13 +100,13 @@ impl LateReport {
 
     /// Where, by whom and how long ago it was registered; `None` if that is not, or no longer, known.
     #[must_use]
-    pub fn registered(&self) -> Option<Deed> {
+    pub fn registered(&self) -> Option<Provenance> {
         self.registered
     }
 
     /// Where, by whom and how long ago it was revoked; `None` if that is not, or no longer, known.
     #[must_use]
-    pub fn revoked(&self) -> Option<Deed> {
+    pub fn revoked(&self) -> Option<Provenance> {
         self.revoked
     }
 
@@ -131,8 +131,8 @@ impl LateReport {
 }
 
 /// What was done, seen from now.
-pub(super) fn deed(trace: &Trace) -> Deed {
-    Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(Timestamp::now()) }
+pub(super) fn provenance(trace: &Trace) -> Provenance {
+    Provenance { at: trace.at, thread: trace.thread, ago: trace.when.before(Timestamp::now()) }
 }
 
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
@@ -148,8 +148,8 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
         registry: core.settings.name,
         callback_type: (core.callback_type)(),
         flushed: past && life.is_none(),
-        registered: life.as_ref().map(|life| deed(&life.registered)),
-        revoked: life.as_ref().and_then(|life| life.revoked.as_ref()).map(deed),
+        registered: life.as_ref().map(|life| provenance(&life.registered)),
+        revoked: life.as_ref().and_then(|life| life.revoked.as_ref()).map(provenance),
         label: life.and_then(|life| life.label).map(String::from),
         current_generation: refused.current(),
         caller: ThreadTag::current(),
