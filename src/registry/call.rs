@@ -3,7 +3,7 @@
 //!
 //! A call writes to nothing that another thread writes to. No lock is taken, whatever the outcome, unless the callback is
 //! being revoked at that moment or the registry has a limit of calls in flight. Why the two looks are enough is told at
-//! `departing` and in `revoke.rs`.
+//! `may_be_counted` and in `revoke.rs`.
 
 use super::error::{LateCall, Reason, Refused};
 use super::frame::{self, Doing};
@@ -29,7 +29,7 @@ pub(super) trait Refusal<'r>: Sized {
 impl<'r> Refusal<'r> for LateCall<'r> {
     #[inline]
     fn of(core: &'r Core, handle: Handle, refused: Refused) -> Self {
-        core.late(handle, refused)
+        core.late_call(handle, refused)
     }
 }
 
@@ -79,12 +79,16 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[inline(always)]
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
-        self.admitted(Handle::from_ptr(user_data), run)
+        self.call_handle(Handle::from_ptr(user_data), run)
     }
 
     /// [`call`](Registry::call), with the answer to a refusal of the caller's choice.
     #[inline(always)]
-    pub(super) fn admitted<'r, T, E: Refusal<'r>>(&'r self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, E> {
+    pub(super) fn call_handle<'r, T, E: Refusal<'r>>(
+        &'r self,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, E> {
         match self.table.get_near(handle.index()) {
             Near::Here(slot) => self.call_slot(slot, handle, run),
             Near::Nowhere => Err(self.unknown(handle)),
@@ -114,7 +118,7 @@ impl<F: ?Sized> Registry<F> {
             return self.not_live(slot, handle, run);
         }
         let Some(cell) = record::cell() else {
-            return self.call_the_long_way(slot, handle, run);
+            return self.call_slow_path(slot, handle, run);
         };
         cell.take(handle.bits());
         if !self.core.mutated(Mutation::NoLightFence) {
@@ -137,7 +141,7 @@ impl<F: ?Sized> Registry<F> {
     /// way.
     #[cold]
     #[inline(never)]
-    fn call_the_long_way<'r, T, E: Refusal<'r>>(
+    fn call_slow_path<'r, T, E: Refusal<'r>>(
         &'r self,
         slot: &Slot<F>,
         handle: Handle,
@@ -193,7 +197,7 @@ impl<F: ?Sized> Registry<F> {
     /// Finds the slot that `handle` names, whatever its state.
     #[inline]
     pub(super) fn resolve(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
-        self.core.whose(handle)?;
+        self.core.check_registry(handle)?;
         self.table.get(handle.index()).ok_or(Refused::unknown(Reason::OutOfRange))
     }
 
@@ -222,7 +226,7 @@ impl<F: ?Sized> Registry<F> {
         }
         // Live: it has been registered since it was looked at; somebody guessed the handle.
         if word.is(handle, State::Watched) || word.is(handle, State::Live) {
-            return self.call_the_long_way(slot, handle, run);
+            return self.call_slow_path(slot, handle, run);
         }
         Err(E::of(&self.core, handle, self.core.refusal(handle, word)))
     }
@@ -259,9 +263,9 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<T, E> {
         let found = slot.word(handle.index());
         cell.clear(Ordering::Release);
-        // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
+        // As on the way out: from here on a revoker either finds the cell clear, or is found by `may_be_counted`.
         fence::callers();
-        if self.core.mutated(Mutation::RefuseWithoutAsking) || !self.departing(slot, handle) {
+        if self.core.mutated(Mutation::RefuseWithoutAsking) || !self.may_be_counted(slot, handle) {
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
         let bookkeeping = lock(&self.core.bookkeeping);
@@ -283,7 +287,7 @@ impl<F: ?Sized> Registry<F> {
     /// be seen then; a full fence here and one between Counting and the count see to that, so the word is read again
     /// after it. Counting or Revoking: it may have been counted; under the lock, the mark says so. Beyond: it was not, or
     /// the word would still be Revoking.
-    fn departing(&self, slot: &Slot<F>, handle: Handle) -> bool {
+    fn may_be_counted(&self, slot: &Slot<F>, handle: Handle) -> bool {
         let mut word = slot.word(handle.index());
         if word.is(handle, State::Closing) {
             fence::full();
@@ -295,17 +299,17 @@ impl<F: ?Sized> Registry<F> {
     /// A call has left `cell` and finds that its callback is no longer live.
     #[cold]
     #[inline(never)]
-    fn departed(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) {
+    fn left_revoked(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) {
         let core = &self.core;
         let bits = handle.bits();
-        if self.departing(slot, handle) {
+        if self.may_be_counted(slot, handle) {
             let mut bookkeeping = lock(&core.bookkeeping);
             cell.unmark(bits);
             // Not so if it was not counted, left, and another has been the last since.
             if slot.word(handle.index()).is(handle, State::Revoking) {
                 let others = record::marked(bits);
                 if others == 0 {
-                    slot.turn(handle, State::Revoking, State::Quiescent);
+                    slot.transition(handle, State::Revoking, State::Quiescent);
                     drop(bookkeeping);
                     core.stall(StallSite::AfterRelease);
                     // SAFETY: (1) turned by this thread, just now.
@@ -313,7 +317,7 @@ impl<F: ?Sized> Registry<F> {
                     return;
                 }
                 if bookkeeping.release_inside(handle, others) {
-                    core.tell(&bookkeeping);
+                    core.wake_waiters(&bookkeeping);
                 }
                 drop(bookkeeping);
                 if !MODELLED {
@@ -394,7 +398,7 @@ impl<F: ?Sized> Registry<F> {
             fence::light()
         }
         if !slot.admits(handle) && !self.core.mutated(Mutation::LeaveWithoutSecondLook) {
-            self.departed(slot, handle, cell);
+            self.left_revoked(slot, handle, cell);
         } else if LONG {
             self.core.stall(StallSite::AfterRelease);
         }

@@ -49,7 +49,7 @@ impl<F: ?Sized> Registry<F> {
         let at = Some(Location::caller());
         if how == Close::Leave {
             // Release pairs with the Acquire in `finish`; also ordered by the word that is closed below.
-            self.core.leaving.store(true, Ordering::Release);
+            self.core.leak_closures.store(true, Ordering::Release);
         }
         // Under the lock under which registrations are made: each is listed below, or refused.
         let refuse = || lock(&self.core.bookkeeping).closed = true;

@@ -87,7 +87,7 @@ impl<F: ?Sized> Registry<F> {
         }
         let mut bookkeeping = lock(&self.core.bookkeeping);
         for &(handle, _) in &batch {
-            self.slot(handle).turn(handle, State::Closing, State::Counting);
+            self.slot(handle).transition(handle, State::Closing, State::Counting);
         }
         if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
             // As for one.
@@ -128,15 +128,15 @@ impl<F: ?Sized> Registry<F> {
         let mut bookkeeping = lock(&self.core.bookkeeping);
         for &(handle, revoker) in &batch {
             completions.append(&mut bookkeeping.take_completions(handle));
-            self.bury(&mut bookkeeping, self.slot(handle), handle, Some(revoker));
+            self.write_tombstone(&mut bookkeeping, self.slot(handle), handle, Some(revoker));
             self.flush_beyond_limit(&mut bookkeeping);
         }
         bookkeeping.recycle(batch);
-        self.core.tell(&bookkeeping);
+        self.core.wake_waiters(&bookkeeping);
         drop(bookkeeping);
-        completions.into_iter().for_each(|completion| self.core.run_ending(completion));
+        completions.into_iter().for_each(|completion| self.core.run_contained(completion));
         if let Some(panic) = first_panic {
-            self.core.go_on_with(panic);
+            self.core.resume_or_swallow(panic);
         }
         dropped
     }

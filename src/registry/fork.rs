@@ -12,7 +12,7 @@ use super::announced::{ANNOUNCED, Place};
 use super::bookkeeping::Bookkeeping;
 use super::completion::Notifies;
 use super::ids::{self, Ids};
-use super::outstanding::Inside;
+use super::outstanding::CallersInside;
 use super::policy::ByIndex;
 use super::stuck::{self, Waits};
 use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside_within};
@@ -28,7 +28,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// The locks of a registry, as far as they came free.
 struct Locks {
     bookkeeping: Option<MutexGuard<'static, Bookkeeping>>,
-    callers: Option<MutexGuard<'static, Inside>>,
+    callers: Option<MutexGuard<'static, CallersInside>>,
     policies: Option<MutexGuard<'static, ByIndex>>,
     notifies: Option<MutexGuard<'static, Notifies>>,
 }
@@ -118,7 +118,7 @@ impl Core {
             bookkeeping: lock_within(&self.bookkeeping, until),
             callers: lock_within(&self.callers.0, until),
             policies: lock_within(&self.own_policies.by_index, until),
-            notifies: lock_within(&self.endings.notifies, until),
+            notifies: lock_within(&self.destroy_notifies.notifies, until),
         }
     }
 }

@@ -109,7 +109,7 @@ pub use thread::ThreadTag;
 
 use super::sync;
 use bookkeeping::Bookkeeping;
-use completion::Endings;
+use completion::DestroyNotifies;
 use error::Refused;
 use handle::Layout;
 pub(crate) use mutation::Mutation;
@@ -148,12 +148,12 @@ struct Core {
     first_generation: AtomicU32,
     bookkeeping: Mutex<Bookkeeping>,
     /// Told when a wait may be over; goes with `bookkeeping`.
-    served: Condvar,
+    changed: Condvar,
     late_calls: [Counter; Reason::COUNT],
     own_policies: OwnPolicies,
     /// Closures are not dropped any more; see `close`. Not modelled, as is the end of a process.
-    leaving: AtomicBool,
-    endings: Endings,
+    leak_closures: AtomicBool,
+    destroy_notifies: DestroyNotifies,
     callers: Callers,
     panics: Counter,
     swallowed_panics: Counter,
@@ -233,11 +233,11 @@ impl<F: ?Sized> Registry<F> {
                     id: AtomicU32::new(0),
                     first_generation: AtomicU32::new(1),
                     bookkeeping: Mutex::new(Bookkeeping::new()),
-                    served: Condvar::new(),
+                    changed: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
                     own_policies: OwnPolicies::new(),
-                    leaving: AtomicBool::new(false),
-                    endings: Endings::new(),
+                    leak_closures: AtomicBool::new(false),
+                    destroy_notifies: DestroyNotifies::new(),
                     callers: Callers::new(),
                     panics: Counter::new(0),
                     swallowed_panics: Counter::new(0),
@@ -419,7 +419,7 @@ impl Core {
 
     #[inline]
     fn id(&self) -> u32 {
-        // Acquire pairs with the Release in `obtain`: whoever sees the id sees its first generation.
+        // Acquire pairs with the Release in `take_slot`: whoever sees the id sees its first generation.
         self.id.load(Ordering::Acquire)
     }
 
@@ -433,14 +433,14 @@ impl Core {
 
     #[inline]
     fn refused(&self, handle: Handle, word: Word) -> Refused {
-        // Relaxed: ordered by the Acquire load of the id that `whose` has made.
+        // Relaxed: ordered by the Acquire load of the id that `check_registry` has made.
         let first = self.first_generation.load(Ordering::Relaxed);
         Refused { reason: word.refusal(handle.generation(), first), current_generation: word.generation() }
     }
 
     /// Whether `handle` could be this registry's at all.
     #[inline]
-    fn whose(&self, handle: Handle) -> Result<(), Refused> {
+    fn check_registry(&self, handle: Handle) -> Result<(), Refused> {
         if handle.is_null() {
             return Err(Refused::unknown(Reason::Null));
         }
@@ -453,7 +453,7 @@ impl Core {
     /// Why a handle was refused that found the word to be `found`.
     #[inline]
     fn refusal(&self, handle: Handle, found: Word) -> Refused {
-        match self.whose(handle) {
+        match self.check_registry(handle) {
             Err(refused) => refused,
             Ok(()) => self.refused(handle, found),
         }
@@ -500,8 +500,8 @@ impl<F: ?Sized> Drop for Registry<F> {
                 }
             }
         }
-        for (_, notify) in self.core.endings.take_all() {
-            self.core.run_ending(notify);
+        for (_, notify) in self.core.destroy_notifies.take_all() {
+            self.core.run_contained(notify);
         }
         if self.core.id() != 0 {
             ids::give_back(self.core.id(), next_generation);

@@ -76,7 +76,7 @@ impl<F: ?Sized> Registry<F> {
 impl Core {
     /// Counts a late call and does what the policy says.
     #[inline]
-    pub(super) fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
+    pub(super) fn late_call(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
         if !matches!(self.settings.late_policy, LatePolicy::Count) || self.own_policies.are_any() {

@@ -2,7 +2,7 @@
 
 use super::Registry;
 use super::bookkeeping::{Bookkeeping, Trace};
-use super::completion::Once;
+use super::completion::BoxedOnce;
 use super::error::{Exhausted, Shortage};
 use super::handle::{Handle, Layout};
 use super::mutation::Mutation;
@@ -73,7 +73,7 @@ impl<F: ?Sized> Registry<F> {
         Builder { registry: self, label: None, late_policy: None, notify: None }
     }
 
-    fn admit(
+    fn register_described(
         &self,
         callback: Box<F>,
         described: Builder<'_, F>,
@@ -87,7 +87,7 @@ impl<F: ?Sized> Registry<F> {
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let (index, slot) = match self.obtain(&mut bookkeeping) {
+        let (index, slot) = match self.take_slot(&mut bookkeeping) {
             Ok(obtained) => obtained,
             Err(shortage) => {
                 drop(bookkeeping);
@@ -108,9 +108,9 @@ impl<F: ?Sized> Registry<F> {
             self.core.own_policies.set(handle, policy);
         }
         if let Some(notify) = notify {
-            self.core.endings.notify(handle, notify);
+            self.core.destroy_notifies.notify(handle, notify);
         }
-        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
+        // SAFETY: (1) `take_slot` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
         // any more; `close` counts those that have come as far as this.
         unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
         Ok(Registration::new(self, handle))
@@ -118,7 +118,7 @@ impl<F: ?Sized> Registry<F> {
 
     /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
     /// oldest tombstone, which is flushed before its time.
-    fn obtain(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
+    fn take_slot(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
         if bookkeeping.closed {
             return Err(Shortage::Closed);
         }
@@ -154,11 +154,11 @@ impl<F: ?Sized> Registry<F> {
 
     /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
     pub(super) fn flush_oldest(&self, bookkeeping: &mut Bookkeeping) -> bool {
-        let Some(handle) = bookkeeping.dig_up() else { return false };
+        let Some(handle) = bookkeeping.pop_tombstone() else { return false };
         let (index, generation) = (handle.index(), handle.generation());
         let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
         if generation >= self.core.last_generation() {
-            slot.turn(handle, State::Tombstoned, State::Retired);
+            slot.transition(handle, State::Tombstoned, State::Retired);
             bookkeeping.retire(index);
         } else {
             let next = generation + u32::from(!self.core.mutated(Mutation::KeepGeneration));
@@ -175,7 +175,7 @@ pub struct Builder<'r, F: ?Sized> {
     registry: &'r Registry<F>,
     label: Option<Cow<'static, str>>,
     late_policy: Option<LatePolicy>,
-    pub(super) notify: Option<Once>,
+    pub(super) notify: Option<BoxedOnce>,
 }
 
 impl<'r, F: ?Sized> Builder<'r, F> {
@@ -205,7 +205,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();
         let name = self.registry.core.settings.name.unwrap_or("(unnamed)");
-        match self.registry.admit(callback, self, at) {
+        match self.registry.register_described(callback, self, at) {
             Ok(registration) => registration,
             Err(exhausted) => panic!("registry {name} is exhausted: {}", exhausted.shortage()),
         }
@@ -217,7 +217,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// [`Exhausted`], with the closure.
     #[track_caller]
     pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<F>> {
-        self.registry.admit(callback, self, Location::caller())
+        self.registry.register_described(callback, self, Location::caller())
     }
 }
 

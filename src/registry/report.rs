@@ -1,7 +1,7 @@
 //! The report of a late call: what a person needs to find who kept the pointer, and who let go too early.
 
 use super::Core;
-use super::bookkeeping::{Life, Trace};
+use super::bookkeeping::{History, Trace};
 use super::clock::Timestamp;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
@@ -138,7 +138,7 @@ pub(super) fn provenance(trace: &Trace) -> Provenance {
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
     let past = refused.reason.of_a_registration();
-    let life: Option<Life> = match past {
+    let history: Option<History> = match past {
         true => lock(&core.bookkeeping).find(handle, refused.current_generation == handle.generation()),
         false => None,
     };
@@ -147,26 +147,26 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
         handle,
         registry: core.settings.name,
         callback_type: (core.callback_type)(),
-        flushed: past && life.is_none(),
-        registered: life.as_ref().map(|life| provenance(&life.registered)),
-        revoked: life.as_ref().and_then(|life| life.revoked.as_ref()).map(provenance),
-        label: life.and_then(|life| life.label).map(String::from),
+        flushed: past && history.is_none(),
+        registered: history.as_ref().map(|history| provenance(&history.registered)),
+        revoked: history.as_ref().and_then(|history| history.revoked.as_ref()).map(provenance),
+        label: history.and_then(|history| history.label).map(String::from),
         current_generation: refused.current(),
         caller: ThreadTag::current(),
     }
 }
 
-/// A registration in one line: what C holds, what it is called, where it was made. `life`: what is known of it.
-pub(super) fn describe(core: &Core, handle: Handle, life: Option<&Life>) -> String {
+/// A registration in one line: what C holds, what it is called, where it was made. `history`: what is known of it.
+pub(super) fn describe(core: &Core, handle: Handle, history: Option<&History>) -> String {
     let mut text = String::from("  callback    ");
-    if let Some(label) = life.and_then(|life| life.label.as_ref()) {
+    if let Some(label) = history.and_then(|history| history.label.as_ref()) {
         text += &format!("`{label}`, ");
     }
     text += &format!("{handle:?}");
     if let Some(registry) = core.settings.name {
         text += &format!(" `{registry}`");
     }
-    if let Some(at) = life.and_then(|life| life.registered.at) {
+    if let Some(at) = history.and_then(|history| history.registered.at) {
         text += &format!(", registered {at}");
     }
     text

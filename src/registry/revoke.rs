@@ -166,7 +166,7 @@ impl<F: ?Sized> Registry<F> {
                 bookkeeping.revoked += 1;
                 Ok(Ok((slot, bookkeeping.note_revoker(trace))))
             }
-            Err(word) if already(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
+            Err(word) if was_revoked(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
     }
@@ -196,7 +196,7 @@ impl<F: ?Sized> Registry<F> {
                 fence::heavy();
             }
             bookkeeping = lock(&self.core.bookkeeping);
-            slot.turn(handle, State::Closing, State::Counting);
+            slot.transition(handle, State::Closing, State::Counting);
             if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
                 // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
@@ -236,9 +236,9 @@ impl<F: ?Sized> Registry<F> {
         calls: u32,
         bookkeeping: &mut Bookkeeping,
     ) -> u32 {
-        slot.turn(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
+        slot.transition(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
         if calls > 0 && bookkeeping.release_inside(handle, calls) {
-            self.core.tell(bookkeeping);
+            self.core.wake_waiters(bookkeeping);
         }
         calls
     }
@@ -254,14 +254,14 @@ impl<F: ?Sized> Registry<F> {
         // must not wait for itself. A panic is held back until the rest is done.
         let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        self.bury(&mut bookkeeping, slot, handle, None);
+        self.write_tombstone(&mut bookkeeping, slot, handle, None);
         if !self.core.mutated(Mutation::SkipWakeUp) {
-            self.core.tell(&bookkeeping);
+            self.core.wake_waiters(&bookkeeping);
         }
         let completions = bookkeeping.take_completions(handle);
         if self.core.settings.stall_hook.is_some() || !completions.is_empty() {
             drop(bookkeeping);
-            completions.into_iter().for_each(|completion| self.core.run_ending(completion));
+            completions.into_iter().for_each(|completion| self.core.run_contained(completion));
             self.core.stall(StallSite::TombstoneWritten);
             bookkeeping = lock(&self.core.bookkeeping);
         }
@@ -271,13 +271,19 @@ impl<F: ?Sized> Registry<F> {
             self.core.stall(StallSite::SlotListed);
         }
         if let Err(panic) = outcome {
-            self.core.go_on_with(panic);
+            self.core.resume_or_swallow(panic);
         }
     }
 
-    pub(super) fn bury(&self, bookkeeping: &mut Bookkeeping, slot: &Slot<F>, handle: Handle, revoked: Option<u32>) {
-        bookkeeping.bury(handle, revoked);
-        slot.turn(handle, State::Quiescent, State::Tombstoned);
+    pub(super) fn write_tombstone(
+        &self,
+        bookkeeping: &mut Bookkeeping,
+        slot: &Slot<F>,
+        handle: Handle,
+        revoked: Option<u32>,
+    ) {
+        bookkeeping.add_tombstone(handle, revoked);
+        slot.transition(handle, State::Quiescent, State::Tombstoned);
     }
 
     pub(super) fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
@@ -291,29 +297,29 @@ impl<F: ?Sized> Registry<F> {
 
 impl Core {
     /// Tells who waits that something has changed.
-    pub(super) fn tell(&self, bookkeeping: &Bookkeeping) {
+    pub(super) fn wake_waiters(&self, bookkeeping: &Bookkeeping) {
         if bookkeeping.waiting > 0 {
-            self.served.notify_all();
+            self.changed.notify_all();
         }
     }
 
     /// Waits to be told, for at most `limit` if there is one.
-    pub(super) fn wait<'a>(
+    pub(super) fn wait_for_change<'a>(
         &'a self,
         mut bookkeeping: MutexGuard<'a, Bookkeeping>,
         limit: Option<Duration>,
     ) -> MutexGuard<'a, Bookkeeping> {
         bookkeeping.waiting += 1;
         bookkeeping = match limit {
-            Some(limit) => wait_for(&self.served, bookkeeping, limit),
-            None => wait(&self.served, bookkeeping),
+            Some(limit) => wait_for(&self.changed, bookkeeping, limit),
+            None => wait(&self.changed, bookkeeping),
         };
         bookkeeping.waiting -= 1;
         bookkeeping
     }
 
     /// Goes on with a panic of a closure's destructor, now that everything is in order, if this thread can.
-    pub(super) fn go_on_with(&self, panic: Box<dyn Any + Send>) {
+    pub(super) fn resume_or_swallow(&self, panic: Box<dyn Any + Send>) {
         if std::thread::panicking() {
             // The callback is unwinding through here; a second panic would abort.
             self.swallow(panic);
@@ -331,12 +337,12 @@ impl Core {
 }
 
 /// Whether a slot that is not live for `handle` was, and is not vacated since.
-fn already(word: Word, handle: Handle) -> bool {
+fn was_revoked(word: Word, handle: Handle) -> bool {
     use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
     [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
 }
 
 /// Whether the closure of `handle` has been dropped.
-pub(super) fn gone(word: Word, handle: Handle) -> bool {
+pub(super) fn is_over(word: Word, handle: Handle) -> bool {
     word.generation() != handle.generation() || matches!(word.state(), State::Tombstoned | State::Retired)
 }

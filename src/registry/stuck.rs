@@ -258,7 +258,7 @@ impl Waits {
         let core = unsafe { &*listed.core };
         // The lock: a thread that has looked at the flag and not slept yet still holds it.
         drop(lock(&core.bookkeeping));
-        core.served.notify_all();
+        core.changed.notify_all();
     }
 
     fn describe(&self, members: &[usize]) -> Stuck {

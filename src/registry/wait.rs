@@ -9,7 +9,7 @@ use super::frame;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::record;
-use super::revoke::{Quiescence, gone};
+use super::revoke::{Quiescence, is_over};
 use super::slot::{Slot, State, Word};
 use super::stuck::{self, OnStuck, Stuck, Waiter};
 use super::sync::{MODELLED, MutexGuard, lock};
@@ -116,7 +116,7 @@ impl<F: ?Sized> Registry<F> {
             let ticket = bookkeeping.wait_inside(handle, excused);
             // While it is Closing nobody has been counted; who counts looks for those who wait inside.
             if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
-                self.core.tell(&bookkeeping);
+                self.core.wake_waiters(&bookkeeping);
             }
             ticket
         });
@@ -131,10 +131,10 @@ impl<F: ?Sized> Registry<F> {
             match ticket {
                 Some(ticket) if bookkeeping.take_release(ticket) => return Quiescence::DeferredToOuterFrame,
                 Some(_) => {}
-                None if gone(word(), handle) || early(word()) => return Quiescence::Quiescent,
+                None if is_over(word(), handle) || early(word()) => return Quiescence::Quiescent,
                 None if word().is(handle, State::Revoking) && record::marked(bits) == 0 => {
                     // The calls that were counted are those of threads that did not survive a `fork`.
-                    slot.turn(handle, State::Revoking, State::Quiescent);
+                    slot.transition(handle, State::Revoking, State::Quiescent);
                     drop(bookkeeping);
                     // SAFETY: (1) turned by this thread, just now.
                     unsafe { self.finish(slot, handle) };
@@ -171,7 +171,7 @@ impl<F: ?Sized> Registry<F> {
             if slow.is_now(now) {
                 let others = others();
                 drop(bookkeeping);
-                let stuck = Stuck::slow(self.core.settings.wait_limit, &self.look(handle), others);
+                let stuck = Stuck::slow(self.core.settings.wait_limit, &self.inspect(handle), others);
                 let onwards = self.core.tell_stuck(&stuck, OnStuck::Wait);
                 bookkeeping = lock(&self.core.bookkeeping);
                 if onwards == OnStuck::GiveUp && patience == Patience::Forever {
@@ -180,7 +180,7 @@ impl<F: ?Sized> Registry<F> {
                 continue;
             }
             let limit = until.zip(now).map(|(until, now)| until.saturating_duration_since(now));
-            bookkeeping = self.core.wait(bookkeeping, limit);
+            bookkeeping = self.core.wait_for_change(bookkeeping, limit);
         }
     }
 
