@@ -67,7 +67,7 @@ pub const ENTRY_PREFIX: &str = "latecall_model_";
 ///
 /// ```no_run
 /// // build.rs
-/// latecall::model::instrument::Instrument::new("model_mylib")
+/// latecall_build::Instrument::new("model_mylib")
 ///     .include("vendor/mylib/include")
 ///     .file("vendor/mylib/src/mylib.c")
 ///     .link();

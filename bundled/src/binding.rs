@@ -26,7 +26,6 @@ pub struct EmitterSubject {
     mode: Mode,
     api: &'static Api,
     store: MakeStore,
-    twin: Option<MakeTwin>,
     offer: Offer,
 }
 
@@ -59,7 +58,7 @@ impl EmitterSubject {
             sites: C_SITES.to_vec(),
             capacity: (mode == Mode::Replace).then_some(1),
         };
-        EmitterSubject { name: name.into(), mode, api, store, twin: None, offer }
+        EmitterSubject { name: name.into(), mode, api, store, offer }
     }
 
     /// The library's mode.
@@ -71,13 +70,6 @@ impl EmitterSubject {
     #[must_use]
     pub fn withstands(mut self, hostile: &[Hostile]) -> Self {
         self.offer.hostile.extend(hostile);
-        self
-    }
-
-    /// How the model engine gets its twin.
-    #[must_use]
-    pub(crate) fn with_twin(mut self, twin: Option<MakeTwin>) -> Self {
-        self.twin = twin;
         self
     }
 
@@ -123,7 +115,7 @@ impl Subject for EmitterSubject {
     }
 
     fn modelled(&self) -> Option<Box<dyn Subject>> {
-        self.twin?(&self.name, Api::modelled())
+        super::TWIN?(&self.name, Api::modelled())
     }
 
     /// Its locks and atomics are those of the seam.

@@ -58,7 +58,7 @@ pub fn every(api: &'static Api) -> Vec<Bundled> {
         all.push(Bundled { subject: subject.withstands(WITHSTOOD).with_sites(LOCKED_SITES), flaw: None });
     }
     all.extend(FLAWS.iter().map(|flaw| Bundled { subject: flaw.subject(api), flaw: Some(flaw) }));
-    all.into_iter().map(with_twin).collect()
+    all
 }
 
 /// `loaded/registry/MODE`: the registry over a library that was loaded at run time, under names of their own, so that one
@@ -74,7 +74,7 @@ fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
         });
         Bundled { subject: subject.withstands(WITHSTOOD).with_sites(REGISTRY_SITES), flaw: None }
     };
-    Mode::ALL.iter().map(bundled).map(with_twin).collect()
+    Mode::ALL.iter().map(bundled).collect()
 }
 
 /// The twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose fault the
@@ -87,10 +87,6 @@ pub fn modelled_over(name: &str, api: &'static Api) -> Option<Box<dyn Subject>> 
 /// The bundled subject with this name.
 pub fn find(name: &str, api: &'static Api) -> Option<Bundled> {
     every(api).into_iter().find(|it| it.subject.name() == name)
-}
-
-fn with_twin(it: Bundled) -> Bundled {
-    Bundled { subject: it.subject.with_twin(super::TWIN), flaw: it.flaw }
 }
 
 impl Bundled {
