@@ -371,14 +371,13 @@ impl Bookkeeping {
         all
     }
 
-    /// Whether `ticket` has been let go; if so it is forgotten.
-    pub(super) fn take_release(&mut self, ticket: u64) -> bool {
-        let place = self.inside_waiters.iter().position(|waiter| waiter.ticket == ticket && waiter.released);
-        place.map(|place| self.inside_waiters.swap_remove(place)).is_some()
+    /// Whether the wait of `ticket` has been released.
+    pub(super) fn is_released(&self, ticket: u64) -> bool {
+        self.inside_waiters.iter().any(|waiter| waiter.ticket == ticket && waiter.released)
     }
 
-    /// Forgets a ticket whose wait ends without having been let go.
-    pub(super) fn cancel_wait(&mut self, ticket: u64) {
+    /// Removes `ticket`: its thread does not wait any more.
+    pub(super) fn end_wait(&mut self, ticket: u64) {
         self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
     }
 
