@@ -78,7 +78,7 @@
 //! * `state`: what does not depend on the type of the callbacks.
 //! * `register`: a closure becomes a registration.
 //! * `registration`: the owner's guard.
-//! * `call`: the way in for C.
+//! * `call`, `leave`: the way in for C, and the way out.
 //! * `revoke`: refuses new calls and drops the closure.
 //! * `deferred`: revokes many callbacks for one fence.
 //! * `wait`: waits until a revoked callback is over.
@@ -121,6 +121,7 @@ mod frame;
 mod handle;
 mod ids;
 mod layered;
+mod leave;
 mod module;
 mod mutation;
 mod outstanding;
