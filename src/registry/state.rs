@@ -27,7 +27,7 @@ pub(super) struct Core {
     pub(super) changed: Condvar,
     pub(super) late_calls: [Counter; Reason::COUNT],
     pub(super) own_policies: OwnPolicies,
-    /// Closures are not dropped any more; see `close.rs`. Not modelled, because the end of a process is not.
+    /// Closures are not dropped any more: the registry was closed with `Close::Leave`.
     pub(super) leak_closures: AtomicBool,
     pub(super) destroy_notifies: DestroyNotifies,
     pub(super) callers: Callers,
