@@ -1,13 +1,13 @@
-//! What the registry writes under its lock: which slots are vacant, where and on which thread callbacks were registered and
-//! revoked, tombstones, and which threads wait.
+//! What the registry writes under its lock: which slots are vacant, where and on which thread callbacks were registered
+//! and revoked, tombstones, and which threads wait.
 //!
 //! No callback, destructor or hook runs while the lock is held. A call needs the lock only if it meets a revocation.
 //!
-//! A revocation does not fail for lack of memory: the memory for its tombstone is reserved when its slot is first used. The note
-//! of where a callback was revoked is left out if there is no memory for it.
+//! A revocation does not fail for lack of memory: the memory for its tombstone is reserved when its slot is first used.
+//! The note of where a callback was revoked is left out if there is no memory for it.
 //!
-//! A live registration costs 4 bytes here, and a tombstone 16. Place, thread and time are written once for everything that one
-//! thread did at one place in the same tick of the clock ([`Note`]).
+//! A live registration costs 4 bytes here, and a tombstone 16. Place, thread and time are written once for everything
+//! that one thread did at one place in the same tick of the clock ([`Note`]).
 
 use super::clock::Timestamp;
 use super::completion::BoxedOnce;
@@ -32,8 +32,8 @@ impl Trace {
         Self { at, thread: ThreadTag::current(), when: Timestamp::now() }
     }
 
-    /// Whether both are of one place, thread and tick. Places are compared by address, so that two may differ that are equal;
-    /// this costs a second note.
+    /// Whether both are of one place, thread and tick. Places are compared by address, so that two may differ that are
+    /// equal; this costs a second note.
     fn same(&self, other: &Self) -> bool {
         let place = |trace: &Self| trace.at.map_or(std::ptr::null(), std::ptr::from_ref);
         place(self) == place(other) && self.when == other.when && self.thread.number() == other.thread.number()
@@ -91,7 +91,8 @@ struct InsideWaiter {
     released: bool,
 }
 
-/// How many tombstones above the limit may exist for a moment: one for each thread between writing a tombstone and flushing.
+/// How many tombstones above the limit may exist for a moment: one for each thread between writing a tombstone and
+/// flushing.
 const TOMBSTONE_SLACK: usize = 64;
 /// How many notes to reserve at first: about as many as the tombstones need, so that the memory soon stops growing.
 const FIRST_NOTES: usize = 32;
@@ -351,8 +352,8 @@ impl Bookkeeping {
         Some(History { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
-    /// Notes that the calling thread, with `own` calls of `handle` on its stack, waits for the calls of other threads. Returns the
-    /// ticket of the wait.
+    /// Notes that the calling thread, with `own` calls of `handle` on its stack, waits for the calls of other threads.
+    /// Returns the ticket of the wait.
     pub(super) fn wait_inside(&mut self, handle: Handle, own: u32) -> u64 {
         self.last_ticket += 1;
         let (ticket, thread) = (self.last_ticket, ThreadTag::current());
@@ -360,10 +361,11 @@ impl Bookkeeping {
         self.last_ticket
     }
 
-    /// Releases the threads that wait inside `handle`, if all `count` calls inside are calls of these threads. Returns whether it
-    /// did.
+    /// Releases the threads that wait inside `handle`, if all `count` calls inside are calls of these threads. Returns
+    /// whether it did.
     ///
-    /// They are released together: none of them has to wait for another, so none may go on waiting when another has left.
+    /// They are released together: none of them has to wait for another, so none may go on waiting when another has
+    /// left.
     pub(super) fn release_inside(&mut self, handle: Handle, count: u32) -> bool {
         let waiting = |waiter: &&mut InsideWaiter| waiter.handle == handle && !waiter.released;
         let theirs: u32 = self.inside_waiters.iter_mut().filter(waiting).map(|waiter| waiter.own).sum();

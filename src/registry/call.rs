@@ -1,9 +1,9 @@
-//! The way in for C: find the slot, take a cell, ask whether the slot admits the handle, run the closure. The way out is in
-//! `leave.rs`.
+//! The way in for C: find the slot, take a cell, ask whether the slot admits the handle, run the closure. The way out
+//! is in `leave.rs`.
 //!
-//! On its fast path a call writes to no memory that another thread writes to. It takes no lock, unless its callback is being revoked at that
-//! moment, or the registry has a limit of running calls or names its callers. `may_be_counted` in `leave.rs` and `begin_count` in
-//! `revoke.rs` say why it is enough to look at the slot's word twice.
+//! On its fast path a call writes to no memory that another thread writes to. It takes no lock, unless its callback is
+//! being revoked at that moment, or the registry has a limit of running calls or names its callers. `may_be_counted` in
+//! `leave.rs` and `begin_count` in `revoke.rs` say why it is enough to look at the slot's word twice.
 
 use super::error::{LateCall, Reason, Refused};
 use super::frame::{self, Doing};
@@ -42,18 +42,18 @@ impl Refusal<'_> for Refused {
 impl<F: ?Sized> Registry<F> {
     /// Runs `run` on the closure that `user_data` names, or says why not.
     ///
-    /// A trampoline calls this with the `void *user_data` that C passed to it. The value may be anything: NULL, a handle of
-    /// another registry, a stale or made-up handle, an address. Nothing is read through it.
+    /// A trampoline calls this with the `void *user_data` that C passed to it. The value may be anything: NULL, a
+    /// handle of another registry, a stale or made-up handle, an address. Nothing is read through it.
     ///
-    /// While `run` runs the closure is not dropped, even if it is revoked. `run` may call again, register, and revoke this
-    /// callback or another.
+    /// While `run` runs the closure is not dropped, even if it is revoked. `run` may call again, register, and revoke
+    /// this callback or another.
     ///
-    /// Any thread may call, also a thread that Rust did not create, and also while its thread-locals are being destroyed. Any
-    /// number of calls may run in one closure at a time.
+    /// Any thread may call, also a thread that Rust did not create, and also while its thread-locals are being
+    /// destroyed. Any number of calls may run in one closure at a time.
     ///
     /// # Errors
-    /// A [`LateCall`] with the [`Reason`]. The late call has been counted, and the late hook, if there is one, has run. The
-    /// caller chooses what C gets in place of a result.
+    /// A [`LateCall`] with the [`Reason`]. The late call has been counted, and the late hook, if there is one, has run.
+    /// The caller chooses what C gets in place of a result.
     ///
     /// # Panics
     /// If `run` panics: the call is counted out, and the panic unwinds into the caller. It must not unwind into C: a
@@ -113,8 +113,8 @@ impl<F: ?Sized> Registry<F> {
         handle: Handle,
         run: impl FnOnce(&F) -> T,
     ) -> Result<T, E> {
-        // The first look at the word. It keeps handles that are not live, or belong to another registry, out of the cells: a
-        // revoker takes a handle in a cell for a call, whichever registry was asked.
+        // The first look at the word. It keeps handles that are not live, or belong to another registry, out of the
+        // cells: a revoker takes a handle in a cell for a call, whichever registry was asked.
         if !slot.admits(handle) {
             return self.not_live(slot, handle, run);
         }
@@ -131,8 +131,8 @@ impl<F: ?Sized> Registry<F> {
             return self.not_admitted(slot, handle, cell, run);
         }
         let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell };
-        // SAFETY: clause 1 of `shared`: the cell was taken, then a fence executed, then the slot found to admit the handle.
-        // `inside` clears the cell after `run`, in `leave` or when it is dropped by unwinding.
+        // SAFETY: clause 1 of `shared`: the cell was taken, then a fence executed, then the slot found to admit the
+        // handle. `inside` clears the cell after `run`, in `leave` or when it is dropped by unwinding.
         let result = unsafe { slot.shared(run) };
         inside.leave(handle);
         Ok(result)
@@ -180,16 +180,16 @@ impl<F: ?Sized> Registry<F> {
     /// Runs `run` for a call on the slow path, and leaves.
     ///
     /// # Safety
-    /// 1. The call is inside: its handle is in `cell`, and either the slot admitted the handle after that, or `cell` was found
-    ///    marked.
+    /// 1. The call is inside: its handle is in `cell`, and either the slot admitted the handle after that, or `cell`
+    ///    was found marked.
     unsafe fn run_inside<T>(&self, slot: &Slot<F>, handle: Handle, cell: &Cell, run: impl FnOnce(&F) -> T) -> T {
         self.core.stall(StallSite::AfterAcquire);
         let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
-        // Declared after `inside`, so that unwinding removes the name before the call leaves. Registries that name their
-        // callers send every call this way.
+        // Declared after `inside`, so that unwinding removes the name before the call leaves. Registries that name
+        // their callers send every call this way.
         let named = self.core.settings.name_callers.then(|| self.core.name_caller(handle));
-        // SAFETY: clause 1 of `shared`: our clause 1 says how the call got inside. `inside` clears the cell after `run`, in
-        // `leave` or when it is dropped by unwinding.
+        // SAFETY: clause 1 of `shared`: our clause 1 says how the call got inside. `inside` clears the cell after
+        // `run`, in `leave` or when it is dropped by unwinding.
         let result = unsafe { slot.shared(run) };
         drop(named);
         inside.leave(handle);
@@ -211,7 +211,8 @@ impl<F: ?Sized> Registry<F> {
         E::of(&self.core, handle, refused)
     }
 
-    /// The first look found that the word does not admit `handle`: a late call, or a registry whose calls take the slow path.
+    /// The first look found that the word does not admit `handle`: a late call, or a registry whose calls take the slow
+    /// path.
     #[cold]
     #[inline(never)]
     fn not_live<'r, T, E: Refusal<'r>>(
@@ -253,8 +254,8 @@ impl<F: ?Sized> Registry<F> {
 
     /// The word admitted `handle` at the first look and does not at the second: refuses the call, or runs it after all.
     ///
-    /// While the handle was in the cell a revoker may have counted it. Then the call is in flight: the revoker has returned
-    /// that number, and waits for the call.
+    /// While the handle was in the cell a revoker may have counted it. Then the call is in flight: the revoker has
+    /// returned that number, and waits for the call.
     #[cold]
     #[inline(never)]
     fn not_admitted<'r, T, E: Refusal<'r>>(
@@ -277,8 +278,8 @@ impl<F: ?Sized> Registry<F> {
             drop(bookkeeping);
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
-        // The handle goes back into the cell, so that the call shows in `Registry::status`. Meanwhile the mark has kept the
-        // closure from being dropped.
+        // The handle goes back into the cell, so that the call shows in `Registry::status`. Meanwhile the mark has kept
+        // the closure from being dropped.
         cell.take(handle.bits());
         drop(bookkeeping);
         // SAFETY: clause 1 of `run_inside`: the handle is in `cell`, and `cell` was found marked under the lock.

@@ -18,26 +18,28 @@ pub enum Close {
     Drain,
     /// Revoke everything and do not wait: the last call to return from a callback drops its closure.
     Abort,
-    /// Revoke everything, do not wait, and never drop a closure again. For the end of a process: what a destructor needs may be
-    /// gone by then, and threads that were inside a callback may not exist any more.
+    /// Revoke everything, do not wait, and never drop a closure again. For the end of a process: what a destructor
+    /// needs may be gone by then, and threads that were inside a callback may not exist any more.
     Leave,
 }
 
 impl<F: ?Sized> Registry<F> {
     /// Closes the registry for good: everything registered is revoked, and nothing can be registered any more
-    /// ([`Shortage::Closed`](super::Shortage::Closed)). A registration on another thread at the same time is either refused or
-    /// revoked with the rest. From then on calls are late. Slots, tombstones and counters stay, so reports are as before.
+    /// ([`Shortage::Closed`](super::Shortage::Closed)). A registration on another thread at the same time is either
+    /// refused or revoked with the rest. From then on calls are late. Slots, tombstones and counters stay, so reports
+    /// are as before.
     ///
     /// The result covers all callbacks together. It is the first of these that holds for a callback:
     ///
     /// * [`Quiescence::Deadlocked`], if a wait would never have ended;
-    /// * [`Quiescence::StillRunning`], after [`Close::Abort`] and [`Close::Leave`], with the number of calls that are running on
-    ///   other threads;
-    /// * [`Quiescence::DeferredToOuterFrame`], if the calling thread is inside a callback of this registry: calls on its own
-    ///   stack are never waited for;
+    /// * [`Quiescence::StillRunning`], after [`Close::Abort`] and [`Close::Leave`], with the number of calls that are
+    ///   running on other threads;
+    /// * [`Quiescence::DeferredToOuterFrame`], if the calling thread is inside a callback of this registry: calls on
+    ///   its own stack are never waited for;
     /// * [`Quiescence::Quiescent`], if every callback is over.
     ///
-    /// A registry may be closed again: [`Close::Drain`] after [`Close::Abort`] waits for the calls that are still running.
+    /// A registry may be closed again: [`Close::Drain`] after [`Close::Abort`] waits for the calls that are still
+    /// running.
     ///
     /// # Panics
     /// If closures' destructors panic: with the first panic, after everything has been revoked.
@@ -54,8 +56,8 @@ impl<F: ?Sized> Registry<F> {
     pub fn close(&self, how: Close) -> Quiescence {
         let at = Some(Location::caller());
         if how == Close::Leave {
-            // Release pairs with the Acquire in `completion.rs`, `dispose`. A thread that drops a closure revoked below is also
-            // ordered after this by the slot's word.
+            // Release pairs with the Acquire in `completion.rs`, `dispose`. A thread that drops a closure revoked below
+            // is also ordered after this by the slot's word.
             self.core.leak_closures.store(true, Ordering::Release);
         }
         // Under the lock under which slots are taken: every registration is listed below, or refused.
@@ -78,13 +80,13 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// Waits until every callback that was revoked before is over: its calls have returned, its closure has been dropped, its
-    /// destroy notify has run. Live callbacks are neither revoked nor waited for.
+    /// Waits until every callback that was revoked before is over: its calls have returned, its closure has been
+    /// dropped, its destroy notify has run. Live callbacks are neither revoked nor waited for.
     ///
-    /// [`revoke_and_wait`](Registry::revoke_and_wait) waits for one callback; `barrier` waits for all that were revoked, in
-    /// whatever way. It does not know of calls that are queued in the C library: cancel or deliver those first. Calls on the
-    /// calling thread's own stack are not waited for. The result covers all callbacks together: it is
-    /// [`Quiescence::Quiescent`] only if it holds for each of them.
+    /// [`revoke_and_wait`](Registry::revoke_and_wait) waits for one callback; `barrier` waits for all that were
+    /// revoked, in whatever way. It does not know of calls that are queued in the C library: cancel or deliver those
+    /// first. Calls on the calling thread's own stack are not waited for. The result covers all callbacks together: it
+    /// is [`Quiescence::Quiescent`] only if it holds for each of them.
     ///
     /// # Panics
     /// As [`reclaim`](Registry::reclaim), if there were [deferred revocations](Registry::revoke_deferred).
@@ -103,8 +105,8 @@ impl<F: ?Sized> Registry<F> {
 
     /// The handles of all live registrations.
     ///
-    /// A registration is counted under the lock, and published after the lock has been released. This waits for registrations
-    /// in between: they are a few instructions from being published, and run no foreign code there.
+    /// A registration is counted under the lock, and published after the lock has been released. This waits for
+    /// registrations in between: they are a few instructions from being published, and run no foreign code there.
     fn live(&self) -> Vec<Handle> {
         loop {
             {
@@ -131,7 +133,8 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
-/// Calls `act` with each handle. If `act` panics, the panic is resumed after `act` was called with the remaining handles.
+/// Calls `act` with each handle. If `act` panics, the panic is resumed after `act` was called with the remaining
+/// handles.
 fn first_panic(mut handles: impl Iterator<Item = Handle>, act: impl Fn(Handle)) {
     struct Rest<'a, I: Iterator<Item = Handle>, A: Fn(Handle)>(&'a mut I, &'a A);
     impl<I: Iterator<Item = Handle>, A: Fn(Handle)> Drop for Rest<'_, I, A> {

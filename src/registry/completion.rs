@@ -1,8 +1,10 @@
-//! Functions that run when a registration ends: a destroy notify, given at registration, and completions, given at revocation.
+//! Functions that run when a registration ends: a destroy notify, given at registration, and completions, given at
+//! revocation.
 //!
-//! A destroy notify belongs to the closure: it runs right after the closure's destructor, and waits for the callback also wait
-//! for it. A completion belongs to the revocation: it runs when the registration is over and waiting threads have been woken.
-//! Both run exactly once, with no lock held, on the thread that drops the closure, which may be a thread of the C library.
+//! A destroy notify belongs to the closure: it runs right after the closure's destructor, and waits for the callback
+//! also wait for it. A completion belongs to the revocation: it runs when the registration is over and waiting threads
+//! have been woken. Both run exactly once, with no lock held, on the thread that drops the closure, which may be a
+//! thread of the C library.
 
 use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
@@ -27,8 +29,8 @@ pub(super) type Notifies = Vec<(Handle, BoxedOnce)>;
 
 /// The destroy notifies of registrations that are not over.
 pub(super) struct DestroyNotifies {
-    /// Whether there is, or was, a destroy notify: registries without any take no lock. Its accesses are Relaxed, because the
-    /// slot's word orders them.
+    /// Whether there is, or was, a destroy notify: registries without any take no lock. Its accesses are Relaxed,
+    /// because the slot's word orders them.
     any: AtomicBool,
     pub(super) notifies: Mutex<Notifies>,
 }
@@ -43,7 +45,8 @@ impl DestroyNotifies {
     /// Called before the slot is published, so before any thread can end the registration.
     pub(super) fn add(&self, handle: Handle, notify: BoxedOnce) {
         lock(&self.notifies).push((handle, notify));
-        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that store.
+        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
+        // store.
         self.any.store(true, Ordering::Relaxed);
     }
 
@@ -65,7 +68,8 @@ impl DestroyNotifies {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Drops a closure that was taken out of its slot, and runs its destroy notify. A panic of the destructor is the `Err`.
+    /// Drops a closure that was taken out of its slot, and runs its destroy notify. A panic of the destructor is the
+    /// `Err`.
     pub(super) fn dispose(&self, callback: Taken<F>, handle: Handle) -> std::thread::Result<()> {
         let notify = self.core.destroy_notifies.take(handle);
         // Acquire pairs with the Release in `close.rs`, `close`.
@@ -85,8 +89,8 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl Core {
-    /// Runs a destroy notify or a completion. A panic must not unwind into the thread that drops the closure, which may be a
-    /// thread of the C library, so it is swallowed and counted.
+    /// Runs a destroy notify or a completion. A panic must not unwind into the thread that drops the closure, which may
+    /// be a thread of the C library, so it is swallowed and counted.
     pub(super) fn run_contained(&self, function: BoxedOnce) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
             self.swallow(panic);
@@ -111,9 +115,9 @@ impl<F: ?Sized> Builder<'_, F> {
     /// A function that runs when the closure has been dropped: once, with no lock held, on the thread that dropped the
     /// closure. A wait for the callback also waits for this function. A panic in it is swallowed and counted.
     ///
-    /// If the registration fails, [`Exhausted`](super::Exhausted) owns the closure and this function. Dropping the `Exhausted`
-    /// drops the closure and runs the function. Taking the closure out of it drops the function unrun, because nothing was
-    /// destroyed. After [`Close::Leave`](super::Close::Leave) the function does not run.
+    /// If the registration fails, [`Exhausted`](super::Exhausted) owns the closure and this function. Dropping the
+    /// `Exhausted` drops the closure and runs the function. Taking the closure out of it drops the function unrun,
+    /// because nothing was destroyed. After [`Close::Leave`](super::Close::Leave) the function does not run.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -132,18 +136,18 @@ impl<F: ?Sized> Builder<'_, F> {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Revokes, does not wait, and runs `done` when the closure has been dropped: at once if no call is running, otherwise on
-    /// the thread that drops the closure, which may be a thread of the C library.
+    /// Revokes, does not wait, and runs `done` when the closure has been dropped: at once if no call is running,
+    /// otherwise on the thread that drops the closure, which may be a thread of the C library.
     ///
-    /// `done` runs exactly once, with no lock held. A panic in it is swallowed and counted. A callback may revoke itself with
-    /// this: `done` then runs after the outermost call has returned.
+    /// `done` runs exactly once, with no lock held. A panic in it is swallowed and counted. A callback may revoke
+    /// itself with this: `done` then runs after the outermost call has returned.
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke); `done` is dropped and does not run.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke), after `done` has run. After a [deferred revocation](Registry::revoke_deferred) also as
-    /// [`reclaim`](Registry::reclaim).
+    /// As [`revoke`](Registry::revoke), after `done` has run. After a [deferred revocation](Registry::revoke_deferred)
+    /// also as [`reclaim`](Registry::reclaim).
     ///
     /// ```
     /// use latecall::registry::{Registry, Revoked};
@@ -161,8 +165,8 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_then_at(handle, Some(Location::caller()), Box::new(done)).map_err(|(rejected, _)| rejected)
     }
 
-    /// Revokes, does not wait, and returns a future that is ready when the closure has been dropped. The future needs no
-    /// runtime and blocks no thread. Dropping it does not change the revocation.
+    /// Revokes, does not wait, and returns a future that is ready when the closure has been dropped. The future needs
+    /// no runtime and blocks no thread. Dropping it does not change the revocation.
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke).
@@ -214,8 +218,8 @@ impl<F: ?Sized> Registry<F> {
         }
         drop(bookkeeping);
         if slot.word(handle.index()).is(handle, State::Closing) {
-            // The revocation may have been deferred. Then no other thread has to see to its end. `done` is listed already, so
-            // that it runs also if a destructor panics here.
+            // The revocation may have been deferred. Then no other thread has to see to its end. `done` is listed
+            // already, so that it runs also if a destructor panics here.
             self.reclaim();
         }
         Ok(revoked)
@@ -237,8 +241,8 @@ impl Drop for RunOnDrop<'_> {
 }
 
 impl<F: ?Sized> Registration<'_, F> {
-    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`], also for
-    /// panics.
+    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`], also
+    /// for panics.
     #[track_caller]
     pub fn revoke_then(&self, done: impl FnOnce() + Send + 'static) -> Revoked {
         let registry = self.registry();

@@ -1,7 +1,8 @@
 //! Revoking many callbacks for the price of one: the closures are dropped later, a batch at a time.
 //!
-//! To find out whether calls are running costs a heavy fence, which interrupts every other running thread of the process. One
-//! fence serves a thousand slots as well as one, so `revoke_deferred` only closes the slot and lists it for `reclaim`.
+//! To find out whether calls are running costs a heavy fence, which interrupts every other running thread of the
+//! process. One fence serves a thousand slots as well as one, so `revoke_deferred` only closes the slot and lists it
+//! for `reclaim`.
 
 use super::Registry;
 use super::bookkeeping::Trace;
@@ -18,18 +19,18 @@ use std::panic::Location;
 const BATCH: usize = if MODELLED { 2 } else { 1024 };
 
 impl<F: ?Sized> Registry<F> {
-    /// Revokes by handle without finding out whether calls are running: no call that starts after this runs the closure,
-    /// and the closure is dropped some time later. Returns true if this revoked the registration, and false if it was
-    /// revoked before.
+    /// Revokes by handle without finding out whether calls are running: no call that starts after this runs the
+    /// closure, and the closure is dropped some time later. Returns true if this revoked the registration, and false if
+    /// it was revoked before.
     ///
-    /// For programs that revoke many callbacks at a high rate while other threads call. A closure waits to be dropped until
-    /// one of the following:
+    /// For programs that revoke many callbacks at a high rate while other threads call. A closure waits to be dropped
+    /// until one of the following:
     ///
     /// * the list has 1024 closures: the deferred revocation that adds the last one drops them all, or leaves
     ///   them to the calls that are running;
     /// * any thread calls [`reclaim`](Registry::reclaim);
-    /// * a thread waits for the callback, as [`revoke_and_wait`](Registry::revoke_and_wait), [`barrier`](Registry::barrier) and
-    ///   [`close`](Registry::close) do;
+    /// * a thread waits for the callback, as [`revoke_and_wait`](Registry::revoke_and_wait),
+    ///   [`barrier`](Registry::barrier) and [`close`](Registry::close) do;
     /// * a thread asks for a completion with [`revoke_then`](Registry::revoke_then) or
     ///   [`revoke_async`](Registry::revoke_async);
     /// * the registry is dropped.
@@ -72,14 +73,14 @@ impl<F: ?Sized> Registry<F> {
         Ok(true)
     }
 
-    /// Drops the closures of deferred revocations, and leaves those with running calls to the last of these calls. Returns how
-    /// many it dropped.
+    /// Drops the closures of deferred revocations, and leaves those with running calls to the last of these calls.
+    /// Returns how many it dropped.
     ///
     /// Any thread may call it. It costs one heavy fence, however many closures there are, or nothing if there are none.
     ///
     /// # Panics
-    /// If destructors panic: with the first panic, when all of them have run and the revocations are complete. The other
-    /// panics are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
+    /// If destructors panic: with the first panic, when all of them have run and the revocations are complete. The
+    /// other panics are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
     pub fn reclaim(&self) -> usize {
         let mut batch = lock(&self.core.bookkeeping).take_deferred();
         if batch.is_empty() {
@@ -109,8 +110,8 @@ impl<F: ?Sized> Registry<F> {
         // Drop the closures, with no lock held.
         let mut first_panic = None;
         for &(handle, _) in &batch {
-            // SAFETY: clause 1 of `drop_closure`: `counted` has turned this slot to Quiescent, or it would not be in the batch
-            // any more, and each handle is in the batch once.
+            // SAFETY: clause 1 of `drop_closure`: `counted` has turned this slot to Quiescent, or it would not be in
+            // the batch any more, and each handle is in the batch once.
             if let Err(panic) = unsafe { self.drop_closure(self.slot(handle), handle) } {
                 match first_panic {
                     None => first_panic = Some(panic),

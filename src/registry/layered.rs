@@ -1,5 +1,5 @@
-//! What `crate::signature` and `crate::capi` need of a registry and other users do not: a call without a report, a report without a
-//! call, and counters.
+//! What `crate::signature` and `crate::capi` need of a registry and other users do not: a call without a report, a
+//! report without a call, and counters.
 
 use super::Registry;
 use super::announced::Place;
@@ -10,7 +10,8 @@ use super::sync::Ordering;
 use super::wait::Patience;
 
 impl<F: ?Sized> Registry<F> {
-    /// [`call`](Registry::call), but a refusal is neither counted nor reported: the caller does both, or tries another handle.
+    /// [`call`](Registry::call), but a refusal is neither counted nor reported: the caller does both, or tries another
+    /// handle.
     #[inline]
     pub(crate) fn attempt<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, Reason> {
         self.call_handle(handle, run).map_err(|refused: Refused| refused.reason)
@@ -58,8 +59,8 @@ impl<F: ?Sized> Registry<F> {
             // Rejected: the registration was revoked before, and its slot has been vacated since.
             Ok(Quiescence::Quiescent) | Err(_) => {}
             Ok(_) => {
-                // The scope that made the registration lies outside all its calls, so this is unreachable unless stacks are
-                // switched. To return then would be a use after free.
+                // The scope that made the registration lies outside all its calls, so this is unreachable unless stacks
+                // are switched. To return then would be a use after free.
                 eprintln!(
                     "latecall: a scope ended on a thread that is still inside the scope's callback, whose data would be freed \
                      under the running call. Was the stack switched? Aborting.\n{}",

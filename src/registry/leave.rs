@@ -1,5 +1,5 @@
-//! The way out of a call: clear the cell, and look at the slot's word again. If the callback has been revoked meanwhile, the
-//! last counted call drops the closure.
+//! The way out of a call: clear the cell, and look at the slot's word again. If the callback has been revoked
+//! meanwhile, the last counted call drops the closure.
 
 use super::handle::Handle;
 use super::mutation::Mutation;
@@ -23,7 +23,8 @@ pub(super) struct Inside<'r, F: ?Sized, const SLOW: bool> {
 }
 
 impl<F: ?Sized, const SLOW: bool> Inside<'_, F, SLOW> {
-    /// `handle` is the handle in the cell. After a call of unknown code it is cheaper to read it there than to have kept it.
+    /// `handle` is the handle in the cell. After a call of unknown code it is cheaper to read it there than to have
+    /// kept it.
     #[inline(always)]
     pub(super) fn leave(self, handle: Handle) {
         let inside = ManuallyDrop::new(self);
@@ -79,10 +80,10 @@ impl<F: ?Sized> Registry<F> {
 
     /// Whether a revoker may have counted a call before the call cleared its cell; asked after the fence that follows.
     ///
-    /// * If the call's fence came before the revoker's heavy fence, the revoker found the cell clear. Otherwise this thread finds
-    ///   the word at Closing or in a later state.
-    /// * Closing: a full fence follows, which pairs with the full fence in `revoke.rs`, `begin_count`, between Counting and the
-    ///   scan. If the word is still Closing after it, the scan will find the cell clear: not counted.
+    /// * If the call's fence came before the revoker's heavy fence, the revoker found the cell clear. Otherwise this
+    ///   thread finds the word at Closing or in a later state.
+    /// * Closing: a full fence follows, which pairs with the full fence in `revoke.rs`, `begin_count`, between Counting
+    ///   and the scan. If the word is still Closing after it, the scan will find the cell clear: not counted.
     /// * Counting or Revoking: the call may have been counted. Its mark says so, under the lock.
     /// * Any later state: not counted, because the word stays Revoking until every counted call has left.
     pub(super) fn may_be_counted(&self, slot: &Slot<F>, handle: Handle) -> bool {
@@ -110,7 +111,8 @@ impl<F: ?Sized> Registry<F> {
                     slot.transition(handle, State::Revoking, State::Quiescent);
                     drop(bookkeeping);
                     core.stall(StallSite::AfterRelease);
-                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just now.
+                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just
+                    // now.
                     unsafe { self.finish(slot, handle) };
                     return;
                 }

@@ -100,7 +100,8 @@
 //! * `layered`: what `crate::signature` and `crate::capi` need.
 //! * `module`: keeps the code of trampolines loaded.
 //! * `stall`: lets tests force an order of events.
-//! * `mutation`, `models`: explore every interleaving over loom; `mutation` removes one rule, which the models must notice.
+//! * `mutation`, `models`: explore every interleaving over loom; `mutation` removes one rule, which the models must
+//!   notice.
 //!
 //! All threads, locks and atomics come from `super::sync`. The same sources are compiled a second time over loom
 //! (`src/loomed.rs`). Every `unsafe` access to a closure goes through the `UnsafeCell` of `super::sync`, so the models

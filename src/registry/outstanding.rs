@@ -8,8 +8,8 @@ use super::thread::ThreadTag;
 use super::{Core, Registry, record, report};
 use std::fmt;
 
-/// A registration that is not over: live, or revoked and its closure not dropped yet. Its [`Display`](fmt::Display) is one entry
-/// of a list for people.
+/// A registration that is not over: live, or revoked and its closure not dropped yet. Its [`Display`](fmt::Display) is
+/// one entry of a list for people.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Outstanding {
@@ -64,8 +64,8 @@ impl fmt::Display for Outstanding {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Every registration that is not over, with the place where it was made, in the order of slots. The list is that of one
-    /// moment; the number of running calls may have changed since. Takes the registry's lock, and allocates.
+    /// Every registration that is not over, with the place where it was made, in the order of slots. The list is that
+    /// of one moment; the number of running calls may have changed since. Takes the registry's lock, and allocates.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -83,7 +83,8 @@ impl<F: ?Sized> Registry<F> {
         handles.into_iter().map(|handle| self.inspect(handle)).collect()
     }
 
-    /// The handles of registrations whose slot's word `which` picks. A registration that is not published yet is not among them.
+    /// The handles of registrations whose slot's word `which` picks. A registration that is not published yet is not
+    /// among them.
     pub(super) fn handles(&self, bookkeeping: &Bookkeeping, which: impl Fn(Word) -> bool) -> Vec<Handle> {
         let words = (0..bookkeeping.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
         let picked = words.filter(|(_, word)| which(*word));

@@ -7,11 +7,12 @@ use super::{Core, Registry};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a registry does about a late call, besides refusing and counting it. The trampoline decides what C gets for a result.
+/// What a registry does about a late call, besides refusing and counting it. The trampoline decides what C gets for a
+/// result.
 ///
-/// [`Registry::with_late_policy`] sets the policy of a registry, and [`Builder::late_policy`](super::Builder::late_policy) that of
-/// one registration. When the process has begun to exit, every policy is [`Count`](LatePolicy::Count): see
-/// [`Registry::with_late_policy`].
+/// [`Registry::with_late_policy`] sets the policy of a registry, and
+/// [`Builder::late_policy`](super::Builder::late_policy) that of one registration. When the process has begun to exit,
+/// every policy is [`Count`](LatePolicy::Count): see [`Registry::with_late_policy`].
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum LatePolicy {
@@ -19,8 +20,8 @@ pub enum LatePolicy {
     Count,
     /// Prints the report on standard error.
     Report,
-    /// Calls a function, on the thread of the late call, with no lock held. The function may use the registry. It must not panic,
-    /// unless the trampoline catches the panic, as those of [`signature!`](crate::signature!) do.
+    /// Calls a function, on the thread of the late call, with no lock held. The function may use the registry. It must
+    /// not panic, unless the trampoline catches the panic, as those of [`signature!`](crate::signature!) do.
     Hook(fn(&LateCall<'_>)),
     /// Prints the report on standard error and aborts the process.
     Abort,
@@ -40,12 +41,12 @@ impl fmt::Debug for LatePolicy {
 impl<F: ?Sized> Registry<F> {
     /// What to do about late calls of registrations that have no policy of their own.
     ///
-    /// When the process exits, late calls are only counted, whatever the policy: destructors and `atexit` functions of C
-    /// libraries call the callbacks that they kept, and a report or an abort would be of no use.
+    /// When the process exits, late calls are only counted, whatever the policy: destructors and `atexit` functions of
+    /// C libraries call the callbacks that they kept, and a report or an abort would be of no use.
     ///
-    /// The first registration of the process, in any registry, gives a function to `atexit`; the exit begins when that function
-    /// runs. `atexit` functions run in reverse order, so a late call from a function that was added later is still an ordinary
-    /// late call.
+    /// The first registration of the process, in any registry, gives a function to `atexit`; the exit begins when that
+    /// function runs. `atexit` functions run in reverse order, so a late call from a function that was added later is
+    /// still an ordinary late call.
     ///
     /// ```
     /// use latecall::registry::{LatePolicy, Registry};
@@ -119,8 +120,8 @@ pub(super) type ByIndex = BTreeMap<u32, (Handle, LatePolicy)>;
 
 /// The policies of registrations that have their own: at most one for each slot.
 pub(super) struct OwnPolicies {
-    /// Whether there are, or were, any: registries without any take no lock. Its accesses are Relaxed, because the slot's word
-    /// orders them.
+    /// Whether there are, or were, any: registries without any take no lock. Its accesses are Relaxed, because the
+    /// slot's word orders them.
     any: AtomicBool,
     pub(super) by_index: Mutex<ByIndex>,
 }
@@ -135,7 +136,8 @@ impl OwnPolicies {
     /// Called before the slot is published, so before any thread can use the handle.
     pub(super) fn set(&self, handle: Handle, policy: LatePolicy) {
         lock(&self.by_index).insert(handle.index(), (handle, policy));
-        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that store.
+        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
+        // store.
         self.any.store(true, Ordering::Relaxed);
     }
 

@@ -18,8 +18,8 @@ use std::panic::Location;
 impl<F: ?Sized> Registry<F> {
     /// Takes `callback` in and returns its owner. Calls with the owner's handle succeed from here on.
     ///
-    /// Late-call reports give the place of this call as "registered". Any thread may register, also from inside a callback
-    /// or a closure's destructor. Two registrations of the same closure are independent of each other.
+    /// Late-call reports give the place of this call as "registered". Any thread may register, also from inside a
+    /// callback or a closure's destructor. Two registrations of the same closure are independent of each other.
     ///
     /// # Panics
     /// If the registry is exhausted; the unwinding drops `callback`. Use
@@ -39,8 +39,9 @@ impl<F: ?Sized> Registry<F> {
     /// As [`register`](Registry::register), with failure as a value.
     ///
     /// # Errors
-    /// [`Exhausted`], which gives the closure back. [`Exhausted::shortage`] says what ran out: slots, registry ids or memory;
-    /// or that the registry has been closed. Nothing has been half-registered, and other registrations are not affected.
+    /// [`Exhausted`], which gives the closure back. [`Exhausted::shortage`] says what ran out: slots, registry ids or
+    /// memory; or that the registry has been closed. Nothing has been half-registered, and other registrations are not
+    /// affected.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -100,22 +101,23 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping.begin(index, label, registered);
         drop(bookkeeping);
         let handle = Handle::pack(index, generation, self.core.id());
-        // Before the slot is published, so that every thread that gets the handle finds these. They have locks of their own,
-        // which are not taken while the registry's lock is held.
+        // Before the slot is published, so that every thread that gets the handle finds these. They have locks of their
+        // own, which are not taken while the registry's lock is held.
         if let Some(policy) = late_policy {
             self.core.own_policies.set(handle, policy);
         }
         if let Some(notify) = notify {
             self.core.destroy_notifies.add(handle, notify);
         }
-        // SAFETY: clause 1 of `publish`: `take_slot` returned a vacant slot and took it off the list, under the lock, so that no
-        // other thread gets the slot. The lock is free again; `close.rs`, `live`, waits for registrations that are here.
+        // SAFETY: clause 1 of `publish`: `take_slot` returned a vacant slot and took it off the list, under the lock,
+        // so that no other thread gets the slot. The lock is free again; `close.rs`, `live`, waits for registrations
+        // that are here.
         unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
         Ok(Registration::new(self, handle))
     }
 
-    /// A vacant slot for this thread alone: the one that has been vacant longest, else one that was never used, else the slot of
-    /// the oldest tombstone, which is then flushed early.
+    /// A vacant slot for this thread alone: the one that has been vacant longest, else one that was never used, else
+    /// the slot of the oldest tombstone, which is then flushed early.
     fn take_slot(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
         if bookkeeping.closed {
             return Err(Shortage::Closed);
@@ -182,8 +184,8 @@ impl<'r, F: ?Sized> Builder<'r, F> {
         Self { label: Some(label.into()), ..self }
     }
 
-    /// What to do about late calls with this handle, in place of the registry's policy. It holds until a later registration
-    /// in the same slot has a policy of its own.
+    /// What to do about late calls with this handle, in place of the registry's policy. It holds until a later
+    /// registration in the same slot has a policy of its own.
     ///
     /// ```
     /// use latecall::registry::{LatePolicy, Registry};

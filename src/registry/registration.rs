@@ -12,7 +12,8 @@ use std::panic::Location;
 ///
 /// A registration borrows its registry, so it cannot outlive the registry. It may be sent to another thread and dropped
 /// there. It may be dropped from inside its own callback: the closure is then dropped when the outermost call returns.
-/// Forgetting a registration (`std::mem::forget`) is safe, and the same as [`leak`](Registration::leak) without the handle.
+/// Forgetting a registration (`std::mem::forget`) is safe, and the same as [`leak`](Registration::leak) without the
+/// handle.
 ///
 /// ```
 /// use latecall::registry::{Reason, Registry};
@@ -35,7 +36,8 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         Self { registry, handle }
     }
 
-    /// The value to give to C. It stays a valid argument for ever; it names no closure any more when the registration ends.
+    /// The value to give to C. It stays a valid argument for ever; it names no closure any more when the registration
+    /// ends.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
@@ -64,8 +66,8 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         self.registry.revoke_at(self.handle, Some(Location::caller())).unwrap_or(Revoked::AlreadyRevoked)
     }
 
-    /// Revokes and returns when no other thread is inside the callback. [`Registry::revoke_and_wait`] says what is waited for.
-    /// It may be repeated, also by several threads: all of them return after the last call has returned.
+    /// Revokes and returns when no other thread is inside the callback. [`Registry::revoke_and_wait`] says what is
+    /// waited for. It may be repeated, also by several threads: all of them return after the last call has returned.
     ///
     /// # Panics
     /// As [`Registry::revoke_and_wait`].

@@ -36,8 +36,8 @@ pub enum Revoked {
 #[non_exhaustive]
 #[must_use = "only Quiescent means that the closure is not in use any more"]
 pub enum Quiescence {
-    /// No call is running and the closure has been dropped. Everything that those calls and the closure's destructor did
-    /// happens before the return of this value.
+    /// No call is running and the closure has been dropped. Everything that those calls and the closure's destructor
+    /// did happens before the return of this value.
     ///
     /// A wait that the closure's own destructor starts returns this, too: the closure is then being dropped.
     Quiescent,
@@ -45,11 +45,11 @@ pub enum Quiescence {
     /// returned, except calls of threads that are also inside the callback and wait for it. The closure lives until the
     /// outermost of the remaining calls returns, which drops it.
     DeferredToOuterFrame,
-    /// The wait had a limit, or was not allowed to wait, and has given up: this many calls are running on other threads.
-    /// 0: another thread is dropping the closure. The last call to return drops the closure.
+    /// The wait had a limit, or was not allowed to wait, and has given up: this many calls are running on other
+    /// threads. 0: another thread is dropping the closure. The last call to return drops the closure.
     StillRunning(u32),
-    /// The wait would never have ended: every thread inside the callback waits, directly or through other threads, for the
-    /// calling thread to leave another callback. The last call to return drops the closure. The
+    /// The wait would never have ended: every thread inside the callback waits, directly or through other threads, for
+    /// the calling thread to leave another callback. The last call to return drops the closure. The
     /// [`Stuck`](super::Stuck) that the registry's hook gets names the threads.
     Deadlocked,
 }
@@ -71,8 +71,8 @@ pub enum Status {
 impl<F: ?Sized> Registry<F> {
     /// The state of the registration that `handle` names. Takes no lock; any thread may ask.
     ///
-    /// If other threads use the registration, the answer may be out of date when it arrives. Use it for tests, assertions
-    /// and reports.
+    /// If other threads use the registration, the answer may be out of date when it arrives. Use it for tests,
+    /// assertions and reports.
     ///
     /// # Errors
     /// [`Rejected`] as for [`revoke`](Registry::revoke).
@@ -141,12 +141,12 @@ impl<F: ?Sized> Registry<F> {
     /// New calls are refused from the start, so they cannot prolong the wait.
     ///
     /// If threads wait for each other, each inside the callback that another one waits for, one of them returns
-    /// [`Quiescence::Deadlocked`]. A wait for a callback that does not return for any other reason goes on, and is reported
-    /// once after a time limit: see [`with_wait_limit`](Registry::with_wait_limit).
+    /// [`Quiescence::Deadlocked`]. A wait for a callback that does not return for any other reason goes on, and is
+    /// reported once after a time limit: see [`with_wait_limit`](Registry::with_wait_limit).
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke). A registration that was revoked before is waited for and not rejected, as long as its
-    /// tombstone exists.
+    /// As [`revoke`](Registry::revoke). A registration that was revoked before is waited for and not rejected, as long
+    /// as its tombstone exists.
     ///
     /// # Panics
     /// As [`revoke`](Registry::revoke). After a [deferred revocation](Registry::revoke_deferred) also as
@@ -163,8 +163,8 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
     }
 
-    /// Closes the slot of `handle` and notes who revokes it. Returns the slot and the note, which the caller has to keep; or
-    /// `None` if the registration was revoked before.
+    /// Closes the slot of `handle` and notes who revokes it. Returns the slot and the note, which the caller has to
+    /// keep; or `None` if the registration was revoked before.
     ///
     /// Both under the lock, so that a thread that finds the callback revoked also finds the note.
     pub(super) fn close_slot(
@@ -195,8 +195,8 @@ impl<F: ?Sized> Registry<F> {
             return Ok(Revoked::AlreadyRevoked);
         };
         bookkeeping.keep_revoker(handle, revoker);
-        // In a model a full fence is as good as a heavy one. `NoHeavyFence` therefore removes three fences: the heavy one, and
-        // the full ones in `sole` and before the count.
+        // In a model a full fence is as good as a heavy one. `NoHeavyFence` therefore removes three fences: the heavy
+        // one, and the full ones in `sole` and before the count.
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         let calls = if self.core.mutated(Mutation::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. A thread that gets one from here on finds the slot closed.
@@ -221,7 +221,8 @@ impl<F: ?Sized> Registry<F> {
                 }
                 #[cfg(test)]
                 if self.core.mutated(Mutation::FreeWhileRunning) {
-                    // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is freed.
+                    // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is
+                    // freed.
                     drop(unsafe { slot.take() });
                 }
                 Ok(Revoked::InFlight(calls))
@@ -229,10 +230,11 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// Fences, takes the lock, and turns slots that this thread has closed to Counting: the running calls can then be counted.
+    /// Fences, takes the lock, and turns slots that this thread has closed to Counting: the running calls can then be
+    /// counted.
     ///
-    /// After it a call that was admitted and has not left stands in its cell, and every other call finds its slot closed.
-    /// The lock is not held at the heavy fence, which takes microseconds.
+    /// After it a call that was admitted and has not left stands in its cell, and every other call finds its slot
+    /// closed. The lock is not held at the heavy fence, which takes microseconds.
     pub(super) fn begin_count<'s>(
         &self,
         closed: impl IntoIterator<Item = (&'s Slot<F>, Handle)>,
@@ -242,7 +244,8 @@ impl<F: ?Sized> Registry<F> {
     {
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         if !unfenced {
-            // Between `Slot::close` and the scan of the cells. Pairs with `fence::light` in `call.rs`, `call_slot` and `leave`.
+            // Between `Slot::close` and the scan of the cells. Pairs with `fence::light` in `call.rs`, `call_slot` and
+            // `leave`.
             fence::heavy();
         }
         let bookkeeping = lock(&self.core.bookkeeping);
@@ -250,15 +253,15 @@ impl<F: ?Sized> Registry<F> {
             slot.transition(handle, State::Closing, State::Counting);
         }
         if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
-            // Between Counting and the scan of the cells. Pairs with `fence::full` in `call.rs`, `may_be_counted`: a call that
-            // still reads Closing after its fence has cleared its cell before the scan.
+            // Between Counting and the scan of the cells. Pairs with `fence::full` in `call.rs`, `may_be_counted`: a
+            // call that still reads Closing after its fence has cleared its cell before the scan.
             fence::full();
         }
         bookkeeping
     }
 
-    /// A revoker has counted `calls` calls of `handle`. Without calls the revoker has to drop the closure; otherwise the last
-    /// of those calls does.
+    /// A revoker has counted `calls` calls of `handle`. Without calls the revoker has to drop the closure; otherwise
+    /// the last of those calls does.
     pub(super) fn counted(
         &self,
         slot: &Slot<F>,
@@ -305,14 +308,14 @@ impl<F: ?Sized> Registry<F> {
 
     /// Drops the closure and runs its destroy notify. A panic of the destructor is the `Err`.
     ///
-    /// No lock is held. A frame on this thread's list says that this thread drops the closure, so that a destructor which
-    /// waits for its own callback does not wait for itself.
+    /// No lock is held. A frame on this thread's list says that this thread drops the closure, so that a destructor
+    /// which waits for its own callback does not wait for itself.
     ///
     /// # Safety
     /// 1. This thread has turned the slot of `handle` to Quiescent, and has not called this since.
     pub(super) unsafe fn drop_closure(&self, slot: &Slot<F>, handle: Handle) -> std::thread::Result<()> {
-        // SAFETY: clause 1 of `take`: a slot that becomes Quiescent has a closure, by our clause 1 this thread made it so, and
-        // has not taken the closure yet.
+        // SAFETY: clause 1 of `take`: a slot that becomes Quiescent has a closure, by our clause 1 this thread made it
+        // so, and has not taken the closure yet.
         let callback = unsafe { slot.take() };
         frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle))
     }
@@ -360,7 +363,8 @@ impl Core {
         bookkeeping
     }
 
-    /// Resumes a panic of a closure's destructor, when everything else is done; swallows it on a thread that is unwinding.
+    /// Resumes a panic of a closure's destructor, when everything else is done; swallows it on a thread that is
+    /// unwinding.
     pub(super) fn resume_or_swallow(&self, panic: Box<dyn Any + Send>) {
         if std::thread::panicking() {
             // The callback is unwinding through here; a second panic would abort the process.
@@ -378,7 +382,8 @@ impl Core {
     }
 }
 
-/// Whether the registration `handle` was revoked and its slot has not been vacated since; asked of a slot that is not live.
+/// Whether the registration `handle` was revoked and its slot has not been vacated since; asked of a slot that is not
+/// live.
 fn was_revoked(word: Word, handle: Handle) -> bool {
     use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
     [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))

@@ -1,5 +1,5 @@
-//! What a registry is told when it is made: the `with_*` functions. Those that belong to one subject are with it: late calls in
-//! `policy.rs`, pinning of shared objects in `module.rs`.
+//! What a registry is told when it is made: the `with_*` functions. Those that belong to one subject are with it: late
+//! calls in `policy.rs`, pinning of shared objects in `module.rs`.
 
 use super::handle::Layout;
 #[cfg(test)]
@@ -53,13 +53,13 @@ impl Settings {
 
 /// Makes calls execute full fences, in the whole process and for good, instead of relying on Linux's `membarrier`.
 ///
-/// A call then costs some 40 ns more. You need this only if `membarrier` works when the process makes its first call of a
-/// callback, and a seccomp filter that is installed later refuses it: a revocation then aborts the process, because it could
-/// not be done safely. Where `membarrier` is missing or refused from the start, and on other systems than Linux, calls execute
-/// full fences anyway.
+/// A call then costs some 40 ns more. You need this only if `membarrier` works when the process makes its first call of
+/// a callback, and a seccomp filter that is installed later refuses it: a revocation then aborts the process, because
+/// it could not be done safely. Where `membarrier` is missing or refused from the start, and on other systems than
+/// Linux, calls execute full fences anyway.
 ///
-/// Returns whether calls execute full fences. False: a callback has been called before, by any registry of this process, and
-/// nothing was changed.
+/// Returns whether calls execute full fences. False: a callback has been called before, by any registry of this
+/// process, and nothing was changed.
 ///
 /// ```
 /// assert!(latecall::registry::use_portable_fences());
@@ -89,8 +89,8 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
-    /// The maximum number of slots, at least 1: so many callbacks can be registered at a time. A number above what an index
-    /// can name (2^24; 2^14 on 32-bit targets) is the same as no limit.
+    /// The maximum number of slots, at least 1: so many callbacks can be registered at a time. A number above what an
+    /// index can name (2^24; 2^14 on 32-bit targets) is the same as no limit.
     ///
     /// # Panics
     /// If `slots` is 0. In a `static` this is a compile error.
@@ -101,8 +101,8 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
-    /// How many bits of generation to use: a slot is used for 2^`bits` − 1 registrations and then retires. Fewer bits than
-    /// the default (28; 12 on 32-bit targets) are useful only in tests and models.
+    /// How many bits of generation to use: a slot is used for 2^`bits` − 1 registrations and then retires. Fewer bits
+    /// than the default (28; 12 on 32-bit targets) are useful only in tests and models.
     ///
     /// # Panics
     /// If `bits` is 0 or more than the default. In a `static` this is a compile error.
@@ -116,8 +116,8 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
-    /// The maximum number of calls that run in one callback at a time: 1 up to `u32::MAX`, the default, which is no limit.
-    /// A call above the limit is refused with [`Reason::Exhausted`](super::Reason::Exhausted).
+    /// The maximum number of calls that run in one callback at a time: 1 up to `u32::MAX`, the default, which is no
+    /// limit. A call above the limit is refused with [`Reason::Exhausted`](super::Reason::Exhausted).
     ///
     /// With a limit, calls are counted under the registry's lock, which makes them slower.
     ///
@@ -133,8 +133,8 @@ impl<F: ?Sized> Registry<F> {
     /// Decides what to do about a wait that never ends, or that has lasted for longer than
     /// [`with_wait_limit`](Registry::with_wait_limit).
     ///
-    /// The hook runs on the waiting thread, with no lock held. Without a hook both kinds of wait are printed on standard
-    /// error; a wait that never ends then gives up, and a long one continues.
+    /// The hook runs on the waiting thread, with no lock held. Without a hook both kinds of wait are printed on
+    /// standard error; a wait that never ends then gives up, and a long one continues.
     ///
     /// ```
     /// use latecall::registry::{OnStuck, Registry, Stuck};

@@ -1,12 +1,12 @@
 //! One slot: a word that says which handle is admitted, and the closure.
 //!
 //! The word of a live slot *is* the handle that it admits. One comparison therefore answers four questions: is there a
-//! registration, is the handle of this registry, is it of this generation, is the registration live? In every other state the
-//! word is the handle with the state mixed into the bits of the index, so that it differs from every handle, also a made-up
-//! one, that leads to this slot. The slot does not count calls; see `record.rs`.
+//! registration, is the handle of this registry, is it of this generation, is the registration live? In every other
+//! state the word is the handle with the state mixed into the bits of the index, so that it differs from every handle,
+//! also a made-up one, that leads to this slot. The slot does not count calls; see `record.rs`.
 //!
-//! Every transition is a method here. `register.rs`, `revoke.rs`, `deferred.rs`, `wait.rs` and `leave.rs` call them, and have the
-//! fences, locks, tombstones and wake-ups around them.
+//! Every transition is a method here. `register.rs`, `revoke.rs`, `deferred.rs`, `wait.rs` and `leave.rs` call them,
+//! and have the fences, locks, tombstones and wake-ups around them.
 //!
 //! ```text
 //! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─▶ Counting ─calls inside─▶ Revoking ─last call leaves─▶ Quiescent ─▶ Tombstoned
@@ -21,7 +21,8 @@ use super::record;
 use super::stored::{Stored, Taken};
 use super::sync::{AtomicUsize, Ordering, UnsafeCell};
 
-/// The state of a slot. The numbers are mixed into the low four bits of the index; every layout has more bits than that.
+/// The state of a slot. The numbers are mixed into the low four bits of the index; every layout has more bits than
+/// that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Calls are admitted.
@@ -134,14 +135,16 @@ impl Word {
 #[repr(C)]
 pub(super) struct Slot<F: ?Sized> {
     word: AtomicUsize,
-    /// Contains a closure while [`Word::has_closure`], and until `take`. The calls inside share it; otherwise one thread owns it.
+    /// Contains a closure while [`Word::has_closure`], and until `take`. The calls inside share it; otherwise one
+    /// thread owns it.
     callback: UnsafeCell<Stored<F>>,
 }
 
 const _: () = assert!(super::sync::MODELLED || size_of::<Slot<dyn Fn()>>() == 4 * size_of::<usize>());
 
 impl<F: ?Sized> Slot<F> {
-    /// A slot that has never been used. Over std, memory of zero bytes is such a slot, too; see `forbid_null` for slot 0.
+    /// A slot that has never been used. Over std, memory of zero bytes is such a slot, too; see `forbid_null` for slot
+    /// 0.
     pub(super) fn new() -> Self {
         Self { word: AtomicUsize::new(0), callback: UnsafeCell::new(Stored::vacant()) }
     }
@@ -155,41 +158,43 @@ impl<F: ?Sized> Slot<F> {
     /// Whether the slot admits `handle`.
     #[inline(always)]
     pub(super) fn admits(&self, handle: Handle) -> bool {
-        // Acquire pairs with the Release in `publish`, so that an admitted call sees the closure. It also pairs with the Release
-        // in `close` and `transition`, so that a refused call sees everything that the revoker did before.
+        // Acquire pairs with the Release in `publish`, so that an admitted call sees the closure. It also pairs with
+        // the Release in `close` and `transition`, so that a refused call sees everything that the revoker did before.
         self.word.load(Ordering::Acquire) == handle.bits()
     }
 
     /// The slot's word; `index` is the slot's index.
     pub(super) fn word(&self, index: u32) -> Word {
-        // Acquire pairs with the Release in `transition` and `vacate`: a thread that sees that the closure has been dropped sees
-        // everything that the closure's calls and destructor did.
+        // Acquire pairs with the Release in `transition` and `vacate`: a thread that sees that the closure has been
+        // dropped sees everything that the closure's calls and destructor did.
         Word { bits: self.word.load(Ordering::Acquire), index }
     }
 
     /// Runs `run` on the closure.
     ///
     /// # Safety
-    /// 1. The caller is inside this slot: it has put the handle into a cell, executed a fence, and then found that the slot admits
-    ///    the handle, or found the cell marked. It does not clear the cell before `run` has returned or unwound.
+    /// 1. The caller is inside this slot: it has put the handle into a cell, executed a fence, and then found that the
+    ///    slot admits the handle, or found the cell marked. It does not clear the cell before `run` has returned or
+    ///    unwound.
     #[inline(always)]
     pub(super) unsafe fn shared<T>(&self, run: impl FnOnce(&F) -> T) -> T {
         self.callback.with(|callback| {
-            // SAFETY: clause 1 of `get`: `publish` called `put` before the word became Live. `take` is called only when no call is
-            // inside, and by our clause 1 this call is. (`begin_count` in `revoke.rs` says why a revoker finds every such call.)
+            // SAFETY: clause 1 of `get`: `publish` called `put` before the word became Live. `take` is called only when
+            // no call is inside, and by our clause 1 this call is. (`begin_count` in `revoke.rs` says why a revoker
+            // finds every such call.)
             let callback = unsafe { Stored::get(callback) };
-            // SAFETY: the closure is alive, because `take` is not called while this call is inside. All calls that are inside
-            // only share it.
+            // SAFETY: the closure is alive, because `take` is not called while this call is inside. All calls that are
+            // inside only share it.
             run(unsafe { &*callback })
         })
     }
 
-    /// Turns the slot from Live, or Watched if `watched`, to Closing: no call is admitted from here on. The error is the word of a
-    /// slot in another state.
+    /// Turns the slot from Live, or Watched if `watched`, to Closing: no call is admitted from here on. The error is
+    /// the word of a slot in another state.
     pub(super) fn close(&self, handle: Handle, watched: bool) -> Result<(), Word> {
         let (from, to) = (Word::new(handle, State::open(watched)).bits, Word::new(handle, State::Closing).bits);
-        // SeqCst: with the SeqCst load in `record.rs`, `sole`. Its Release pairs with the Acquire in `admits` and `word`. Acquire
-        // (failure) pairs with the Release in `transition` and `vacate`.
+        // SeqCst: with the SeqCst load in `record.rs`, `sole`. Its Release pairs with the Acquire in `admits` and
+        // `word`. Acquire (failure) pairs with the Release in `transition` and `vacate`.
         let closed = self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Acquire);
         closed.map(|_| ()).map_err(|bits| Word { bits, index: handle.index() })
     }
@@ -197,8 +202,9 @@ impl<F: ?Sized> Slot<F> {
     /// Turns the slot of `handle` from one state to another. One thread at a time may do so.
     pub(super) fn transition(&self, handle: Handle, from: State, to: State) {
         debug_assert!(self.word(handle.index()).is(handle, from), "{:?} of {handle:?}", self.word(handle.index()));
-        // Release pairs with the Acquire in `word`: a thread that waited sees what the closure's destructor did. A store is
-        // enough: in these states only the thread that holds the registry's lock, or drops the closure, changes the word.
+        // Release pairs with the Acquire in `word`: a thread that waited sees what the closure's destructor did. A
+        // store is enough: in these states only the thread that holds the registry's lock, or drops the closure,
+        // changes the word.
         self.word.store(Word::new(handle, to).bits, Ordering::Release);
     }
 
@@ -209,12 +215,12 @@ impl<F: ?Sized> Slot<F> {
     #[inline]
     pub(super) unsafe fn publish(&self, handle: Handle, watched: bool, callback: Box<F>) {
         self.callback.with_mut(|place| {
-            // SAFETY: clause 1 of `put`: `place` is the slot's own cell. By our clause 1 no other thread writes there, and a vacant
-            // slot admits no call that could read there. Slots do not move.
+            // SAFETY: clause 1 of `put`: `place` is the slot's own cell. By our clause 1 no other thread writes there,
+            // and a vacant slot admits no call that could read there. Slots do not move.
             unsafe { Stored::put(place, callback) };
         });
-        // Release pairs with the Acquire in `admits`: an admitted call sees the closure. A store is enough: other threads only
-        // read the word of a vacant slot.
+        // Release pairs with the Acquire in `admits`: an admitted call sees the closure. A store is enough: other
+        // threads only read the word of a vacant slot.
         self.word.store(Word::new(handle, State::open(watched)).bits, Ordering::Release);
     }
 
@@ -224,8 +230,9 @@ impl<F: ?Sized> Slot<F> {
     /// 1. There is a closure, and the caller has turned the slot to Quiescent, or has exclusive access to it.
     pub(super) unsafe fn take(&self) -> Taken<F> {
         self.callback.with_mut(|place| {
-            // SAFETY: clauses 1 and 2 of `Stored::take`: by our clause 1 there is a closure, and no other thread accesses it. Quiescent
-            // admits no call, and the one thread that turned the slot to Quiescent had seen every call leave.
+            // SAFETY: clauses 1 and 2 of `Stored::take`: by our clause 1 there is a closure, and no other thread
+            // accesses it. Quiescent admits no call, and the one thread that turned the slot to Quiescent had seen
+            // every call leave.
             unsafe { Stored::take(place) }
         })
     }
@@ -233,8 +240,8 @@ impl<F: ?Sized> Slot<F> {
     /// Turns the slot from Tombstoned to Vacant, with the next generation. `next` is the handle that will be issued.
     pub(super) fn vacate(&self, next: Handle) {
         debug_assert_eq!(self.word(next.index()).state(), State::Tombstoned);
-        // Release pairs with the Acquire in `word`: a waiting thread that finds the slot vacated already still sees what the
-        // destructor did. This thread has seen that by taking the registry's lock.
+        // Release pairs with the Acquire in `word`: a waiting thread that finds the slot vacated already still sees
+        // what the destructor did. This thread has seen that by taking the registry's lock.
         self.word.store(Word::new(next, State::Vacant).bits, Ordering::Release);
     }
 }

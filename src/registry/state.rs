@@ -1,5 +1,5 @@
-//! What a registry consists of besides its slots: `Core` does not depend on the type of the callbacks, so that reports and
-//! waits are compiled once for all registries.
+//! What a registry consists of besides its slots: `Core` does not depend on the type of the callbacks, so that reports
+//! and waits are compiled once for all registries.
 
 use super::announced::Place;
 use super::bookkeeping::Bookkeeping;

@@ -1,7 +1,8 @@
 //! Where a closure is kept: in the slot itself if it is no larger than two words, otherwise in the box it came in.
 //!
-//! If every small closure stayed in its box, a registration would take up to three times the memory, and a call would fetch from one
-//! more place in memory. Closures may be moved out of their box, as `*boxed` does: a `Box` does not pin its contents.
+//! If every small closure stayed in its box, a registration would take up to three times the memory, and a call would
+//! fetch from one more place in memory. Closures may be moved out of their box, as `*boxed` does: a `Box` does not pin
+//! its contents.
 
 use std::alloc::{Layout, dealloc};
 use std::marker::PhantomData;
@@ -13,8 +14,9 @@ type Inline = [MaybeUninit<usize>; WORDS];
 
 /// An owned `F`, like `Box<F>`, but without a destructor: the value must be taken out.
 ///
-/// A pointer to `F` is one word, the address, or two words: the address and its metadata (the vtable of a trait object, the length
-/// of a slice). Every compiler so far puts the address first, but Rust does not promise it. `put` therefore checks each pointer.
+/// A pointer to `F` is one word, the address, or two words: the address and its metadata (the vtable of a trait object,
+/// the length of a slice). Every compiler so far puts the address first, but Rust does not promise it. `put` therefore
+/// checks each pointer.
 pub(super) struct Stored<F: ?Sized> {
     /// One-word pointers: the value's address, in `inline` or in its box.
     /// Two-word pointers: the second word, if the value is in `inline`; [`BOXED`] if `inline` contains the pointer.
@@ -23,8 +25,8 @@ pub(super) struct Stored<F: ?Sized> {
     owns: PhantomData<Box<F>>,
 }
 
-/// A second word that says that the value is in its box. The pointer of a slice of one element has this second word, so such a slice
-/// always stays in its box.
+/// A second word that says that the value is in its box. The pointer of a slice of one element has this second word, so
+/// such a slice always stays in its box.
 const BOXED: *const () = std::ptr::without_provenance(1);
 
 /// Whether a pointer to `F` is two words.
@@ -47,8 +49,8 @@ fn words_of<F: ?Sized>(pointer: *mut F) -> [*const (); 2] {
 /// 1. If a pointer to `F` has two words, `words_of` has returned the second one for a pointer of this type.
 #[inline(always)]
 unsafe fn from_words<F: ?Sized>(words: [*const (); 2]) -> *mut F {
-    // SAFETY: `words` has as many words as the pointer or more. Any first word is a valid address of a raw pointer, and by
-    // clause 1 the second word is valid metadata.
+    // SAFETY: `words` has as many words as the pointer or more. Any first word is a valid address of a raw pointer, and
+    // by clause 1 the second word is valid metadata.
     unsafe { (&raw const words).cast::<*mut F>().read() }
 }
 
@@ -79,18 +81,20 @@ impl<F: ?Sized> Stored<F> {
         // SAFETY: by clause 1 `place` points to a `Stored`, so its field has an address.
         let key = unsafe { &raw mut (*place).key };
         if fits && address_first && (!is_wide::<F>() || words[1] != BOXED) {
-            // SAFETY: the box holds a value of that size, and `inline` has room for it, as `fits` says. By clause 1 it may be
-            // written. The value is not used in its box any more.
+            // SAFETY: the box holds a value of that size, and `inline` has room for it, as `fits` says. By clause 1 it
+            // may be written. The value is not used in its box any more.
             unsafe { inline.copy_from_nonoverlapping(pointer.cast(), layout.size()) };
             let new_key = if is_wide::<F>() { words[1] } else { inline.cast_const().cast() };
             // SAFETY: by clause 1 the field may be written.
             unsafe { key.write(new_key) };
             if layout.size() > 0 {
-                // SAFETY: a `Box` allocated this memory with the layout of its value, which has been moved out. It is freed once.
+                // SAFETY: a `Box` allocated this memory with the layout of its value, which has been moved out. It is
+                // freed once.
                 unsafe { dealloc(pointer.cast(), layout) };
             }
         } else if is_wide::<F>() {
-            // SAFETY: `inline` is two words and aligned as a word, which is what the pointer needs. By clause 1 it may be written.
+            // SAFETY: `inline` is two words and aligned as a word, which is what the pointer needs. By clause 1 it may
+            // be written.
             unsafe { inline.cast::<*mut F>().write(pointer) };
             // SAFETY: by clause 1 the field may be written.
             unsafe { key.write(BOXED) };
@@ -117,8 +121,8 @@ impl<F: ?Sized> Stored<F> {
                 // SAFETY: by clause 1 `put` was called, and `key` says that `put` wrote the pointer into `inline`.
                 unsafe { inline.cast::<*const F>().read() }
             } else {
-                // SAFETY: clause 1 of `from_words`: by our clause 1 `put` was called, and it wrote the second word of its pointer,
-                // which `words_of` returned, to `key`.
+                // SAFETY: clause 1 of `from_words`: by our clause 1 `put` was called, and it wrote the second word of
+                // its pointer, which `words_of` returned, to `key`.
                 unsafe { from_words([inline, key]) }
             }
         } else {
@@ -139,8 +143,8 @@ impl<F: ?Sized> Stored<F> {
         // SAFETY: by clause 1 `this` points to a `Stored`, so its field has an address.
         let inline = unsafe { &raw mut (*this).inline };
         let taken = Taken {
-            // SAFETY: by clause 1 the field may be read, and by clause 2 it does not change meanwhile. `MaybeUninit` may be read
-            // whether or not it is initialised.
+            // SAFETY: by clause 1 the field may be read, and by clause 2 it does not change meanwhile. `MaybeUninit`
+            // may be read whether or not it is initialised.
             inline: unsafe { inline.read() },
             words: words_of(at.cast_mut()),
             is_inline: at.cast::<()>() == inline.cast_const().cast(),
@@ -166,16 +170,17 @@ impl<F: ?Sized> Drop for Taken<F> {
     fn drop(&mut self) {
         if self.is_inline {
             let inline: *const () = (&raw mut self.inline).cast_const().cast();
-            // SAFETY: clause 1 of `from_words`: `take` got the second word from `words_of`, for the pointer to this value.
+            // SAFETY: clause 1 of `from_words`: `take` got the second word from `words_of`, for the pointer to this
+            // value.
             let pointer: *mut F = unsafe { from_words([inline, self.words[1]]) };
-            // SAFETY: `take` moved the value to `inline`, which is aligned well enough for it, as `put` has checked. The value is
-            // dropped once, because `take` is called once for each `put`.
+            // SAFETY: `take` moved the value to `inline`, which is aligned well enough for it, as `put` has checked.
+            // The value is dropped once, because `take` is called once for each `put`.
             unsafe { pointer.drop_in_place() };
         } else {
             // SAFETY: clause 1 of `from_words`: `take` got both words from `words_of`, for the pointer to this value.
             let pointer: *mut F = unsafe { from_words(self.words) };
-            // SAFETY: a value that is not inline is in its box, whose pointer `put` got from `Box::into_raw`. The box is made again
-            // once, because `take` is called once for each `put`.
+            // SAFETY: a value that is not inline is in its box, whose pointer `put` got from `Box::into_raw`. The box
+            // is made again once, because `take` is called once for each `put`.
             drop(unsafe { Box::from_raw(pointer) });
         }
     }

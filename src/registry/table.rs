@@ -1,7 +1,8 @@
 //! Where slots are: in chunks, each as large as all chunks before it together, at addresses that never change.
 //!
-//! A chunk is allocated when its first slot is needed, and freed when the registry is dropped. It is never freed or moved before
-//! that, because a stale handle may be looked up, and a running call may use a slot, while the table grows.
+//! A chunk is allocated when its first slot is needed, and freed when the registry is dropped. It is never freed or
+//! moved before that, because a stale handle may be looked up, and a running call may use a slot, while the table
+//! grows.
 
 use super::slot::Slot;
 use super::sync::{AtomicPtr, CHUNKS, FIRST_CHUNK, MODELLED, Ordering, array_of, const_fn};
@@ -10,19 +11,22 @@ use std::marker::PhantomData;
 use std::ptr;
 
 pub(super) struct Table<F: ?Sized> {
-    /// For each chunk, the address that slot 0 would have if the chunk reached back to it; null until the chunk is needed.
+    /// For each chunk, the address that slot 0 would have if the chunk reached back to it; null until the chunk is
+    /// needed.
     chunks: [AtomicPtr<Slot<F>>; CHUNKS],
-    /// The memory of the newest chunk. Behind each chunk is a pointer to the memory of the chunk before. This code never reads
-    /// them: LeakSanitizer and Valgrind do, which would otherwise report a leak, because `chunks` points outside the memory.
+    /// The memory of the newest chunk. Behind each chunk is a pointer to the memory of the chunk before. This code
+    /// never reads them: LeakSanitizer and Valgrind do, which would otherwise report a leak, because `chunks` points
+    /// outside the memory.
     newest: AtomicPtr<u8>,
-    /// The table owns closures that several threads share. Atomic pointers are `Send` and `Sync` whatever they point to. This
-    /// marker is neither by itself: the table is `Send` only if `F` is, and `Sync` only by the `unsafe impl` below.
+    /// The table owns closures that several threads share. Atomic pointers are `Send` and `Sync` whatever they point
+    /// to. This marker is neither by itself: the table is `Send` only if `F` is, and `Sync` only by the `unsafe impl`
+    /// below.
     #[expect(clippy::disallowed_types, reason = "a marker: there is no cell here to go around the seam with")]
     owns: PhantomData<std::cell::UnsafeCell<Box<F>>>,
 }
 
-// SAFETY: a shared table lets several threads run a closure at a time, which takes `F: Sync`, and lets any of them drop it,
-// which takes `F: Send`. Everything else in the table and its slots is atomic.
+// SAFETY: a shared table lets several threads run a closure at a time, which takes `F: Sync`, and lets any of them drop
+// it, which takes `F: Send`. Everything else in the table and its slots is atomic.
 unsafe impl<F: ?Sized + Send + Sync> Sync for Table<F> {}
 
 /// The chunk of `index`.
@@ -65,8 +69,8 @@ impl<F: ?Sized> Table<F> {
         }
     }
 
-    /// The slot at `index` if it is in the first chunk. Most registries never need a second chunk, and to compute the chunk of an
-    /// index takes longer than the rest of a call.
+    /// The slot at `index` if it is in the first chunk. Most registries never need a second chunk, and to compute the
+    /// chunk of an index takes longer than the rest of a call.
     #[inline(always)]
     pub(super) fn get_near(&self, index: u32) -> Near<'_, F> {
         if index as usize >= FIRST_CHUNK {
@@ -89,15 +93,18 @@ impl<F: ?Sized> Table<F> {
             return None;
         }
         let slot = origin.wrapping_add(index as usize);
-        // SAFETY: `slot` points into the chunk's allocation, as the next comment says, and no allocation contains address 0.
+        // SAFETY: `slot` points into the chunk's allocation, as the next comment says, and no allocation contains
+        // address 0.
         unsafe { std::hint::assert_unchecked(!slot.is_null()) };
-        // SAFETY: `ensure` stored `origin` such that `origin + index` is the address of slot `index`, for each index of this chunk,
-        // and the callers ask for an index of this chunk. `new_slots` initialised the slot before `origin` was stored. The slot
-        // lives until the table is dropped, for which it is borrowed exclusively; until then it is only shared.
+        // SAFETY: `ensure` stored `origin` such that `origin + index` is the address of slot `index`, for each index of
+        // this chunk, and the callers ask for an index of this chunk. `new_slots` initialised the slot before `origin`
+        // was stored. The slot lives until the table is dropped, for which it is borrowed exclusively; until then it is
+        // only shared.
         Some(unsafe { &*slot })
     }
 
-    /// Allocates the chunk of `index` if it does not exist; `None` if there is no memory. The caller holds the registry's lock.
+    /// Allocates the chunk of `index` if it does not exist; `None` if there is no memory. The caller holds the
+    /// registry's lock.
     pub(super) fn ensure(&self, index: u32) -> Option<&Slot<F>> {
         let place = self.chunks.get(chunk_of(index))?;
         // Relaxed: it is written only under the registry's lock, which this thread holds.
@@ -105,11 +112,12 @@ impl<F: ?Sized> Table<F> {
             let (start, length) = extent(chunk_of(index));
             let first = new_slots(length, &self.newest)?;
             if start == 0 {
-                // SAFETY: `first` points to `length` initialised slots, at least one, and no other thread has the pointer yet.
+                // SAFETY: `first` points to `length` initialised slots, at least one, and no other thread has the
+                // pointer yet.
                 unsafe { &*first }.forbid_null();
             }
-            // The address that slot 0 would have, so that finding a slot takes one addition. If this address were 0, the chunk
-            // would count as missing, and registering would fail with `Shortage::Memory`.
+            // The address that slot 0 would have, so that finding a slot takes one addition. If this address were 0,
+            // the chunk would count as missing, and registering would fail with `Shortage::Memory`.
             // Release pairs with the Acquire in `within`.
             place.store(first.wrapping_sub(start), Ordering::Release);
         }
@@ -117,16 +125,16 @@ impl<F: ?Sized> Table<F> {
     }
 }
 
-/// The layout of the memory of `length` slots. It has room for one slot more, so that the slots can be aligned to their size in it.
-/// With that alignment in the layout, the allocator would write zeros over the whole chunk. With an ordinary alignment it gets
-/// zeroed pages from the system, which cost nothing until they are used.
+/// The layout of the memory of `length` slots. It has room for one slot more, so that the slots can be aligned to their
+/// size in it. With that alignment in the layout, the allocator would write zeros over the whole chunk. With an
+/// ordinary alignment it gets zeroed pages from the system, which cost nothing until they are used.
 fn memory_of<F: ?Sized>(length: usize) -> Option<Layout> {
     let size = length.checked_add(1)?.checked_mul(size_of::<Slot<F>>())?;
     Layout::from_size_align(size, SLOT_SIZE / 2).ok()
 }
 
-/// Allocates `length` slots that have never been used, and links them to the memory of `newest`. The caller holds the registry's
-/// lock.
+/// Allocates `length` slots that have never been used, and links them to the memory of `newest`. The caller holds the
+/// registry's lock.
 fn new_slots<F: ?Sized>(length: usize, newest: &AtomicPtr<u8>) -> Option<*mut Slot<F>> {
     if MODELLED {
         let mut slots: Vec<Slot<F>> = Vec::new();
@@ -139,12 +147,14 @@ fn new_slots<F: ?Sized>(length: usize, newest: &AtomicPtr<u8>) -> Option<*mut Sl
     if memory.is_null() {
         return None;
     }
-    // Zero bytes are what `Slot::new` makes: the word 0, and space for a closure, which is not read before `publish` writes it.
+    // Zero bytes are what `Slot::new` makes: the word 0, and space for a closure, which is not read before `publish`
+    // writes it.
     let first: *mut Slot<F> = memory.wrapping_add(memory.align_offset(SLOT_SIZE)).cast();
     // Relaxed, both: it is read and written only under the registry's lock, which this thread holds.
     let older = newest.load(Ordering::Relaxed);
-    // SAFETY: the memory is aligned to half a slot and has room for one slot more than the chunk. Aligning the chunk to a whole slot
-    // takes at most half a slot of that. Half a slot, which is two pointers, remains behind the chunk, and is aligned for them.
+    // SAFETY: the memory is aligned to half a slot and has room for one slot more than the chunk. Aligning the chunk to
+    // a whole slot takes at most half a slot of that. Half a slot, which is two pointers, remains behind the chunk, and
+    // is aligned for them.
     unsafe { behind(first, length).write([memory, older]) };
     newest.store(memory, Ordering::Relaxed);
     Some(first)
@@ -164,7 +174,8 @@ fn behind<F: ?Sized>(first: *mut Slot<F>, length: usize) -> *mut [*mut u8; 2] {
 /// 1. `first` was returned by `new_slots` for the same `length`, and its slots are not used after this.
 unsafe fn free<F: ?Sized>(first: *mut Slot<F>, length: usize) {
     if MODELLED {
-        // SAFETY: by clause 1 `new_slots` got this pointer from `Box::into_raw` of a slice of `length` slots, and it is freed once.
+        // SAFETY: by clause 1 `new_slots` got this pointer from `Box::into_raw` of a slice of `length` slots, and it is
+        // freed once.
         drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(first, length)) });
         return;
     }
@@ -182,8 +193,8 @@ impl<F: ?Sized> Drop for Table<F> {
             let origin = place.load(Ordering::Relaxed);
             if !origin.is_null() {
                 let (start, length) = extent(chunk);
-                // SAFETY: clause 1 of `free`: `ensure` got `first` from `new_slots` with this `length`, and stored `first - start`. The
-                // table is being dropped, so its slots are not used any more.
+                // SAFETY: clause 1 of `free`: `ensure` got `first` from `new_slots` with this `length`, and stored
+                // `first - start`. The table is being dropped, so its slots are not used any more.
                 unsafe { free(origin.wrapping_add(start), length) };
             }
         }
@@ -208,8 +219,8 @@ mod tests {
         }
     }
 
-    /// The first look of a call relies on this: a slot that has never been used admits no handle, slot 0 and NULL included. And no
-    /// slot lies across two cache lines.
+    /// The first look of a call relies on this: a slot that has never been used admits no handle, slot 0 and NULL
+    /// included. And no slot lies across two cache lines.
     #[test]
     fn slots_that_were_never_used_admit_no_handle() {
         if MODELLED {

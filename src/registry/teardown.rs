@@ -17,13 +17,15 @@ impl<F: ?Sized> Drop for Registry<F> {
             if !word.has_closure() {
                 continue;
             }
-            // SAFETY: clause 1 of `take`: `has_closure` says that there is a closure, and `&mut self` is exclusive access.
+            // SAFETY: clause 1 of `take`: `has_closure` says that there is a closure, and `&mut self` is exclusive
+            // access.
             let callback = unsafe { slot.take() };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(callback))) {
                 if first_panic.is_none() && !std::thread::panicking() {
                     first_panic = Some(panic);
                 } else {
-                    // Only one panic can be resumed. The payload of another is not dropped, because that could panic too.
+                    // Only one panic can be resumed. The payload of another is not dropped, because that could panic
+                    // too.
                     std::mem::forget(panic);
                 }
             }

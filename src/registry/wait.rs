@@ -1,7 +1,7 @@
 //! Waiting for a revoked callback: for how long, for which calls, and what happens to a wait that would never end.
 //!
-//! `revoke_and_wait` (`revoke.rs`) says which calls are waited for. `bookkeeping` has the tickets of threads that wait inside the
-//! callback itself. `stuck` knows which thread waits for which callback, in all registries.
+//! `revoke_and_wait` (`revoke.rs`) says which calls are waited for. `bookkeeping` has the tickets of threads that wait
+//! inside the callback itself. `stuck` knows which thread waits for which callback, in all registries.
 
 use super::error::Rejected;
 use super::frame;
@@ -53,8 +53,8 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_patiently(handle, Some(Location::caller()), patience(limit))
     }
 
-    /// As [`revoke_and_wait`](Registry::revoke_and_wait), but does not wait: if calls are running on other threads it returns
-    /// [`Quiescence::StillRunning`].
+    /// As [`revoke_and_wait`](Registry::revoke_and_wait), but does not wait: if calls are running on other threads it
+    /// returns [`Quiescence::StillRunning`].
     ///
     /// # Errors
     /// As [`revoke_and_wait`](Registry::revoke_and_wait).
@@ -95,7 +95,8 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// Waits for the revoked registration `handle`, for as long as `patience` allows and the calling thread can wait at all.
+    /// Waits for the revoked registration `handle`, for as long as `patience` allows and the calling thread can wait at
+    /// all.
     pub(super) fn settle(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Quiescence {
         let bits = handle.bits();
         let word = || slot.word(handle.index());
@@ -121,8 +122,8 @@ impl<F: ?Sized> Registry<F> {
         let ticket = (own.calls > 0).then(|| {
             let excused = if self.core.mutated(Mutation::WaitForWaiters) { 0 } else { own.calls };
             let ticket = bookkeeping.wait_inside(handle, excused);
-            // Only Revoking: while the slot is Closing its calls have not been counted. The revoker that counts them releases
-            // the threads that wait inside.
+            // Only Revoking: while the slot is Closing its calls have not been counted. The revoker that counts them
+            // releases the threads that wait inside.
             if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
                 self.core.wake_waiters(&bookkeeping);
             }
@@ -138,7 +139,8 @@ impl<F: ?Sized> Registry<F> {
                     // The counted calls were calls of threads that do not exist in this child process.
                     slot.transition(handle, State::Revoking, State::Quiescent);
                     drop(bookkeeping);
-                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just now.
+                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just
+                    // now.
                     unsafe { self.finish(slot, handle) };
                     return Quiescence::Quiescent;
                 }
@@ -149,7 +151,8 @@ impl<F: ?Sized> Registry<F> {
             if patience == Patience::None || is_due(give_up_at, now) {
                 break Quiescence::StillRunning(others());
             }
-            // Does the registry's hook end the wait? It is asked with no lock held, and then everything is looked at again.
+            // Does the registry's hook end the wait? It is asked with no lock held, and then everything is looked at
+            // again.
             if let Some(waiter) = waiter.as_ref().filter(|waiter| waiter.never_ends()) {
                 drop(bookkeeping);
                 let onwards = self.core.tell_stuck(&waiter.deadlock(), OnStuck::GiveUp);
@@ -188,8 +191,8 @@ impl<F: ?Sized> Registry<F> {
         self.core.mutated(Mutation::WakeBeforeDrop) && word.is(handle, State::Quiescent)
     }
 
-    /// Lists a wait that could be part of a deadlock: a wait without a limit, by a thread that is inside a callback. Any other
-    /// wait ends by itself, or no thread waits for the waiting one.
+    /// Lists a wait that could be part of a deadlock: a wait without a limit, by a thread that is inside a callback.
+    /// Any other wait ends by itself, or no thread waits for the waiting one.
     fn list_waiter(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Option<Waiter> {
         let may_give_up = match patience {
             Patience::Forever => true,
