@@ -163,7 +163,7 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
     }
 
-    /// Closes the slot of `handle` and notes who revokes it. Returns the slot and the note, which the caller has to
+    /// Closes the slot of `handle` and notes the revocation. Returns the slot and the note, which the caller has to
     /// keep; or `None` if the registration was revoked before.
     ///
     /// Both under the lock, so that a thread that finds the callback revoked also finds the note.

@@ -1,5 +1,5 @@
-//! What a registry is told when it is made: the `with_*` functions. Those that belong to one subject are with it: late
-//! calls in `policy.rs`, pinning of shared objects in `module.rs`.
+//! The settings of a new registry: the `with_*` functions. Two groups are elsewhere: late calls in `policy.rs`, and the
+//! pinning of shared objects in `module.rs`.
 
 use super::handle::Layout;
 #[cfg(test)]
