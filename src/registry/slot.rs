@@ -9,11 +9,13 @@
 //! and have the fences, locks, tombstones and wake-ups around them.
 //!
 //! ```text
-//! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─▶ Counting ─calls inside─▶ Revoking ─last call leaves─▶ Quiescent ─▶ Tombstoned
-//!                                       │           └────────── no calls inside ───────────────────────▲            │    │
-//!                                       └───── no other thread has a record ───▶ Revoking, Quiescent   Vacant(g+1) ◀┘    ▼
-//!                                                                                                                     Retired
+//! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─▶ Counting ─▶ Revoking ─▶ Quiescent ─▶ Tombstoned ─▶ Vacant(g+1) or Retired
 //! ```
+//!
+//! * Live is Watched in registries whose calls take the slow path.
+//! * Closing turns to Revoking or Quiescent without Counting if no other thread has a record.
+//! * Counting turns to Revoking if calls are inside, and to Quiescent otherwise.
+//! * Revoking turns to Quiescent when the last counted call leaves.
 
 use super::error::Reason;
 use super::handle::Handle;
