@@ -1,13 +1,13 @@
-//! What the registry writes down under its lock: which slots are vacant, who registered and revoked what and where,
-//! tombstones, and who is waiting.
+//! What the registry writes under its lock: which slots are vacant, where and on which thread callbacks were registered
+//! and revoked, tombstones, and which threads wait.
 //!
-//! Bookkeeping only: no callback, destructor or hook runs while it is borrowed, and no call ever needs it unless it meets
-//! a revocation. Room for everything that revoking must write is reserved when a slot is first used, so that revoking does
-//! not have to fail for want of memory; what it may write (who revoked a callback that is still running) is left out when
-//! there is none.
+//! No callback, destructor or hook runs while the lock is held. A call needs the lock only if it meets a revocation.
 //!
-//! A live registration costs four bytes here, a tombstone sixteen. Place, thread and time of what was done are written down
-//! once for all that one thread did at one place in the same tick of the clock ([`Note`]).
+//! A revocation does not fail for lack of memory: the memory for its tombstone is reserved when its slot is first used.
+//! The note of where a callback was revoked is left out if there is no memory for it.
+//!
+//! A live registration costs 4 bytes here, and a tombstone 16. Place, thread and time are written once for everything
+//! that one thread did at one place in the same tick of the clock ([`Note`]).
 
 use super::clock::Timestamp;
 use super::completion::BoxedOnce;
@@ -17,10 +17,10 @@ use std::borrow::Cow;
 use std::collections::{TryReserveError, VecDeque};
 use std::panic::Location;
 
-/// Something that was done to a registration: where in the source, by which thread, when.
+/// A registration or revocation: where in the source, on which thread, when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trace {
-    /// `None`: a `Registration` was dropped; the compiler does not say where.
+    /// `None`: a `Registration` was dropped, and Rust does not say where.
     pub(super) at: Option<&'static Location<'static>>,
     pub(super) thread: ThreadTag,
     pub(super) when: Timestamp,
@@ -32,27 +32,27 @@ impl Trace {
         Self { at, thread: ThreadTag::current(), when: Timestamp::now() }
     }
 
-    /// Whether both are of one place, thread and tick. Places are compared by address: at worst two that are one look
-    /// like two.
+    /// Whether both are of one place, thread and tick. Places are compared by address, so that two may differ that are
+    /// equal; this costs a second note.
     fn same(&self, other: &Self) -> bool {
         let place = |trace: &Self| trace.at.map_or(std::ptr::null(), std::ptr::from_ref);
         place(self) == place(other) && self.when == other.when && self.thread.number() == other.thread.number()
     }
 }
 
-/// Something that was done, once or often.
+/// A [`Trace`] that several registrations, revocations and tombstones share.
 #[derive(Clone, Debug)]
 struct Note {
     trace: Trace,
-    /// A registration with a label has a note of its own.
+    /// A registration with a label does not share its note.
     label: Option<Cow<'static, str>>,
-    /// How many registrations, revocations and tombstones refer to it.
+    /// How many registrations, revocations and tombstones refer to this note.
     shares: u32,
-    /// While it is free: the next free one.
+    /// While this note is free: the next one of the freelist.
     next: u32,
 }
 
-/// What is known about one registration.
+/// What the bookkeeping has on one registration.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     pub(super) label: Option<Cow<'static, str>>,
@@ -60,64 +60,67 @@ pub(super) struct History {
     pub(super) revoked: Option<Trace>,
 }
 
-/// A registration whose closure is gone, kept so that a late call can be explained.
+/// A registration whose closure has been dropped, kept so that a late call can be explained.
 #[derive(Debug)]
 struct Tombstone {
     handle: Handle,
-    /// Places in `notes`.
+    /// Indexes of `notes`.
     registered: u32,
     revoked: u32,
 }
 
-/// A revocation that is not under a tombstone yet: whose, and the place of its note.
+/// A revocation that has no tombstone yet: the registration, and the index of the note.
 pub(super) type Revocation = (Handle, u32);
 
-/// What a note may be about: each kind has its newest, which the next one may share.
+/// What a note is about. Each kind has its newest note, which the next entry of that kind may share.
 #[derive(Clone, Copy)]
 enum NoteKind {
     Registered = 0,
     Revoked = 1,
 }
 
-/// A thread that waits for a callback while it is inside that callback.
+/// A thread that waits for a callback while the thread is inside that callback.
 #[derive(Debug)]
 struct InsideWaiter {
     ticket: u64,
     handle: Handle,
     thread: ThreadTag,
+    /// How many calls of the callback are on the thread's stack.
     own: u32,
+    /// All other calls inside are calls of waiting threads: the wait is over.
     released: bool,
 }
 
-/// Tombstones beyond the limit that may exist for a moment, while as many threads are between writing one and flushing.
+/// How many tombstones above the limit may exist for a moment: one for each thread between writing a tombstone and
+/// flushing.
 const TOMBSTONE_SLACK: usize = 64;
-/// Notes to make room for at first: as many ticks as tombstones usually span, so that memory settles early.
+/// How many notes to reserve at first: about as many as the tombstones need, so that the memory soon stops growing.
 const FIRST_NOTES: usize = 32;
-/// No index: the end of a list.
+/// No index: the end of a freelist, or no note.
 const NONE: u32 = u32::MAX;
 
 pub(super) struct Bookkeeping {
-    /// By index: while the slot has a tenant, the place of its note; while it is vacant, the slot to reuse after it.
+    /// By index. While the slot is in use: the index of its note. While the slot is vacant: the next vacant slot.
     slots: Vec<u32>,
-    /// Slots to reuse, longest vacant first: the first and the last.
+    /// The first and the last slot of the freelist; the first has been vacant longest.
     vacant: (u32, u32),
     notes: Vec<Note>,
     free_note: u32,
-    /// The newest of each kind; not free even if nobody refers to it.
+    /// The newest note of each kind; it is not freed when its `shares` are 0.
     newest: [u32; 2],
-    /// Who revoked those that are revoked and not under a tombstone yet, as far as there was room to write it down.
+    /// Notes of revocations that have no tombstone yet, as far as there was memory for them.
     revocations: Vec<Revocation>,
-    /// Revoked, by whom, with the closure to be dropped later.
+    /// Deferred revocations: `reclaim` drops these closures later.
     deferred: Vec<Revocation>,
     /// Oldest first.
     tombstones: VecDeque<Tombstone>,
     inside_waiters: Vec<InsideWaiter>,
     last_ticket: u64,
-    /// Threads that wait for anything: if there are none, nobody has to be told.
+    /// How many threads wait on `Core::changed`.
     pub(super) waiting: u32,
-    /// What to run when a revoked registration is over; see `completion`.
+    /// What to run when a revoked registration is over; see `completion.rs`.
     pub(super) completions: Vec<(Handle, BoxedOnce)>,
-    /// Nothing can be registered any more; see `close`.
+    /// Nothing can be registered any more; see `close.rs`.
     pub(super) closed: bool,
     pub(super) registered: u64,
     pub(super) revoked: u64,
@@ -150,7 +153,7 @@ impl Bookkeeping {
         }
     }
 
-    /// Slots that ever had a tenant: `0..used`.
+    /// How many slots have ever been used: `0..used`.
     pub(super) fn used(&self) -> u32 {
         self.slots.len() as u32
     }
@@ -159,14 +162,14 @@ impl Bookkeeping {
         self.tombstones.len()
     }
 
-    /// Makes room for one more slot, including for its end.
+    /// Reserves the memory for one more slot, including its tombstone.
     pub(super) fn reserve_slot(&mut self, tombstone_limit: usize) -> Result<(), TryReserveError> {
         self.slots.try_reserve(1)?;
         let tombstones = (self.slots.len() + 1).min(tombstone_limit.saturating_add(TOMBSTONE_SLACK));
         self.tombstones.try_reserve(tombstones.saturating_sub(self.tombstones.len()))
     }
 
-    /// Makes room for a note.
+    /// Reserves the memory for a note.
     pub(super) fn reserve_note(&mut self) -> Result<(), TryReserveError> {
         match self.free_note {
             NONE if self.notes.is_empty() => self.notes.try_reserve(FIRST_NOTES),
@@ -175,26 +178,24 @@ impl Bookkeeping {
         }
     }
 
-    /// Writes a note, or takes a share of the newest of its kind. `reserve_note` has made room.
+    /// Writes a note, or shares the newest note of its kind. `reserve_note` has been called.
     #[inline]
-    fn note(&mut self, entry: NoteKind, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
-        let newest = self.newest[entry as usize];
-        if label.is_none()
-            && let Some(note) = self.notes.get_mut(newest as usize)
-            && note.trace.same(&trace)
-            && note.shares < u32::MAX
-        {
-            note.shares += 1;
-            return newest;
+    fn note(&mut self, kind: NoteKind, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+        let newest = self.newest[kind as usize];
+        match self.notes.get_mut(newest as usize) {
+            Some(note) if label.is_none() && note.trace.same(&trace) && note.shares < u32::MAX => {
+                note.shares += 1;
+                newest
+            }
+            _ => self.note_anew(kind, label, trace),
         }
-        self.note_anew(entry, label, trace)
     }
 
     #[cold]
-    fn note_anew(&mut self, entry: NoteKind, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+    fn note_anew(&mut self, kind: NoteKind, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
         let shared = label.is_none();
         let note = Note { trace, label, shares: 1, next: NONE };
-        let place = match self.free_note {
+        let index = match self.free_note {
             NONE => {
                 self.notes.push(note);
                 self.notes.len() as u32 - 1
@@ -207,39 +208,39 @@ impl Bookkeeping {
             }
         };
         if shared {
-            let before = std::mem::replace(&mut self.newest[entry as usize], place);
+            let before = std::mem::replace(&mut self.newest[kind as usize], index);
             if before != NONE && self.notes[before as usize].shares == 0 {
                 self.free(before);
             }
         }
-        place
+        index
     }
 
-    /// Gives a share of a note back.
+    /// Gives up a share of a note.
     #[inline]
-    fn forget(&mut self, place: u32) {
-        let Some(note) = self.notes.get_mut(place as usize) else { return };
+    fn forget(&mut self, index: u32) {
+        let Some(note) = self.notes.get_mut(index as usize) else { return };
         note.shares -= 1;
-        if note.shares == 0 && !self.newest.contains(&place) {
-            self.free(place);
+        if note.shares == 0 && !self.newest.contains(&index) {
+            self.free(index);
         }
     }
 
     #[cold]
-    fn free(&mut self, place: u32) {
-        let note = &mut self.notes[place as usize];
+    fn free(&mut self, index: u32) {
+        let note = &mut self.notes[index as usize];
         note.label = None;
         note.next = self.free_note;
-        self.free_note = place;
+        self.free_note = index;
     }
 
-    /// The slot that `reserve_slot` made room for is in use from here on.
+    /// Uses one more slot. `reserve_slot` has been called.
     pub(super) fn use_slot(&mut self) -> u32 {
         self.slots.push(NONE);
         self.used() - 1
     }
 
-    /// Lists a slot for reuse.
+    /// Puts a slot on the freelist.
     pub(super) fn list_vacant(&mut self, index: u32) {
         self.slots[index as usize] = NONE;
         match self.vacant.1 {
@@ -249,13 +250,13 @@ impl Bookkeeping {
         self.vacant.1 = index;
     }
 
-    /// A slot that will have no tenant any more.
+    /// Notes that a slot will never be used again.
     pub(super) fn retire(&mut self, index: u32) {
         self.slots[index as usize] = NONE;
         self.retired += 1;
     }
 
-    /// The slot that has been vacant longest.
+    /// Takes the slot that has been vacant longest off the freelist.
     pub(super) fn next_vacant(&mut self) -> Option<u32> {
         let index = self.vacant.0;
         if index == NONE {
@@ -268,19 +269,19 @@ impl Bookkeeping {
         Some(index)
     }
 
-    /// A tenant for slot `index`. `reserve_note` has made room.
+    /// Notes a registration in slot `index`. `reserve_note` has been called.
     #[inline]
     pub(super) fn begin(&mut self, index: u32, label: Option<Cow<'static, str>>, trace: Trace) {
         self.registered += 1;
         self.slots[index as usize] = self.note(NoteKind::Registered, label, trace);
     }
 
-    /// A note of who revokes; of nobody if there is no room.
+    /// Notes a revocation; `NONE` if there is no memory.
     pub(super) fn note_revoker(&mut self, trace: Trace) -> u32 {
         if self.reserve_note().is_ok() { self.note(NoteKind::Revoked, None, trace) } else { NONE }
     }
 
-    /// Keeps who revoked `handle` until it is buried.
+    /// Keeps the note of the revocation of `handle` until its tombstone is written.
     pub(super) fn keep_revoker(&mut self, handle: Handle, revoked: u32) {
         if self.revocations.try_reserve(1).is_ok() {
             self.revocations.push((handle, revoked));
@@ -289,23 +290,23 @@ impl Bookkeeping {
         }
     }
 
-    /// Makes room for `defer`; false if there is none.
+    /// Reserves the memory for `defer`; false if there is none.
     pub(super) fn reserve_deferred(&mut self) -> bool {
         self.deferred.try_reserve(1).is_ok()
     }
 
-    /// Lists a closed slot for a later count. Says how many are listed.
+    /// Lists a deferred revocation. Returns how many are listed.
     pub(super) fn defer(&mut self, handle: Handle, revoked: u32) -> usize {
         self.deferred.push((handle, revoked));
         self.deferred.len()
     }
 
-    /// All that are listed; they are the caller's to count.
+    /// Takes the list of deferred revocations, which the caller then has to complete.
     pub(super) fn take_deferred(&mut self) -> Vec<Revocation> {
         std::mem::take(&mut self.deferred)
     }
 
-    /// Keeps the room of a list that has been worked off.
+    /// Keeps the memory of a list that has been completed.
     pub(super) fn recycle(&mut self, mut batch: Vec<Revocation>) {
         if self.deferred.is_empty() {
             batch.clear();
@@ -313,19 +314,19 @@ impl Bookkeeping {
         }
     }
 
-    /// The registration is over; `revoked`: the note of by whom, if that was not kept here.
+    /// Writes the tombstone of `handle`. `revoked` is the note of the revocation, if `keep_revoker` was not called.
     pub(super) fn add_tombstone(&mut self, handle: Handle, revoked: Option<u32>) {
         self.dropped += 1;
         let revoked = revoked.or_else(|| {
-            let place = self.revocations.iter().rposition(|(of, _)| *of == handle)?;
-            Some(self.revocations.swap_remove(place).1)
+            let position = self.revocations.iter().rposition(|(of, _)| *of == handle)?;
+            Some(self.revocations.swap_remove(position).1)
         });
-        // The note of its registration is the tombstone's from here on.
+        // The share of the registration's note passes from the slot to the tombstone.
         let registered = self.slots[handle.index() as usize];
         self.tombstones.push_back(Tombstone { handle, registered, revoked: revoked.unwrap_or(NONE) });
     }
 
-    /// Forgets the oldest tombstone.
+    /// Removes the oldest tombstone.
     pub(super) fn pop_tombstone(&mut self) -> Option<Handle> {
         let tombstone = self.tombstones.pop_front()?;
         self.flushed += 1;
@@ -334,10 +335,10 @@ impl Bookkeeping {
         Some(tombstone.handle)
     }
 
-    /// What is known about the registration `handle`; `in_slot`: it is the slot's tenant, or was the last.
+    /// What is known about the registration `handle`. `in_slot`: no later registration has used the slot.
     pub(super) fn find(&self, handle: Handle, in_slot: bool) -> Option<History> {
-        let buried = self.tombstones.iter().rev().find(|tombstone| tombstone.handle == handle);
-        let (registered, revoked) = match buried {
+        let tombstone = self.tombstones.iter().rev().find(|tombstone| tombstone.handle == handle);
+        let (registered, revoked) = match tombstone {
             Some(tombstone) => (tombstone.registered, tombstone.revoked),
             None if in_slot => {
                 let mut kept = self.revocations.iter().chain(&self.deferred);
@@ -351,7 +352,8 @@ impl Bookkeeping {
         Some(History { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
-    /// Notes that a thread with `own` calls of `handle` on its stack waits for the calls of others.
+    /// Notes that the calling thread, with `own` calls of `handle` on its stack, waits for the calls of other threads.
+    /// Returns the ticket of the wait.
     pub(super) fn wait_inside(&mut self, handle: Handle, own: u32) -> u64 {
         self.last_ticket += 1;
         let (ticket, thread) = (self.last_ticket, ThreadTag::current());
@@ -359,8 +361,11 @@ impl Bookkeeping {
         self.last_ticket
     }
 
-    /// Lets go all who wait inside `handle`, if the `count` calls inside are all theirs. They are let go together:
-    /// each is excused for the others, so none may be left behind waiting for one that has gone on.
+    /// Releases the threads that wait inside `handle`, if all `count` calls inside are calls of these threads. Returns
+    /// whether it did.
+    ///
+    /// They are released together: none of them has to wait for another, so none may go on waiting when another has
+    /// left.
     pub(super) fn release_inside(&mut self, handle: Handle, count: u32) -> bool {
         let waiting = |waiter: &&mut InsideWaiter| waiter.handle == handle && !waiter.released;
         let theirs: u32 = self.inside_waiters.iter_mut().filter(waiting).map(|waiter| waiter.own).sum();
@@ -371,18 +376,17 @@ impl Bookkeeping {
         all
     }
 
-    /// Whether `ticket` has been let go; if so it is forgotten.
-    pub(super) fn take_release(&mut self, ticket: u64) -> bool {
-        let place = self.inside_waiters.iter().position(|waiter| waiter.ticket == ticket && waiter.released);
-        place.map(|place| self.inside_waiters.swap_remove(place)).is_some()
+    /// Whether the wait of `ticket` has been released.
+    pub(super) fn is_released(&self, ticket: u64) -> bool {
+        self.inside_waiters.iter().any(|waiter| waiter.ticket == ticket && waiter.released)
     }
 
-    /// Forgets a ticket whose wait ends without having been let go.
-    pub(super) fn cancel_wait(&mut self, ticket: u64) {
+    /// Removes `ticket`: its thread does not wait any more.
+    pub(super) fn end_wait(&mut self, ticket: u64) {
         self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
     }
 
-    /// In a child process: only `me` is left to wait.
+    /// In a child process: only the thread `me` exists.
     pub(super) fn forget_other_waiters(&mut self, me: ThreadTag) {
         self.inside_waiters.retain(|waiter| waiter.thread == me);
     }

@@ -1,4 +1,4 @@
-//! The end of a registry whose handles C still has: closing, and waiting for everything that has been revoked.
+//! Closing a registry whose handles C still has, and waiting for everything that has been revoked.
 
 use super::Registry;
 use super::handle::Handle;
@@ -14,27 +14,35 @@ use std::panic::Location;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Close {
-    /// Revoke everything and wait until it is over.
+    /// Revoke everything and wait until every callback is over.
     Drain,
-    /// Revoke everything and do not wait: the last call to leave each callback drops it.
+    /// Revoke everything and do not wait: the last call to return from a callback drops its closure.
     Abort,
-    /// Revoke everything, do not wait, and drop nothing, then or ever: for the end of a process, where destructors would
-    /// find half of what they need gone, and threads that are inside may not exist any more (S81).
+    /// Revoke everything, do not wait, and never drop a closure again. For the end of a process: what a destructor
+    /// needs may be gone by then, and threads that were inside a callback may not exist any more.
     Leave,
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Closes the registry for good: nothing can be registered any more ([`Shortage::Closed`](super::Shortage::Closed)),
-    /// and everything registered is revoked. A registration that races this is either refused or closed with the rest
-    /// (S27, S28). Calls are late from then on, with the same reports as ever: slots, tombstones and counters stay.
+    /// Closes the registry for good: everything registered is revoked, and nothing can be registered any more
+    /// ([`Shortage::Closed`](super::Shortage::Closed)). A registration on another thread at the same time is either
+    /// refused or revoked with the rest. From then on calls are late. Slots, tombstones and counters stay, so reports
+    /// are as before.
     ///
-    /// It never waits for frames of the calling thread: closed from inside a callback, the answer is
-    /// [`Quiescence::DeferredToOuterFrame`] (S45). [`Close::Abort`] and [`Close::Leave`] answer
-    /// [`Quiescence::StillRunning`] with the number of calls on other threads if there are any. Closing again does the
-    /// rest of what it asks for: [`Close::Drain`] after [`Close::Abort`] waits for what is left.
+    /// The result covers all callbacks together. It is the first of these that holds for a callback:
+    ///
+    /// * [`Quiescence::Deadlocked`], if a wait would never have ended;
+    /// * [`Quiescence::StillRunning`], after [`Close::Abort`] and [`Close::Leave`], with the number of calls that are
+    ///   running on other threads;
+    /// * [`Quiescence::DeferredToOuterFrame`], if the calling thread is inside a callback of this registry: calls on
+    ///   its own stack are never waited for;
+    /// * [`Quiescence::Quiescent`], if every callback is over.
+    ///
+    /// A registry may be closed again: [`Close::Drain`] after [`Close::Abort`] waits for the calls that are still
+    /// running.
     ///
     /// # Panics
-    /// With the panic of a closure's destructor, after everything has been closed; if there are several, of the first.
+    /// If closures' destructors panic: with the first panic, after everything has been revoked.
     ///
     /// ```
     /// use latecall::registry::{Close, Quiescence, Registry, Shortage};
@@ -48,10 +56,11 @@ impl<F: ?Sized> Registry<F> {
     pub fn close(&self, how: Close) -> Quiescence {
         let at = Some(Location::caller());
         if how == Close::Leave {
-            // Release pairs with the Acquire in `finish`; also ordered by the word that is closed below.
+            // Release pairs with the Acquire in `completion.rs`, `dispose`. A thread that drops a closure revoked below
+            // is also ordered after this by the slot's word.
             self.core.leak_closures.store(true, Ordering::Release);
         }
-        // Under the lock under which registrations are made: each is listed below, or refused.
+        // Under the lock under which slots are taken: every registration is listed below, or refused.
         let refuse = || lock(&self.core.bookkeeping).closed = true;
         let late = self.core.mutated(Mutation::CloseAfterListing);
         if !late {
@@ -61,7 +70,7 @@ impl<F: ?Sized> Registry<F> {
         if late {
             refuse();
         }
-        // A destructor that panics does not keep the others from being closed.
+        // The other registrations are revoked even if a destructor panics.
         first_panic(live.into_iter(), |handle| {
             let _ = self.revoke_at(handle, at);
         });
@@ -71,13 +80,16 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// Waits until every callback that was revoked before this, by whatever verb, is over: its calls have returned, its
-    /// closure has been dropped, its destroy notify has run. Live callbacks are neither revoked nor waited for.
+    /// Waits until every callback that was revoked before is over: its calls have returned, its closure has been
+    /// dropped, its destroy notify has run. Live callbacks are neither revoked nor waited for.
     ///
-    /// [`revoke_and_wait`](Registry::revoke_and_wait) waits for one callback; this, for all that
-    /// [`revoke`](Registry::revoke) left running. Deliveries that are queued in the C library are the library's: take
-    /// them back or deliver them before (S34). Frames of the calling thread are not waited for, and the answer says so:
-    /// that of all callbacks together, [`Quiescence::Quiescent`] only if it holds for each.
+    /// [`revoke_and_wait`](Registry::revoke_and_wait) waits for one callback; `barrier` waits for all that were
+    /// revoked, in whatever way. It does not know of calls that are queued in the C library: cancel or deliver those
+    /// first. Calls on the calling thread's own stack are not waited for. The result covers all callbacks together: it
+    /// is [`Quiescence::Quiescent`] only if it holds for each of them.
+    ///
+    /// # Panics
+    /// As [`reclaim`](Registry::reclaim), if there were [deferred revocations](Registry::revoke_deferred).
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -91,10 +103,10 @@ impl<F: ?Sized> Registry<F> {
         self.settle_all(Patience::Forever)
     }
 
-    /// The handles of all that is live.
+    /// The handles of all live registrations.
     ///
-    /// A registration is published after the lock has been released under which it was written down. One that is on its way
-    /// is waited for: it is a few instructions from there, and runs nobody's code.
+    /// A registration is counted under the lock, and published after the lock has been released. This waits for
+    /// registrations in between: they are a few instructions from being published, and run no foreign code there.
     fn live(&self) -> Vec<Handle> {
         loop {
             {
@@ -121,12 +133,13 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
-/// Does `act` for all, and goes on with the first panic when all is done.
+/// Calls `act` with each handle. If `act` panics, the panic is resumed after `act` was called with the remaining
+/// handles.
 fn first_panic(mut handles: impl Iterator<Item = Handle>, act: impl Fn(Handle)) {
     struct Rest<'a, I: Iterator<Item = Handle>, A: Fn(Handle)>(&'a mut I, &'a A);
     impl<I: Iterator<Item = Handle>, A: Fn(Handle)> Drop for Rest<'_, I, A> {
         fn drop(&mut self) {
-            // Reached with handles left only by an unwind; `finish` swallows and counts what panics meanwhile.
+            // Handles are left only when this unwinds. `resume_or_swallow` then swallows and counts further panics.
             self.0.by_ref().for_each(self.1);
         }
     }
@@ -136,7 +149,7 @@ fn first_panic(mut handles: impl Iterator<Item = Handle>, act: impl Fn(Handle)) 
     }
 }
 
-/// The answer that says less is over.
+/// The result for two callbacks together.
 fn worse(one: Quiescence, other: Quiescence) -> Quiescence {
     use Quiescence::{Deadlocked, DeferredToOuterFrame, Quiescent, StillRunning};
     match (one, other) {

@@ -1,8 +1,10 @@
-//! The end of a registration, told: a destroy notify given with it, and completions asked for when it is revoked.
+//! Functions that run when a registration ends: a destroy notify, given at registration, and completions, given at
+//! revocation.
 //!
-//! A destroy notify belongs to the closure: it runs right after the closure's destructor, and whoever waits waits for it.
-//! A completion belongs to who revokes, and runs when the registration is over: the waiters have been told. Both run
-//! exactly once, with no lock held, on the thread that drops the closure, which may be one of the library's.
+//! A destroy notify belongs to the closure: it runs right after the closure's destructor, and waits for the callback
+//! also wait for it. A completion belongs to the revocation: it runs when the registration is over and waiting threads
+//! have been woken. Both run exactly once, with no lock held, on the thread that drops the closure, which may be a
+//! thread of the C library.
 
 use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
@@ -19,38 +21,39 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// Something to run once.
+/// A function that runs once.
 pub(super) type BoxedOnce = Box<dyn FnOnce() + Send>;
 
-/// Destroy notifies of registrations that are not over.
+/// Each with the registration that it belongs to.
 pub(super) type Notifies = Vec<(Handle, BoxedOnce)>;
 
-/// What is to run when registrations end.
+/// The destroy notifies of registrations that are not over.
 pub(super) struct DestroyNotifies {
-    /// Whether there is, or was, a destroy notify, so that registries without any need not look. Not modelled: the slot's word
-    /// orders it.
-    notified: AtomicBool,
+    /// Whether there is, or was, a destroy notify: registries without any take no lock. Its accesses are Relaxed,
+    /// because the slot's word orders them.
+    any: AtomicBool,
     pub(super) notifies: Mutex<Notifies>,
 }
 
 impl DestroyNotifies {
     super::sync::const_fn! {
         pub(super) const fn new() -> Self {
-            Self { notified: AtomicBool::new(false), notifies: Mutex::new(Vec::new()) }
+            Self { any: AtomicBool::new(false), notifies: Mutex::new(Vec::new()) }
         }
     }
 
-    /// Before the registration is published: whoever ends it comes after.
-    pub(super) fn notify(&self, handle: Handle, notify: BoxedOnce) {
+    /// Called before the slot is published, so before any thread can end the registration.
+    pub(super) fn add(&self, handle: Handle, notify: BoxedOnce) {
         lock(&self.notifies).push((handle, notify));
-        // Relaxed: ordered before any use of the handle by what publishes the slot.
-        self.notified.store(true, Ordering::Relaxed);
+        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
+        // store.
+        self.any.store(true, Ordering::Relaxed);
     }
 
     /// The destroy notify of `handle`, if it has one.
     pub(super) fn take(&self, handle: Handle) -> Option<BoxedOnce> {
-        // Relaxed: see `notify`.
-        if !self.notified.load(Ordering::Relaxed) {
+        // Relaxed: see `add`.
+        if !self.any.load(Ordering::Relaxed) {
             return None;
         }
         let mut notifies = lock(&self.notifies);
@@ -58,62 +61,63 @@ impl DestroyNotifies {
         Some(notifies.swap_remove(place).1)
     }
 
-    /// All of them, from a registry that is being dropped.
+    /// All destroy notifies of a registry that is being dropped.
     pub(super) fn take_all(&mut self) -> Notifies {
         std::mem::take(&mut *lock(&self.notifies))
     }
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Drops a closure that is over, and runs its destroy notify. A panic of the closure's destructor is the answer.
+    /// Drops a closure that was taken out of its slot, and runs its destroy notify. A panic of the destructor is the
+    /// `Err`.
     pub(super) fn dispose(&self, callback: Taken<F>, handle: Handle) -> std::thread::Result<()> {
         let notify = self.core.destroy_notifies.take(handle);
-        // Acquire pairs with the Release in `close`.
+        // Acquire pairs with the Release in `close.rs`, `close`.
         if self.core.leak_closures.load(Ordering::Acquire) {
             std::mem::forget((callback, notify));
             return Ok(());
         }
-        let tell = || notify.into_iter().for_each(|notify| self.core.run_contained(notify));
+        let run_notify = || notify.into_iter().for_each(|notify| self.core.run_contained(notify));
         if self.core.mutated(Mutation::NotifyBeforeDrop) {
-            tell();
+            run_notify();
             return catch_unwind(AssertUnwindSafe(|| drop(callback)));
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| drop(callback)));
-        tell();
+        run_notify();
         outcome
     }
 }
 
 impl Core {
-    /// Runs what has to run once. A panic must not reach the thread that happens to be the last to leave, which may be
-    /// C's: it is counted, and its payload is not dropped, because that could panic too (S64).
-    pub(super) fn run_contained(&self, ending: BoxedOnce) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(ending)) {
-            // Relaxed: a statistic.
-            self.swallowed_panics.fetch_add(1, Ordering::Relaxed);
-            std::mem::forget(panic);
+    /// Runs a destroy notify or a completion. A panic must not unwind into the thread that drops the closure, which may
+    /// be a thread of the C library, so it is swallowed and counted.
+    pub(super) fn run_contained(&self, function: BoxedOnce) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
+            self.swallow(panic);
         }
     }
 }
 
 impl Bookkeeping {
-    /// Takes out the completions of `handle`, which is over.
+    /// Takes out the completions of the registration `handle`, which is over, in the order in which they were given.
     pub(super) fn take_completions(&mut self, handle: Handle) -> Vec<BoxedOnce> {
         if self.completions.is_empty() {
             return Vec::new();
         }
-        let of = |completion: &mut (Handle, BoxedOnce)| completion.0 == handle;
-        self.completions.extract_if(.., of).map(|completion| completion.1).collect()
+        let all = std::mem::take(&mut self.completions);
+        let (taken, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _)| *of == handle);
+        self.completions = kept;
+        taken.into_iter().map(|(_, done)| done).collect()
     }
 }
 
 impl<F: ?Sized> Builder<'_, F> {
-    /// A function to be run when the closure has been dropped: after the last call, once, with no lock held, on the
-    /// thread that dropped it. Who waits for the callback waits for this, too.
+    /// A function that runs when the closure has been dropped: once, with no lock held, on the thread that dropped the
+    /// closure. A wait for the callback also waits for this function. A panic in it is swallowed and counted.
     ///
-    /// If the registration fails, [`Exhausted`](super::Exhausted) is the owner of both: dropping it drops the closure and
-    /// runs this; taking the closure out of it forgoes this, since nothing was destroyed (S48). A panic in it is
-    /// swallowed and counted. It does not run in [`Close::Leave`](super::Close::Leave).
+    /// If the registration fails, [`Exhausted`](super::Exhausted) owns the closure and this function. Dropping the
+    /// `Exhausted` drops the closure and runs the function. Taking the closure out of it drops the function unrun,
+    /// because nothing was destroyed. After [`Close::Leave`](super::Close::Leave) the function does not run.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -132,17 +136,18 @@ impl<F: ?Sized> Builder<'_, F> {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Revokes, does not wait, and runs `done` when the closure has been dropped: right away if it has been, otherwise on
-    /// the thread that drops it, which may be one of the library's. `done` runs exactly once, with no lock held; a panic
-    /// in it is swallowed and counted.
+    /// Revokes, does not wait, and runs `done` when the closure has been dropped: at once if no call is running,
+    /// otherwise on the thread that drops the closure, which may be a thread of the C library.
     ///
-    /// A call may ask this of its own callback: `done` runs after the outermost one has returned.
+    /// `done` runs exactly once, with no lock held. A panic in it is swallowed and counted. A callback may revoke
+    /// itself with this: `done` then runs after the outermost call has returned.
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke); `done` is dropped.
+    /// As [`revoke`](Registry::revoke); `done` is dropped and does not run.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke); `done` has run.
+    /// As [`revoke`](Registry::revoke), after `done` has run. After a [deferred revocation](Registry::revoke_deferred)
+    /// also as [`reclaim`](Registry::reclaim).
     ///
     /// ```
     /// use latecall::registry::{Registry, Revoked};
@@ -160,14 +165,14 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_then_at(handle, Some(Location::caller()), Box::new(done)).map_err(|(rejected, _)| rejected)
     }
 
-    /// Revokes, does not wait, and returns a future that is ready when the closure has been dropped. It needs no runtime
-    /// and holds no thread; dropping it changes nothing.
+    /// Revokes, does not wait, and returns a future that is ready when the closure has been dropped. The future needs
+    /// no runtime and blocks no thread. Dropping it does not change the revocation.
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke).
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke).
+    /// As [`revoke_then`](Registry::revoke_then).
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -191,13 +196,13 @@ impl<F: ?Sized> Registry<F> {
         at: Option<&'static Location<'static>>,
         done: BoxedOnce,
     ) -> Result<Revoked, (Rejected, BoxedOnce)> {
-        // A destructor's panic goes on after `done` has run.
-        let mut done = RunAtLast { core: &self.core, done: Some(done) };
+        // If the closure's destructor panics below, unwinding runs `done`.
+        let mut done = RunOnDrop { core: &self.core, done: Some(done) };
         let revoked = match self.revoke_at(handle, at) {
             Ok(revoked) => revoked,
             Err(rejected) => match done.done.take() {
                 Some(done) => return Err((rejected, done)),
-                None => unreachable!("nobody has taken it"),
+                None => unreachable!("`done` has not been taken out yet"),
             },
         };
         let slot = match self.resolve(handle) {
@@ -207,27 +212,27 @@ impl<F: ?Sized> Registry<F> {
         let over = || is_over(slot.word(handle.index()), handle);
         let early = self.core.mutated(Mutation::LookBeforeLocking).then(over);
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        // Under the lock under which `finish` takes completions out and the slot becomes "gone".
-        if !early.unwrap_or_else(over)
-            && let Some(done) = done.done.take()
-        {
-            bookkeeping.completions.push((handle, done));
+        // Under the lock, under which `finish` and `reclaim` write the tombstone and take the completions out.
+        if !early.unwrap_or_else(over) {
+            bookkeeping.completions.extend(done.done.take().map(|done| (handle, done)));
         }
         drop(bookkeeping);
         if slot.word(handle.index()).is(handle, State::Closing) {
-            // Deferred: nobody else may ever see to it. Now that `done` is listed, so that it also runs if this panics.
+            // The revocation may have been deferred. Then no other thread has to see to its end. `done` is listed
+            // already, so that it runs also if a destructor panics here.
             self.reclaim();
         }
         Ok(revoked)
     }
 }
 
-struct RunAtLast<'r> {
+/// Runs `done` when it is dropped, unless `done` was taken out.
+struct RunOnDrop<'r> {
     core: &'r Core,
     done: Option<BoxedOnce>,
 }
 
-impl Drop for RunAtLast<'_> {
+impl Drop for RunOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
             self.core.run_contained(done);
@@ -236,18 +241,19 @@ impl Drop for RunAtLast<'_> {
 }
 
 impl<F: ?Sized> Registration<'_, F> {
-    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`].
+    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`], also
+    /// for panics.
     #[track_caller]
     pub fn revoke_then(&self, done: impl FnOnce() + Send + 'static) -> Revoked {
         let registry = self.registry();
         registry.revoke_then_at(self.handle(), Some(Location::caller()), Box::new(done)).unwrap_or_else(|(_, done)| {
-            // The slot has been vacated since, so it is over.
+            // Rejected: the slot has been vacated since, so the registration is over.
             registry.core.run_contained(done);
             Revoked::AlreadyRevoked
         })
     }
 
-    /// Revokes, does not wait, and returns a future; see [`Registry::revoke_async`].
+    /// Revokes, does not wait, and returns a future; see [`Registry::revoke_async`], also for panics.
     #[track_caller]
     pub fn revoke_async(&self) -> Completion {
         let (completion, done) = Completion::new();
@@ -260,7 +266,7 @@ impl<F: ?Sized> Registration<'_, F> {
 }
 
 /// Ready when a revoked callback's closure has been dropped; made by [`Registry::revoke_async`].
-#[must_use = "a future that nobody polls tells nobody"]
+#[must_use = "a future does nothing unless it is polled"]
 pub struct Completion(Arc<Mutex<Progress>>);
 
 #[derive(Default)]
@@ -279,7 +285,7 @@ impl Completion {
                 progress.done = true;
                 progress.waker.take()
             };
-            // No lock is held: a waker is somebody else's code.
+            // With no lock held: a waker is code of the async runtime.
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -299,7 +305,7 @@ impl Future for Completion {
             }
             progress.waker.replace(context.waker().clone())
         };
-        // Dropped with no lock held.
+        // With no lock held: dropping a waker runs code of the async runtime.
         drop(old);
         Poll::Pending
     }

@@ -1,40 +1,45 @@
-//! Revoking many for the price of one: the closures are dropped later, a batch at a time.
+//! Revoking many callbacks for the price of one: the closures are dropped later, a batch at a time.
 //!
-//! Finding out whether calls are inside costs a heavy fence, which interrupts every other running thread of the process.
-//! One fence is as good for a thousand slots as for one, so `revoke_deferred` only closes the slot and lists it.
+//! To find out whether calls are running costs a heavy fence, which interrupts every other running thread of the
+//! process. One fence serves a thousand slots as well as one, so `revoke_deferred` only closes the slot and lists it
+//! for `reclaim`.
 
+use super::Registry;
 use super::bookkeeping::Trace;
 use super::error::Rejected;
-use super::frame::{self, Doing};
 use super::handle::Handle;
-use super::mutation::Mutation;
 use super::record;
 use super::revoke::Revoked;
 use super::slot::{Slot, State};
 use super::stuck;
 use super::sync::{MODELLED, lock};
-use super::{Registry, fence};
 use std::panic::Location;
 
 /// How many revocations are deferred before the next one reclaims them all.
 const BATCH: usize = if MODELLED { 2 } else { 1024 };
 
 impl<F: ?Sized> Registry<F> {
-    /// Revokes by handle without finding out whether calls are running: no call that starts after this will run the
-    /// closure, and its destructor runs some time later.
+    /// Revokes by handle without finding out whether calls are running: no call that starts after this runs the
+    /// closure, and the closure is dropped some time later. Returns true if this revoked the registration, and false if
+    /// it was revoked before.
     ///
-    /// For those who revoke many at a high rate while other threads call. The closures of at most 1024 registrations wait;
-    /// the next deferred revocation after that drops them (or leaves them to the last call inside), on the thread that makes
-    /// it, as [`reclaim`](Registry::reclaim) and dropping the registry do. A waiting closure is also waited for, and dropped,
-    /// by [`revoke_and_wait`](Registry::revoke_and_wait).
+    /// For programs that revoke many callbacks at a high rate while other threads call. A closure waits to be dropped
+    /// until one of the following:
     ///
-    /// Answers true if this revoked it, false if it had been revoked before.
+    /// * the list has 1024 closures: the deferred revocation that adds the last one drops them all, or leaves
+    ///   them to the calls that are running;
+    /// * any thread calls [`reclaim`](Registry::reclaim);
+    /// * a thread waits for the callback, as [`revoke_and_wait`](Registry::revoke_and_wait),
+    ///   [`barrier`](Registry::barrier) and [`close`](Registry::close) do;
+    /// * a thread asks for a completion with [`revoke_then`](Registry::revoke_then) or
+    ///   [`revoke_async`](Registry::revoke_async);
+    /// * the registry is dropped.
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke).
     ///
     /// # Panics
-    /// As [`reclaim`](Registry::reclaim), if it is this call that reclaims.
+    /// As [`reclaim`](Registry::reclaim), if this call reclaims.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -55,11 +60,11 @@ impl<F: ?Sized> Registry<F> {
         let trace = Trace::now(Some(at));
         let mut bookkeeping = lock(&self.core.bookkeeping);
         if !bookkeeping.reserve_deferred() {
-            // No memory to defer it with.
+            // There is no memory to list the revocation, so it is made at once.
             drop(bookkeeping);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
-        let Ok((_, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else { return Ok(false) };
+        let Some((_, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else { return Ok(false) };
         let waiting = bookkeeping.defer(handle, revoker);
         drop(bookkeeping);
         if waiting >= BATCH {
@@ -68,34 +73,25 @@ impl<F: ?Sized> Registry<F> {
         Ok(true)
     }
 
-    /// Drops the closures of deferred revocations, and leaves those that are running to the last call inside. Says how many
-    /// it dropped. Any thread may ask; costs one heavy fence, however many there are, or nothing if there are none.
+    /// Drops the closures of deferred revocations, and leaves those with running calls to the last of these calls.
+    /// Returns how many it dropped.
+    ///
+    /// Any thread may call it. It costs one heavy fence, however many closures there are, or nothing if there are none.
     ///
     /// # Panics
-    /// If destructors panic, with the first panic, after all of them have run and everything has been put in order. The
-    /// others are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
+    /// If destructors panic: with the first panic, when all of them have run and the revocations are complete. The
+    /// other panics are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
     pub fn reclaim(&self) -> usize {
         let mut batch = lock(&self.core.bookkeeping).take_deferred();
         if batch.is_empty() {
             return 0;
         }
-        // As for one.
-        let unfenced = self.core.mutated(Mutation::NoHeavyFence);
-        if !unfenced {
-            // As for one: see `revoke_at`. All of them were closed before this.
-            fence::heavy();
-        }
-        let mut bookkeeping = lock(&self.core.bookkeeping);
-        for &(handle, _) in &batch {
-            self.slot(handle).transition(handle, State::Closing, State::Counting);
-        }
-        if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
-            // As for one.
-            fence::full();
-        }
+
+        // Count the running calls of the whole batch, and keep in it the registrations that have none.
+        let mut bookkeeping = self.begin_count(batch.iter().map(|&(handle, _)| (self.slot(handle), handle)));
         let found = record::mark_those(|bits| {
             let handle = Handle::from_bits(bits);
-            // Only this thread, which holds the lock, has slots that are Counting.
+            // All Counting slots are in the batch: slots are Counting only while their revoker holds the lock.
             self.resolve(handle).is_ok_and(|slot| slot.word(handle.index()).is(handle, State::Counting))
         });
         batch.retain(|&(handle, revoker)| {
@@ -107,22 +103,24 @@ impl<F: ?Sized> Registry<F> {
         });
         drop(bookkeeping);
         if !MODELLED && found > 0 {
-            // As for one.
+            // A thread that waited before the count could not know whether its wait would ever end.
             stuck::recheck();
         }
+
+        // Drop the closures, with no lock held.
         let mut first_panic = None;
         for &(handle, _) in &batch {
-            // SAFETY: (1) turned to Quiescent by `counted`, just now, and only once.
-            let callback = unsafe { self.slot(handle).take() };
-            // As in `finish`.
-            let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
-            if let Err(panic) = outcome {
+            // SAFETY: clause 1 of `drop_closure`: `counted` has turned this slot to Quiescent, or it would not be in
+            // the batch any more, and each handle is in the batch once.
+            if let Err(panic) = unsafe { self.drop_closure(self.slot(handle), handle) } {
                 match first_panic {
                     None => first_panic = Some(panic),
                     Some(_) => self.core.swallow(panic),
                 }
             }
         }
+
+        // Write all tombstones under one lock, then run the completions without it.
         let dropped = batch.len();
         let mut completions = Vec::new();
         let mut bookkeeping = lock(&self.core.bookkeeping);

@@ -1,5 +1,5 @@
-//! What `crate::signature` needs of a registry and nobody else: the way in without a report, the report without the way
-//! in, and counters.
+//! What `crate::signature` and `crate::capi` need of a registry and other users do not: a call without a report, a
+//! report without a call, and counters.
 
 use super::Registry;
 use super::announced::Place;
@@ -10,14 +10,14 @@ use super::sync::Ordering;
 use super::wait::Patience;
 
 impl<F: ?Sized> Registry<F> {
-    /// [`call`](Registry::call), where a refusal is neither counted nor told to anybody: the caller does, or tries
-    /// another handle.
+    /// [`call`](Registry::call), but a refusal is neither counted nor reported: the caller does both, or tries another
+    /// handle.
     #[inline]
     pub(crate) fn attempt<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, Reason> {
         self.call_handle(handle, run).map_err(|refused: Refused| refused.reason)
     }
 
-    /// Counts and reports a call that was let in and then refused by the callback itself.
+    /// Counts and reports a call that the registry admitted and the callback itself refused.
     #[cold]
     pub(crate) fn refuse(&self, handle: Handle, reason: Reason) {
         // 0: there is no such slot.
@@ -37,8 +37,8 @@ impl<F: ?Sized> Registry<F> {
         self.core.swallowed_panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All that is known about `handle`, whatever it is.
-    #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "asked by C"))]
+    /// All that is known about `handle`, which may be any value.
+    #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "called by `latecall_report`"))]
     pub(crate) fn explain(&self, handle: Handle) -> String {
         let refused = match self.resolve(handle) {
             Ok(slot) => {
@@ -53,24 +53,28 @@ impl<F: ?Sized> Registry<F> {
         super::report::make(&self.core, handle, refused).to_string()
     }
 
-    /// Revokes and does not return while anybody can be inside, whatever it takes.
+    /// Revokes, and returns only when no call can be inside; otherwise aborts the process.
     pub(crate) fn revoke_and_outlast(&self, handle: Handle) {
         match self.revoke_patiently(handle, None, Patience::Regardless) {
-            // Rejected: it was revoked before, and its slot has been vacated since.
+            // Rejected: the registration was revoked before, and its slot has been vacated since.
             Ok(Quiescence::Quiescent) | Err(_) => {}
             Ok(_) => {
-                // A frame outside the scope that made the registration cannot be one of its calls; should the stack be
-                // other than that, to return would be a use after free.
-                eprintln!("latecall: a scope ended inside its own callback\n{}", self.describe(handle));
+                // The scope that made the registration lies outside all its calls, so this is unreachable unless stacks
+                // are switched. To return then would be a use after free.
+                eprintln!(
+                    "latecall: a scope ended on a thread that is still inside the scope's callback, whose data would be freed \
+                     under the running call. Was the stack switched? Aborting.\n{}",
+                    self.describe(handle)
+                );
                 std::process::abort();
             }
         }
     }
 }
 
-/// `const`, for the macro.
+/// For statics that the macro `signature!` makes.
 impl<F: ?Sized> Registry<F> {
-    /// What reports call the registry, unless it has a name, and its callbacks; and where it is.
+    /// The registry's name in reports, unless it has one, the type of its callbacks, and its address.
     #[doc(hidden)]
     #[must_use]
     pub const fn of_signature(

@@ -1,29 +1,29 @@
-//! Models of what is told when registrations end, and of closing: continues `models`, under the same limits.
+//! Models of completions, destroy notifies and closing; see `models.rs`.
 
 use super::super::registry::Close;
 use super::*;
 
-/// A share of the state for what the registry, which is in that state, keeps and runs.
+/// Access to the shared state for functions that the registry, which is part of that state, keeps and runs.
 struct Within(*const Shared);
 
-// SAFETY: the registry runs what it keeps before the state that it is in is dropped, and that state is `Sync`.
+// SAFETY: the target is `Sync`, and outlives the registry in it, which runs or drops this.
 unsafe impl Send for Within {}
 
 impl Within {
     fn shared(&self) -> &Shared {
-        // SAFETY: as for Send.
+        // SAFETY: the registry that runs this is a field of the pointer's target, so the target exists.
         unsafe { &*self.0 }
     }
 }
 
-/// What runs when the closure that uses grave 0 has been dropped: notes that in grave 1. The registry contains its panics,
-/// so one that finds something else shows by its missing note.
+/// What runs when the closure that uses counter 0 has been dropped: it counts in counter 1. The registry swallows its
+/// panics, so that a failed assertion shows as a missing count.
 fn note(shared: &Shared) -> impl FnOnce() + Send + 'static {
     let within = Within(&raw const *shared);
     move || {
         let within = within;
-        assert_eq!(within.shared().dropped(0), 1, "told before the closure was dropped");
-        within.shared().bury(1);
+        assert_eq!(within.shared().dropped(0), 1, "ran before the closure was dropped");
+        within.shared().count_drop(1);
     }
 }
 
@@ -34,7 +34,7 @@ fn completion_against_call(registry: Callbacks) {
     let thread = caller(&shared, handle);
     let _ = shared.registry.revoke_then(handle, note(&shared)).unwrap();
     let _ = thread.join().unwrap();
-    assert_eq!(shared.dropped(1), 1, "told once");
+    assert_eq!(shared.dropped(1), 1, "ran once");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_completion_races_a_call() {
     explore("a_completion_races_a_call", None, || completion_against_call(Registry::new()));
 }
 
-/// Both who ask are told, whoever revoked.
+/// The completion runs, whichever thread revoked.
 #[test]
 fn a_completion_races_a_revoker_and_a_call_bounded() {
     explore("a_completion_races_a_revoker_and_a_call_bounded", Some(3), || {
@@ -56,11 +56,11 @@ fn a_completion_races_a_revoker_and_a_call_bounded() {
         let _ = shared.registry.revoke_then(handle, note(&shared)).unwrap();
         let _ = other.join().unwrap();
         let _ = call.join().unwrap();
-        assert_eq!(shared.dropped(1), 1, "told once");
+        assert_eq!(shared.dropped(1), 1, "ran once");
     });
 }
 
-/// The destroy notify runs after the destructor, and who waits waits for it.
+/// The destroy notify runs after the destructor, and a wait for the callback also waits for the notify.
 fn notify_against_wait(registry: Callbacks) {
     let shared = Shared::new(registry);
     let callback = Witness::callback(&shared, 7, 0, nothing);
@@ -103,12 +103,12 @@ fn a_close_races_a_registration() {
     explore("a_close_races_a_registration", None, || close_against_register(Registry::new()));
 }
 
-// Each rule taken away.
+// Each rule removed.
 
 #[test]
 fn looking_before_locking_is_convicted() {
     let model = || completion_against_call(Registry::new().with_mutation(Mutation::LookBeforeLocking));
-    convict("looking_before_locking", None, model, &["told once"]);
+    convict("looking_before_locking", None, model, &["ran once"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is registered and not over: for hosts that want to unload a module, for reports of waits, for leak hunts.
+//! Registrations that are not over: for hosts that want to unload a module, for reports of waits, and to find leaks.
 
 use super::bookkeeping::{Bookkeeping, History};
 use super::handle::Handle;
@@ -8,10 +8,10 @@ use super::thread::ThreadTag;
 use super::{Core, Registry, record, report};
 use std::fmt;
 
-/// A registration that is not over: live, or revoked with calls inside. Its [`Display`](fmt::Display) is one entry of a
-/// list for people.
+/// A registration that is not over: live, or revoked and its closure not dropped yet. Its [`Display`](fmt::Display) is
+/// one entry of a list for people.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[must_use]
 pub struct Outstanding {
     handle: Handle,
     text: String,
@@ -21,25 +21,26 @@ pub struct Outstanding {
 }
 
 impl Outstanding {
-    /// Its handle.
+    /// The handle of the registration.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    /// How many calls are inside.
+    /// How many calls are running.
     #[must_use]
     pub fn calls(&self) -> u32 {
         self.calls
     }
 
-    /// Whether it has been revoked.
+    /// Whether the registration has been revoked.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         self.revoked.is_some()
     }
 
-    /// The threads that are inside, if the registry [names them](Registry::with_named_callers).
+    /// The threads of the running calls, one entry for each call, if the registry
+    /// [names its callers](Registry::with_named_callers).
     #[must_use]
     pub fn threads(&self) -> &[ThreadTag] {
         &self.threads
@@ -53,7 +54,7 @@ impl fmt::Display for Outstanding {
             write!(f, "\n  revoked     {revoked}")?;
         }
         if self.calls > 0 {
-            write!(f, "\n  inside      {} calls", self.calls)?;
+            write!(f, "\n  inside      {} call{}", self.calls, if self.calls == 1 { "" } else { "s" })?;
             for thread in &self.threads {
                 write!(f, "; {thread}")?;
             }
@@ -63,8 +64,8 @@ impl fmt::Display for Outstanding {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Every registration that is not over, with where it was made (S77). By slot, as of one moment for registrations and
-    /// a moment ago for calls. Takes the registry's lock, and allocates.
+    /// Every registration that is not over, with the place where it was made, in the order of slots. The list is that
+    /// of one moment; the number of running calls may have changed since. Takes the registry's lock, and allocates.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -77,13 +78,13 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub fn outstanding(&self) -> Vec<Outstanding> {
         let not_over = |word: Word| word.has_closure() || word.state() == State::Quiescent;
-        // A statement of its own: the lock is taken again for each.
+        // A statement of its own, so that the lock is free again: `inspect` takes it for each handle.
         let handles = self.handles(&lock(&self.core.bookkeeping), not_over);
         handles.into_iter().map(|handle| self.inspect(handle)).collect()
     }
 
-    /// The handles of registrations whose slot's word `which` picks. One that is being made, and is not published yet, is
-    /// not among them.
+    /// The handles of registrations whose slot's word `which` picks. A registration that is not published yet is not
+    /// among them.
     pub(super) fn handles(&self, bookkeeping: &Bookkeeping, which: impl Fn(Word) -> bool) -> Vec<Handle> {
         let words = (0..bookkeeping.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
         let picked = words.filter(|(_, word)| which(*word));
@@ -93,7 +94,7 @@ impl<F: ?Sized> Registry<F> {
     /// What the bookkeeping has on `handle`.
     pub(super) fn history(&self, handle: Handle) -> Option<History> {
         let bookkeeping = lock(&self.core.bookkeeping);
-        // Under the lock, under which slots are given to another tenant: as of the same moment.
+        // Under the lock: slots are vacated under it, so the word and the bookkeeping agree.
         let word = self.resolve(handle).ok().map(|slot| slot.word(handle.index()));
         let in_slot = word.is_some_and(|word| {
             word.generation() == handle.generation() && (word.has_closure() || word.state() == State::Quiescent)
@@ -121,10 +122,10 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
-/// Who is inside what, for registries that want to know (`Registry::with_named_callers`).
+/// Which thread is inside which callback, for registries made with `Registry::with_named_callers`.
 pub(super) struct Callers(pub(super) Mutex<CallersInside>);
 
-/// Once for each call.
+/// One entry for each running call.
 pub(super) type CallersInside = Vec<(Handle, ThreadTag)>;
 
 impl Callers {
@@ -139,7 +140,7 @@ impl Callers {
     }
 }
 
-/// Notes that the calling thread is inside; undone when dropped.
+/// The entry of a running call; removed when this is dropped.
 pub(super) struct NamedCaller<'r>(&'r Callers, Handle);
 
 impl Core {
@@ -154,8 +155,8 @@ impl Drop for NamedCaller<'_> {
     fn drop(&mut self) {
         let own = (self.1, ThreadTag::current());
         let mut callers = lock(&self.0.0);
-        if let Some(place) = callers.iter().rposition(|caller| *caller == own) {
-            callers.remove(place);
+        if let Some(position) = callers.iter().rposition(|caller| *caller == own) {
+            callers.remove(position);
         }
     }
 }

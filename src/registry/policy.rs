@@ -1,4 +1,4 @@
-//! What happens to a late call besides being refused, and the end of the process, where nothing happens.
+//! What a late call causes besides being refused: the policy, which does not apply any more when the process exits.
 
 use super::error::{LateCall, OnItsThread, Refused};
 use super::handle::Handle;
@@ -7,21 +7,21 @@ use super::{Core, Registry};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a registry does about a late call, besides refusing and counting it. What C gets for a result is the
-/// trampoline's business.
+/// What a registry does about a late call, besides refusing and counting it. The trampoline decides what C gets for a
+/// result.
 ///
-/// Set for a registry by [`Registry::with_late_policy`], for one registration by
-/// [`Builder::late_policy`](super::Builder::late_policy); the latter holds until the slot has another tenant with one. Once the process has begun to exit
-/// every policy is [`Count`](LatePolicy::Count) (S81): see [`Registry::with_late_policy`].
+/// [`Registry::with_late_policy`] sets the policy of a registry, and
+/// [`Builder::late_policy`](super::Builder::late_policy) that of one registration. When the process has begun to exit,
+/// every policy is [`Count`](LatePolicy::Count): see [`Registry::with_late_policy`].
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum LatePolicy {
-    /// Nothing; the default.
+    /// Does nothing more; the default.
     Count,
     /// Prints the report on standard error.
     Report,
-    /// Tells a function, on the thread that called, with no lock held. It may use the registry; it must not panic if C
-    /// is to be returned to, unless the trampoline catches it, as those of [`signature!`](crate::signature!) do.
+    /// Calls a function, on the thread of the late call, with no lock held. The function may use the registry. It must
+    /// not panic, unless the trampoline catches the panic, as those of [`signature!`](crate::signature!) do.
     Hook(fn(&LateCall<'_>)),
     /// Prints the report on standard error and aborts the process.
     Abort,
@@ -39,17 +39,19 @@ impl fmt::Debug for LatePolicy {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// What to do about late calls, where a registration has no policy of its own.
+    /// What to do about late calls of registrations that have no policy of their own.
     ///
-    /// When the process exits, late calls are only counted, whatever the policy: destructors and `atexit` functions of C
-    /// libraries call what they kept, and neither a report nor an abort would help anybody then. "Exits" begins
-    /// when a function runs that the process's first registration in any registry has given to `atexit`; such functions
-    /// run in the reverse order, so a call from one that was added later is still an ordinary late call.
+    /// When the process exits, late calls are only counted, whatever the policy: destructors and `atexit` functions of
+    /// C libraries call the callbacks that they kept, and a report or an abort would be of no use.
+    ///
+    /// The first registration of the process, in any registry, gives a function to `atexit`; the exit begins when that
+    /// function runs. `atexit` functions run in reverse order, so a late call from a function that was added later is
+    /// still an ordinary late call.
     ///
     /// ```
     /// use latecall::registry::{LatePolicy, Registry};
     /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_policy(LatePolicy::Report);
-    /// assert!(R.call(std::ptr::null_mut(), |f| f()).is_err()); // and says so
+    /// assert!(R.call(std::ptr::null_mut(), |f| f()).is_err()); // and prints a report
     /// ```
     #[must_use]
     pub const fn with_late_policy(mut self, policy: LatePolicy) -> Self {
@@ -74,7 +76,7 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl Core {
-    /// Counts a late call and does what the policy says.
+    /// Counts a late call and follows the policy.
     #[inline]
     pub(super) fn late_call(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
@@ -85,7 +87,7 @@ impl Core {
         LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) }
     }
 
-    /// Apart from `late`, which would otherwise keep what it returns in memory.
+    /// Not part of `late_call`, so that `late_call` can return its result in registers.
     #[cold]
     #[inline(never)]
     fn follow_policy(&self, handle: Handle, refused: Refused) {
@@ -99,7 +101,9 @@ impl Core {
             LatePolicy::Report => eprintln!("latecall: {late}"),
             LatePolicy::Hook(hook) => hook(&late),
             LatePolicy::Abort => {
-                eprintln!("latecall: {late}\nlatecall: the policy for late calls is to abort");
+                eprintln!(
+                    "latecall: {late}\nlatecall: aborting, because the policy for late calls is LatePolicy::Abort"
+                );
                 std::process::abort();
             }
         }
@@ -116,7 +120,8 @@ pub(super) type ByIndex = BTreeMap<u32, (Handle, LatePolicy)>;
 
 /// The policies of registrations that have their own: at most one for each slot.
 pub(super) struct OwnPolicies {
-    /// Whether there are any, so that registries without need not look. Not modelled: the slot's word orders it.
+    /// Whether there are, or were, any: registries without any take no lock. Its accesses are Relaxed, because the
+    /// slot's word orders them.
     any: AtomicBool,
     pub(super) by_index: Mutex<ByIndex>,
 }
@@ -128,10 +133,11 @@ impl OwnPolicies {
         }
     }
 
-    /// Before the registration is published: whoever has its handle comes after.
+    /// Called before the slot is published, so before any thread can use the handle.
     pub(super) fn set(&self, handle: Handle, policy: LatePolicy) {
         lock(&self.by_index).insert(handle.index(), (handle, policy));
-        // Relaxed: ordered before any use of the handle by what publishes the slot.
+        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
+        // store.
         self.any.store(true, Ordering::Relaxed);
     }
 
@@ -155,23 +161,23 @@ static EXITING: Flag = Flag::new(false);
 
 /// Whether the process has begun to exit.
 pub(super) fn exiting() -> bool {
-    // Relaxed: who sees it late reports what it need not.
+    // Relaxed: a thread that sees it late prints a report that is of no use.
     EXITING.load(Ordering::Relaxed)
 }
 
-/// Sees to it that `exiting` is told; called once a registry, at its first registration.
+/// Gives `atexit` the function that sets `EXITING`; called at the first registration of each registry.
 pub(super) fn watch_exit() {
     extern "C" fn begun() {
-        // Relaxed: as above.
+        // Relaxed: see `exiting`.
         EXITING.store(true, Ordering::Relaxed);
     }
     unsafe extern "C" {
         safe fn atexit(function: extern "C" fn()) -> std::ffi::c_int;
     }
     static WATCHED: Flag = Flag::new(false);
-    // Relaxed: it only has to be done once.
+    // Relaxed: only one thread may find false, and nothing else depends on the order.
     if !MODELLED && !cfg!(miri) && !WATCHED.swap(true, Ordering::Relaxed) {
-        // If there is no room for one more the process exits as if nobody had asked.
+        // If `atexit` has no room for the function, late calls at exit follow the policy.
         let _ = atexit(begun);
     }
 }

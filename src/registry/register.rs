@@ -16,14 +16,13 @@ use std::fmt;
 use std::panic::Location;
 
 impl<F: ?Sized> Registry<F> {
-    /// Takes `callback` in and returns its owner; calls with its handle succeed from here on.
+    /// Takes `callback` in and returns its owner. Calls with the owner's handle succeed from here on.
     ///
-    /// The place of this call is what late-call reports give as "registered". Any thread may register, also from inside
-    /// a callback or a closure's destructor (S14, S44). Registering the same closure twice gives two registrations that
-    /// know nothing of each other (S09).
+    /// Late-call reports give the place of this call as "registered". Any thread may register, also from inside a
+    /// callback or a closure's destructor. Two registrations of the same closure are independent of each other.
     ///
     /// # Panics
-    /// When the registry is exhausted; `callback` is dropped by the unwind. Use
+    /// If the registry is exhausted; the unwinding drops `callback`. Use
     /// [`try_register`](Registry::try_register) where that can happen.
     ///
     /// ```
@@ -40,8 +39,8 @@ impl<F: ?Sized> Registry<F> {
     /// As [`register`](Registry::register), with failure as a value.
     ///
     /// # Errors
-    /// [`Exhausted`], which gives the closure back: every slot is in use (S89), as many registries are in use as ids can
-    /// tell apart, or memory could not be had (S48). Nothing has been half-registered, and other registrations are not
+    /// [`Exhausted`], which gives the closure back. [`Exhausted::shortage`] says what ran out: slots, registry ids or
+    /// memory; or that the registry has been closed. Nothing has been half-registered, and other registrations are not
     /// affected.
     ///
     /// ```
@@ -88,45 +87,46 @@ impl<F: ?Sized> Registry<F> {
         let Builder { label, late_policy, notify, .. } = described;
         let mut bookkeeping = lock(&self.core.bookkeeping);
         let (index, slot) = match self.take_slot(&mut bookkeeping) {
-            Ok(obtained) => obtained,
+            Ok(taken) => taken,
             Err(shortage) => {
                 drop(bookkeeping);
                 return Err(Exhausted::new(callback, shortage, notify));
             }
         };
         let generation = match slot.word(index).generation() {
-            // Relaxed: written under the lock, which is held.
+            // Relaxed: written under the registry's lock, which this thread holds.
             0 => self.core.first_generation.load(Ordering::Relaxed),
             next => next,
         };
         bookkeeping.begin(index, label, registered);
         drop(bookkeeping);
         let handle = Handle::pack(index, generation, self.core.id());
-        // Before the registration is published: whoever has its handle comes after. Other locks than the bookkeeping's, so not
-        // under theirs.
+        // Before the slot is published, so that every thread that gets the handle finds these. They have locks of their
+        // own, which are not taken while the registry's lock is held.
         if let Some(policy) = late_policy {
             self.core.own_policies.set(handle, policy);
         }
         if let Some(notify) = notify {
-            self.core.destroy_notifies.notify(handle, notify);
+            self.core.destroy_notifies.add(handle, notify);
         }
-        // SAFETY: (1) `take_slot` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
-        // any more; `close` counts those that have come as far as this.
+        // SAFETY: clause 1 of `publish`: `take_slot` returned a vacant slot and took it off the list, under the lock,
+        // so that no other thread gets the slot. The lock is free again; `close.rs`, `live`, waits for registrations
+        // that are here.
         unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
         Ok(Registration::new(self, handle))
     }
 
-    /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
-    /// oldest tombstone, which is flushed before its time.
+    /// A vacant slot for this thread alone: the one that has been vacant longest, else one that was never used, else
+    /// the slot of the oldest tombstone, which is then flushed early.
     fn take_slot(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
         if bookkeeping.closed {
             return Err(Shortage::Closed);
         }
         if self.core.id() == 0 {
             let id = ids::take().ok_or(Shortage::RegistryIds)?;
-            // Relaxed: read under the lock, or after an Acquire load of the id.
+            // Relaxed: read under the lock, or after the Acquire load of the id.
             self.core.first_generation.store(id.first_generation, Ordering::Relaxed);
-            // Release pairs with the Acquire of `Core::id`: whoever sees the id sees its first generation.
+            // Release pairs with the Acquire in `Core::id`: a thread that sees the id sees the first generation.
             self.core.id.store(id.number, Ordering::Release);
         }
         bookkeeping.reserve_note().map_err(|_| Shortage::Memory)?;
@@ -152,11 +152,11 @@ impl<F: ?Sized> Registry<F> {
         self.core.settings.capacity_limit.min(Layout::HERE.max_index() as usize + 1).min(table::MOST)
     }
 
-    /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
+    /// Flushes the oldest tombstone, and lists its slot for reuse or retires it. False if there is no tombstone.
     pub(super) fn flush_oldest(&self, bookkeeping: &mut Bookkeeping) -> bool {
         let Some(handle) = bookkeeping.pop_tombstone() else { return false };
         let (index, generation) = (handle.index(), handle.generation());
-        let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
+        let slot = self.table.get(index).unwrap_or_else(|| unreachable!("the slot of a tombstone exists"));
         if generation >= self.core.last_generation() {
             slot.transition(handle, State::Tombstoned, State::Retired);
             bookkeeping.retire(index);
@@ -169,7 +169,7 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
-/// A registration being described; see [`Registry::builder`].
+/// A registration that is being described; see [`Registry::builder`].
 #[must_use = "a builder registers nothing until it is given a closure"]
 pub struct Builder<'r, F: ?Sized> {
     registry: &'r Registry<F>,
@@ -184,14 +184,14 @@ impl<'r, F: ?Sized> Builder<'r, F> {
         Self { label: Some(label.into()), ..self }
     }
 
-    /// What to do about late calls with this handle, in place of the registry's policy: until the slot has another
-    /// tenant with a policy of its own.
+    /// What to do about late calls with this handle, in place of the registry's policy. It holds until a later
+    /// registration in the same slot has a policy of its own.
     ///
     /// ```
     /// use latecall::registry::{LatePolicy, Registry};
     /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_policy(LatePolicy::Abort);
     /// let handle = R.builder().late_policy(LatePolicy::Count).register(Box::new(|| ())).handle();
-    /// assert!(R.call(handle.as_ptr(), |f| f()).is_err()); // its registration is gone already, and nobody aborts
+    /// assert!(R.call(handle.as_ptr(), |f| f()).is_err()); // the registration is over: counted, no abort
     /// ```
     pub fn late_policy(self, policy: LatePolicy) -> Self {
         Self { late_policy: Some(policy), ..self }
@@ -200,7 +200,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// As [`Registry::register`].
     ///
     /// # Panics
-    /// When the registry is exhausted.
+    /// If the registry is exhausted.
     #[track_caller]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();

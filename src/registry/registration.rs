@@ -1,4 +1,4 @@
-//! The owner's guard: while it lives, calls with its handle run the closure.
+//! The owner's guard: while it lives and is not revoked, calls with its handle run the closure.
 
 use super::Registry;
 use super::handle::Handle;
@@ -10,9 +10,10 @@ use std::panic::Location;
 
 /// The owner of one registered callback. Dropping it is [`revoke_and_wait`](Registration::revoke_and_wait).
 ///
-/// It borrows its registry, so it cannot outlive it. It may be sent to another thread and dropped there, or from inside
-/// its own callback, in which case the closure is dropped when the outermost call returns (S37). Forgetting it
-/// (`std::mem::forget`) is safe and the same as [`leak`](Registration::leak) without the handle.
+/// A registration borrows its registry, so it cannot outlive the registry. It may be sent to another thread and dropped
+/// there. It may be dropped from inside its own callback: the closure is then dropped when the outermost call returns.
+/// Forgetting a registration (`std::mem::forget`) is safe, and the same as [`leak`](Registration::leak) without the
+/// handle.
 ///
 /// ```
 /// use latecall::registry::{Reason, Registry};
@@ -35,7 +36,8 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         Self { registry, handle }
     }
 
-    /// What to give to C. Valid for ever as a value; it stops naming a closure when the registration ends.
+    /// The value to give to C. It stays a valid argument for ever; it names no closure any more when the registration
+    /// ends.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
@@ -47,8 +49,10 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         self.registry
     }
 
-    /// Revokes: no call that starts after this will run the closure. Never waits for a call; see
-    /// [`Registry::revoke`], also for panics.
+    /// Revokes: no call that starts after this runs the closure. Never waits for a call.
+    ///
+    /// # Panics
+    /// As [`Registry::revoke`].
     ///
     /// ```
     /// use latecall::registry::{Registry, Revoked};
@@ -62,9 +66,11 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         self.registry.revoke_at(self.handle, Some(Location::caller())).unwrap_or(Revoked::AlreadyRevoked)
     }
 
-    /// Revokes and returns when no other thread is inside the callback; see [`Registry::revoke_and_wait`], also for
-    /// panics and for what is waited for. May be repeated, and by several threads: all return after the last call has
-    /// (S26).
+    /// Revokes and returns when no other thread is inside the callback. [`Registry::revoke_and_wait`] says what is
+    /// waited for. It may be repeated, also by several threads: all of them return after the last call has returned.
+    ///
+    /// # Panics
+    /// As [`Registry::revoke_and_wait`].
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -77,8 +83,11 @@ impl<'r, F: ?Sized> Registration<'r, F> {
         self.wait_at(Some(Location::caller()))
     }
 
-    /// Ends the registration without finding out whether calls are running: its closure is dropped later, with others. See
-    /// [`Registry::revoke_deferred`], also for panics.
+    /// Ends the registration without finding out whether calls are running: the closure is dropped later, with others.
+    /// [`Registry::revoke_deferred`] says when.
+    ///
+    /// # Panics
+    /// As [`Registry::reclaim`], if this call reclaims.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -91,17 +100,17 @@ impl<'r, F: ?Sized> Registration<'r, F> {
     /// ```
     #[track_caller]
     pub fn revoke_deferred(self) {
-        let handle = ManuallyDrop::new(self);
-        // Rejected or revoked before: it is over, or the last call ends it.
-        let _ = handle.registry.revoke_deferred_at(handle.handle, Location::caller());
+        let this = ManuallyDrop::new(self);
+        // An error, or false: the registration was revoked before, and ends without this.
+        let _ = this.registry.revoke_deferred_at(this.handle, Location::caller());
     }
 
     fn wait_at(&self, at: Option<&'static Location<'static>>) -> Quiescence {
-        // The handle was issued, so the only way to be rejected is that the slot has been vacated since.
+        // The handle was issued, so it is rejected only if the slot has been vacated since: the registration is over.
         self.registry.revoke_patiently(self.handle, at, Patience::Forever).unwrap_or(Quiescence::Quiescent)
     }
 
-    /// Makes the callback permanent: it lives as long as the registry, or until it is revoked by handle.
+    /// Makes the callback permanent: it lives until it is revoked by handle, or as long as the registry.
     ///
     /// ```
     /// use latecall::registry::Registry;

@@ -1,4 +1,4 @@
-//! Ending a registration: refuse new calls, wait for old ones, drop the closure, write the tombstone.
+//! Ending a registration: refuse new calls, count the running ones, drop the closure, write the tombstone.
 
 use super::bookkeeping::{Bookkeeping, Trace};
 use super::error::Rejected;
@@ -16,57 +16,63 @@ use std::any::Any;
 use std::panic::{Location, resume_unwind};
 use std::time::Duration;
 
-/// What [`revoke`](Registry::revoke) found and left.
+/// The result of [`revoke`](Registry::revoke).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(clippy::enum_variant_names, reason = "\"already revoked\" is the term; \"already\" says nothing")]
 #[must_use = "InFlight means that the closure is still in use"]
 pub enum Revoked {
-    /// No call was running; the closure has been dropped. Never said twice for one registration.
+    /// No call was running; the closure has been dropped. Returned at most once for each registration.
     Removed,
-    /// That many calls were running (1 or more), those of the calling thread included. The last of them to leave drops
+    /// This many calls were running (1 or more), those of the calling thread included. The last of them to return drops
     /// the closure, on its own thread.
     InFlight(u32),
-    /// Somebody revoked it before; nothing was done. Calls may still be running.
+    /// The registration was revoked before; nothing was done. Calls may still be running.
     AlreadyRevoked,
 }
 
-/// What [`revoke_and_wait`](Registry::revoke_and_wait) can say when it returns.
+/// The result of [`revoke_and_wait`](Registry::revoke_and_wait) and of everything else that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-#[must_use = "DeferredToOuterFrame means that the closure is still in use"]
+#[must_use = "only Quiescent means that the closure is not in use any more"]
 pub enum Quiescence {
-    /// No call is running and the closure has been dropped. (If it is the closure's destructor that asks: is being
-    /// dropped.) Everything that those calls and the destructor did happens before this.
+    /// No call is running and the closure has been dropped. Everything that those calls and the closure's destructor
+    /// did happens before the return of this value.
+    ///
+    /// A wait that the closure's own destructor starts returns this, too: the closure is then being dropped.
     Quiescent,
     /// The calling thread is itself inside the callback, somewhere on its stack. The calls of other threads have
-    /// returned, except those of threads that are themselves inside it and waiting for it. The closure lives on until
-    /// the outermost of the frames that remain returns, which drops it.
+    /// returned, except calls of threads that are also inside the callback and wait for it. The closure lives until the
+    /// outermost of the remaining calls returns, which drops it.
     DeferredToOuterFrame,
-    /// A verb that does not wait, or not for ever, has given up: that many calls are running on other threads (0: a
-    /// thread is dropping the closure). The last of them to leave drops the closure.
+    /// The wait had a limit, or was not allowed to wait, and has given up: this many calls are running on other
+    /// threads. 0: another thread is dropping the closure. The last call to return drops the closure.
     StillRunning(u32),
-    /// The wait would never have ended: every thread inside the callback waits, directly or through others, for the
-    /// calling thread to leave another callback (S41). The last call to leave drops the closure. The
-    /// [`Stuck`](super::Stuck) that the registry's hook was given names them all.
+    /// The wait would never have ended: every thread inside the callback waits, directly or through other threads, for
+    /// the calling thread to leave another callback. The last call to return drops the closure. The
+    /// [`Stuck`](super::Stuck) that the registry's hook gets names the threads.
     Deadlocked,
 }
 
-/// How a registration stands; see [`Registry::status`].
+/// The state of a registration; see [`Registry::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[must_use]
 pub enum Status {
-    /// Calls are let in; that many are inside.
+    /// Calls are admitted; this many are running.
     Live(u32),
-    /// Revoked; that many calls are inside (0: the last has left and the closure is being dropped).
+    /// Revoked; this many calls are running. 0: the last call has returned and the closure is being dropped, or the
+    /// revocation was [deferred](Registry::revoke_deferred).
     Revoking(u32),
     /// Revoked, and the closure has been dropped.
     Revoked,
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// How the registration that `handle` names stood a moment ago (S10). Takes no lock; any thread may ask. With other
-    /// threads about, the answer may be out of date when it arrives: it is for tests, assertions and reports.
+    /// The state of the registration that `handle` names. Takes no lock; any thread may ask.
+    ///
+    /// If other threads use the registration, the answer may be out of date when it arrives. Use it for tests,
+    /// assertions and reports.
     ///
     /// # Errors
     /// [`Rejected`] as for [`revoke`](Registry::revoke).
@@ -95,19 +101,18 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// Revokes by handle: no call that starts after this will run the closure. Never waits for a call.
+    /// Revokes by handle: no call that starts after this runs the closure. Never waits for a call.
     ///
     /// For the owner, [`Registration::revoke`](super::Registration::revoke) is the same without the error. Any thread
-    /// may revoke, also from inside a callback, this one or another (S37, S39).
+    /// may revoke, also from inside this callback or another.
     ///
     /// # Errors
-    /// [`Rejected`] for a handle that names no registration, or one whose slot has been vacated since
-    /// ([`Reason::Stale`](super::Reason::Stale)). Until then a second revocation is
-    /// [`Revoked::AlreadyRevoked`], not an error (S12, S36).
+    /// [`Rejected`] for a handle that names no registration, or a registration whose tombstone has been flushed
+    /// ([`Reason::Stale`](super::Reason::Stale)). While the tombstone exists, revoking again returns
+    /// [`Revoked::AlreadyRevoked`] and is no error.
     ///
     /// # Panics
-    /// If no call was running and the closure's destructor panics, with that panic, after everything has been put in
-    /// order.
+    /// If no call was running and the closure's destructor panics: with that panic, when the revocation is complete.
     ///
     /// ```
     /// use latecall::registry::{Reason, Handle, Registry, Revoked};
@@ -125,21 +130,27 @@ impl<F: ?Sized> Registry<F> {
     /// Revokes by handle and returns when no other thread is inside the callback: the contract of C++'s
     /// `std::stop_callback`.
     ///
-    /// It waits for calls of *this* callback on *other* threads, and for the closure's destructor if another thread is
-    /// running it; never for another callback (S19), and never for frames of the calling thread, at whatever depth
-    /// (S37, S38): then it says [`Quiescence::DeferredToOuterFrame`]. Two threads that are both inside and both wait do
-    /// not wait for each other. Because entry is refused from the start, the wait ends however fast callers come (S25).
+    /// What it waits for:
     ///
-    /// Threads that wait for each other, each inside the callback that another waits for, are found, and one of them is
-    /// answered [`Quiescence::Deadlocked`] (S41). A callback that never returns for another reason is waited for for ever,
-    /// and reported after a while (S40, S42, S52): see [`with_wait_limit`](Registry::with_wait_limit).
+    /// * calls of *this* callback on *other* threads, and the closure's destructor if another thread runs it;
+    /// * never another callback;
+    /// * never calls on the calling thread's own stack, at any depth: the result is then
+    ///   [`Quiescence::DeferredToOuterFrame`];
+    /// * not each other, if two threads are both inside the callback and both wait for it.
+    ///
+    /// New calls are refused from the start, so they cannot prolong the wait.
+    ///
+    /// If threads wait for each other, each inside the callback that another one waits for, one of them returns
+    /// [`Quiescence::Deadlocked`]. A wait for a callback that does not return for any other reason goes on, and is
+    /// reported once after a time limit: see [`with_wait_limit`](Registry::with_wait_limit).
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke). A registration that was revoked before is waited for, not rejected, until its
-    /// slot has been vacated.
+    /// As [`revoke`](Registry::revoke). A registration that was revoked before is waited for and not rejected, as long
+    /// as its tombstone exists.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke).
+    /// As [`revoke`](Registry::revoke). After a [deferred revocation](Registry::revoke_deferred) also as
+    /// [`reclaim`](Registry::reclaim).
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -152,21 +163,23 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
     }
 
-    /// Closes the slot and notes who did it; the note is the caller's to keep. Under the lock, so that whoever finds the callback
-    /// revoked finds that noted.
-    pub(super) fn close_slot<'r>(
-        &'r self,
+    /// Closes the slot of `handle` and notes the revocation. Returns the slot and the note, which the caller has to
+    /// keep; or `None` if the registration was revoked before.
+    ///
+    /// Both under the lock, so that a thread that finds the callback revoked also finds the note.
+    pub(super) fn close_slot(
+        &self,
         bookkeeping: &mut Bookkeeping,
         handle: Handle,
         trace: Trace,
-    ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
+    ) -> Result<Option<(&Slot<F>, u32)>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         match slot.close(handle, self.core.settings.is_watched()) {
             Ok(()) => {
                 bookkeeping.revoked += 1;
-                Ok(Ok((slot, bookkeeping.note_revoker(trace))))
+                Ok(Some((slot, bookkeeping.note_revoker(trace))))
             }
-            Err(word) if was_revoked(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
+            Err(word) if was_revoked(word, handle) => Ok(None),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
     }
@@ -178,47 +191,38 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let (slot, revoker) = match self.close_slot(&mut bookkeeping, handle, trace)? {
-            Ok(closed) => closed,
-            Err(revoked) => return Ok(revoked),
+        let Some((slot, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else {
+            return Ok(Revoked::AlreadyRevoked);
         };
         bookkeeping.keep_revoker(handle, revoker);
-        // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
+        // In a model a full fence is as good as a heavy one. `NoHeavyFence` therefore removes three fences: the heavy
+        // one, and the full ones in `sole` and before the count.
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         let calls = if self.core.mutated(Mutation::AlwaysSole) || (!unfenced && record::sole()) {
-            // No other thread has a record. One that gets one from here on finds the slot closed.
+            // No other thread has a record. A thread that gets one from here on finds the slot closed.
             self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut bookkeeping)
         } else {
             drop(bookkeeping);
-            if !unfenced {
-                // Between the word that is changed and the look at the cells. A call that has found the slot live, and not
-                // left yet, is seen in its cell after this; one that is not seen finds the slot closed.
-                fence::heavy();
-            }
-            bookkeeping = lock(&self.core.bookkeeping);
-            slot.transition(handle, State::Closing, State::Counting);
-            if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
-                // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
-                fence::full();
-            }
+            bookkeeping = self.begin_count([(slot, handle)]);
             self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut bookkeeping)
         };
         drop(bookkeeping);
         self.core.stall(StallSite::Revoked);
         match calls {
             0 => {
-                // SAFETY: (1) `counted` has turned it, just now.
+                // SAFETY: clause 1 of `finish`: `counted` has turned the slot to Quiescent, because `calls` is 0.
                 unsafe { self.finish(slot, handle) };
                 Ok(Revoked::Removed)
             }
             calls => {
                 if !MODELLED {
-                    // Who waited for this before it was counted could not know whether that would ever end.
+                    // A thread that waited before the count could not know whether its wait would ever end.
                     stuck::recheck();
                 }
                 #[cfg(test)]
                 if self.core.mutated(Mutation::FreeWhileRunning) {
-                    // SAFETY: none; that is the mutation, and a model stops here before the memory is gone.
+                    // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is
+                    // freed.
                     drop(unsafe { slot.take() });
                 }
                 Ok(Revoked::InFlight(calls))
@@ -226,8 +230,38 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    /// A revoker has counted `calls` inside `handle`: with none it is the one to drop the closure; otherwise the last of
-    /// them is.
+    /// Fences, takes the lock, and turns slots that this thread has closed to Counting: the running calls can then be
+    /// counted.
+    ///
+    /// After it a call that was admitted and has not left stands in its cell, and every other call finds its slot
+    /// closed. The lock is not held at the heavy fence, which takes microseconds.
+    pub(super) fn begin_count<'s>(
+        &self,
+        closed: impl IntoIterator<Item = (&'s Slot<F>, Handle)>,
+    ) -> MutexGuard<'_, Bookkeeping>
+    where
+        F: 's,
+    {
+        let unfenced = self.core.mutated(Mutation::NoHeavyFence);
+        if !unfenced {
+            // Between `Slot::close` and the scan of the cells. Pairs with `fence::light` in `call.rs`, `call_slot` and
+            // `leave`.
+            fence::heavy();
+        }
+        let bookkeeping = lock(&self.core.bookkeeping);
+        for (slot, handle) in closed {
+            slot.transition(handle, State::Closing, State::Counting);
+        }
+        if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
+            // Between Counting and the scan of the cells. Pairs with `fence::full` in `call.rs`, `may_be_counted`: a
+            // call that still reads Closing after its fence has cleared its cell before the scan.
+            fence::full();
+        }
+        bookkeeping
+    }
+
+    /// A revoker has counted `calls` calls of `handle`. Without calls the revoker has to drop the closure; otherwise
+    /// the last of those calls does.
     pub(super) fn counted(
         &self,
         slot: &Slot<F>,
@@ -243,16 +277,13 @@ impl<F: ?Sized> Registry<F> {
         calls
     }
 
-    /// Drops the closure, writes the tombstone, tells who waits, and flushes what is over the limit.
+    /// Drops the closure, writes the tombstone, wakes the waiting threads, and flushes tombstones above the limit.
     ///
     /// # Safety
-    /// 1. This thread has turned the slot of `handle` to Quiescent, and has not called this since.
+    /// 1. This thread has turned the slot of `handle` to Quiescent, and has not called this or `drop_closure` since.
     pub(super) unsafe fn finish(&self, slot: &Slot<F>, handle: Handle) {
-        // SAFETY: (1) by (1).
-        let callback = unsafe { slot.take() };
-        // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
-        // must not wait for itself. A panic is held back until the rest is done.
-        let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
+        // SAFETY: our clause 1 is clause 1 of `drop_closure`.
+        let outcome = unsafe { self.drop_closure(slot, handle) };
         let mut bookkeeping = lock(&self.core.bookkeeping);
         self.write_tombstone(&mut bookkeeping, slot, handle, None);
         if !self.core.mutated(Mutation::SkipWakeUp) {
@@ -273,6 +304,20 @@ impl<F: ?Sized> Registry<F> {
         if let Err(panic) = outcome {
             self.core.resume_or_swallow(panic);
         }
+    }
+
+    /// Drops the closure and runs its destroy notify. A panic of the destructor is the `Err`.
+    ///
+    /// No lock is held. A frame on this thread's list says that this thread drops the closure, so that a destructor
+    /// which waits for its own callback does not wait for itself.
+    ///
+    /// # Safety
+    /// 1. This thread has turned the slot of `handle` to Quiescent, and has not called this since.
+    pub(super) unsafe fn drop_closure(&self, slot: &Slot<F>, handle: Handle) -> std::thread::Result<()> {
+        // SAFETY: clause 1 of `take`: a slot that becomes Quiescent has a closure, by our clause 1 this thread made it
+        // so, and has not taken the closure yet.
+        let callback = unsafe { slot.take() };
+        frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle))
     }
 
     pub(super) fn write_tombstone(
@@ -296,14 +341,14 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl Core {
-    /// Tells who waits that something has changed.
+    /// Wakes the waiting threads, which then look what has changed.
     pub(super) fn wake_waiters(&self, bookkeeping: &Bookkeeping) {
         if bookkeeping.waiting > 0 {
             self.changed.notify_all();
         }
     }
 
-    /// Waits to be told, for at most `limit` if there is one.
+    /// Sleeps until `wake_waiters`, and for at most `limit` if there is one.
     pub(super) fn wait_for_change<'a>(
         &'a self,
         mut bookkeeping: MutexGuard<'a, Bookkeeping>,
@@ -318,17 +363,18 @@ impl Core {
         bookkeeping
     }
 
-    /// Goes on with a panic of a closure's destructor, now that everything is in order, if this thread can.
+    /// Resumes a panic of a closure's destructor, when everything else is done; swallows it on a thread that is
+    /// unwinding.
     pub(super) fn resume_or_swallow(&self, panic: Box<dyn Any + Send>) {
         if std::thread::panicking() {
-            // The callback is unwinding through here; a second panic would abort.
+            // The callback is unwinding through here; a second panic would abort the process.
             self.swallow(panic);
         } else {
             resume_unwind(panic);
         }
     }
 
-    /// Counts a panic that cannot go on. Its payload is not dropped: that could panic too.
+    /// Counts a panic that cannot be resumed. Its payload is not dropped, because that could panic too.
     pub(super) fn swallow(&self, panic: Box<dyn Any + Send>) {
         // Relaxed: a statistic.
         self.swallowed_panics.fetch_add(1, Ordering::Relaxed);
@@ -336,13 +382,14 @@ impl Core {
     }
 }
 
-/// Whether a slot that is not live for `handle` was, and is not vacated since.
+/// Whether the registration `handle` was revoked and its slot has not been vacated since; asked of a slot that is not
+/// live.
 fn was_revoked(word: Word, handle: Handle) -> bool {
     use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
     [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
 }
 
-/// Whether the closure of `handle` has been dropped.
+/// Whether the closure of the revoked registration `handle` has been dropped.
 pub(super) fn is_over(word: Word, handle: Handle) -> bool {
     word.generation() != handle.generation() || matches!(word.state(), State::Tombstoned | State::Retired)
 }

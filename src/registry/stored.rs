@@ -1,8 +1,8 @@
-//! Where a closure is kept: in the slot itself if it is no larger than two words, else in the box it came in.
+//! Where a closure is kept: in the slot itself if it is no larger than two words, otherwise in the box it came in.
 //!
-//! A slot with an allocation of its own for every small closure would be three times as large, and a call would have one
-//! more place to fetch from memory. Moving a closure out of its box is what any `*boxed` does; its owner cannot tell,
-//! because a box gives no promise about where what was in it goes.
+//! If every small closure stayed in its box, a registration would take up to three times the memory, and a call would
+//! fetch from one more place in memory. Closures may be moved out of their box, as `*boxed` does: a `Box` does not pin
+//! its contents.
 
 use std::alloc::{Layout, dealloc};
 use std::marker::PhantomData;
@@ -10,22 +10,23 @@ use std::mem::{MaybeUninit, align_of, size_of};
 
 /// How many words of closure fit into a slot.
 const WORDS: usize = 2;
-type Room = [MaybeUninit<usize>; WORDS];
+type Inline = [MaybeUninit<usize>; WORDS];
 
-/// An owned `F`, like `Box<F>`, that must be taken out or dropped by hand: this type has no destructor.
+/// An owned `F`, like `Box<F>`, but without a destructor: the value must be taken out.
 ///
-/// A pointer to `F` is one word, the address, or two: the address, and what else the type needs (the table of a trait
-/// object, the length of a slice). That the address comes first is how every version of the compiler has done it and is
-/// not promised; `put` checks it on each value it is given.
+/// A pointer to `F` is one word, the address, or two words: the address and its metadata (the vtable of a trait object,
+/// the length of a slice). Every compiler so far puts the address first, but Rust does not promise it. `put` therefore
+/// checks each pointer.
 pub(super) struct Stored<F: ?Sized> {
-    /// One-word pointers: the value's address, in `room` or in its box.
-    /// Two-word pointers: the second word, if the value is in `room`; [`BOXED`] if `room` has the whole pointer.
+    /// One-word pointers: the value's address, in `inline` or in its box.
+    /// Two-word pointers: the second word, if the value is in `inline`; [`BOXED`] if `inline` contains the pointer.
     key: *const (),
-    room: Room,
+    inline: Inline,
     owns: PhantomData<Box<F>>,
 }
 
-/// A second word that says that the value is in its box. A slice of one element has this length: it stays in its box.
+/// A second word that says that the value is in its box. The pointer of a slice of one element has this second word, so
+/// such a slice always stays in its box.
 const BOXED: *const () = std::ptr::without_provenance(1);
 
 /// Whether a pointer to `F` is two words.
@@ -37,7 +38,7 @@ pub(super) const fn is_wide<F: ?Sized>() -> bool {
 fn words_of<F: ?Sized>(pointer: *mut F) -> [*const (); 2] {
     let mut words = [std::ptr::null(); 2];
     const { assert!(size_of::<*mut F>() == size_of::<usize>() || is_wide::<F>()) };
-    // SAFETY: a pointer is one or two words, and `words` has room for two. All its bytes are initialised.
+    // SAFETY: a pointer is one or two words, as asserted above, and `words` has two, with a pointer's alignment.
     unsafe { (&raw mut words).cast::<*mut F>().write(pointer) };
     words
 }
@@ -45,132 +46,141 @@ fn words_of<F: ?Sized>(pointer: *mut F) -> [*const (); 2] {
 /// The pointer to `F` with these words.
 ///
 /// # Safety
-/// 1. The second word is one that `words_of` gave for a pointer of this type, if that has two.
+/// 1. If a pointer to `F` has two words, `words_of` has returned the second one for a pointer of this type.
 #[inline(always)]
 unsafe fn from_words<F: ?Sized>(words: [*const (); 2]) -> *mut F {
-    // SAFETY: by (1) the words are a pointer's; the first may be any.
+    // SAFETY: `words` has as many words as the pointer or more. Any first word is a valid address of a raw pointer, and
+    // by clause 1 the second word is valid metadata.
     unsafe { (&raw const words).cast::<*mut F>().read() }
 }
 
-/// Has the compiler lay out the path of a small closure as the straight one.
+/// Tells the compiler that closures in their box are the rare case.
 #[cold]
 fn large() {}
 
 impl<F: ?Sized> Stored<F> {
-    /// Nothing.
+    /// Contains no value.
     pub(super) const fn vacant() -> Self {
-        Self { key: std::ptr::null(), room: [MaybeUninit::uninit(); WORDS], owns: PhantomData }
+        Self { key: std::ptr::null(), inline: [MaybeUninit::uninit(); WORDS], owns: PhantomData }
     }
 
-    /// Moves `value` to `place`, which holds nothing; what it held before is not dropped.
+    /// Moves `value` to `place`. A value that is there already is not dropped.
     ///
     /// # Safety
-    /// 1. `place` may be written, and nobody else accesses it. It does not move until `take`.
+    /// 1. `place` may be written, and no other thread accesses it meanwhile. It does not move until `take`.
     #[inline]
     pub(super) unsafe fn put(place: *mut Self, value: Box<F>) {
         let layout = Layout::for_value(&*value);
         let pointer = Box::into_raw(value);
         let words = words_of(pointer);
         let address_first = words[0] == pointer.cast_const().cast();
-        let fits = layout.size() <= size_of::<Room>() && layout.align() <= align_of::<Room>();
-        // No reference to the whole: `key` may point into `room`, and has to stay valid beside whatever comes later.
-        // SAFETY: (1)
-        let room: *mut u8 = unsafe { &raw mut (*place).room }.cast();
-        // SAFETY: (1)
+        let fits = layout.size() <= size_of::<Inline>() && layout.align() <= align_of::<Inline>();
+        // No reference to the whole `Stored`: `key` may point into `inline`, and must stay valid beside later accesses.
+        // SAFETY: by clause 1 `place` points to a `Stored`, so its field has an address.
+        let inline: *mut u8 = unsafe { &raw mut (*place).inline }.cast();
+        // SAFETY: by clause 1 `place` points to a `Stored`, so its field has an address.
         let key = unsafe { &raw mut (*place).key };
         if fits && address_first && (!is_wide::<F>() || words[1] != BOXED) {
-            // SAFETY: as many bytes are there to be read, since the box held a value of that size, and to be written, since
-            // they fit. The value is not used at its old place any more.
-            unsafe { room.copy_from_nonoverlapping(pointer.cast(), layout.size()) };
-            let in_room = if is_wide::<F>() { words[1] } else { room.cast_const().cast() };
-            // SAFETY: (1)
-            unsafe { key.write(in_room) };
+            // SAFETY: the box holds a value of that size, and `inline` has room for it, as `fits` says. By clause 1 it
+            // may be written. The value is not used in its box any more.
+            unsafe { inline.copy_from_nonoverlapping(pointer.cast(), layout.size()) };
+            let new_key = if is_wide::<F>() { words[1] } else { inline.cast_const().cast() };
+            // SAFETY: by clause 1 the field may be written.
+            unsafe { key.write(new_key) };
             if layout.size() > 0 {
-                // SAFETY: a box's memory, of a value of this layout, that has just been moved out.
+                // SAFETY: a `Box` allocated this memory with the layout of its value, which has been moved out. It is
+                // freed once.
                 unsafe { dealloc(pointer.cast(), layout) };
             }
         } else if is_wide::<F>() {
-            // SAFETY: `room` is two words, and so is the pointer.
-            unsafe { room.cast::<*mut F>().write(pointer) };
-            // SAFETY: (1)
+            // SAFETY: `inline` is two words and aligned as a word, which is what the pointer needs. By clause 1 it may
+            // be written.
+            unsafe { inline.cast::<*mut F>().write(pointer) };
+            // SAFETY: by clause 1 the field may be written.
             unsafe { key.write(BOXED) };
         } else {
-            // SAFETY: (1)
+            // SAFETY: by clause 1 the field may be written.
             unsafe { key.write(words[0]) };
         }
     }
 
-    /// Where the value is.
+    /// The address of the value.
     ///
     /// # Safety
-    /// 1. `this` may be read, and `put` has been done there and `take` not since.
+    /// 1. `this` may be read, `put` has been called with it, and `take` has not been called since.
     #[inline(always)]
     pub(super) unsafe fn get(this: *const Self) -> *const F {
-        // No reference to the whole: the value may change itself behind a shared reference.
-        // SAFETY: (1)
-        let room: *const () = unsafe { &raw const (*this).room }.cast();
-        // SAFETY: (1)
+        // No reference to the whole `Stored`: the value may have interior mutability.
+        // SAFETY: by clause 1 `this` points to a `Stored`, so its field has an address.
+        let inline: *const () = unsafe { &raw const (*this).inline }.cast();
+        // SAFETY: by clause 1 the field may be read, and `put` has written it.
         let key = unsafe { (*this).key };
         if is_wide::<F>() {
             if key == BOXED {
                 large();
-                // SAFETY: by (1) and `key`, `put` wrote the whole pointer here.
-                unsafe { room.cast::<*const F>().read() }
+                // SAFETY: by clause 1 `put` was called, and `key` says that `put` wrote the pointer into `inline`.
+                unsafe { inline.cast::<*const F>().read() }
             } else {
-                // SAFETY: (1) by (1) and `key`, that is the second word of the pointer that `put` was given.
-                unsafe { from_words([room, key]) }
+                // SAFETY: clause 1 of `from_words`: by our clause 1 `put` was called, and it wrote the second word of
+                // its pointer, which `words_of` returned, to `key`.
+                unsafe { from_words([inline, key]) }
             }
         } else {
-            // SAFETY: (1) there is no second word.
+            // SAFETY: clause 1 of `from_words`: a pointer to this `F` has one word.
             unsafe { from_words([key, std::ptr::null()]) }
         }
     }
 
-    /// Moves the value out; nothing is left.
+    /// Moves the value out.
     ///
     /// # Safety
-    /// 1. As for `get`, and nobody else accesses `this`.
+    /// 1. `this` may be read and written, `put` has been called with it, and `take` has not been called since.
+    /// 2. No other thread accesses `this` meanwhile.
     #[inline]
     pub(super) unsafe fn take(this: *mut Self) -> Taken<F> {
-        // SAFETY: (1) is (1).
+        // SAFETY: our clause 1 says what clause 1 of `get` asks for.
         let at = unsafe { Self::get(this) };
-        // SAFETY: (1)
-        let room = unsafe { &raw mut (*this).room };
+        // SAFETY: by clause 1 `this` points to a `Stored`, so its field has an address.
+        let inline = unsafe { &raw mut (*this).inline };
         let taken = Taken {
-            // SAFETY: (1)
-            room: unsafe { room.read() },
+            // SAFETY: by clause 1 the field may be read, and by clause 2 it does not change meanwhile. `MaybeUninit`
+            // may be read whether or not it is initialised.
+            inline: unsafe { inline.read() },
             words: words_of(at.cast_mut()),
-            inside: at.cast::<()>() == room.cast_const().cast(),
+            is_inline: at.cast::<()>() == inline.cast_const().cast(),
             owns: PhantomData,
         };
-        // SAFETY: (1)
+        // SAFETY: by clause 1 `this` points to a `Stored`, so its field has an address.
         let key = unsafe { &raw mut (*this).key };
-        // SAFETY: (1)
+        // SAFETY: by clauses 1 and 2 the field may be written.
         unsafe { key.write(std::ptr::null()) };
         taken
     }
 }
 
-/// A value taken out of a slot. Dropping this drops the value, on the thread that does.
+/// A value that was taken out of a slot. Dropping this drops the value.
 pub(super) struct Taken<F: ?Sized> {
-    room: Room,
+    inline: Inline,
     words: [*const (); 2],
-    inside: bool,
+    is_inline: bool,
     owns: PhantomData<Box<F>>,
 }
 
 impl<F: ?Sized> Drop for Taken<F> {
     fn drop(&mut self) {
-        if self.inside {
-            let room: *const () = (&raw mut self.room).cast_const().cast();
-            // SAFETY: (1) the second word is that of the value's own pointer.
-            let pointer: *mut F = unsafe { from_words([room, self.words[1]]) };
-            // SAFETY: the value is here, whole, aligned as `room` is, and nowhere else; it is dropped once, here.
+        if self.is_inline {
+            let inline: *const () = (&raw mut self.inline).cast_const().cast();
+            // SAFETY: clause 1 of `from_words`: `take` got the second word from `words_of`, for the pointer to this
+            // value.
+            let pointer: *mut F = unsafe { from_words([inline, self.words[1]]) };
+            // SAFETY: `take` moved the value to `inline`, which is aligned well enough for it, as `put` has checked.
+            // The value is dropped once, because `take` is called once for each `put`.
             unsafe { pointer.drop_in_place() };
         } else {
-            // SAFETY: (1) both words are of the value's own pointer.
+            // SAFETY: clause 1 of `from_words`: `take` got both words from `words_of`, for the pointer to this value.
             let pointer: *mut F = unsafe { from_words(self.words) };
-            // SAFETY: not in the slot, so in the box it came in, which `put` took apart and nobody has put together since.
+            // SAFETY: a value that is not inline is in its box, whose pointer `put` got from `Box::into_raw`. The box
+            // is made again once, because `take` is called once for each `put`.
             drop(unsafe { Box::from_raw(pointer) });
         }
     }

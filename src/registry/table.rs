@@ -1,7 +1,8 @@
-//! Where slots live: chunks, each as large as all before it together, at addresses that never change.
+//! Where slots are: in chunks, each as large as all chunks before it together, at addresses that never change.
 //!
-//! A chunk is allocated when the first slot in it is needed and given back when the registry is dropped, never before:
-//! a stale handle may be looked up at any time, and a table that grows does not move what a running call uses (S44).
+//! A chunk is allocated when its first slot is needed, and freed when the registry is dropped. It is never freed or
+//! moved before that, because a stale handle may be looked up, and a running call may use a slot, while the table
+//! grows.
 
 use super::slot::Slot;
 use super::sync::{AtomicPtr, CHUNKS, FIRST_CHUNK, MODELLED, Ordering, array_of, const_fn};
@@ -10,19 +11,22 @@ use std::marker::PhantomData;
 use std::ptr;
 
 pub(super) struct Table<F: ?Sized> {
-    /// Where slot 0 would be if the chunk began there; null until the chunk is needed.
+    /// For each chunk, the address that slot 0 would have if the chunk reached back to it; null until the chunk is
+    /// needed.
     chunks: [AtomicPtr<Slot<F>>; CHUNKS],
-    /// The memory of the newest chunk; behind each chunk stands that of the one before. Nobody here looks: it is for those
-    /// who ask what in a process is still pointed to (LeakSanitizer, Valgrind), because `chunks` points outside.
+    /// The memory of the newest chunk. Behind each chunk is a pointer to the memory of the chunk before. This code
+    /// never reads them: LeakSanitizer and Valgrind do, which would otherwise report a leak, because `chunks` points
+    /// outside the memory.
     newest: AtomicPtr<u8>,
     /// The table owns closures that several threads share. Atomic pointers are `Send` and `Sync` whatever they point
-    /// to; this takes both back, so that only `F: Send` and the `unsafe impl` below give them.
+    /// to. This marker is neither by itself: the table is `Send` only if `F` is, and `Sync` only by the `unsafe impl`
+    /// below.
     #[expect(clippy::disallowed_types, reason = "a marker: there is no cell here to go around the seam with")]
     owns: PhantomData<std::cell::UnsafeCell<Box<F>>>,
 }
 
-// SAFETY: the table is its slots. To share it among threads is to let each of them run the closure (so `F: Sync`), and
-// to let any of them be the last to leave, which drops it (so `F: Send`). Everything else in a slot is atomic.
+// SAFETY: a shared table lets several threads run a closure at a time, which takes `F: Sync`, and lets any of them drop
+// it, which takes `F: Send`. Everything else in the table and its slots is atomic.
 unsafe impl<F: ?Sized + Send + Sync> Sync for Table<F> {}
 
 /// The chunk of `index`.
@@ -39,7 +43,7 @@ const fn extent(chunk: usize) -> (usize, usize) {
     }
 }
 
-/// How many slots all chunks together can hold.
+/// How many slots all chunks together have.
 pub(super) const MOST: usize = FIRST_CHUNK << (CHUNKS - 1);
 
 const _: () = assert!(FIRST_CHUNK.is_power_of_two() && FIRST_CHUNK > 1);
@@ -47,9 +51,9 @@ const _: () = assert!(FIRST_CHUNK.is_power_of_two() && FIRST_CHUNK > 1);
 /// What `get_near` finds.
 pub(super) enum Near<'t, F: ?Sized> {
     Here(&'t Slot<F>),
-    /// There is no first chunk.
+    /// There is no first chunk, so there are no slots.
     Nowhere,
-    /// Not in the first chunk: ask `get`.
+    /// The index is not one of the first chunk; `get` finds the slot.
     Beyond,
 }
 
@@ -65,8 +69,8 @@ impl<F: ?Sized> Table<F> {
         }
     }
 
-    /// The slot at `index` if it is in the first chunk. Most registries never need a second one, and finding out which one
-    /// it is takes longer than the rest of a call.
+    /// The slot at `index` if it is in the first chunk. Most registries never need a second chunk, and to compute the
+    /// chunk of an index takes longer than the rest of a call.
     #[inline(always)]
     pub(super) fn get_near(&self, index: u32) -> Near<'_, F> {
         if index as usize >= FIRST_CHUNK {
@@ -83,50 +87,54 @@ impl<F: ?Sized> Table<F> {
 
     #[inline(always)]
     fn within(chunk: &AtomicPtr<Slot<F>>, index: u32) -> Option<&Slot<F>> {
-        // Acquire pairs with the Release of `ensure`: whoever sees the chunk sees its slots initialised.
+        // Acquire pairs with the Release in `ensure`: a thread that sees the chunk sees its slots initialised.
         let origin = chunk.load(Ordering::Acquire);
         if origin.is_null() {
             return None;
         }
         let slot = origin.wrapping_add(index as usize);
-        // SAFETY: `slot` points into an allocation, see below.
+        // SAFETY: `slot` points into the chunk's allocation, as the next comment says, and no allocation contains
+        // address 0.
         unsafe { std::hint::assert_unchecked(!slot.is_null()) };
-        // SAFETY: the chunk's slots are where `ensure` says, `index` is one of them, the slot was initialised before
-        // `origin` was stored, lives until the table is dropped, which borrows it exclusively, and is only ever shared.
+        // SAFETY: `ensure` stored `origin` such that `origin + index` is the address of slot `index`, for each index of
+        // this chunk, and the callers ask for an index of this chunk. `new_slots` initialised the slot before `origin`
+        // was stored. The slot lives until the table is dropped, for which it is borrowed exclusively; until then it is
+        // only shared.
         Some(unsafe { &*slot })
     }
 
-    /// Makes sure that the chunk of `index` exists; `None` when memory for it cannot be had.
-    ///
-    /// Called by one thread at a time: the registry's lock is held.
+    /// Allocates the chunk of `index` if it does not exist; `None` if there is no memory. The caller holds the
+    /// registry's lock.
     pub(super) fn ensure(&self, index: u32) -> Option<&Slot<F>> {
         let place = self.chunks.get(chunk_of(index))?;
-        // Relaxed: only the holder of the registry's lock writes here, and that lock is held.
+        // Relaxed: it is written only under the registry's lock, which this thread holds.
         if place.load(Ordering::Relaxed).is_null() {
             let (start, length) = extent(chunk_of(index));
             let first = new_slots(length, &self.newest)?;
             if start == 0 {
-                // SAFETY: the first of at least one slot, which nobody else knows of.
+                // SAFETY: `first` points to `length` initialised slots, at least one, and no other thread has the
+                // pointer yet.
                 unsafe { &*first }.forbid_null();
             }
-            // Where slot 0 would be if this chunk went back to it, so that finding a slot is one addition. (Should that be
-            // the address 0, the chunk is as good as not there: registering says that there is no memory.)
-            // Release pairs with the Acquire of `get`.
+            // The address that slot 0 would have, so that finding a slot takes one addition. If this address were 0,
+            // the chunk would count as missing, and registering would fail with `Shortage::Memory`.
+            // Release pairs with the Acquire in `within`.
             place.store(first.wrapping_sub(start), Ordering::Release);
         }
         self.get(index)
     }
 }
 
-/// The layout of the memory of `length` slots: room for one more, so that they can be aligned to their size in it. Asking
-/// for that alignment outright would have the allocator write the whole chunk, where zeroed memory of an ordinary alignment
-/// comes from the system as it is used.
+/// The layout of the memory of `length` slots. It has room for one slot more, so that the slots can be aligned to their
+/// size in it. With that alignment in the layout, the allocator would write zeros over the whole chunk. With an
+/// ordinary alignment it gets zeroed pages from the system, which cost nothing until they are used.
 fn memory_of<F: ?Sized>(length: usize) -> Option<Layout> {
     let size = length.checked_add(1)?.checked_mul(size_of::<Slot<F>>())?;
     Layout::from_size_align(size, SLOT_SIZE / 2).ok()
 }
 
-/// Memory of `length` slots that never had a tenant, linked to that of `newest`. The registry's lock is held.
+/// Allocates `length` slots that have never been used, and links them to the memory of `newest`. The caller holds the
+/// registry's lock.
 fn new_slots<F: ?Sized>(length: usize, newest: &AtomicPtr<u8>) -> Option<*mut Slot<F>> {
     if MODELLED {
         let mut slots: Vec<Slot<F>> = Vec::new();
@@ -134,56 +142,60 @@ fn new_slots<F: ?Sized>(length: usize, newest: &AtomicPtr<u8>) -> Option<*mut Sl
         slots.extend((0..length).map(|_| Slot::new()));
         return Some(Box::into_raw(slots.into_boxed_slice()).cast());
     }
-    // SAFETY: the layout's size is not 0.
+    // SAFETY: the layout has the size of `length + 1` slots, which is not 0.
     let memory = unsafe { alloc_zeroed(memory_of::<F>(length)?) };
     if memory.is_null() {
         return None;
     }
-    // What `Slot::new` makes may as well be all zero: a word of 0, and room for a closure that nobody reads.
+    // Zero bytes are what `Slot::new` makes: the word 0, and space for a closure, which is not read before `publish`
+    // writes it.
     let first: *mut Slot<F> = memory.wrapping_add(memory.align_offset(SLOT_SIZE)).cast();
-    // Relaxed, both: only the holder of the lock comes here.
+    // Relaxed, both: it is read and written only under the registry's lock, which this thread holds.
     let older = newest.load(Ordering::Relaxed);
-    // SAFETY: aligned to its size, the chunk ends half a slot before the end of the memory or more: the memory is aligned to
-    // half of that. Two pointers fit there.
+    // SAFETY: the memory is aligned to half a slot and has room for one slot more than the chunk. Aligning the chunk to
+    // a whole slot takes at most half a slot of that. Half a slot, which is two pointers, remains behind the chunk, and
+    // is aligned for them.
     unsafe { behind(first, length).write([memory, older]) };
     newest.store(memory, Ordering::Relaxed);
     Some(first)
 }
 
-/// Four words, with the closure whatever it is.
+/// Four words, whatever the closure's type.
 const SLOT_SIZE: usize = 4 * size_of::<usize>();
 
-/// Where a chunk says what memory it is in, and what memory the one before is in.
+/// Behind the chunk: the address of the memory that the chunk is in, and that of the memory of the chunk before.
 fn behind<F: ?Sized>(first: *mut Slot<F>, length: usize) -> *mut [*mut u8; 2] {
     first.wrapping_add(length).cast()
 }
 
-/// Gives the memory of a chunk back.
+/// Frees a chunk.
 ///
 /// # Safety
-/// 1. `first` is from `new_slots` of the same length, and is not used after this.
-unsafe fn give_back<F: ?Sized>(first: *mut Slot<F>, length: usize) {
+/// 1. `first` was returned by `new_slots` for the same `length`, and its slots are not used after this.
+unsafe fn free<F: ?Sized>(first: *mut Slot<F>, length: usize) {
     if MODELLED {
-        // SAFETY: (1) exactly this slice came out of `Box::into_raw`.
+        // SAFETY: by clause 1 `new_slots` got this pointer from `Box::into_raw` of a slice of `length` slots, and it is
+        // freed once.
         drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(first, length)) });
         return;
     }
     let Some(layout) = memory_of::<F>(length) else { unreachable!("a layout that was allocated") };
-    // SAFETY: by (1) `new_slots` wrote it there.
+    // SAFETY: by clause 1 `new_slots` wrote these two pointers there, and nothing has written there since.
     let [memory, _] = unsafe { behind(first, length).read() };
-    // SAFETY: by (1) allocated with this layout. Slots have no destructor over std.
+    // SAFETY: by clause 1 `new_slots` allocated `memory` with this layout. Over std, slots have no destructor to run.
     unsafe { dealloc(memory, layout) };
 }
 
 impl<F: ?Sized> Drop for Table<F> {
     fn drop(&mut self) {
         for (chunk, place) in self.chunks.iter().enumerate() {
-            // Relaxed: the table is borrowed exclusively, which already orders every use before this.
+            // Relaxed: `&mut self` orders every use of the table before this.
             let origin = place.load(Ordering::Relaxed);
             if !origin.is_null() {
                 let (start, length) = extent(chunk);
-                // SAFETY: (1) `ensure` got it there with this length; the table is going.
-                unsafe { give_back(origin.wrapping_add(start), length) };
+                // SAFETY: clause 1 of `free`: `ensure` got `first` from `new_slots` with this `length`, and stored
+                // `first - start`. The table is being dropped, so its slots are not used any more.
+                unsafe { free(origin.wrapping_add(start), length) };
             }
         }
     }
@@ -207,12 +219,12 @@ mod tests {
         }
     }
 
-    /// What the first look of a call relies on: no handle that leads to a slot is the word of a slot that never had a
-    /// tenant, NULL and slot 0 included; and no slot lies across two cache lines.
+    /// The first look of a call relies on this: a slot that has never been used admits no handle, slot 0 and NULL
+    /// included. And no slot lies across two cache lines.
     #[test]
-    fn slots_that_never_had_a_tenant_admit_nobody() {
+    fn slots_that_were_never_used_admit_no_handle() {
         if MODELLED {
-            return; // There are no models here; loom's slots exist inside a model only.
+            return; // loom's slots can exist only inside a model, and this is none.
         }
         let table: Table<dyn Fn()> = Table::new();
         assert!(table.get(0).is_none());

@@ -1,18 +1,17 @@
-//! Waiting for a revoked callback: how long, for whom, and what to do when it would be for ever.
+//! Waiting for a revoked callback: for how long, for which calls, and what happens to a wait that would never end.
 //!
-//! The rules of who is waited for are those of `revoke_and_wait` (`revoke.rs`); the tickets of those who wait from
-//! inside are in `bookkeeping`; `stuck` knows who waits for whom in all registries.
+//! `revoke_and_wait` (`revoke.rs`) says which calls are waited for. `bookkeeping` has the tickets of threads that wait
+//! inside the callback itself. `stuck` knows which thread waits for which callback, in all registries.
 
-use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
 use super::frame;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::record;
-use super::revoke::{Quiescence, is_over};
+use super::revoke::{Quiescence, Revoked, is_over};
 use super::slot::{Slot, State, Word};
 use super::stuck::{self, OnStuck, Stuck, Waiter};
-use super::sync::{MODELLED, MutexGuard, lock};
+use super::sync::{MODELLED, lock};
 use super::{Registration, Registry};
 use std::panic::Location;
 use std::time::{Duration, Instant};
@@ -22,24 +21,25 @@ use std::time::{Duration, Instant};
 pub(super) enum Patience {
     /// Not at all.
     None,
-    /// Until then.
+    /// Until this time.
     Until(Instant),
-    /// Until it is over, or shown never to be.
+    /// Until the callback is over, or the wait is a deadlock.
     Forever,
-    /// Until it is over: the caller cannot go on otherwise.
+    /// Until the callback is over: the caller cannot go on otherwise.
     Regardless,
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// As [`revoke_and_wait`](Registry::revoke_and_wait), but waits for `limit` at most; then the answer is
-    /// [`Quiescence::StillRunning`], the callback stays revoked, and the last call to leave drops the closure (S29).
-    /// [`status`](Registry::status) and [`outstanding`](Registry::outstanding) say how it goes on (S52).
+    /// As [`revoke_and_wait`](Registry::revoke_and_wait), but waits for at most `limit`. After that it returns
+    /// [`Quiescence::StillRunning`]; the callback stays revoked, and the last call to return drops the closure.
+    ///
+    /// [`status`](Registry::status) and [`outstanding`](Registry::outstanding) show what the callback does afterwards.
     ///
     /// # Errors
     /// As [`revoke_and_wait`](Registry::revoke_and_wait).
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke).
+    /// As [`revoke_and_wait`](Registry::revoke_and_wait).
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -53,14 +53,14 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_patiently(handle, Some(Location::caller()), patience(limit))
     }
 
-    /// As [`revoke_and_wait`](Registry::revoke_and_wait), but does not wait: if calls are inside on other threads the
-    /// answer is [`Quiescence::StillRunning`].
+    /// As [`revoke_and_wait`](Registry::revoke_and_wait), but does not wait: if calls are running on other threads it
+    /// returns [`Quiescence::StillRunning`].
     ///
     /// # Errors
     /// As [`revoke_and_wait`](Registry::revoke_and_wait).
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke).
+    /// As [`revoke_and_wait`](Registry::revoke_and_wait).
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -81,81 +81,78 @@ impl<F: ?Sized> Registry<F> {
         at: Option<&'static Location<'static>>,
         patience: Patience,
     ) -> Result<Quiescence, Rejected> {
-        if let Ok(slot) = self.resolve(handle)
-            && slot.word(handle.index()).is(handle, State::Tombstoned)
-        {
-            // Over already: what a `Registration` finds that is dropped after it was revoked.
+        let over = |slot: &Slot<F>| slot.word(handle.index()).is(handle, State::Tombstoned);
+        if self.resolve(handle).is_ok_and(over) {
+            // The case of a `Registration` that is dropped after it was revoked.
             return Ok(Quiescence::Quiescent);
         }
         match self.revoke_at(handle, at)? {
-            super::Revoked::Removed => Ok(Quiescence::Quiescent),
-            super::Revoked::InFlight(_) | super::Revoked::AlreadyRevoked => {
+            Revoked::Removed => Ok(Quiescence::Quiescent),
+            Revoked::InFlight(_) | Revoked::AlreadyRevoked => {
                 let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
                 Ok(self.settle(slot, handle, patience))
             }
         }
     }
 
-    /// Waits until the revoked registration `handle` has settled as far as the calling thread can see to it.
+    /// Waits for the revoked registration `handle`, for as long as `patience` allows and the calling thread can wait at
+    /// all.
     pub(super) fn settle(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Quiescence {
         let bits = handle.bits();
         let word = || slot.word(handle.index());
         if word().is(handle, State::Closing) {
+            // The revocation may have been deferred. Then no other thread has to see to its end.
             self.reclaim();
         }
         let own = frame::own(bits);
         if own.destructors > 0 {
             return Quiescence::Quiescent;
         }
+        let others = || calls_inside(word(), handle).saturating_sub(own.calls);
         // Listed before the lock is taken: `stuck` takes locks of registries while it holds its own.
         let waiter = self.list_waiter(slot, handle, patience);
-        let mut slow = Slow::default();
+        let (give_up_at, mut report_at) = match patience {
+            Patience::Until(end) => (Some(end), None),
+            Patience::Forever | Patience::Regardless if !MODELLED => {
+                (None, Instant::now().checked_add(self.core.settings.wait_limit))
+            }
+            _ => (None, None),
+        };
         let mut bookkeeping = lock(&self.core.bookkeeping);
         let ticket = (own.calls > 0).then(|| {
             let excused = if self.core.mutated(Mutation::WaitForWaiters) { 0 } else { own.calls };
             let ticket = bookkeeping.wait_inside(handle, excused);
-            // While it is Closing nobody has been counted; who counts looks for those who wait inside.
+            // Only Revoking: while the slot is Closing its calls have not been counted. The revoker that counts them
+            // releases the threads that wait inside.
             if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
                 self.core.wake_waiters(&bookkeeping);
             }
             ticket
         });
-        let early = |word: Word| self.core.mutated(Mutation::WakeBeforeDrop) && word.is(handle, State::Quiescent);
-        let give_up = |mut bookkeeping: MutexGuard<'_, Bookkeeping>, answer| {
-            if let Some(ticket) = ticket {
-                bookkeeping.cancel_wait(ticket);
-            }
-            answer
-        };
-        loop {
+        let answer = loop {
+            // Is the wait over?
             match ticket {
-                Some(ticket) if bookkeeping.take_release(ticket) => return Quiescence::DeferredToOuterFrame,
+                Some(ticket) if bookkeeping.is_released(ticket) => break Quiescence::DeferredToOuterFrame,
                 Some(_) => {}
-                None if is_over(word(), handle) || early(word()) => return Quiescence::Quiescent,
+                None if is_over(word(), handle) || self.wakes_early(word(), handle) => break Quiescence::Quiescent,
                 None if word().is(handle, State::Revoking) && record::marked(bits) == 0 => {
-                    // The calls that were counted are those of threads that did not survive a `fork`.
+                    // The counted calls were calls of threads that do not exist in this child process.
                     slot.transition(handle, State::Revoking, State::Quiescent);
                     drop(bookkeeping);
-                    // SAFETY: (1) turned by this thread, just now.
+                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just
+                    // now.
                     unsafe { self.finish(slot, handle) };
                     return Quiescence::Quiescent;
                 }
                 None => {}
             }
-            let others = || calls_inside(word(), handle).saturating_sub(own.calls);
+            // Does the caller give up?
             let now = (!MODELLED).then(Instant::now);
-            let until = match (patience, now) {
-                (Patience::None, _) => {
-                    let others = others();
-                    return give_up(bookkeeping, Quiescence::StillRunning(others));
-                }
-                (Patience::Until(end), Some(now)) if now >= end => {
-                    let others = others();
-                    return give_up(bookkeeping, Quiescence::StillRunning(others));
-                }
-                (Patience::Until(end), Some(_)) => Some(end),
-                _ => slow.at(self.core.settings.wait_limit, now),
-            };
+            if patience == Patience::None || is_due(give_up_at, now) {
+                break Quiescence::StillRunning(others());
+            }
+            // Does the registry's hook end the wait? It is asked with no lock held, and then everything is looked at
+            // again.
             if let Some(waiter) = waiter.as_ref().filter(|waiter| waiter.never_ends()) {
                 drop(bookkeeping);
                 let onwards = self.core.tell_stuck(&waiter.deadlock(), OnStuck::GiveUp);
@@ -164,28 +161,38 @@ impl<F: ?Sized> Registry<F> {
                 }
                 bookkeeping = lock(&self.core.bookkeeping);
                 if onwards == OnStuck::GiveUp {
-                    return give_up(bookkeeping, Quiescence::Deadlocked);
+                    break Quiescence::Deadlocked;
                 }
                 continue;
             }
-            if slow.is_now(now) {
+            if is_due(report_at, now) {
+                report_at = None;
                 let others = others();
                 drop(bookkeeping);
                 let stuck = Stuck::slow(self.core.settings.wait_limit, &self.inspect(handle), others);
                 let onwards = self.core.tell_stuck(&stuck, OnStuck::Wait);
                 bookkeeping = lock(&self.core.bookkeeping);
                 if onwards == OnStuck::GiveUp && patience == Patience::Forever {
-                    return give_up(bookkeeping, Quiescence::StillRunning(others));
+                    break Quiescence::StillRunning(others);
                 }
                 continue;
             }
-            let limit = until.zip(now).map(|(until, now)| until.saturating_duration_since(now));
+            let limit = give_up_at.or(report_at).zip(now).map(|(until, now)| until.saturating_duration_since(now));
             bookkeeping = self.core.wait_for_change(bookkeeping, limit);
+        };
+        if let Some(ticket) = ticket {
+            bookkeeping.end_wait(ticket);
         }
+        answer
     }
 
-    /// Lists this wait among those that could be part of a deadlock: by a thread that is inside a callback, for as long
-    /// as it takes. Any other wait ends by itself, or nobody waits for it.
+    /// Whether the model of this registry has a waiter go on too early.
+    fn wakes_early(&self, word: Word, handle: Handle) -> bool {
+        self.core.mutated(Mutation::WakeBeforeDrop) && word.is(handle, State::Quiescent)
+    }
+
+    /// Lists a wait that could be part of a deadlock: a wait without a limit, by a thread that is inside a callback.
+    /// Any other wait ends by itself, or no thread waits for the waiting one.
     fn list_waiter(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Option<Waiter> {
         let may_give_up = match patience {
             Patience::Forever => true,
@@ -200,7 +207,7 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl<F: ?Sized> Registration<'_, F> {
-    /// As [`revoke_and_wait`](Registration::revoke_and_wait), for `limit` at most; see
+    /// As [`revoke_and_wait`](Registration::revoke_and_wait), for at most `limit`; see
     /// [`Registry::revoke_and_wait_for`].
     #[track_caller]
     pub fn revoke_and_wait_for(&self, limit: Duration) -> Quiescence {
@@ -215,39 +222,13 @@ impl<F: ?Sized> Registration<'_, F> {
 }
 
 fn patience(limit: Duration) -> Patience {
-    // A limit beyond what the clock can express is none.
+    // A limit that the clock cannot express is no limit.
     Instant::now().checked_add(limit).map_or(Patience::Forever, Patience::Until)
 }
 
-/// What has been said about how long one wait lasts.
-#[derive(Default)]
-enum Slow {
-    #[default]
-    NotYet,
-    At(Instant),
-    Told,
-}
-
-impl Slow {
-    /// When to say that the wait is long; `None` when that has been said.
-    fn at(&mut self, limit: Duration, now: Option<Instant>) -> Option<Instant> {
-        if let (Self::NotYet, Some(now)) = (&self, now) {
-            *self = now.checked_add(limit).map_or(Self::Told, Self::At);
-        }
-        match self {
-            Self::At(at) => Some(*at),
-            Self::NotYet | Self::Told => None,
-        }
-    }
-
-    /// Whether it is time to say so; true once.
-    fn is_now(&mut self, now: Option<Instant>) -> bool {
-        let due = matches!((&self, now), (Self::At(at), Some(now)) if now >= *at);
-        if due {
-            *self = Self::Told;
-        }
-        due
-    }
+/// Whether a deadline, if there is one, has passed. There is no time in a model, so no deadline passes.
+fn is_due(deadline: Option<Instant>, now: Option<Instant>) -> bool {
+    deadline.zip(now).is_some_and(|(deadline, now)| now >= deadline)
 }
 
 /// How many calls are inside a revoked callback. Under the registry's lock.
@@ -255,7 +236,7 @@ fn calls_inside(word: Word, handle: Handle) -> u32 {
     if word.is(handle, State::Revoking) {
         record::marked(handle.bits())
     } else if word.is(handle, State::Closing) {
-        // Somebody is about to count them. A call that will be refused may be among these.
+        // Another thread is about to count the calls. A call that will be refused may be among these.
         record::calls(handle.bits())
     } else {
         0
