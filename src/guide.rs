@@ -7,14 +7,14 @@ macro_rules! pages {
     ($($name:ident: $summary:literal, $file:literal;)*) => {$(
         #[doc = $summary]
         ///
-        /// [design.md]: super::design
-        /// [gate.md]: super::gate
-        /// [json.md]: super::json
-        /// [limits.md]: super::limits
-        /// [model.md]: super::model
-        /// [program.md]: super::program
-        /// [registry.md]: super::registry
-        /// [scenarios.md]: super::scenarios
+        /// [design.md]: crate::guide::design
+        /// [gate.md]: crate::guide::gate
+        /// [json.md]: crate::guide::json
+        /// [limits.md]: crate::guide::limits
+        /// [model.md]: crate::guide::model
+        /// [program.md]: crate::guide::program
+        /// [registry.md]: crate::guide::registry
+        /// [scenarios.md]: crate::guide::scenarios
         ///
         #[doc = include_str!(concat!("../docs/", $file))]
         pub mod $name {}
