@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_long, c_ulong, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::{Callbacks, again, is_again, meeting};
+use support::{Callbacks, is_subprocess, meeting, run_in_subprocess};
 
 unsafe extern "C" {
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
@@ -140,8 +140,8 @@ fn refuse_membarrier() {
 /// A filter that is there from the start: full fences, and everything works.
 #[test]
 fn membarrier_refused_from_the_start_means_full_fences() {
-    if !is_again() {
-        let output = again(&membarrier_refused_from_the_start_means_full_fences);
+    if !is_subprocess() {
+        let output = run_in_subprocess(&membarrier_refused_from_the_start_means_full_fences);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
@@ -166,8 +166,8 @@ fn membarrier_refused_from_the_start_means_full_fences() {
 /// rather than free a closure under a call, and says what to do about it.
 #[test]
 fn membarrier_refused_later_ends_the_process_with_advice() {
-    if !is_again() {
-        let output = again(&membarrier_refused_later_ends_the_process_with_advice);
+    if !is_subprocess() {
+        let output = run_in_subprocess(&membarrier_refused_later_ends_the_process_with_advice);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
         return;

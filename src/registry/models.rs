@@ -16,8 +16,8 @@
 use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
 use super::sync::thread::{JoinHandle, spawn};
 use super::sync::{Counter, Ordering, UnsafeCell};
-use crate::again::alone;
 use crate::model::{Bound, Exploration, Extent, Options, Repeats};
+use crate::subprocess::isolated;
 // Not loom's: every thread is joined before the model ends, so the last owner is the model's first thread, and a
 // conviction that unwinds may drop the others' shares outside the model.
 use crate::sync::Arc;
@@ -164,7 +164,7 @@ fn search(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync
 
 /// In a process of its own: they take long, and a process searches one thing at a time.
 fn explore<M: Fn() + Send + Sync + Copy + 'static>(name: &str, preemptions: Option<usize>, model: M) {
-    alone(&model, || {
+    isolated(&model, || {
         let found = search(name, preemptions, model);
         let extent = match preemptions {
             None => Extent::Exhausted,

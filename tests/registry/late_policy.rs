@@ -1,7 +1,7 @@
 //! What a late call causes besides being refused; and at the end of the process, where it causes nothing. S04, S81, S84.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, again, is_again};
+use crate::support::{Callbacks, is_subprocess, run_in_subprocess};
 use latecall::registry::{Handle, LateCall, LatePolicy, Reason};
 use std::sync::Mutex;
 
@@ -43,12 +43,12 @@ static ABORTING: Callbacks = Callbacks::new().with_late_policy(LatePolicy::Abort
 /// S04
 #[test]
 fn a_report_goes_to_standard_error() {
-    if is_again() {
+    if is_subprocess() {
         let handle = REPORTING.builder().label("spoken of").register(Box::new(|| ())).handle();
         assert_eq!(late(&REPORTING, handle), Reason::Stale);
         return;
     }
-    let out = again(&a_report_goes_to_standard_error);
+    let out = run_in_subprocess(&a_report_goes_to_standard_error);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{stderr}");
     assert!(stderr.contains("latecall: late call of `spoken of`"), "{stderr}");
@@ -57,13 +57,13 @@ fn a_report_goes_to_standard_error() {
 /// S04: fail-fast, as .NET does.
 #[test]
 fn abort_reports_and_ends_the_process() {
-    if is_again() {
+    if is_subprocess() {
         let handle = ABORTING.builder().label("last words").register(Box::new(|| ())).handle();
         let _ = late(&ABORTING, handle);
         println!("survived");
         return;
     }
-    let out = again(&abort_reports_and_ends_the_process);
+    let out = run_in_subprocess(&abort_reports_and_ends_the_process);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success() && !stdout.contains("survived"), "{stdout}\n{stderr}");
     assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
@@ -87,13 +87,13 @@ fn a_late_call_while_the_process_exits_is_quiet() {
     unsafe extern "C" {
         safe fn atexit(function: extern "C" fn()) -> std::ffi::c_int;
     }
-    if is_again() {
+    if is_subprocess() {
         assert_eq!(atexit(at_exit), 0);
         let register = |registry: &'static Callbacks| Some(registry.register(Box::new(|| ())).handle());
         *HANDLES.lock().unwrap() = [register(&REPORTING), register(&ABORTING)];
         std::process::exit(7);
     }
-    let out = again(&a_late_call_while_the_process_exits_is_quiet);
+    let out = run_in_subprocess(&a_late_call_while_the_process_exits_is_quiet);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(7), "{stderr}");
     assert!(stderr.contains("counted (1, 2)"), "{stderr}");

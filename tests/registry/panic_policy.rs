@@ -1,7 +1,7 @@
 //! What a trampoline does with a panic: abort, late value, carry. S62, S64, S65.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{again, grave, is_again};
+use crate::support::{grave, is_subprocess, run_in_subprocess};
 use latecall::registry::{LateCall, Quiescence, Registry, Standing};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -202,14 +202,14 @@ fn the_callers_own_panic_passes_through() {
 /// S62: the process ends, and says whose callback it was.
 #[test]
 fn the_abort_policy_ends_the_process_and_names_the_callback() {
-    if is_again() {
+    if is_subprocess() {
         let callback = Aborted::shared(|| panic!("out"));
         let registration = Aborted::registry().builder().label("fan speed").register(callback);
         let answer = catch_unwind(AssertUnwindSafe(|| Aborted::function()(registration.handle().as_ptr())));
         println!("survived with {answer:?}");
         return;
     }
-    let out = again(&the_abort_policy_ends_the_process_and_names_the_callback);
+    let out = run_in_subprocess(&the_abort_policy_ends_the_process_and_names_the_callback);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");

@@ -3,10 +3,10 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-#[path = "../../src/again.rs"]
-mod again;
+#[path = "../../src/subprocess.rs"]
+mod subprocess;
 
-pub(crate) use again::{again, alone, is_again};
+pub(crate) use subprocess::{is_subprocess, isolated, run_in_subprocess};
 
 use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Standing};
 use std::cell::RefCell;
