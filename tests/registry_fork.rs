@@ -14,7 +14,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use support::{Callbacks, grave, meeting};
+use support::{Callbacks, breakpoint, drop_probe};
 
 unsafe extern "C" {
     fn fork() -> c_int;
@@ -110,18 +110,18 @@ fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
 fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
     let _alone = alone();
     let registry = Callbacks::new();
-    let meetings = [meeting(), meeting()];
-    let [(one, one_host), (two, two_host)] = meetings;
-    let (graves, watches): (Vec<_>, Vec<_>) = [grave(), grave()].into_iter().unzip();
-    // The closures share their visitors with this frame: the child drops the closures, and must not drop with them a channel
+    let breakpoints = [breakpoint(), breakpoint()];
+    let [(one, one_controller), (two, two_controller)] = breakpoints;
+    let (probes, watches): (Vec<_>, Vec<_>) = [drop_probe(), drop_probe()].into_iter().unzip();
+    // The closures share their breakpoints with this frame: the child drops the closures, and must not drop with them a channel
     // whose lock the thread that is inside may have held when this one forked.
-    let visitors = [one, two].map(|visitor| Arc::new(Mutex::new(visitor)));
-    let mut owned = visitors.iter().cloned().zip(graves);
+    let breakpoints = [one, two].map(|breakpoint| Arc::new(Mutex::new(breakpoint)));
+    let mut owned = breakpoints.iter().cloned().zip(probes);
     let mut registrations = std::iter::repeat_with(|| {
-        let (visitor, grave) = owned.next().unwrap();
+        let (breakpoint, probe) = owned.next().unwrap();
         registry.register(Box::new(move || {
-            let _owned = &grave;
-            visitor.lock().unwrap().stop_here();
+            let _owned = &probe;
+            breakpoint.lock().unwrap().stop_here();
         }))
     });
     let (live, revoked) = (registrations.next().unwrap(), registrations.next().unwrap());
@@ -131,8 +131,8 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
         for handle in [live_handle, revoked_handle] {
             scope.spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok());
         }
-        one_host.wait_for_visitor();
-        two_host.wait_for_visitor();
+        one_controller.wait_until_stopped();
+        two_controller.wait_until_stopped();
         assert_eq!(revoked.revoke(), Revoked::InFlight(1));
         let status = in_a_child(|| {
             let mut passed = 0;
@@ -148,8 +148,8 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
         assert_eq!(status, 6, "checks passed in the child");
         assert_eq!(registry.standing(live_handle), Ok(Standing::Live(1)), "nothing has changed in the parent");
         assert_eq!(registry.standing(revoked_handle), Ok(Standing::Revoking(1)));
-        one_host.let_go();
-        two_host.let_go();
+        one_controller.resume();
+        two_controller.resume();
     });
     drop(live);
     assert!(watches.iter().all(|watch| watch.drops() == 1));

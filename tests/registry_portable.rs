@@ -22,17 +22,17 @@ fn revoked_xor_ran() {
 #[test]
 fn running_calls_are_counted_and_waited_for() {
     let registry = registry();
-    let (registration, host, watch) = parked(&registry);
+    let (registration, controller, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
         let waiter = scope.spawn(|| (registration.revoke_and_wait(), watch.drops()));
         assert_eq!(watch.drops(), 0);
-        host.let_go();
+        controller.resume();
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, 1));
     });
 }

@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_long, c_ulong, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::{Callbacks, is_subprocess, meeting, run_in_subprocess};
+use support::{Callbacks, breakpoint, is_subprocess, run_in_subprocess};
 
 unsafe extern "C" {
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
@@ -147,16 +147,16 @@ fn membarrier_refused_from_the_start_means_full_fences() {
     }
     refuse_membarrier();
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let registration = registry.register(Box::new(move || visitor.lock().unwrap().stop_here()));
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
+    let registration = registry.register(Box::new(move || breakpoint.lock().unwrap().stop_here()));
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
-        host.let_go();
+        controller.resume();
     });
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
     assert!(use_portable_fences(), "that is what is in use");
@@ -175,17 +175,17 @@ fn membarrier_refused_later_ends_the_process_with_advice() {
     let registry = Callbacks::new();
     let registration = registry.register(Box::new(|| ()));
     let handle = registration.handle();
-    let (visitor, host) = meeting();
+    let (breakpoint, controller) = breakpoint();
     thread::scope(|scope| {
         let registry = &registry;
         scope.spawn(move || {
             registry.call(handle.as_ptr(), |f| f()).unwrap();
-            visitor.stop_here();
+            breakpoint.stop_here();
         });
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert!(!use_portable_fences(), "too late");
         refuse_membarrier();
         let _ = registration.revoke();
-        host.let_go();
+        controller.resume();
     });
 }

@@ -64,8 +64,8 @@ struct Pair<'r> {
     entries: Vec<Entry>,
 }
 
-struct Grave(Arc<AtomicU64>);
-impl Drop for Grave {
+struct DropProbe(Arc<AtomicU64>);
+impl Drop for DropProbe {
     fn drop(&mut self) {
         self.0.fetch_add(1, Relaxed);
     }
@@ -98,9 +98,9 @@ impl Pair<'_> {
         match op {
             Op::Register => {
                 let drops = Arc::new(AtomicU64::new(0));
-                let grave = Grave(Arc::clone(&drops));
+                let probe = DropProbe(Arc::clone(&drops));
                 let registration = self.registry.register(Box::new(move || {
-                    let _owned = &grave;
+                    let _owned = &probe;
                 }));
                 let handle = registration.leak();
                 assert!(self.entries.iter().all(|entry| entry.handle != handle), "{handle:?} issued twice");

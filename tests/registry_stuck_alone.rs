@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
-use support::{Callbacks, meeting};
+use support::{Callbacks, breakpoint};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -36,31 +36,31 @@ fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     static LEAVES: Callbacks = Registry::new().with_stuck_hook(hook).with_wait_limit(Duration::from_millis(1));
     let handles: Arc<OnceLock<[Handle; 2]>> = Arc::default();
     let both = Arc::new(Barrier::new(2));
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let body = |next: usize, visitor: Option<Mutex<support::Visitor>>| {
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
+    let body = |next: usize, breakpoint: Option<Mutex<support::Breakpoint>>| {
         let (handles, both) = (Arc::clone(&handles), Arc::clone(&both));
         move || {
-            if let (Some(visitor), Some("bystander")) = (&visitor, thread::current().name()) {
-                return visitor.lock().unwrap().stop_here();
+            if let (Some(breakpoint), Some("bystander")) = (&breakpoint, thread::current().name()) {
+                return breakpoint.lock().unwrap().stop_here();
             }
             both.wait();
             let _ = LEAVES.revoke_and_wait(handles.get().unwrap()[next]);
         }
     };
     let a = LEAVES.register(Box::new(body(1, None))).leak();
-    let b = LEAVES.register(Box::new(body(0, Some(visitor)))).leak();
+    let b = LEAVES.register(Box::new(body(0, Some(breakpoint)))).leak();
     handles.set([a, b]).unwrap();
     thread::scope(|scope| {
         let bystander =
             thread::Builder::new().name("bystander".into()).spawn_scoped(scope, || call(&LEAVES, b)).unwrap();
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let ring = [scope.spawn(|| call(&LEAVES, a)), scope.spawn(|| call(&LEAVES, b))];
         while WAITING.load(SeqCst) < 2 {
             thread::yield_now();
         }
         assert!(REPORTS.lock().unwrap().is_empty(), "the bystander may still do something about it");
-        host.let_go();
+        controller.resume();
         bystander.join().unwrap();
         ring.into_iter().for_each(|thread| thread.join().unwrap());
     });

@@ -2,7 +2,7 @@
 //! S43, S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, grave, leaked, owning, parked};
+use crate::support::{Callbacks, drop_probe, leaked_registry, owning, parked};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
@@ -12,16 +12,16 @@ use std::thread;
 #[test]
 fn calls_nested_deeper_than_a_record_are_all_counted() {
     const DEPTH: u64 = 40;
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: &'static OnceLock<Handle> = Box::leak(Box::new(OnceLock::new()));
     let bottom: &'static Barrier = Box::leak(Box::new(Barrier::new(3)));
     thread_local! {
         static DEEP: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     }
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             DEEP.set(DEEP.get() + 1);
             if DEEP.get() < DEPTH {
                 registry.call(own.get().unwrap().as_ptr(), |f| f()).unwrap();
@@ -49,11 +49,11 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
 #[test]
 fn a_record_is_handed_on_clean() {
     let registry = Callbacks::new();
-    let (parked, host, _watch) = parked(&registry);
+    let (parked, controller, _watch) = parked(&registry);
     let handle = parked.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         for _ in 0..500 {
             let other = registry.register(Box::new(|| ()));
             let other_handle = other.handle();
@@ -62,7 +62,7 @@ fn a_record_is_handed_on_clean() {
             assert_eq!(other.revoke(), Revoked::Removed, "its only caller has gone");
             assert_eq!(registry.standing(handle), Ok(Standing::Live(1)));
         }
-        host.let_go();
+        controller.resume();
     });
     assert_eq!(parked.revoke_and_wait(), Quiescence::Quiescent);
 }

@@ -1,7 +1,7 @@
 //! Revoking now and dropping later. S12, S17, S18, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, PanicsOnDrop, grave, owning, parked};
+use crate::support::{Callbacks, PanicsOnDrop, drop_probe, owning, parked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -9,10 +9,10 @@ use std::thread;
 #[test]
 fn late_at_once_and_dropped_when_reclaimed() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             panic!("ran")
         }))
         .leak();
@@ -35,17 +35,17 @@ fn late_at_once_and_dropped_when_reclaimed() {
 #[test]
 fn a_running_call_keeps_its_closure() {
     let registry = Callbacks::new();
-    let (registration, host, watch) = parked(&registry);
+    let (registration, controller, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         registration.revoke_deferred();
         drop(registry.register(Box::new(|| ())));
         assert_eq!((registry.reclaim(), watch.drops()), (0, 0));
         assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
-        host.let_go();
+        controller.resume();
         assert!(call.join().unwrap());
     });
     assert_eq!(watch.drops(), 1, "by the last call to leave");
@@ -55,8 +55,8 @@ fn a_running_call_keeps_its_closure() {
 #[test]
 fn waiting_reclaims() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
-    let handle = registry.register(owning(grave)).leak();
+    let (probe, watch) = drop_probe();
+    let handle = registry.register(owning(probe)).leak();
     assert_eq!(registry.revoke_deferred(handle), Ok(true));
     assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent));
     assert_eq!(watch.drops(), 1);
@@ -71,8 +71,8 @@ fn the_batch_is_bounded_and_goes_with_its_registry() {
         let stats = registry.stats();
         assert!(stats.revoking <= 1024, "{} wait after {n}", stats.revoking);
     }
-    let (grave, watch) = grave();
-    registry.register(owning(grave)).revoke_deferred();
+    let (probe, watch) = drop_probe();
+    registry.register(owning(probe)).revoke_deferred();
     assert_eq!(watch.drops(), 0);
     drop(registry);
     assert_eq!(watch.drops(), 1);
@@ -82,11 +82,11 @@ fn the_batch_is_bounded_and_goes_with_its_registry() {
 #[test]
 fn a_destructor_that_panics_does_not_spoil_the_batch() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let all = [
         registry.register(owning(PanicsOnDrop("one"))),
         registry.register(owning(PanicsOnDrop("two"))),
-        registry.register(owning(grave)),
+        registry.register(owning(probe)),
     ];
     for registration in all {
         registration.revoke_deferred();

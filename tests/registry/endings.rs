@@ -3,7 +3,8 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{
-    Callbacks, Host, LIMIT, PanicsOnDrop, call, grave, leaked, meeting, owning, parked, until_revoked,
+    Callbacks, Controller, LIMIT, PanicsOnDrop, breakpoint, call, drop_probe, leaked_registry, owning, parked,
+    until_revoked,
 };
 use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Standing};
 use std::future::Future;
@@ -19,12 +20,12 @@ use std::time::Duration;
 /// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.
 #[test]
 fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke_and_wait_for(Duration::from_millis(1)), Quiescence::StillRunning(1));
         assert_eq!(registration.try_revoke_and_wait(), Quiescence::StillRunning(1));
         assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
@@ -33,7 +34,7 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
         assert_eq!(outstanding.len(), 1);
         assert!(outstanding[0].is_revoked() && outstanding[0].calls() == 1);
         assert!(outstanding[0].to_string().contains(concat!(file!(), ":")), "{}", outstanding[0]);
-        host.let_go();
+        controller.resume();
         call.join().unwrap().unwrap();
     });
     assert_eq!(registration.revoke_and_wait_for(Duration::ZERO), Quiescence::Quiescent);
@@ -44,15 +45,15 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
 /// S29: a limit that does not pass.
 #[test]
 fn a_wait_with_a_limit_ends_with_the_call() {
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let waiter = scope.spawn(|| registration.revoke_and_wait_for(LIMIT));
         until_revoked(registry, handle, 1);
-        host.let_go();
+        controller.resume();
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
         assert_eq!(watch.drops(), 1);
         call.join().unwrap().unwrap();
@@ -63,7 +64,7 @@ fn a_wait_with_a_limit_ends_with_the_call() {
 /// A limit is no excuse to wait for oneself, and giving up from inside leaves nothing behind that others trip over.
 #[test]
 fn limits_inside_the_callback_itself() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let (arrived, at) = (Arc::new(Barrier::new(2)), Arc::clone(&own));
     let both = Arc::clone(&arrived);
@@ -99,9 +100,9 @@ fn limits_inside_the_callback_itself() {
 /// S08, S49: once, after the last call and after the destructor, with no lock held, and waited for.
 #[test]
 fn a_destroy_notify_runs_once_after_everything() {
-    let registry = leaked();
-    let ((visitor, host), (grave, watch)) = (meeting(), grave());
-    let owned = (Mutex::new(visitor), grave);
+    let registry = leaked_registry();
+    let ((breakpoint, controller), (probe, watch)) = (breakpoint(), drop_probe());
+    let owned = (Mutex::new(breakpoint), probe);
     let (sender, receiver) = channel();
     let seen = watch.clone();
     let notify = move || {
@@ -118,10 +119,10 @@ fn a_destroy_notify_runs_once_after_everything() {
     let handle = registration.handle();
     thread::scope(|scope| {
         let caller = scope.spawn(|| (call(registry, handle), thread::current().id()));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert!(receiver.try_recv().is_err(), "a call is inside");
-        host.let_go();
+        controller.resume();
         assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
         let (drops, thread) = receiver.try_recv().expect("waited for");
         assert_eq!(drops, 1, "after the destructor");
@@ -137,13 +138,13 @@ fn a_failed_registration_has_one_owner() {
     let _full = registry.register(Box::new(|| ()));
     let notified = Arc::new(AtomicUsize::new(0));
     let attempt = || {
-        let ((grave, watch), notified) = (grave(), Arc::clone(&notified));
+        let ((probe, watch), notified) = (drop_probe(), Arc::clone(&notified));
         let seen = watch.clone();
         let notify = move || {
             assert_eq!(seen.drops(), 1, "after the closure");
             notified.fetch_add(1, SeqCst);
         };
-        (registry.builder().destroy_notify(notify).try_register(owning(grave)).unwrap_err(), watch)
+        (registry.builder().destroy_notify(notify).try_register(owning(probe)).unwrap_err(), watch)
     };
     let (exhausted, watch) = attempt();
     let callback = exhausted.into_callback();
@@ -185,7 +186,7 @@ fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
 /// A completion: at once if it is over, else after the last call; exactly once, in each of many races.
 #[test]
 fn a_completion_runs_once_when_it_is_over() {
-    let registry = leaked();
+    let registry = leaked_registry();
     for round in 0..2000 {
         let (registration, done) = (registry.register(Box::new(|| ())), AtomicUsize::new(0));
         let (handle, done) = (registration.handle(), Arc::new(done));
@@ -217,8 +218,8 @@ fn a_completion_runs_once_when_it_is_over() {
 /// Several ask, at different times, also after it is over; a panic in one does not keep another from being told.
 #[test]
 fn every_completion_runs() {
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     let log = Arc::new(Mutex::new(Vec::new()));
     let note = |name: &'static str| {
@@ -230,13 +231,13 @@ fn every_completion_runs() {
     };
     thread::scope(|scope| {
         let caller = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke_then(note("first")), Revoked::InFlight(1));
         // A panic while the log is locked would poison it: this one comes after.
         assert_eq!(registration.revoke_then(note("panics")), Revoked::AlreadyRevoked);
         assert_eq!(registration.revoke_then(note("second")), Revoked::AlreadyRevoked);
         assert!(log.lock().unwrap().is_empty());
-        host.let_go();
+        controller.resume();
         caller.join().unwrap().unwrap();
     });
     let told = |log: &Mutex<Vec<_>>| log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -257,22 +258,22 @@ impl Wake for Woken {
 #[test]
 fn a_completion_can_be_awaited() {
     fn is_sendable<T: Send + Sync>(_: &T) {}
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     let woken = Arc::new(Woken(AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
     thread::scope(|scope| {
         let caller = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let mut gone = pin!(registration.revoke_async());
         is_sendable::<Completion>(&gone);
         drop(registry.revoke_async(handle).unwrap());
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(woken.0.load(SeqCst), 0);
-        host.let_go();
+        controller.resume();
         caller.join().unwrap().unwrap();
         assert_eq!(woken.0.load(SeqCst), 1);
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Ready(()));
@@ -285,9 +286,9 @@ fn a_completion_can_be_awaited() {
 /// S28, S45: closing refuses registrations with the closure back, and ends what is registered; calls are late as ever.
 #[test]
 fn a_closed_registry_refuses_and_reports() {
-    let registry = leaked();
-    let (grave, watch) = grave();
-    let handle = registry.register(owning(grave)).leak();
+    let registry = leaked_registry();
+    let (probe, watch) = drop_probe();
+    let handle = registry.register(owning(probe)).leak();
     assert_eq!(registry.close(Close::Drain), Quiescence::Quiescent);
     assert_eq!(watch.drops(), 1);
     assert_eq!(call(registry, handle), Err(Reason::Stale));
@@ -303,25 +304,25 @@ fn a_closed_registry_refuses_and_reports() {
 #[test]
 fn closing_drains_or_aborts_or_leaves() {
     for how in [Close::Drain, Close::Abort, Close::Leave] {
-        let registry = leaked();
-        let (registration, host, watch) = parked(registry);
+        let registry = leaked_registry();
+        let (registration, controller, watch) = parked(registry);
         let handle = registration.leak();
-        let (idle_grave, idle) = grave();
-        let _ = registry.register(owning(idle_grave)).leak();
+        let (idle_probe, idle) = drop_probe();
+        let _ = registry.register(owning(idle_probe)).leak();
         thread::scope(|scope| {
             let caller = scope.spawn(|| call(registry, handle));
-            host.wait_for_visitor();
+            controller.wait_until_stopped();
             let closer = scope.spawn(move || registry.close(how));
             if how == Close::Drain {
                 until_revoked(registry, handle, 1);
-                host.let_go();
+                controller.resume();
                 assert_eq!(closer.join().unwrap(), Quiescence::Quiescent);
                 assert_eq!((watch.drops(), idle.drops()), (1, 1));
             } else {
                 assert_eq!(closer.join().unwrap(), Quiescence::StillRunning(1), "{how:?}");
                 let dropped = usize::from(how == Close::Abort);
                 assert_eq!((watch.drops(), idle.drops()), (0, dropped), "{how:?}");
-                host.let_go();
+                controller.resume();
             }
             caller.join().unwrap().unwrap();
             assert_eq!(watch.drops(), usize::from(how != Close::Leave), "{how:?}");
@@ -334,12 +335,12 @@ fn closing_drains_or_aborts_or_leaves() {
 /// S45: closed by one of its own callbacks: that one is not waited for, and not freed under its own feet.
 #[test]
 fn a_callback_may_close_its_registry() {
-    let registry = leaked();
-    let (grave, watch) = grave();
+    let registry = leaked_registry();
+    let (probe, watch) = drop_probe();
     let seen = watch.clone();
     let handle = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             assert_eq!(registry.close(Close::Drain), Quiescence::DeferredToOuterFrame);
             assert_eq!(seen.drops(), 0);
         }))
@@ -352,7 +353,7 @@ fn a_callback_may_close_its_registry() {
 #[test]
 fn no_registration_survives_a_close() {
     for _ in 0..500 {
-        let registry = leaked();
+        let registry = leaked_registry();
         let start = Barrier::new(3);
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -389,26 +390,26 @@ fn a_close_goes_on_after_a_destructors_panic() {
 /// nothing that is live (S19).
 #[test]
 fn a_barrier_waits_for_everything_revoked_and_nothing_live() {
-    let registry = leaked();
-    let (first, first_host, first_watch) = parked(registry);
-    let (second, second_host, second_watch) = parked(registry);
-    let (live, live_host, live_watch) = parked(registry);
+    let registry = leaked_registry();
+    let (first, first_controller, first_watch) = parked(registry);
+    let (second, second_controller, second_watch) = parked(registry);
+    let (live, live_controller, live_watch) = parked(registry);
     thread::scope(|scope| {
         let calls =
             [first.handle(), second.handle(), live.handle()].map(|handle| scope.spawn(move || call(registry, handle)));
-        [&first_host, &second_host, &live_host].into_iter().for_each(Host::wait_for_visitor);
+        [&first_controller, &second_controller, &live_controller].into_iter().for_each(Controller::wait_until_stopped);
         assert_eq!(registry.barrier(), Quiescence::Quiescent, "nothing is revoked yet");
         assert_eq!((first.revoke(), second.revoke()), (Revoked::InFlight(1), Revoked::InFlight(1)));
         let waiter = scope.spawn(|| {
             let answer = registry.barrier();
             (answer, first_watch.drops(), second_watch.drops(), live_watch.drops())
         });
-        second_host.let_go();
+        second_controller.resume();
         assert_eq!(second.revoke_and_wait(), Quiescence::Quiescent);
         assert!(!waiter.is_finished(), "the first is still inside");
-        first_host.let_go();
+        first_controller.resume();
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, 1, 1, 0));
-        live_host.let_go();
+        live_controller.resume();
         calls.into_iter().for_each(|call| call.join().unwrap().unwrap());
     });
 }

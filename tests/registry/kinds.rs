@@ -5,7 +5,7 @@
     reason = "a test is outside the crate and has no other locks and threads"
 )]
 
-use crate::support::{grave, meeting};
+use crate::support::{breakpoint, drop_probe};
 use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Standing, ThreadTag};
 use latecall::signature::{Overlap, Signature, collect_confined};
 use std::cell::Cell;
@@ -29,10 +29,10 @@ fn a_one_shot_runs_once_whoever_fires_it_twice() {
     }
     const ROUNDS: u64 = 2000;
     for round in 1..=ROUNDS {
-        let (grave, watch) = grave();
+        let (probe, watch) = drop_probe();
         let owned = Box::new(round);
         let registration = OneShot::registry().register(OneShot::once(move || {
-            let (_grave, owned) = (grave, owned); // it may consume what it owns
+            let (_probe, owned) = (probe, owned); // it may consume what it owns
             *owned
         }));
         let handle = registration.handle();
@@ -80,12 +80,12 @@ latecall::signature! {
 /// S50: a second thread is refused, and so is a call from inside; never two at a time.
 #[test]
 fn an_exclusive_callback_rejects_a_second_call() {
-    let (visitor, host) = meeting();
+    let (breakpoint, controller) = breakpoint();
     let mut calls = 0;
     let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Reject, move || {
         calls += 1;
         if calls == 1 {
-            visitor.stop_here();
+            breakpoint.stop_here();
         }
         calls
     }));
@@ -93,11 +93,11 @@ fn an_exclusive_callback_rejects_a_second_call() {
     let call = || Exclusive::function()(handle.as_ptr());
     thread::scope(|scope| {
         let held = scope.spawn(call);
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let busy = late::<Exclusive>(Reason::Busy);
         assert_eq!(call(), 0);
         assert!(late::<Exclusive>(Reason::Busy) > busy);
-        host.let_go();
+        controller.resume();
         assert_eq!(held.join().unwrap(), 1);
     });
     assert_eq!(call(), 2);
@@ -154,11 +154,11 @@ fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
 /// S50, S37: calls that wait for their turn do not keep a callback that waits for its own quiescence.
 #[test]
 fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
-    let (visitor, host) = meeting();
+    let (breakpoint, controller) = breakpoint();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let itself = Arc::clone(&own);
     let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Serialise, move || {
-        visitor.stop_here();
+        breakpoint.stop_here();
         let answer = Exclusive::registry().revoke_and_wait(*itself.get().unwrap());
         assert_eq!(answer, Ok(Quiescence::DeferredToOuterFrame));
         77
@@ -167,12 +167,12 @@ fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
     own.set(handle).unwrap();
     thread::scope(|scope| {
         let first = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let second = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
         while Exclusive::registry().standing(handle) != Ok(Standing::Live(2)) {
             thread::yield_now();
         }
-        host.let_go();
+        controller.resume();
         assert_eq!(first.join().unwrap(), 77);
         assert_eq!(second.join().unwrap(), 0);
     });
@@ -268,9 +268,9 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
         late = 0;
         panic = Late;
     }
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let object = Arc::new((grave, Mutex::new(visitor)));
+    let (probe, watch) = drop_probe();
+    let (breakpoint, controller) = breakpoint();
+    let object = Arc::new((probe, Mutex::new(breakpoint)));
     let registration = Weak::registry().register(Weak::weak(&object, |object| {
         object.1.lock().unwrap().stop_here();
         1
@@ -278,10 +278,10 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| Weak::function()(handle.as_ptr()));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         drop(object);
         assert_eq!(watch.drops(), 0, "the call keeps it");
-        host.let_go();
+        controller.resume();
         assert_eq!(call.join().unwrap(), 1);
     });
     assert_eq!(watch.drops(), 1);

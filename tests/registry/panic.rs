@@ -1,7 +1,9 @@
 //! Panics: in a callback, in a closure's destructor, in both. Counts survive them all. S62, S63, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, PanicsOnDrop, grave, leaked, meeting, owning, parked_then, until_revoked};
+use crate::support::{
+    Callbacks, PanicsOnDrop, breakpoint, drop_probe, leaked_registry, owning, parked_then, until_revoked,
+};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -46,14 +48,14 @@ fn a_thread_that_unwound_out_of_a_callback_is_not_inside_it() {
 #[test]
 fn a_panic_wakes_who_waits() {
     let registry = Callbacks::new();
-    let (registration, host, watch) = parked_then(&registry, || panic!("in the callback"));
+    let (registration, controller, watch) = parked_then(&registry, || panic!("in the callback"));
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let waiter = scope.spawn(|| registration.revoke_and_wait());
         until_revoked(&registry, handle, 1);
-        host.let_go();
+        controller.resume();
         assert!(call.join().unwrap().is_err());
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
     });
@@ -78,8 +80,8 @@ fn a_destructor_that_panics_in_revoke_corrupts_nothing() {
 #[test]
 fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let owned = (Mutex::new(visitor), bomb());
+    let (breakpoint, controller) = breakpoint();
+    let owned = (Mutex::new(breakpoint), bomb());
     let handle = registry
         .register(Box::new(move || {
             let owned = &owned;
@@ -88,10 +90,10 @@ fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
         .leak();
     thread::scope(|scope| {
         let call = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registry.revoke(handle), Ok(Revoked::InFlight(1)));
         let waiter = scope.spawn(|| registry.revoke_and_wait(handle));
-        host.let_go();
+        controller.resume();
         assert_eq!(message(&*call.join().unwrap().unwrap_err()), "in the destructor");
         assert_eq!(waiter.join().unwrap(), Ok(Quiescence::Quiescent));
     });
@@ -101,7 +103,7 @@ fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
 /// S64: callback and destructor both panic: the first panic goes on, the second is counted, the process lives.
 #[test]
 fn a_destructor_that_panics_during_an_unwind_is_contained() {
-    let (registry, bomb) = (leaked(), bomb());
+    let (registry, bomb) = (leaked_registry(), bomb());
     let own: &'static std::sync::OnceLock<_> = Box::leak(Box::default());
     let handle = registry
         .register(Box::new(move || {
@@ -120,11 +122,11 @@ fn a_destructor_that_panics_during_an_unwind_is_contained() {
 /// S64: dropping a registry drops every closure, also after one of them panicked; the first panic goes on.
 #[test]
 fn dropping_a_registry_drops_every_closure_even_if_some_panic() {
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registry = Callbacks::new();
     let _ = registry.register(owning(bomb())).leak();
     let _ = registry.register(owning(bomb())).leak();
-    let _ = registry.register(owning(grave)).leak();
+    let _ = registry.register(owning(probe)).leak();
     let panic = catch_unwind(AssertUnwindSafe(|| drop(registry))).unwrap_err();
     assert_eq!(message(&*panic), "in the destructor");
     assert_eq!(watch.drops(), 1);

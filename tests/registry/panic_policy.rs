@@ -1,7 +1,7 @@
 //! What a trampoline does with a panic: abort, late value, carry. S62, S64, S65.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{grave, is_subprocess, run_in_subprocess};
+use crate::support::{drop_probe, is_subprocess, run_in_subprocess};
 use latecall::registry::{LateCall, Quiescence, Registry, Standing};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -58,9 +58,9 @@ fn a_panic_becomes_the_late_value() {
 /// S64: a payload whose destructor panics, with a payload whose destructor panics.
 #[test]
 fn a_payload_whose_destructor_panics_is_contained() {
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registration = Contained::registry().register(Contained::shared(move |_| {
-        let _owned = &grave;
+        let _owned = &probe;
         panic_any(PanicsOnDrop)
     }));
     let handle = registration.handle();

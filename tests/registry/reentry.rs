@@ -1,7 +1,7 @@
 //! Callbacks and destructors that use the registry they are in. S14, S37, S38, S39, S43, S44, S45, S46.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, call, grave, leaked, owning};
+use crate::support::{Callbacks, call, drop_probe, leaked_registry, owning};
 use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
@@ -12,16 +12,16 @@ type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
 /// S37: both verbs, from inside; the captures live to the end of the call.
 #[test]
 fn a_callback_that_revokes_itself_goes_on_using_what_it_owns() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let capture = String::from("still here");
     let log = Arc::new(Mutex::new(Vec::new()));
     let handle = {
         let (own, log, watch) = (Arc::clone(&own), Arc::clone(&log), watch.clone());
         registry
             .register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 let handle = *own.get().unwrap();
                 assert_eq!(registry.revoke(handle), Ok(Revoked::InFlight(1)));
                 assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::DeferredToOuterFrame));
@@ -42,7 +42,7 @@ fn a_callback_that_revokes_itself_goes_on_using_what_it_owns() {
 /// S37: the registration itself is dropped inside its own callback.
 #[test]
 fn a_callback_may_drop_its_own_registration() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let owner: Owner = Arc::default();
     let registration = {
         let owner = Arc::clone(&owner);
@@ -58,9 +58,9 @@ fn a_callback_may_drop_its_own_registration() {
 /// S38: A calls B; B waits for A, which is further out on the same stack: no wait, and A is dropped when A returns.
 #[test]
 fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let outer: Arc<OnceLock<Handle>> = Arc::default();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let inner = {
         let (outer, watch) = (Arc::clone(&outer), watch.clone());
         registry.register(Box::new(move || {
@@ -72,7 +72,7 @@ fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
     let inner_handle = inner.handle();
     let a = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             assert_eq!(call(registry, inner_handle), Ok(()));
         }))
         .leak();
@@ -85,7 +85,7 @@ fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
 /// S39: in one round of dispatch the first callback revokes the second, which then does not run.
 #[test]
 fn a_callback_revoked_by_an_earlier_one_in_the_round_does_not_run() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let second = Arc::new(Mutex::new(Some(registry.register(Box::new(|| panic!("ran"))))));
     let second_handle = second.lock().unwrap().as_ref().unwrap().handle();
     let first = registry.register(Box::new(move || drop(second.lock().unwrap().take())));
@@ -97,17 +97,17 @@ fn a_callback_revoked_by_an_earlier_one_in_the_round_does_not_run() {
 #[test]
 fn nested_calls_of_one_callback_are_one_owners_affair() {
     const DEPTH: usize = 5;
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let runs = Arc::new(AtomicUsize::new(0));
     let drops_seen_inside = Arc::new(AtomicUsize::new(0));
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = {
         let (own, runs, seen, watch) =
             (Arc::clone(&own), Arc::clone(&runs), Arc::clone(&drops_seen_inside), watch.clone());
         registry
             .register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 let handle = *own.get().unwrap();
                 if runs.fetch_add(1, Relaxed) + 1 < DEPTH {
                     assert_eq!(call(registry, handle), Ok(()));
@@ -130,7 +130,7 @@ fn nested_calls_of_one_callback_are_one_owners_affair() {
 #[test]
 fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     for _ in 0..200 {
-        let registry = leaked();
+        let registry = leaked_registry();
         let own: Arc<OnceLock<Handle>> = Arc::default();
         let both_inside = Arc::new(Barrier::new(2));
         let handle = {
@@ -157,7 +157,7 @@ fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
 /// running one is where it was.
 #[test]
 fn registering_inside_a_callback_moves_nothing() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let made = Arc::new(Mutex::new(Vec::new()));
     let calls_of_new = Arc::new(AtomicUsize::new(0));
     let capture = [3_u8; 64];
@@ -192,12 +192,12 @@ fn registering_inside_a_callback_moves_nothing() {
 fn a_callback_may_drop_another_share_of_its_registry() {
     let registry = Arc::new(Callbacks::new());
     let other = Arc::new(Mutex::new(Some(Arc::clone(&registry))));
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = {
         let other = Arc::clone(&other);
         registry
             .register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 drop(other.lock().unwrap().take());
             }))
             .leak()
@@ -219,7 +219,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 /// S14: the destructor of the closure registers a successor; the old handle stays dead and no lock is in the way.
 #[test]
 fn a_destructor_may_register_a_successor() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let successor: Arc<OnceLock<Handle>> = Arc::default();
     let resurrect = {
         let successor = Arc::clone(&successor);
@@ -238,7 +238,7 @@ fn a_destructor_may_register_a_successor() {
 #[test]
 fn a_destructor_may_use_every_verb() {
     for by_the_last_call in [false, true] {
-        let registry = leaked();
+        let registry = leaked_registry();
         let own: Arc<OnceLock<Handle>> = Arc::default();
         let ran = Arc::new(AtomicUsize::new(0));
         let other = registry.register(Box::new(|| ())).leak();
@@ -280,13 +280,13 @@ fn a_destructor_may_use_every_verb() {
 /// S46: a closure that owns its own registration; dropping it from outside must not wait for itself.
 #[test]
 fn a_closure_may_own_its_own_registration() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let slot: Owner = Arc::default();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registration = {
         let slot = Arc::clone(&slot);
         let owner = OnDrop(move || drop(slot.lock().unwrap().take()));
-        registry.register(owning((owner, grave)))
+        registry.register(owning((owner, probe)))
     };
     let handle = registration.handle();
     *slot.lock().unwrap() = Some(registration);

@@ -1,7 +1,7 @@
 //! What a late call's report says. S04, S84.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::meeting;
+use crate::support::breakpoint;
 use latecall::registry::{Handle, LateReport, Reason, Registry, Standing};
 use std::sync::Mutex;
 use std::thread;
@@ -69,22 +69,22 @@ fn the_report_says_when_the_owner_was_dropped() {
 #[test]
 fn a_call_during_revocation_is_explained_as_well() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
     let registration = registry.builder().label("busy").register(Box::new(move |x| {
-        visitor.lock().unwrap().stop_here();
+        breakpoint.lock().unwrap().stop_here();
         x
     }));
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f(1)).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let _ = registration.revoke();
         assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
         let report = registry.call(handle.as_ptr(), |f| f(1)).unwrap_err().report();
         assert_eq!((report.reason(), report.label()), (Reason::Revoking, Some("busy")));
         assert!(report.revoked().is_some());
-        host.let_go();
+        controller.resume();
     });
 }
 

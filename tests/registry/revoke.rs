@@ -1,7 +1,7 @@
 //! Revoking against calls on other threads. S16-S20, S24, S25, S26, S30.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call, until_revoked};
+use crate::support::{Callbacks, LIMIT, drop_probe, parked, parked_then, race_revoke_and_call, until_revoked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -13,9 +13,9 @@ use std::thread;
 #[test]
 fn revoked_before_any_call_it_never_runs() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
+        let _owned = &probe;
         panic!("ran")
     }));
     assert_eq!(registration.revoke(), Revoked::Removed);
@@ -27,11 +27,11 @@ fn revoked_before_any_call_it_never_runs() {
 #[test]
 fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
     let registry = Callbacks::new();
-    let (registration, host, watch) = parked(&registry);
+    let (registration, controller, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registry.standing(handle), Ok(Standing::Live(1)));
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(watch.drops(), 0, "the running call still owns it");
@@ -40,7 +40,7 @@ fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
         assert_eq!(late.reason(), Reason::Revoking);
         assert_eq!(registration.revoke(), Revoked::AlreadyRevoked);
         assert_eq!(registry.stats().revoking, 1);
-        host.let_go();
+        controller.resume();
         assert!(call.join().unwrap());
     });
     assert_eq!(watch.drops(), 1);
@@ -59,11 +59,11 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
     let registry = Callbacks::new();
     let returned = AtomicBool::new(false);
     // SAFETY: only this call writes, and the reader waits for it.
-    let (registration, host, watch) = parked_then(&registry, || unsafe { *WRITTEN.0.get() = 42 });
+    let (registration, controller, watch) = parked_then(&registry, || unsafe { *WRITTEN.0.get() = 42 });
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let waiter = scope.spawn(|| {
             let answer = registration.revoke_and_wait();
             returned.store(true, Relaxed);
@@ -73,7 +73,7 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
         });
         until_revoked(&registry, handle, 1);
         assert!(!returned.load(Relaxed));
-        host.let_go();
+        controller.resume();
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, 42, 1));
     });
 }
@@ -82,15 +82,15 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
 #[test]
 fn a_running_callback_delays_nobody_elses_revocation() {
     let registry = Callbacks::new();
-    let (parked, host, _watch) = parked(&registry);
+    let (parked, controller, _watch) = parked(&registry);
     let other = registry.register(Box::new(|| ()));
     let handle = parked.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(other.revoke_and_wait(), Quiescence::Quiescent);
         drop(registry.register(Box::new(|| ())));
-        host.let_go();
+        controller.resume();
     });
     drop(parked);
 }
@@ -107,14 +107,14 @@ fn ten_thousand_races_of_revoke_and_call_end_one_way_or_the_other() {
 fn revoke_and_wait_waits_for_every_call_inside() {
     const CALLS: usize = 8;
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let inside = Arc::new(Barrier::new(CALLS + 1));
     let leave = Arc::new(Barrier::new(CALLS + 1));
     let finished = Arc::new(AtomicUsize::new(0));
     let registration = {
         let (inside, leave, finished) = (Arc::clone(&inside), Arc::clone(&leave), Arc::clone(&finished));
         registry.register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             inside.wait();
             leave.wait();
             finished.fetch_add(1, Relaxed);
@@ -164,12 +164,12 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
     let registry = Callbacks::new();
     let done = Arc::new(AtomicBool::new(false));
     let tell = Arc::clone(&done);
-    let (registration, host, _watch) = parked_then(&registry, move || tell.store(true, Relaxed));
+    let (registration, controller, _watch) = parked_then(&registry, move || tell.store(true, Relaxed));
     let handle = registration.handle();
     let both_revoked = Barrier::new(3);
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let revokers = [(); 2].map(|()| {
             scope.spawn(|| {
                 let revoked = registration.revoke();
@@ -179,7 +179,7 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
             })
         });
         both_revoked.wait();
-        host.let_go();
+        controller.resume();
         let mut answers = revokers.map(|revoker| revoker.join().unwrap());
         answers.sort_by_key(|(revoked, ..)| *revoked == Revoked::AlreadyRevoked);
         assert_eq!(

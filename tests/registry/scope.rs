@@ -1,7 +1,7 @@
 //! Borrowed callbacks, lent to C for the time of a call, by which it may be kept all the same. S01, S02, S48.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{grave, meeting};
+use crate::support::{breakpoint, drop_probe};
 use latecall::registry::{Handle, Reason, Registry, Shortage, Standing};
 use latecall::signature::{Overlap, scope};
 use std::cell::Cell;
@@ -61,25 +61,25 @@ fn a_handle_kept_beyond_the_scope_is_late() {
 /// The scope does not return while a thread of the library is inside; and it refuses calls while it waits.
 #[test]
 fn a_scope_waits_for_calls_on_other_threads() {
-    let (visitor, host) = meeting();
-    let (visitor, ended) = (Mutex::new(visitor), AtomicBool::new(false));
+    let (breakpoint, controller) = breakpoint();
+    let (breakpoint, ended) = (Mutex::new(breakpoint), AtomicBool::new(false));
     thread::scope(|threads| {
         let borrowed = String::from("on the stack");
         let call = scope::<Item, _>(|scope| {
             let each = scope.register(Item::shared(|_| {
-                visitor.lock().unwrap().stop_here();
+                breakpoint.lock().unwrap().stop_here();
                 assert!(!ended.load(SeqCst), "the scope has returned");
                 borrowed.len() as i32
             }));
             let call = threads.spawn(move || Item::function()(0, each.as_ptr()));
-            host.wait_for_visitor();
+            controller.wait_until_stopped();
             threads.spawn(move || {
                 // As soon as the scope has begun to end, the callback is being revoked; then let the first one go.
                 while Item::registry().standing(each) == Ok(Standing::Live(1)) {
                     thread::yield_now();
                 }
                 assert_eq!(Item::function()(0, each.as_ptr()), 0);
-                host.let_go();
+                controller.resume();
             });
             call
         });
@@ -170,11 +170,11 @@ fn a_scope_that_finds_no_slot_says_so() {
         panic = Late;
         registry = Registry::new().with_capacity_limit(1).with_tombstones(0);
     }
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     scope::<Few, _>(|scope| {
         let first = scope.register(Few::shared(|| 1));
         let second = scope.try_register(Few::shared(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             2
         }));
         assert_eq!(second, Err(Shortage::Slots));

@@ -1,7 +1,7 @@
 //! Signatures, and callbacks that are replaced: `latecall::signature!`. S31, S32, S33, S48, S67, S96.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{grave, hold_me_at, meeting, stall};
+use crate::support::{breakpoint, drop_probe, stall_hook, stop_this_thread_at};
 use latecall::registry::{Handle, Quiescence, Reason, Revoked, StallSite};
 use latecall::signature::{Boxed, Registered, Signature, Switch};
 use std::ffi::c_char;
@@ -177,9 +177,9 @@ fn a_callback_is_replaced_as_one_unit_under_fire() {
     let handle = registration.handle();
     let callback = |round: u64| {
         let data = Box::new(round);
-        let (grave, watch) = grave();
+        let (probe, watch) = drop_probe();
         let callback = Replaced::shared(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             // Function and data agree: the function's own copy and the one behind its pointer.
             if *data == round { round } else { u64::MAX - 1 }
         });
@@ -226,25 +226,25 @@ fn a_call_that_is_overtaken_by_a_replacement_runs_the_new_one() {
         extern "C" fn Overtaken(user_data) -> u64;
         late = 0;
         panic = Late;
-        registry = latecall::registry::Registry::new().with_stall_hook(stall);
+        registry = latecall::registry::Registry::new().with_stall_hook(stall_hook);
     }
     let (callback, switch) = Overtaken::switch();
     let registration = Overtaken::registry().register(callback);
     let handle = registration.handle();
     switch.replace(Overtaken::shared(|| 1)).unwrap();
-    let ((outer, at_outer), (inner, at_inner)) = (meeting(), meeting());
+    let ((outer, at_outer), (inner, at_inner)) = (breakpoint(), breakpoint());
     thread::scope(|scope| {
         let call = scope.spawn(move || {
-            hold_me_at(StallSite::BeforeAcquire, outer);
-            hold_me_at(StallSite::BeforeAcquire, inner);
+            stop_this_thread_at(StallSite::BeforeAcquire, outer);
+            stop_this_thread_at(StallSite::BeforeAcquire, inner);
             Overtaken::function()(handle.as_ptr())
         });
-        at_outer.wait_for_visitor();
-        at_outer.let_go();
+        at_outer.wait_until_stopped();
+        at_outer.resume();
         // It has found the first callback, and is held before entering it.
-        at_inner.wait_for_visitor();
+        at_inner.wait_until_stopped();
         assert_eq!(switch.replace(Overtaken::shared(|| 2)).unwrap(), Some(Revoked::Removed));
-        at_inner.let_go();
+        at_inner.resume();
         assert_eq!(call.join().unwrap(), 2);
     });
     assert_eq!(Overtaken::registry().stats().late.total(), 0);
@@ -339,9 +339,9 @@ fn the_destroy_function_drops_the_callback_once() {
         panic = Late;
     }
     let register = || {
-        let (grave, watch) = grave();
+        let (probe, watch) = drop_probe();
         let callback = Destroyed::shared(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             1
         });
         (Destroyed::registry().register(callback), watch)

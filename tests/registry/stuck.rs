@@ -1,7 +1,7 @@
 //! Waits that would be for ever: found, named, and ended. S40, S41, S42, S52.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, LIMIT, grave};
+use crate::support::{Callbacks, LIMIT, drop_probe};
 use latecall::registry::{Handle, OnStuck, Quiescence, Registry, Stuck, ThreadTag};
 use latecall::signature::scope;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
@@ -38,13 +38,13 @@ fn two_callbacks_that_wait_for_each_other_are_found() {
         let handles: Arc<OnceLock<[Handle; 2]>> = Arc::default();
         let both = Arc::new(Barrier::new(2));
         let answers: Arc<Mutex<Vec<Quiescence>>> = Arc::default();
-        let (graves, watches): (Vec<_>, Vec<_>) = (0..2).map(|_| grave()).unzip();
-        let mut graves = graves.into_iter();
+        let (probes, watches): (Vec<_>, Vec<_>) = (0..2).map(|_| drop_probe()).unzip();
+        let mut probes = probes.into_iter();
         let mut body = |registry: &'static Callbacks, other: usize| {
             let (handles, both, answers) = (Arc::clone(&handles), Arc::clone(&both), Arc::clone(&answers));
-            let grave = graves.next();
+            let probe = probes.next();
             move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 both.wait();
                 let answer = registry.revoke_and_wait(handles.get().unwrap()[other]).unwrap();
                 answers.lock().unwrap().push(answer);

@@ -2,7 +2,7 @@
 //! S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, meeting};
+use crate::support::{Callbacks, breakpoint};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, ThreadTag};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -130,19 +130,19 @@ fn a_thread_made_by_c_may_call_and_go() {
 #[test]
 fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitors = Mutex::new(Vec::from([visitor]));
+    let (breakpoint, controller) = breakpoint();
+    let breakpoints = Mutex::new(Vec::from([breakpoint]));
     let registration = registry.register(Box::new(move || {
-        let visitor = visitors.lock().unwrap().pop();
-        if let Some(visitor) = visitor {
-            visitor.stop_here();
+        let breakpoint = breakpoints.lock().unwrap().pop();
+        if let Some(breakpoint) = breakpoint {
+            breakpoint.stop_here();
         }
     }));
     let handle = registration.handle();
     thread::scope(|scope| {
         // One call is parked inside for the whole test.
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let mut ids = HashSet::new();
         let mut tags = HashSet::new();
         // Threads that each are inside once, and die, until one has an id that a dead one had.
@@ -165,7 +165,7 @@ fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
             thread::yield_now();
         }
         assert_eq!(registry.stats().revoking, 1, "still waiting for the call that is inside");
-        host.let_go();
+        controller.resume();
         assert_eq!(revoker.join().unwrap(), Quiescence::Quiescent);
     });
 }
@@ -188,13 +188,13 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
         ptr::null_mut()
     }
     let left = ptr::without_provenance_mut::<c_void>(56);
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(Some(visitor));
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(Some(breakpoint));
     let exit = left.addr();
     let inner = Plain::registry().register(Plain::shared(move || {
-        if let Some(visitor) = visitor.lock().unwrap().take() {
-            visitor.stop_here();
-            drop(visitor);
+        if let Some(breakpoint) = breakpoint.lock().unwrap().take() {
+            breakpoint.stop_here();
+            drop(breakpoint);
         }
         // SAFETY: the frames between here and the thread's first are this crate's and the registry's.
         unsafe { pthread_exit(ptr::without_provenance_mut(exit)) };
@@ -205,10 +205,10 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
     let (mut id, mut result) = (0, ptr::null_mut());
     // SAFETY: `start` has the type that is asked for, and takes any value.
     assert_eq!(unsafe { pthread_create(&raw mut id, ptr::null(), start, outer.handle().as_ptr()) }, 0);
-    host.wait_for_visitor();
+    controller.wait_until_stopped();
     assert_eq!(inner.revoke(), Revoked::InFlight(1));
     assert_eq!(outer.revoke(), Revoked::InFlight(1));
-    host.let_go();
+    controller.resume();
     assert_eq!(outer.revoke_and_wait(), Quiescence::Quiescent);
     assert_eq!(inner.revoke_and_wait(), Quiescence::Quiescent);
     // SAFETY: the thread exists and is joined once.

@@ -20,25 +20,25 @@ use std::time::Duration;
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// A value to be owned by a closure; its destructor is counted.
-pub(crate) struct Grave(Arc<AtomicUsize>);
+pub(crate) struct DropProbe(Arc<AtomicUsize>);
 
-impl Drop for Grave {
+impl Drop for DropProbe {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// A grave and its watcher.
-pub(crate) fn grave() -> (Grave, Watch) {
+/// A probe and its watcher.
+pub(crate) fn drop_probe() -> (DropProbe, DropCount) {
     let count = Arc::new(AtomicUsize::new(0));
-    (Grave(Arc::clone(&count)), Watch(count))
+    (DropProbe(Arc::clone(&count)), DropCount(count))
 }
 
 /// Knows how often the closure has been dropped.
 #[derive(Clone)]
-pub(crate) struct Watch(Arc<AtomicUsize>);
+pub(crate) struct DropCount(Arc<AtomicUsize>);
 
-impl Watch {
+impl DropCount {
     /// Drops so far.
     pub(crate) fn drops(&self) -> usize {
         self.0.load(Ordering::SeqCst)
@@ -63,25 +63,25 @@ pub(crate) fn owning<T: Send + Sync + 'static>(it: T) -> Box<dyn Fn() + Send + S
 }
 
 /// One side of a meeting: arrive there, and go on when told.
-pub(crate) struct Visitor {
+pub(crate) struct Breakpoint {
     arrived: Sender<()>,
     proceed: Receiver<()>,
 }
 
-/// The other side: waits for the visitor, and lets it go on.
-pub(crate) struct Host {
+/// The other side: waits for the breakpoint, and lets it go on.
+pub(crate) struct Controller {
     arrived: Receiver<()>,
     proceed: Sender<()>,
 }
 
 /// A place where one thread can be held.
-pub(crate) fn meeting() -> (Visitor, Host) {
+pub(crate) fn breakpoint() -> (Breakpoint, Controller) {
     let (arrived, arrivals) = channel();
     let (proceed, orders) = channel();
-    (Visitor { arrived, proceed: orders }, Host { arrived: arrivals, proceed })
+    (Breakpoint { arrived, proceed: orders }, Controller { arrived: arrivals, proceed })
 }
 
-impl Visitor {
+impl Breakpoint {
     pub(crate) fn stop_here(&self) {
         self.arrived.send(()).unwrap();
         match self.proceed.recv_timeout(LIMIT) {
@@ -91,17 +91,17 @@ impl Visitor {
     }
 }
 
-impl Host {
-    pub(crate) fn wait_for_visitor(&self) {
+impl Controller {
+    pub(crate) fn wait_until_stopped(&self) {
         self.arrived.recv_timeout(LIMIT).expect("nobody came");
     }
 
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn resume(&self) {
         self.proceed.send(()).unwrap();
     }
 
-    /// Whether the visitor has come (again).
-    pub(crate) fn has_visitor(&self) -> bool {
+    /// Whether the breakpoint has come (again).
+    pub(crate) fn has_stopped(&self) -> bool {
         self.arrived.try_recv().is_ok()
     }
 }
@@ -110,10 +110,10 @@ impl Host {
 pub(crate) type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
 /// Who has registered one of [`Callbacks`].
-pub(crate) type Owner<'r> = Registration<'r, dyn Fn() + Send + Sync>;
+pub(crate) type CallbackRegistration<'r> = Registration<'r, dyn Fn() + Send + Sync>;
 
 /// A registry without end, for callbacks that use the one they are in.
-pub(crate) fn leaked() -> &'static Callbacks {
+pub(crate) fn leaked_registry() -> &'static Callbacks {
     Box::leak(Box::new(Callbacks::new()))
 }
 
@@ -132,21 +132,24 @@ pub(crate) fn until_revoked(registry: &Callbacks, handle: Handle, calls: u32) {
 
 /// A callback that stops inside, and knows when it is dropped.
 #[track_caller]
-pub(crate) fn parked(registry: &Callbacks) -> (Owner<'_>, Host, Watch) {
+pub(crate) fn parked(registry: &Callbacks) -> (CallbackRegistration<'_>, Controller, DropCount) {
     parked_then(registry, || ())
 }
 
 /// As [`parked`]; what is to be done before the callback returns is `then`.
 #[track_caller]
-pub(crate) fn parked_then(registry: &Callbacks, then: impl Fn() + Send + Sync + 'static) -> (Owner<'_>, Host, Watch) {
-    let ((visitor, host), (grave, watch)) = (meeting(), grave());
-    let owned = (Mutex::new(visitor), grave);
+pub(crate) fn parked_then(
+    registry: &Callbacks,
+    then: impl Fn() + Send + Sync + 'static,
+) -> (CallbackRegistration<'_>, Controller, DropCount) {
+    let ((breakpoint, controller), (probe, watch)) = (breakpoint(), drop_probe());
+    let owned = (Mutex::new(breakpoint), probe);
     let registration = registry.register(Box::new(move || {
         let owned = &owned;
         owned.0.lock().unwrap().stop_here();
         then();
     }));
-    (registration, host, watch)
+    (registration, controller, watch)
 }
 
 /// In each of `rounds` rounds either the revoker found nobody or the call ran, with the sums to match, and never both a
@@ -170,9 +173,9 @@ pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
         });
         let mut outcomes = Vec::with_capacity(rounds as usize);
         for _ in 0..rounds {
-            let (grave, entered_here) = (Grave(Arc::clone(&drops)), Arc::clone(&entered));
+            let (probe, entered_here) = (DropProbe(Arc::clone(&drops)), Arc::clone(&entered));
             let registration = registry.register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 entered_here.fetch_add(1, Ordering::Relaxed);
             }));
             target.store(registration.handle().bits(), Ordering::Relaxed);
@@ -200,21 +203,21 @@ pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
 }
 
 thread_local! {
-    static HELD_AT: RefCell<Vec<(StallSite, Visitor)>> = const { RefCell::new(Vec::new()) };
+    static HELD_AT: RefCell<Vec<(StallSite, Breakpoint)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stall hook that holds a thread where [`hold_me_at`] told it to; all other threads pass.
-pub(crate) fn stall(site: StallSite) {
+/// A stall hook that holds a thread where [`stop_this_thread_at`] told it to; all other threads pass.
+pub(crate) fn stall_hook(site: StallSite) {
     let held = HELD_AT.try_with(|held| {
         let mut held = held.borrow_mut();
         held.iter().position(|(at, _)| *at == site).map(|place| held.remove(place).1)
     });
-    if let Ok(Some(visitor)) = held {
-        visitor.stop_here();
+    if let Ok(Some(breakpoint)) = held {
+        breakpoint.stop_here();
     }
 }
 
 /// Holds the calling thread the next time it comes to `site`.
-pub(crate) fn hold_me_at(site: StallSite, visitor: Visitor) {
-    HELD_AT.with(|held| held.borrow_mut().push((site, visitor)));
+pub(crate) fn stop_this_thread_at(site: StallSite, breakpoint: Breakpoint) {
+    HELD_AT.with(|held| held.borrow_mut().push((site, breakpoint)));
 }
