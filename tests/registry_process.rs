@@ -170,6 +170,8 @@ fn membarrier_refused_later_ends_the_process_with_advice() {
         let output = run_in_subprocess(&membarrier_refused_later_ends_the_process_with_advice);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
+        // A panic would end the process with an exit code.
+        assert!(output.status.code().is_none(), "not aborted: {}", output.status);
         return;
     }
     let registry = Callbacks::new();

@@ -20,6 +20,18 @@ fn rows() -> Vec<(String, Vec<String>)> {
     rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit())).filter_map(row).collect()
 }
 
+/// Whether `text` cites the scenario: `S100` is no citation of `S10`.
+fn cites(text: &str, number: &str) -> bool {
+    let name = format!("S{number}");
+    let mut rest = text.match_indices(&name).map(|(at, _)| &text[at + name.len()..]);
+    rest.any(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[test]
+fn a_longer_number_is_no_citation() {
+    assert!(cites("S10, S100", "10") && !cites("S100", "10") && !cites("S1, S01", "10"));
+}
+
 #[test]
 fn every_file_on_the_page_cites_its_scenario() {
     for (number, files) in rows() {
@@ -27,7 +39,7 @@ fn every_file_on_the_page_cites_its_scenario() {
         for file in files {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
             let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("S{number}: {file}: {error}"));
-            assert!(text.contains(&format!("S{number}")), "{file} does not cite S{number}");
+            assert!(cites(&text, &number), "{file} does not cite S{number}");
         }
     }
 }

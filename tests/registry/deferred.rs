@@ -4,6 +4,7 @@
 use crate::support::{Callbacks, PanicsOnDrop, drop_probe, owning, parked};
 use latecall::registry::{Quiescence, Reason, Revoked, Standing};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 #[test]
@@ -97,11 +98,13 @@ fn a_destructor_that_panics_does_not_spoil_the_batch() {
     assert_eq!((watch.drops(), stats.closures_dropped, stats.swallowed_panics, stats.tombstones), (1, 3, 1, 3));
 }
 
-/// While others call and revoke at once: everything is dropped once, and nothing runs after it was revoked.
+/// Other threads call while each callback is revoked, at once or deferred. Each is dropped once, and none runs for a call that
+/// begins after its revocation has returned.
 #[test]
 fn deferred_and_prompt_revocations_race_calls() {
     let registry = Callbacks::new();
     let target = std::sync::atomic::AtomicUsize::new(0);
+    let revoked = std::sync::atomic::AtomicUsize::new(0);
     let stop = std::sync::atomic::AtomicBool::new(false);
     let order = std::sync::atomic::Ordering::Relaxed;
     thread::scope(|scope| {
@@ -110,21 +113,25 @@ fn deferred_and_prompt_revocations_race_calls() {
                 while !stop.load(order) {
                     let handle = latecall::registry::Handle::from_bits(target.load(order));
                     let _ = registry.call(handle.as_ptr(), |f| f());
+                    // SeqCst, here and below: the revocation happens before this call.
+                    let handle = latecall::registry::Handle::from_bits(revoked.load(SeqCst));
+                    assert!(registry.call(handle.as_ptr(), |f| f()).is_err(), "ran after it was revoked");
                 }
             });
         }
         for round in 0..20_000_u32 {
-            let live = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
             let canary = Box::new([round; 8]);
-            let registration = {
-                let live = std::sync::Arc::clone(&live);
-                registry.register(Box::new(move || {
-                    let _ = live.load(order);
-                    assert!(canary.iter().all(|&word| word == round), "freed under a call");
-                }))
-            };
-            target.store(registration.handle().bits(), order);
-            if round % 3 == 0 { drop(registration) } else { registration.revoke_deferred() }
+            let registration = registry.register(Box::new(move || {
+                assert!(canary.iter().all(|&word| word == round), "freed under a call");
+            }));
+            let bits = registration.handle().bits();
+            target.store(bits, order);
+            if round % 3 == 0 {
+                drop(registration)
+            } else {
+                registration.revoke_deferred()
+            }
+            revoked.store(bits, SeqCst);
         }
         stop.store(true, order);
     });

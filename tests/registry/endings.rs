@@ -15,7 +15,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.
 #[test]
@@ -42,7 +42,51 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
     assert!(registry.outstanding().is_empty());
 }
 
-/// S29: a limit that does not pass.
+/// S29: a wait lasts as long as its limit, by either verb, and no time at all by the verb that does not wait. No wait may be
+/// shorter. A busy machine may make any wait longer, so one of many attempts has to be in time: a wait that lasts twice its limit
+/// or more never is.
+#[test]
+fn a_wait_with_a_limit_lasts_as_long_as_the_limit() {
+    const SHORT: Duration = Duration::from_millis(25);
+    const ATTEMPTS: usize = 40;
+    let registry = leaked_registry();
+    let (registration, controller, _watch) = parked(registry);
+    let handle = registration.handle();
+    let timed = |wait: &dyn Fn() -> Quiescence| {
+        let begun = Instant::now();
+        assert_eq!(wait(), Quiescence::StillRunning(1));
+        begun.elapsed()
+    };
+    let by_handle = || registry.revoke_and_wait_for(handle, SHORT).unwrap();
+    let by_owner = || registration.revoke_and_wait_for(SHORT);
+    let without_waiting = || registration.try_revoke_and_wait();
+    let by_handle_without_waiting = || registry.try_revoke_and_wait(handle).unwrap();
+    let verbs: [(&dyn Fn() -> Quiescence, Duration, Duration); 4] = [
+        (&by_handle, SHORT, 2 * SHORT),
+        (&by_owner, SHORT, 2 * SHORT),
+        (&without_waiting, Duration::ZERO, SHORT),
+        (&by_handle_without_waiting, Duration::ZERO, SHORT),
+    ];
+    thread::scope(|scope| {
+        let call = scope.spawn(|| call(registry, handle));
+        controller.wait_until_stopped();
+        let measured = verbs.map(|(verb, _, most)| {
+            let mut lasted = Vec::new();
+            while lasted.len() < ATTEMPTS && lasted.iter().all(|time| *time >= most) {
+                lasted.push(timed(verb));
+            }
+            lasted
+        });
+        controller.resume(); // Before anything is asserted: a panic here would wait for the call.
+        call.join().unwrap().unwrap();
+        for ((_, least, most), lasted) in verbs.into_iter().zip(measured) {
+            assert!(lasted.iter().all(|time| *time >= least), "shorter than {least:?}: {lasted:?}");
+            assert!(lasted.iter().any(|time| *time < most), "never shorter than {most:?}: {lasted:?}");
+        }
+    });
+}
+
+/// S29: a call that leaves ends the wait before its limit has passed.
 #[test]
 fn a_wait_with_a_limit_ends_with_the_call() {
     let registry = leaked_registry();
@@ -51,10 +95,12 @@ fn a_wait_with_a_limit_ends_with_the_call() {
     thread::scope(|scope| {
         let call = scope.spawn(|| call(registry, handle));
         controller.wait_until_stopped();
+        let begun = Instant::now();
         let waiter = scope.spawn(|| registration.revoke_and_wait_for(LIMIT));
         until_revoked(registry, handle, 1);
         controller.resume();
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
+        assert!(begun.elapsed() < LIMIT, "the wait ended with its limit, not with the call");
         assert_eq!(watch.drops(), 1);
         call.join().unwrap().unwrap();
     });
@@ -264,18 +310,25 @@ fn a_completion_can_be_awaited() {
     let woken = Arc::new(Woken(AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
+    let earlier = Arc::new(Woken(AtomicUsize::new(0)));
+    let earlier_waker = Waker::from(Arc::clone(&earlier));
     thread::scope(|scope| {
         let caller = scope.spawn(|| call(registry, handle));
         controller.wait_until_stopped();
         let mut gone = pin!(registration.revoke_async());
         is_sendable::<Completion>(&gone);
         drop(registry.revoke_async(handle).unwrap());
+        assert_eq!(gone.as_mut().poll(&mut Context::from_waker(&earlier_waker)), Poll::Pending);
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(woken.0.load(SeqCst), 0);
         controller.resume();
         caller.join().unwrap().unwrap();
-        assert_eq!(woken.0.load(SeqCst), 1);
+        assert_eq!(
+            (woken.0.load(SeqCst), earlier.0.load(SeqCst)),
+            (1, 0),
+            "the waker of the latest poll, and no other"
+        );
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Ready(()));
         assert_eq!(watch.drops(), 1);
     });

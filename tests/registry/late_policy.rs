@@ -66,6 +66,8 @@ fn abort_reports_and_ends_the_process() {
     let out = run_in_subprocess(&abort_reports_and_ends_the_process);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success() && !stdout.contains("survived"), "{stdout}\n{stderr}");
+    // A panic would end the process with an exit code.
+    assert!(!cfg!(unix) || out.status.code().is_none(), "not aborted: {}", out.status);
     assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
 }
 

@@ -124,10 +124,10 @@ fn a_destructor_that_panics_during_an_unwind_is_contained() {
 fn dropping_a_registry_drops_every_closure_even_if_some_panic() {
     let (probe, watch) = drop_probe();
     let registry = Callbacks::new();
-    let _ = registry.register(owning(bomb())).leak();
-    let _ = registry.register(owning(bomb())).leak();
+    let _ = registry.register(owning(PanicsOnDrop("in the first destructor"))).leak();
+    let _ = registry.register(owning(PanicsOnDrop("in the second destructor"))).leak();
     let _ = registry.register(owning(probe)).leak();
     let panic = catch_unwind(AssertUnwindSafe(|| drop(registry))).unwrap_err();
-    assert_eq!(message(&*panic), "in the destructor");
+    assert_eq!(message(&*panic), "in the first destructor");
     assert_eq!(watch.drops(), 1);
 }

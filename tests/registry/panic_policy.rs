@@ -213,6 +213,8 @@ fn the_abort_policy_ends_the_process_and_names_the_callback() {
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");
+    // A panic would end the process with an exit code.
+    assert!(!cfg!(unix) || out.status.code().is_none(), "not aborted: {}", out.status);
     assert!(stderr.contains("policy is to abort") && stderr.contains("`fan speed`"), "{stderr}");
     assert!(stderr.contains(concat!("`Aborted`, registered ", file!(), ":")), "{stderr}");
 }

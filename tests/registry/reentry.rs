@@ -153,14 +153,20 @@ fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     }
 }
 
-/// S44: a callback registers so many that the table grows under it; the new ones are not called in this round, and the
-/// running one is where it was.
+/// S44: a callback registers so many others that the table grows while it runs. The new callbacks are not called in this round,
+/// and the running one stays at its address. So does one that is small enough to be stored in its slot.
 #[test]
 fn registering_inside_a_callback_moves_nothing() {
     let registry = leaked_registry();
     let made = Arc::new(Mutex::new(Vec::new()));
     let calls_of_new = Arc::new(AtomicUsize::new(0));
     let capture = [3_u8; 64];
+    let addresses: &'static Mutex<Vec<usize>> = Box::leak(Box::default());
+    let in_its_slot = {
+        let small = 7_u8;
+        registry.register(Box::new(move || addresses.lock().unwrap().push((&raw const small).addr())))
+    };
+    assert_eq!(call(registry, in_its_slot.handle()), Ok(()));
     let maker = {
         let (made, calls) = (Arc::clone(&made), Arc::clone(&calls_of_new));
         registry.register(Box::new(move || {
@@ -182,6 +188,9 @@ fn registering_inside_a_callback_moves_nothing() {
     assert_eq!(calls_of_new.load(Relaxed), 0, "registered during the round, not called in it");
     assert_eq!(call(registry, maker.handle()), Ok(()), "still where it was");
     assert_eq!(made.lock().unwrap().len(), 10_000);
+    assert_eq!(call(registry, in_its_slot.handle()), Ok(()));
+    let addresses = addresses.lock().unwrap();
+    assert!(addresses.len() == 2 && addresses[0] == addresses[1], "the slot has moved: {addresses:x?}");
     made.lock().unwrap().clear();
 }
 

@@ -2,9 +2,10 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::breakpoint;
-use latecall::registry::{Handle, LateReport, Reason, Registry, Standing};
+use latecall::registry::{Handle, LateReport, Reason, Registry, Standing, ThreadTag};
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 type Callbacks = Registry<dyn Fn(u64) -> u64 + Send + Sync>;
 
@@ -49,13 +50,32 @@ fn the_report_names_everything_that_a_person_needs() {
         format!("registered  {}:{registered_on}:", file!()),
         format!("revoked     {}:{revoked_on}:", file!()),
         format!("called by   {}", report.caller()),
+        "what to do  unregister from the C library".to_owned(),
     ];
     for part in expected {
         assert!(text.contains(&part), "no {part:?} in\n{text}");
     }
 }
 
-/// Only one thing has no place: dropping the owner. The report says that much.
+/// S04: how long ago. The clock of reports is as coarse as the kernel's tick.
+#[test]
+fn the_report_says_how_long_ago_each_event_was() {
+    const PAUSE: Duration = Duration::from_millis(60);
+    const TICK: Duration = Duration::from_millis(20);
+    let registry = Callbacks::new();
+    let begun = Instant::now();
+    let registration = registry.register(Box::new(|x| x));
+    thread::sleep(PAUSE);
+    assert!(registration.revoke() == latecall::registry::Revoked::Removed);
+    thread::sleep(PAUSE);
+    let report = registry.call(registration.handle().as_ptr(), |f| f(1)).unwrap_err().report();
+    let total = begun.elapsed();
+    let (registered, revoked) = (report.registered().unwrap().ago(), report.revoked().unwrap().ago());
+    assert!(registered >= 2 * PAUSE - TICK && registered <= total + TICK, "{registered:?} of {total:?}");
+    assert!(revoked >= PAUSE - TICK && revoked <= total - PAUSE + TICK, "{revoked:?} of {total:?}");
+}
+
+/// Only one event has no place in the source: a dropped owner. The report says so.
 #[test]
 fn the_report_says_when_the_owner_was_dropped() {
     let registry = Callbacks::new();
@@ -116,18 +136,23 @@ fn a_report_can_be_sent_to_another_thread() {
     assert!(kept(report).to_string().contains("NULL"));
 }
 
-/// The hook gets every late call, on the calling thread, and a refusal that nobody displays costs no lock: it is made here
-/// while a hook of the same registry is being run.
+/// The hook is run for every late call, on the calling thread.
 #[test]
 fn the_late_hook_is_told_of_every_late_call() {
-    static SEEN: Mutex<Vec<Reason>> = Mutex::new(Vec::new());
+    static SEEN: Mutex<Vec<(Reason, ThreadTag)>> = Mutex::new(Vec::new());
     static HOOKED: Registry<dyn Fn(u64) -> u64 + Send + Sync> = Registry::new().with_late_hook(|late| {
-        SEEN.lock().unwrap().push(late.reason());
+        SEEN.lock().unwrap().push((late.reason(), ThreadTag::current()));
     });
     let stale = HOOKED.register(Box::new(|x| x)).handle();
     for handle in [stale, Handle::NULL, Handle::from_bits(usize::MAX)] {
         assert!(HOOKED.call(handle.as_ptr(), |f| f(1)).is_err());
     }
-    assert_eq!(*SEEN.lock().unwrap(), [Reason::Stale, Reason::Null, Reason::WrongRegistry]);
-    assert_eq!(HOOKED.stats().late.total(), 3);
+    let caller = thread::spawn(|| {
+        assert!(HOOKED.call(Handle::NULL.as_ptr(), |f| f(1)).is_err());
+        ThreadTag::current()
+    });
+    let (here, there) = (ThreadTag::current(), caller.join().unwrap());
+    let expected = [(Reason::Stale, here), (Reason::Null, here), (Reason::WrongRegistry, here), (Reason::Null, there)];
+    assert_eq!(*SEEN.lock().unwrap(), expected);
+    assert_eq!(HOOKED.stats().late.total(), 4);
 }

@@ -99,7 +99,7 @@ fn every_position_and_return_type_arrives_and_so_does_its_late_value() {
 
 fn unsafe_byte(text: *const c_char) -> u8 {
     // SAFETY: the tests pass C string literals.
-    unsafe { *text }.cast_unsigned()
+    unsafe { *text }.to_ne_bytes()[0]
 }
 
 /// The name in reports is the signature's, unless its registry was given one.

@@ -1,12 +1,12 @@
 //! Waits that would be for ever: found, named, and ended. S40, S41, S42, S52.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, LIMIT, drop_probe};
+use crate::support::{Callbacks, LIMIT, drop_probe, parked};
 use latecall::registry::{Handle, OnStuck, Quiescence, Registry, Stuck, ThreadTag};
 use latecall::signature::scope;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Reports = Mutex<Vec<Stuck>>;
 
@@ -197,7 +197,8 @@ fn self_revoke_through_a_helper_thread_is_reported() {
     assert_eq!(reports[0].threads(), threads, "the helper, and the thread inside");
     let text = reports[0].to_string();
     let [helper, caller] = threads.map(|thread| thread.to_string());
-    for part in ["`joins its revoker`", &helper, &caller, concat!("registered ", file!(), ":"), "revoked"] {
+    let registered = concat!("registered ", file!(), ":");
+    for part in ["`joins its revoker`", &helper, &caller, registered, "revoked", "limit of 20ms", "1 call still"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
     assert_eq!(HELPED.stats().revoking, 0, "it ended when the call left");
@@ -234,6 +235,37 @@ fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     let reports = REPORTS.lock().unwrap();
     assert_eq!(reports.len(), 1, "once for each wait");
     assert!(reports[0].to_string().contains("\"needs it\""), "{}", reports[0]);
+}
+
+/// S42, S52: a wait is reported once it has lasted as long as the registry's limit. Never sooner. A busy machine may make any
+/// report later, so one of many attempts has to be in time: a report that waits for twice the limit or more never is.
+#[test]
+fn a_long_wait_is_reported_when_the_limit_has_passed() {
+    const SHORT: Duration = Duration::from_millis(25);
+    static REPORTED: Mutex<Option<Instant>> = Mutex::new(None);
+    fn hook(stuck: &Stuck) -> OnStuck {
+        assert!(!stuck.is_deadlock(), "{stuck}");
+        *REPORTED.lock().unwrap() = Some(Instant::now());
+        OnStuck::GiveUp
+    }
+    static SLOW: Callbacks = Registry::new().with_stuck_hook(hook).with_wait_limit(SHORT);
+    let (registration, controller, _watch) = parked(&SLOW);
+    let handle = registration.handle();
+    thread::scope(|scope| {
+        scope.spawn(|| call(&SLOW, handle));
+        controller.wait_until_stopped();
+        let mut after = Vec::new();
+        while after.len() < 40 && after.iter().all(|time| *time >= 2 * SHORT) {
+            let begun = Instant::now();
+            let answer = registration.revoke_and_wait();
+            let reported = REPORTED.lock().unwrap().take();
+            assert_eq!(answer, Quiescence::StillRunning(1));
+            after.push(reported.expect("the hook was called") - begun);
+        }
+        controller.resume();
+        assert!(after.iter().all(|time| *time >= SHORT), "reported too soon: {after:?}");
+        assert!(after.iter().any(|time| *time < 2 * SHORT), "never reported in time: {after:?}");
+    });
 }
 
 latecall::signature! {
