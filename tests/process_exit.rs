@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-/// Two callbacks are held at exit: one whose owner is gone, and one whose guard was leaked, which is still alive.
+/// The library holds two callbacks at exit: one whose owner is dropped, and one whose guard was leaked, which is still live.
 const PROGRAM: &str = "\
 hostile fire_atexit
 callback a
@@ -43,7 +43,7 @@ fn calls_from_atexit_are_defused_and_the_exit_code_is_kept() {
     }
 }
 
-/// The same switch on a binding whose user data is unmapped by then: shows that the library does fire at exit.
+/// `fire_atexit` on a binding whose user data is unmapped at exit: shows that the library does fire.
 #[test]
 fn a_binding_without_a_registry_dies_of_it() {
     let out = replay("flawed/unmapped", "hostile fire_atexit\ncallback a\nbefore\n  register a\n  fire a 1 2 = 3\n");

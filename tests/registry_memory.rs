@@ -1,4 +1,4 @@
-//! Memory: none lost by churn, none needed that is not asked for, none left half-registered when there is none. S48, S90.
+//! Memory: many registrations in turn lose none, calls allocate none, and a failed allocation leaves no half registration. S48, S90.
 
 use latecall::registry::{Reason, Registry, Shortage};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 type Callbacks = Registry<dyn Fn() -> u64 + Send + Sync>;
 
-/// Counts this thread's allocations and bytes, and fails one when told to.
+/// Counts the thread's allocations and bytes, and fails an allocation on request.
 struct Counting;
 
 thread_local! {
@@ -40,8 +40,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// S90: a million registrations, called once and revoked; the books are as large at the end as when the quarantine was
-/// first full, to the byte.
+/// S90: a million registrations, each called once and revoked. At the end the registry uses as many bytes as when the tombstones
+/// were first complete.
 #[test]
 fn a_million_registrations_leave_memory_flat() {
     const ROUNDS: u64 = 1_000_000;
@@ -97,8 +97,8 @@ fn calls_live_or_late_allocate_nothing() {
     assert!(middle > before);
 }
 
-/// S48: each allocation that registering makes is failed in turn, at sizes where there is none, one, or several. The
-/// closure comes back, nothing is counted as registered, and the next attempt works.
+/// S48: each allocation of a registration fails in turn, at table sizes at which registering allocates never, once, or several
+/// times. The closure comes back, nothing counts as registered, and the next attempt works.
 #[test]
 fn no_failed_allocation_leaves_a_half_registration() {
     let registry = Callbacks::new();

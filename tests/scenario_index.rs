@@ -1,9 +1,9 @@
-//! `docs/scenarios.md` says where each scenario is covered: each file it names cites the scenario, and no scenario that the
+//! `docs/scenarios.md` says which files cover each scenario. Each file that it names cites the scenario, and no scenario that the
 //! project promises to cover is missing.
 
 use std::path::Path;
 
-/// The scenarios of the hazard that have to be there.
+/// The scenarios that have to be on the page.
 const PROMISED: [u8; 34] = [
     1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 16, 17, 18, 19, 20, 24, 25, 26, 37, 38, 39, 43, 44, 45, 46, 48, 84, 85, 86, 87,
     88, 89, 90, 91,

@@ -1,5 +1,5 @@
-//! What a call publishes and what is kept in a slot: depth, reused records, foreign handles, closures of every size. S11,
-//! S43, S57, S58.
+//! What a call stores in its cell and what a slot keeps: depth, reused records, foreign handles, closures of every size. S11, S43,
+//! S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, drop_probe, leaked_registry, owning, parked};
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
-/// S43: deeper than a thread's own record has room for, on two threads at once; all are counted, the last one drops.
+/// S43: calls nested deeper than a thread's record has cells, on two threads at once. All are counted, and the last one to leave
+/// drops the closure.
 #[test]
 fn calls_nested_deeper_than_a_record_are_all_counted() {
     const DEPTH: u64 = 40;
@@ -45,7 +46,7 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
     assert_eq!((watch.drops(), registry.standing(handle)), (1, Ok(Standing::Revoked)));
 }
 
-/// S58: threads come and go and take over each other's records; none is ever taken for an earlier one.
+/// S58: threads end, and new threads take over their records. No new thread is mistaken for the former owner.
 #[test]
 fn a_record_is_handed_on_clean() {
     let registry = Callbacks::new();
@@ -59,7 +60,7 @@ fn a_record_is_handed_on_clean() {
             let other_handle = other.handle();
             let registry = &registry;
             scope.spawn(move || registry.call(other_handle.as_ptr(), |f| f()).unwrap()).join().unwrap();
-            assert_eq!(other.revoke(), Revoked::Removed, "its only caller has gone");
+            assert_eq!(other.revoke(), Revoked::Removed, "the only call of it has returned");
             assert_eq!(registry.standing(handle), Ok(Standing::Live(1)));
         }
         controller.resume();
@@ -67,8 +68,8 @@ fn a_record_is_handed_on_clean() {
     assert_eq!(parked.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S11, S83: a handle that C gives to the wrong registry is refused there, and nobody who revokes it in the right one takes
-/// that for a call.
+/// S11, S83: a handle that C gives to the wrong registry is refused there. A revoker in the right registry does not count the
+/// refused call.
 #[test]
 fn a_handle_in_the_wrong_registry_is_no_call_in_the_right_one() {
     let (right, wrong) = (Callbacks::new(), Callbacks::new());
@@ -91,7 +92,7 @@ fn a_handle_in_the_wrong_registry_is_no_call_in_the_right_one() {
     });
 }
 
-/// S11: NULL is the handle of nobody, least of all of slot 0, at whatever point of its life that is.
+/// S11: NULL never enters slot 0, whatever state the slot is in.
 #[test]
 fn null_never_enters_slot_0() {
     let registry = Callbacks::new().with_tombstones(0).with_generation_bits(2);
@@ -107,7 +108,7 @@ fn null_never_enters_slot_0() {
     assert_eq!(registry.stats().slots_retired, 1);
 }
 
-/// A value of any size and alignment that says when it is dropped, and is what it was wherever it has been moved to.
+/// A value of any size and alignment that counts its drops and checks that its bytes are unchanged.
 #[repr(C)]
 struct Sized<const N: usize, A> {
     align: [A; 0],
@@ -184,8 +185,8 @@ fn a_closure_of_no_size_is_dropped_once() {
     assert_eq!(DROPS.load(Relaxed), 1);
 }
 
-/// What is behind a pointer need not be a function: pointers of two words whose second is a length, of which 1 is the one
-/// that a slot uses for something else.
+/// A registry may keep other unsized types than functions: slices and strings, whose pointers have a length as their second word.
+/// The length 1 is a value that a slot uses for another purpose.
 #[test]
 fn slices_and_strings_are_kept_as_well() {
     let slices: Registry<[Arc<u8>]> = Registry::new();

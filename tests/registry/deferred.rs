@@ -20,7 +20,10 @@ fn late_at_once_and_dropped_when_reclaimed() {
     assert_eq!(registry.revoke_deferred(handle), Ok(true));
     let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
     assert_eq!(late.reason(), Reason::Stale);
-    assert!(late.report().revoked().unwrap().location().is_some(), "who revoked it is known before it is dropped");
+    assert!(
+        late.report().revoked().unwrap().location().is_some(),
+        "the revoker is known before the closure is dropped"
+    );
     assert_eq!((watch.drops(), registry.standing(handle)), (0, Ok(Standing::Revoking(0))));
     assert_eq!(registry.revoke_deferred(handle), Ok(false));
     assert_eq!(registry.revoke(handle), Ok(Revoked::AlreadyRevoked));
@@ -32,7 +35,7 @@ fn late_at_once_and_dropped_when_reclaimed() {
     assert!(late.report().revoked().unwrap().location().is_some());
 }
 
-/// S17: a call that runs keeps its closure; reclaiming does not wait for it.
+/// S17: a running call keeps its closure, and `reclaim` does not wait for the call.
 #[test]
 fn a_running_call_keeps_its_closure() {
     let registry = Callbacks::new();
@@ -52,7 +55,7 @@ fn a_running_call_keeps_its_closure() {
     assert_eq!(watch.drops(), 1, "by the last call to leave");
 }
 
-/// S18: who waits for a deferred one does not wait for the batch to fill.
+/// S18: waiting for a deferred revocation does not wait until the batch is full.
 #[test]
 fn waiting_reclaims() {
     let registry = Callbacks::new();
@@ -63,7 +66,7 @@ fn waiting_reclaims() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// At most 1024 wait, and dropping the registry drops those.
+/// At most 1024 closures wait to be dropped, and dropping the registry drops them.
 #[test]
 fn the_batch_is_bounded_and_goes_with_its_registry() {
     let registry = Callbacks::new();
@@ -79,7 +82,7 @@ fn the_batch_is_bounded_and_goes_with_its_registry() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// S64: one destructor of a batch panics, then another: all run, the slots are in order, the first panic goes on.
+/// S64: two destructors of a batch panic. All destructors run, the slots are reusable, and the first panic propagates.
 #[test]
 fn a_destructor_that_panics_does_not_spoil_the_batch() {
     let registry = Callbacks::new();

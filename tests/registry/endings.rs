@@ -1,5 +1,5 @@
-//! How registrations end other than by `revoke` and `revoke_and_wait`: with a limit, told, all at once. S08, S27, S28, S29,
-//! S34, S45, S46, S48, S49, S52, S64, S81.
+//! Registrations that end in other ways than by `revoke` and `revoke_and_wait`: with a time limit, with a notification, all at
+//! once. S08, S27, S28, S29, S34, S45, S46, S48, S49, S52, S64, S81.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{
@@ -17,7 +17,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.
+/// S29: the limit passes. The callback is revoked, its closure lives, and it is dropped once the call has left. S52: meanwhile
+/// `outstanding` lists the registration.
 #[test]
 fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
     let registry = leaked_registry();
@@ -107,7 +108,8 @@ fn a_wait_with_a_limit_ends_with_the_call() {
     assert_eq!(registry.revoke_and_wait_for(Handle::NULL, LIMIT).unwrap_err().reason(), Reason::Null);
 }
 
-/// A limit is no excuse to wait for oneself, and giving up from inside leaves nothing behind that others trip over.
+/// A wait with a limit does not wait for the calling thread's own calls, and giving up inside the callback leaves no trace that a
+/// later wait would see.
 #[test]
 fn limits_inside_the_callback_itself() {
     let registry = leaked_registry();
@@ -123,7 +125,7 @@ fn limits_inside_the_callback_itself() {
             both.wait();
             receiver.lock().unwrap().recv_timeout(LIMIT).unwrap();
         } else {
-            // Two are inside; one's own frame is not waited for, the other's is.
+            // Two calls are inside. The wait is for the call of the other thread only.
             assert_eq!(registry.try_revoke_and_wait(handle), Ok(Quiescence::StillRunning(1)));
             let answer = registry.revoke_and_wait_for(handle, Duration::from_millis(1));
             assert_eq!(answer, Ok(Quiescence::StillRunning(1)));
@@ -135,7 +137,7 @@ fn limits_inside_the_callback_itself() {
         let first = scope.spawn(|| call(registry, handle));
         arrived.wait();
         call(registry, handle).unwrap();
-        // The ticket that gave up must not excuse the frame that has left.
+        // The wait that gave up was for a call that has left since. It must not count as a call that is still inside and waits.
         assert_eq!(registry.try_revoke_and_wait(handle), Ok(Quiescence::StillRunning(1)));
         sender.send(()).unwrap();
         first.join().unwrap().unwrap();
@@ -143,7 +145,8 @@ fn limits_inside_the_callback_itself() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S08, S49: once, after the last call and after the destructor, with no lock held, and waited for.
+/// S08, S49: a destroy notify runs once, after the last call and after the destructor, with no lock held. A wait for the callback
+/// waits for it.
 #[test]
 fn a_destroy_notify_runs_once_after_everything() {
     let registry = leaked_registry();
@@ -172,12 +175,13 @@ fn a_destroy_notify_runs_once_after_everything() {
         assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
         let (drops, thread) = receiver.try_recv().expect("waited for");
         assert_eq!(drops, 1, "after the destructor");
-        assert_eq!(thread, caller.join().unwrap().1, "on the thread that dropped it");
+        assert_eq!(thread, caller.join().unwrap().1, "on the thread that dropped the closure");
     });
     assert!(receiver.try_recv().is_err(), "once");
 }
 
-/// S48: a registration that fails: either the closure comes back and nothing is notified, or it is dropped and notified.
+/// S48: a registration fails. Either the closure is taken back and the destroy notify does not run, or the closure is dropped and
+/// the notify runs.
 #[test]
 fn a_failed_registration_has_one_owner() {
     let registry = Callbacks::new().with_capacity_limit(1).with_tombstones(0);
@@ -196,13 +200,13 @@ fn a_failed_registration_has_one_owner() {
     let callback = exhausted.into_callback();
     assert_eq!((watch.drops(), notified.load(SeqCst)), (0, 0));
     drop(callback);
-    assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 0), "its owner dropped it, and knows");
+    assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 0), "its owner dropped it, so the notify does not run");
     let (exhausted, watch) = attempt();
     drop(exhausted);
     assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 1));
 }
 
-/// S64: panics of the destructor, of the notify, and of both.
+/// S64: the destructor and the destroy notify both panic.
 #[test]
 fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     let registry = Callbacks::new();
@@ -214,7 +218,7 @@ fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     };
     let bomb = PanicsOnDrop("in the destructor");
     let registration = registry.builder().destroy_notify(notify).register(owning(bomb));
-    assert!(catch_unwind(AssertUnwindSafe(|| registration.revoke())).is_err(), "the destructor's goes on");
+    assert!(catch_unwind(AssertUnwindSafe(|| registration.revoke())).is_err(), "the destructor's panic propagates");
     assert_eq!((ran.load(SeqCst), registry.stats().swallowed_panics), (1, 1));
     drop(registration);
     let own = Arc::clone(&ran);
@@ -229,7 +233,7 @@ fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     assert_eq!(ran.load(SeqCst), 2, "also with the registry");
 }
 
-/// A completion: at once if it is over, else after the last call; exactly once, in each of many races.
+/// A completion runs at once if the registration is over, otherwise after the last call; exactly once, in each of many races.
 #[test]
 fn a_completion_runs_once_when_it_is_over() {
     let registry = leaked_registry();
@@ -261,7 +265,8 @@ fn a_completion_runs_once_when_it_is_over() {
     assert_eq!((refused.load(SeqCst), Arc::strong_count(&refused)), (0, 1), "dropped, and not run");
 }
 
-/// Several ask, at different times, also after it is over; a panic in one does not keep another from being told.
+/// Several completions of one registration, added at different times, one of them when it is over. A panic in one does not keep
+/// the others from running.
 #[test]
 fn every_completion_runs() {
     let registry = leaked_registry();
@@ -272,7 +277,7 @@ fn every_completion_runs() {
         let (log, watch) = (Arc::clone(&log), watch.clone());
         move || {
             log.lock().unwrap().push((name, watch.drops()));
-            assert_ne!(name, "panics", "it does");
+            assert_ne!(name, "panics", "this completion panics on purpose");
         }
     };
     thread::scope(|scope| {
@@ -300,7 +305,7 @@ impl Wake for Woken {
     }
 }
 
-/// The future: pending while a call is inside, woken once, ready for ever after; no runtime, and none of its threads held.
+/// The future is pending while a call is inside, wakes its task once, and is ready from then on. It needs no runtime.
 #[test]
 fn a_completion_can_be_awaited() {
     fn is_sendable<T: Send + Sync>(_: &T) {}
@@ -336,7 +341,7 @@ fn a_completion_can_be_awaited() {
     assert_eq!(again.as_mut().poll(&mut context), Poll::Ready(()));
 }
 
-/// S28, S45: closing refuses registrations with the closure back, and ends what is registered; calls are late as ever.
+/// S28, S45: a closed registry refuses registrations, gives the closure back, and has revoked every callback. Calls are late.
 #[test]
 fn a_closed_registry_refuses_and_reports() {
     let registry = leaked_registry();
@@ -353,7 +358,7 @@ fn a_closed_registry_refuses_and_reports() {
     assert!(late.to_string().contains(concat!("revoked     ", file!(), ":")), "{late}");
 }
 
-/// The three ways, with a call inside.
+/// The three ways to close, with a call inside.
 #[test]
 fn closing_drains_or_aborts_or_leaves() {
     for how in [Close::Drain, Close::Abort, Close::Leave] {
@@ -385,7 +390,7 @@ fn closing_drains_or_aborts_or_leaves() {
     }
 }
 
-/// S45: closed by one of its own callbacks: that one is not waited for, and not freed under its own feet.
+/// S45: a callback closes its own registry. `close` does not wait for this callback, and does not drop its closure.
 #[test]
 fn a_callback_may_close_its_registry() {
     let registry = leaked_registry();
@@ -402,7 +407,7 @@ fn a_callback_may_close_its_registry() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// S27: registrations that race a close are refused or closed, never left over.
+/// S27: a registration that races a close is refused or revoked, and never stays live.
 #[test]
 fn no_registration_survives_a_close() {
     for _ in 0..500 {
@@ -426,7 +431,7 @@ fn no_registration_survives_a_close() {
     }
 }
 
-/// A destructor that panics does not keep the others from being closed.
+/// A panic of one destructor does not keep the other callbacks from being revoked.
 #[test]
 fn a_close_goes_on_after_a_destructors_panic() {
     let registry = Callbacks::new();
@@ -439,8 +444,7 @@ fn a_close_goes_on_after_a_destructors_panic() {
     assert_eq!((stats.live, stats.revoking, stats.swallowed_panics), (0, 0, 1));
 }
 
-/// S34 for what a registry has pending, which is what `revoke` left running: a barrier waits for all of that, and for
-/// nothing that is live (S19).
+/// S34: a barrier waits for every revoked callback that still has calls, and for no live callback (S19).
 #[test]
 fn a_barrier_waits_for_everything_revoked_and_nothing_live() {
     let registry = leaked_registry();

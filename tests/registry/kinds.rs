@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
-/// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
+/// Late calls with this reason. The counter belongs to the registry, so each test has a signature of its own.
 fn late<S: Signature>(reason: Reason) -> u64 {
     S::registry().stats().late.of(reason)
 }
 
-/// S51: one run and one late call, also if the library fires it from two threads at once.
+/// S51: the library fires it from two threads at once. One call runs it, the other is late.
 #[test]
-fn a_one_shot_runs_once_whoever_fires_it_twice() {
+fn a_one_shot_fired_twice_runs_once() {
     latecall::signature! {
         extern "C" fn OneShot(user_data) -> u64;
         late = 0;
@@ -52,7 +52,7 @@ fn a_one_shot_runs_once_whoever_fires_it_twice() {
     assert_eq!(OneShot::registry().stats().late.total(), ROUNDS);
 }
 
-/// S51: called again from inside.
+/// S51: the callback calls itself.
 #[test]
 fn a_one_shot_cannot_call_itself() {
     latecall::signature! {
@@ -103,7 +103,7 @@ fn an_exclusive_callback_rejects_a_second_call() {
     assert_eq!(call(), 2);
 }
 
-/// S50: under the other policy calls of several threads take turns, none is lost, and none overlap.
+/// S50: with `Overlap::Serialise` calls of several threads take turns. No call is lost, and no calls overlap.
 #[test]
 fn an_exclusive_callback_serialises_calls() {
     const THREADS: usize = 4;
@@ -133,7 +133,7 @@ fn an_exclusive_callback_serialises_calls() {
     assert_eq!(Exclusive::function()(handle.as_ptr()), THREADS as u64 * CALLS + 1);
 }
 
-/// S50: to wait for oneself would be for ever, so that is refused under either policy; and a panic ends the turn.
+/// S50: a call from inside would wait for itself for ever, so either policy refuses it. A panic ends a call's turn.
 #[test]
 fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
     for overlap in [Overlap::Reject, Overlap::Serialise] {
@@ -152,9 +152,9 @@ fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
     }
 }
 
-/// S50, S37: calls that wait for their turn do not keep a callback that waits for its own quiescence.
+/// S50, S37: calls that wait for their turn do not keep the running call from waiting for its own callback's quiescence.
 #[test]
-fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
+fn a_call_waiting_for_its_turn_gives_way_to_a_revocation_from_inside() {
     let (breakpoint, controller) = breakpoint();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let itself = Arc::clone(&own);
@@ -180,7 +180,8 @@ fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
     assert_eq!(Exclusive::registry().standing(handle), Ok(Standing::Revoked));
 }
 
-/// S60: not `Send`, runs on its own thread, refused on any other before it is touched; both threads are in the report.
+/// S60: the closure is not `Send`. It runs on its own thread, and a call on another thread is refused before anything of the
+/// closure is accessed. The report names both threads.
 #[test]
 fn a_confined_callback_runs_on_its_own_thread_only() {
     static REPORTS: Mutex<Vec<LateReport>> = Mutex::new(Vec::new());
@@ -215,7 +216,7 @@ fn a_confined_callback_runs_on_its_own_thread_only() {
     assert_eq!(Rc::strong_count(&count), 1, "dropped on its own thread");
 }
 
-/// S49: another thread is the last to leave; the destructor runs on the callback's own thread all the same.
+/// S49: another thread revokes the callback, and the destructor still runs on the callback's own thread.
 #[test]
 fn a_confined_callback_is_dropped_on_its_own_thread() {
     latecall::signature! {
@@ -235,7 +236,7 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
         let _owned = &owned;
         1
     }));
-    // Revoked from another thread, which so becomes the one to drop it.
+    // Revoked from another thread, which would drop any other closure.
     thread::scope(|scope| {
         scope.spawn(|| assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent));
     });
@@ -244,7 +245,7 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
     assert_eq!(*dropped_on.lock().unwrap(), Some(thread::current().id()));
     assert_eq!(collect_confined(), 0);
 
-    // The thread's end collects as well.
+    // The end of the thread collects as well.
     let (id, dropped_on) = thread::spawn(|| {
         let dropped_on = Arc::default();
         let owned = Where(Arc::clone(&dropped_on), Rc::new(()));
@@ -261,7 +262,7 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
     assert_eq!(*dropped_on.lock().unwrap(), Some(id));
 }
 
-/// S13: the object lives until the call on it has returned; after that the call is refused and the registration over.
+/// S13: the object lives until the call that uses it has returned. The next call is refused and revokes the registration.
 #[test]
 fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
     latecall::signature! {
@@ -281,7 +282,7 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
         let call = scope.spawn(|| Weak::function()(handle.as_ptr()));
         controller.wait_until_stopped();
         drop(object);
-        assert_eq!(watch.drops(), 0, "the call keeps it");
+        assert_eq!(watch.drops(), 0, "the call keeps the object");
         controller.resume();
         assert_eq!(call.join().unwrap(), 1);
     });
@@ -289,5 +290,9 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
     assert_eq!(Weak::registry().standing(handle), Ok(Standing::Live(0)));
     assert_eq!(Weak::function()(handle.as_ptr()), 0);
     assert_eq!(late::<Weak>(Reason::OwnerGone), 1);
-    assert_eq!(Weak::registry().standing(handle), Ok(Standing::Revoked), "revoked, since nothing can come of it");
+    assert_eq!(
+        Weak::registry().standing(handle),
+        Ok(Standing::Revoked),
+        "revoked, because no call can run it any more"
+    );
 }

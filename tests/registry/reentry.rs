@@ -9,7 +9,7 @@ use std::thread;
 
 type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
 
-/// S37: both verbs, from inside; the captures live to the end of the call.
+/// S37: both verbs from inside the callback. The captures live until the call returns.
 #[test]
 fn a_callback_that_revokes_itself_goes_on_using_what_it_owns() {
     let registry = leaked_registry();
@@ -55,7 +55,8 @@ fn a_callback_may_drop_its_own_registration() {
     assert_eq!(registry.stats().closures_dropped, 1);
 }
 
-/// S38: A calls B; B waits for A, which is further out on the same stack: no wait, and A is dropped when A returns.
+/// S38: A calls B, and B asks to wait for A, which is further out on the same stack. There is no wait, and A's closure is dropped
+/// when A returns.
 #[test]
 fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
     let registry = leaked_registry();
@@ -93,9 +94,10 @@ fn a_callback_revoked_by_an_earlier_one_in_the_round_does_not_run() {
     assert_eq!(round, [Ok(()), Err(Reason::Stale)]);
 }
 
-/// S43: depth five; the innermost revokes and waits; five calls ran and the closure is dropped once, after the outermost.
+/// S43: five nested calls, of which the innermost revokes and waits. All five are counted, and the closure is dropped once, when
+/// the outermost returns.
 #[test]
-fn nested_calls_of_one_callback_are_one_owners_affair() {
+fn nested_calls_of_one_callback_are_counted_and_drop_it_once() {
     const DEPTH: usize = 5;
     let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
@@ -126,7 +128,7 @@ fn nested_calls_of_one_callback_are_one_owners_affair() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// Two threads inside one callback, both waiting for it: neither waits for the other, and one of them drops it.
+/// Two threads are inside one callback and both wait for it. Neither waits for the other, and one of them drops the closure.
 #[test]
 fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     for _ in 0..200 {
@@ -194,8 +196,8 @@ fn registering_inside_a_callback_moves_nothing() {
     made.lock().unwrap().clear();
 }
 
-/// S45, as far as it can be written: a callback that gives up what may be the last other share of its registry. `call`
-/// borrows the registry, so somebody's share outlives the call. (Dropping it outright does not compile:
+/// S45, as far as it compiles: a callback drops an `Arc` of its registry, which may be the last one besides the caller's. `call`
+/// borrows the registry, so the caller's `Arc` outlives the call. (A callback that drops the registry itself does not compile:
 /// `tests/ui/registry_dropped_inside_call.rs`.)
 #[test]
 fn a_callback_may_drop_another_share_of_its_registry() {
@@ -225,7 +227,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// S14: the destructor of the closure registers a successor; the old handle stays dead and no lock is in the way.
+/// S14: the closure's destructor registers a successor. The old handle stays stale, and no lock is held.
 #[test]
 fn a_destructor_may_register_a_successor() {
     let registry = leaked_registry();
@@ -242,8 +244,8 @@ fn a_destructor_may_register_a_successor() {
     assert_eq!((call(registry, old), call(registry, new)), (Err(Reason::Stale), Ok(())));
 }
 
-/// S46: the destructor registers, revokes, looks up, reads counters, formats a report, and asks for its own quiescence;
-/// whoever runs it: the revoker, or the last call to leave.
+/// S46: the destructor registers, revokes, calls, reads counters, formats a report, and waits for its own callback. Once the
+/// revoker runs it, once the last call to leave.
 #[test]
 fn a_destructor_may_use_every_verb() {
     for by_the_last_call in [false, true] {
@@ -286,7 +288,7 @@ fn a_destructor_may_use_every_verb() {
     }
 }
 
-/// S46: a closure that owns its own registration; dropping it from outside must not wait for itself.
+/// S46: a closure owns its own `Registration`. To drop the closure must not wait for itself.
 #[test]
 fn a_closure_may_own_its_own_registration() {
     let registry = leaked_registry();
@@ -304,7 +306,7 @@ fn a_closure_may_own_its_own_registration() {
     assert!(slot.lock().unwrap().is_none());
 }
 
-/// The late hook may use the registry, too.
+/// The late hook may use the registry.
 #[test]
 fn a_late_hook_may_use_the_registry() {
     static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_hook(|late| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 type Callbacks = Registry<dyn Fn(u64) -> u64 + Send + Sync>;
 
-/// S04: type, label, both places, both threads, how long ago, the calling thread, both generations.
+/// S04: type, label, both places, both threads, the calling thread, both generations, and advice.
 #[test]
 fn the_report_names_everything_that_a_person_needs() {
     let registry = Callbacks::new().with_name("events").with_capacity_limit(1);
@@ -85,7 +85,7 @@ fn the_report_says_when_the_owner_was_dropped() {
     assert!(late.to_string().contains("revoked     by dropping the Registration"), "{late}");
 }
 
-/// A call during revocation is explained before there is a tombstone.
+/// The report of a call during revocation has the history, although there is no tombstone yet.
 #[test]
 fn a_call_during_revocation_is_explained_as_well() {
     let registry = Callbacks::new();
@@ -108,7 +108,7 @@ fn a_call_during_revocation_is_explained_as_well() {
     });
 }
 
-/// Handles that never were a registration's have no history, and the report does not make one up.
+/// Handles that were never issued have no history, and the report does not show another registration's.
 #[test]
 fn the_report_invents_nothing() {
     let registry = Callbacks::new();
@@ -138,7 +138,7 @@ fn a_report_can_be_sent_to_another_thread() {
 
 /// The hook is run for every late call, on the calling thread.
 #[test]
-fn the_late_hook_is_told_of_every_late_call() {
+fn the_late_hook_runs_for_every_late_call() {
     static SEEN: Mutex<Vec<(Reason, ThreadTag)>> = Mutex::new(Vec::new());
     static HOOKED: Registry<dyn Fn(u64) -> u64 + Send + Sync> = Registry::new().with_late_hook(|late| {
         SEEN.lock().unwrap().push((late.reason(), ThreadTag::current()));

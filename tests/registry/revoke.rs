@@ -47,12 +47,12 @@ fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
     assert_eq!(registry.stats().revoking, 0);
 }
 
-/// A cell whose only guard is the promise of `revoke_and_wait`.
+/// A cell without synchronisation of its own: only `revoke_and_wait` orders its accesses.
 struct Unguarded(UnsafeCell<u64>);
-// SAFETY: written by the one call and read after `revoke_and_wait`; that this is no race is what the test is about.
+// SAFETY: written by one call and read after `revoke_and_wait` has returned. The test shows that this is no race.
 unsafe impl Sync for Unguarded {}
 
-/// S18: returns only after the running call has; what that call wrote, without any synchronisation of its own, is seen.
+/// S18: `revoke_and_wait` returns only after the running call has returned, and what that call wrote is visible.
 #[test]
 fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
     static WRITTEN: Unguarded = Unguarded(UnsafeCell::new(0));
@@ -80,7 +80,7 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
 
 /// S19: a callback that runs does not delay the revocation of another.
 #[test]
-fn a_running_callback_delays_nobody_elses_revocation() {
+fn a_running_callback_does_not_delay_the_revocation_of_another() {
     let registry = Callbacks::new();
     let (parked, controller, _watch) = parked(&registry);
     let other = registry.register(Box::new(|| ()));
@@ -95,14 +95,13 @@ fn a_running_callback_delays_nobody_elses_revocation() {
     drop(parked);
 }
 
-/// S20: in each of 10 000 rounds either the revoker found nobody or the call ran, with the sums to match, and never both a
-/// removal before the call and a run after it.
+/// S20: in each of 10 000 rounds the call either ran or was late. No call ran after the revoker had returned `Removed`.
 #[test]
 fn ten_thousand_races_of_revoke_and_call_end_one_way_or_the_other() {
     race_revoke_and_call(&Callbacks::new(), 10_000);
 }
 
-/// S24: waits for all of N, and refuses the N+1st.
+/// S24: waits for all N calls inside, and refuses the next one.
 #[test]
 fn revoke_and_wait_waits_for_every_call_inside() {
     const CALLS: usize = 8;
@@ -129,13 +128,13 @@ fn revoke_and_wait_waits_for_every_call_inside() {
         let waiter = scope.spawn(|| (registration.revoke_and_wait(), finished.load(Relaxed), watch.drops()));
         until_revoked(&registry, handle, CALLS as u32);
         let refused = registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason();
-        leave.wait(); // before anything is asserted: a panic here would wait for those inside
+        leave.wait(); // Before anything is asserted: a panic here would wait for the calls inside.
         assert_eq!(refused, Reason::Revoking);
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, CALLS, 1));
     });
 }
 
-/// S25: callers that never stop do not keep the revoker waiting.
+/// S25: threads that never stop calling do not keep the revoker waiting.
 #[test]
 fn a_storm_of_calls_does_not_starve_the_revoker() {
     let registry = Callbacks::new();
@@ -158,7 +157,7 @@ fn a_storm_of_calls_does_not_starve_the_revoker() {
     });
 }
 
-/// S26: two wait for one running call: one of them revoked it, both return after it.
+/// S26: two threads wait for one running call. One of them has revoked the callback, and both return after the call.
 #[test]
 fn two_revokers_of_a_running_callback_both_return_after_it() {
     let registry = Callbacks::new();
@@ -192,12 +191,12 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
     });
 }
 
-/// S30: the waiter takes everything down the moment it is told: what the closure used, and its own share of the registry.
-/// The call that told it has only its own share of the registry left to touch. (In the languages of the scenario's
-/// sources the registry could be freed under it; here `call` borrows the registry, so that does not compile:
-/// `tests/ui/registry_dropped_inside_call.rs`.) Valgrind and the sanitizers see any access that is too late.
+/// S30: as soon as its wait returns, the revoker frees what the closure used and drops its `Arc` of the registry. The call that
+/// ended the wait may only access the registry, through the caller's own `Arc`. (In the languages of the scenario's sources the
+/// registry could be freed during that call. Here `call` borrows the registry, so that does not compile:
+/// `tests/ui/registry_dropped_inside_call.rs`.) Valgrind and the sanitizers detect an access that is too late.
 #[test]
-fn the_waiter_may_take_everything_down_as_soon_as_it_is_told() {
+fn everything_may_be_freed_as_soon_as_the_wait_returns() {
     for _ in 0..2_000 {
         let registry = Arc::new(Callbacks::new());
         let used = Box::into_raw(Box::new([7_u64; 32]));

@@ -1,4 +1,4 @@
-//! Borrowed callbacks, lent to C for the time of a call, by which it may be kept all the same. S01, S02, S48.
+//! Borrowed callbacks, lent to C for the time of a scope, even if C keeps them longer. S01, S02, S48.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{breakpoint, drop_probe};
@@ -17,7 +17,7 @@ latecall::signature! {
     panic = Carry;
 }
 
-/// A C function that enumerates, stops when told to, and keeps what it was given.
+/// A C function that enumerates until the callback returns 0.
 fn enumerate(upto: u32, handle: Handle) -> u32 {
     (1..=upto).take_while(|&item| Item::function()(item, handle.as_ptr()) != 0).count() as u32
 }
@@ -26,7 +26,7 @@ fn late(reason: Reason) -> u64 {
     Item::registry().stats().late.of(reason)
 }
 
-/// S01, S02: it borrows what is on the stack, and changes it.
+/// S01, S02: the callback borrows a local variable and changes it.
 #[test]
 fn a_borrowed_callback_enumerates_and_stops_early() {
     let limit = 243 + 257;
@@ -41,7 +41,7 @@ fn a_borrowed_callback_enumerates_and_stops_early() {
     assert_eq!((seen, count), (500, 499));
 }
 
-/// The library keeps the handle and calls later: late, and nothing borrowed is touched.
+/// The library keeps the handle and calls after the scope. The call is late, and nothing borrowed is accessed.
 #[test]
 fn a_handle_kept_beyond_the_scope_is_late() {
     let mut kept = Handle::NULL;
@@ -58,7 +58,7 @@ fn a_handle_kept_beyond_the_scope_is_late() {
     assert!(late(Reason::Stale) > before);
 }
 
-/// The scope does not return while a thread of the library is inside; and it refuses calls while it waits.
+/// The scope does not return while a thread of the library is inside, and refuses calls while it waits.
 #[test]
 fn a_scope_waits_for_calls_on_other_threads() {
     let (breakpoint, controller) = breakpoint();
@@ -74,7 +74,7 @@ fn a_scope_waits_for_calls_on_other_threads() {
             let call = threads.spawn(move || Item::function()(0, each.as_ptr()));
             controller.wait_until_stopped();
             threads.spawn(move || {
-                // As soon as the scope has begun to end, the callback is being revoked; then let the first one go.
+                // Once the scope has begun to end, the callback is revoked. Then the first call may go on.
                 while Item::registry().standing(each) == Ok(Standing::Live(1)) {
                     thread::yield_now();
                 }
@@ -88,7 +88,7 @@ fn a_scope_waits_for_calls_on_other_threads() {
     });
 }
 
-/// Also when the body unwinds: first the callbacks end, then the panic goes on.
+/// When the body unwinds, the callbacks are revoked before the panic propagates.
 #[test]
 fn a_scope_that_unwinds_revokes_first() {
     let mut kept = Handle::NULL;
@@ -105,7 +105,7 @@ fn a_scope_that_unwinds_revokes_first() {
     assert_eq!(Item::function()(0, kept.as_ptr()), 0);
 }
 
-/// A panic in the callback stops the enumeration by the late value and comes out of the scope.
+/// A panic in the callback makes C get the late value, which ends the enumeration. Then the panic propagates from the scope.
 #[test]
 fn a_panic_in_a_borrowed_callback_comes_out_of_the_scope() {
     let mut kept = Handle::NULL;
@@ -121,7 +121,7 @@ fn a_panic_in_a_borrowed_callback_comes_out_of_the_scope() {
     assert_eq!(Item::function()(1, kept.as_ptr()), 0, "revoked before the panic went on");
 }
 
-/// Borrowed and not `Send`: other threads are refused before it is touched.
+/// A callback that is borrowed and not `Send`: calls on other threads are refused before anything of it is accessed.
 #[test]
 fn a_borrowed_confined_callback_is_for_its_thread() {
     let count = Rc::new(Cell::new(0));
@@ -161,7 +161,7 @@ fn scopes_nest_and_end_in_order() {
     assert_eq!(*log.lock().unwrap(), [2, 4, 6]);
 }
 
-/// Failure is a value and the callback is dropped, once; the others of the scope are not affected (S48).
+/// S48: a failed registration returns an error and drops the callback once. The other callbacks of the scope stay registered.
 #[test]
 fn a_scope_that_finds_no_slot_says_so() {
     latecall::signature! {

@@ -1,4 +1,4 @@
-//! Orders of events that are forced, one stall site at a time. S21, S22, S23.
+//! Forces orders of events by stopping threads at stall sites. S21, S22, S23.
 
 use crate::support::{Breakpoint, DropCount, breakpoint, drop_probe, stall_hook, stop_this_thread_at};
 use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked, StallSite, Standing};
@@ -11,7 +11,7 @@ fn registry() -> Callbacks {
     Callbacks::new().with_capacity_limit(1).with_tombstones(0).with_stall_hook(stall_hook)
 }
 
-/// A callback that answers 1, and knows when it is dropped.
+/// A callback that returns 1, and a count of its drops.
 fn answers_1(registry: &Callbacks) -> (Registration<'_, Callback>, DropCount) {
     let (probe, watch) = drop_probe();
     let registration = registry.register(Box::new(move || {
@@ -21,7 +21,7 @@ fn answers_1(registry: &Callbacks) -> (Registration<'_, Callback>, DropCount) {
     (registration, watch)
 }
 
-/// Calls, and is held at each of these sites on the way. A late call answers why, and the generation that the slot has now.
+/// Calls, and stops at each of these sites. A late call returns its reason and the slot's generation.
 fn call_held_at<const SITES: usize>(
     sites: [(StallSite, Breakpoint); SITES],
     registry: &Callbacks,
@@ -33,7 +33,7 @@ fn call_held_at<const SITES: usize>(
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| (late.reason(), late.current_generation()))
 }
 
-/// S21: C has loaded the pointer and is held on the way in. Meanwhile everything ends and the slot gets a new tenant.
+/// S21: a call has its handle and is stopped before it enters. Meanwhile the registration ends and its slot gets a new one.
 #[test]
 fn a_call_held_before_it_enters_finds_its_generation_gone() {
     let registry = registry();
@@ -52,7 +52,7 @@ fn a_call_held_before_it_enters_finds_its_generation_gone() {
     });
 }
 
-/// A call held just after it entered is inside: revoke sees it, and the closure waits for it.
+/// A call that is stopped just after it has entered is counted by `revoke`, and the closure is dropped after it.
 #[test]
 fn a_call_held_after_it_entered_is_counted() {
     let registry = registry();
@@ -70,8 +70,8 @@ fn a_call_held_after_it_entered_is_counted() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// S22: held on the way out, counted out already. While the callback was live at that point its slot can be given away;
-/// what the thread still touches is the registry, never the closure.
+/// S22: a call is stopped on its way out, after it was counted out. The callback can be revoked and its slot reused. The call
+/// then only accesses the registry, never the closure.
 #[test]
 fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
     let registry = registry();
@@ -81,7 +81,7 @@ fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
     thread::scope(|scope| {
         let call = scope.spawn(|| call_held_at([(StallSite::AfterRelease, breakpoint)], &registry, handle));
         controller.wait_until_stopped();
-        assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent, "nobody is inside");
+        assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent, "no call is inside");
         assert_eq!(watch.drops(), 1);
         let tenant = registry.register(Box::new(|| 2));
         assert_eq!(tenant.handle().index(), handle.index());
@@ -91,10 +91,10 @@ fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
     });
 }
 
-/// S22: the last call of a revoked callback, held between counting itself out and dropping the closure: who waits is not
-/// told before the closure is gone.
+/// S22: the last call of a revoked callback is stopped between being counted out and dropping the closure. A waiting thread is not
+/// woken before the closure is dropped.
 #[test]
-fn the_waiter_is_not_told_between_the_last_exit_and_the_destructor() {
+fn the_waiting_thread_is_not_woken_between_the_last_exit_and_the_destructor() {
     let registry = registry();
     let (registration, watch) = answers_1(&registry);
     let handle = registration.handle();
@@ -120,8 +120,8 @@ fn the_waiter_is_not_told_between_the_last_exit_and_the_destructor() {
     });
 }
 
-/// S23: the revoker is held after each step of retiring a slot, while another thread registers, takes the slot if it can,
-/// and calls with the old handle and the new.
+/// S23: the revoker is stopped after each step of freeing a slot. Meanwhile another thread registers, reuses the slot if it can,
+/// and calls with the old handle and the new one.
 #[test]
 fn each_step_of_retiring_a_slot_is_safe_to_be_held_at() {
     for site in [StallSite::Revoked, StallSite::TombstoneWritten, StallSite::SlotListed] {

@@ -1,5 +1,5 @@
-//! What several test files need: closures that tell when they are dropped, ways to park a thread inside a callback and at a
-//! stall site, the race of a revocation against a call, and (`again`) a test that runs once more in a process of its own.
+//! Helpers of several test files: closures whose drops are counted, breakpoints for threads inside a callback and at a stall site,
+//! the race of a revocation against a call, and tests that run in a subprocess (`subprocess`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -16,10 +16,10 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How long anything may take before the test calls it a hang. A limit, never a synchronisation.
+/// How long an operation may take before the test fails it as a hang. A limit, never a synchronisation.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// A value to be owned by a closure; its destructor is counted.
+/// A value for a closure to own. Its drops are counted.
 pub(crate) struct DropProbe(Arc<AtomicUsize>);
 
 impl Drop for DropProbe {
@@ -28,13 +28,13 @@ impl Drop for DropProbe {
     }
 }
 
-/// A probe and its watcher.
+/// A probe and the count of its drops.
 pub(crate) fn drop_probe() -> (DropProbe, DropCount) {
     let count = Arc::new(AtomicUsize::new(0));
     (DropProbe(Arc::clone(&count)), DropCount(count))
 }
 
-/// Knows how often the closure has been dropped.
+/// How often a probe, and so the closure that owns it, has been dropped.
 #[derive(Clone)]
 pub(crate) struct DropCount(Arc<AtomicUsize>);
 
@@ -45,8 +45,8 @@ impl DropCount {
     }
 }
 
-/// A value whose destructor panics, with these words as a `String`. (`.ci/sanitizers.leaks` knows it by name: a payload that is
-/// swallowed is not dropped. Not `panic_any`, which hides that name from LeakSanitizer's stacks.)
+/// A value whose destructor panics with this message, as a `String`. (`.ci/sanitizers.leaks` has the name of this type, because a
+/// swallowed payload is leaked. `panic_any` would hide the name from LeakSanitizer's stacks.)
 pub(crate) struct PanicsOnDrop(pub(crate) &'static str);
 
 impl Drop for PanicsOnDrop {
@@ -55,26 +55,26 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-/// A callback that does nothing but own `it`.
+/// A callback that owns `it` and does nothing.
 pub(crate) fn owning<T: Send + Sync + 'static>(it: T) -> Box<dyn Fn() + Send + Sync> {
     Box::new(move || {
         let _owned = &it;
     })
 }
 
-/// One side of a meeting: arrive there, and go on when told.
+/// The stopped thread's side of a breakpoint.
 pub(crate) struct Breakpoint {
     arrived: Sender<()>,
     proceed: Receiver<()>,
 }
 
-/// The other side: waits for the breakpoint, and lets it go on.
+/// The test's side of a breakpoint.
 pub(crate) struct Controller {
     arrived: Receiver<()>,
     proceed: Sender<()>,
 }
 
-/// A place where one thread can be held.
+/// A place where a thread stops until the controller resumes it.
 pub(crate) fn breakpoint() -> (Breakpoint, Controller) {
     let (arrived, arrivals) = channel();
     let (proceed, orders) = channel();
@@ -93,7 +93,7 @@ impl Breakpoint {
 
 impl Controller {
     pub(crate) fn wait_until_stopped(&self) {
-        self.arrived.recv_timeout(LIMIT).expect("nobody came");
+        self.arrived.recv_timeout(LIMIT).expect("no thread has stopped at the breakpoint");
     }
 
     pub(crate) fn resume(&self) {
@@ -106,37 +106,37 @@ impl Controller {
     }
 }
 
-/// The registry of most tests, whose callbacks take nothing and say nothing.
+/// The registry of most tests. Its callbacks take and return nothing.
 pub(crate) type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
-/// Who has registered one of [`Callbacks`].
+/// The registration of one of [`Callbacks`].
 pub(crate) type CallbackRegistration<'r> = Registration<'r, dyn Fn() + Send + Sync>;
 
-/// A registry without end, for callbacks that use the one they are in.
+/// A registry that lives for ever, for callbacks that use their own registry.
 pub(crate) fn leaked_registry() -> &'static Callbacks {
     Box::leak(Box::new(Callbacks::new()))
 }
 
-/// Calls, as the function that C was given would. A late call answers why it is late.
+/// Calls as a trampoline would. A late call returns its reason.
 pub(crate) fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
 }
 
-/// Returns once the callback is revoked with `calls` inside. Who is revoking it with a wait, on another thread, is then past
-/// the point where it could return early.
+/// Returns once the callback is revoked with `calls` calls inside. A `revoke_and_wait` of it on another thread has then counted
+/// the calls.
 pub(crate) fn until_revoked(registry: &Callbacks, handle: Handle, calls: u32) {
     while registry.standing(handle) != Ok(Standing::Revoking(calls)) {
         thread::yield_now();
     }
 }
 
-/// A callback that stops inside, and knows when it is dropped.
+/// A callback that stops inside, its controller, and the count of its drops.
 #[track_caller]
 pub(crate) fn parked(registry: &Callbacks) -> (CallbackRegistration<'_>, Controller, DropCount) {
     parked_then(registry, || ())
 }
 
-/// As [`parked`]; what is to be done before the callback returns is `then`.
+/// As [`parked`]. The callback runs `then` before it returns.
 #[track_caller]
 pub(crate) fn parked_then(
     registry: &Callbacks,
@@ -152,8 +152,8 @@ pub(crate) fn parked_then(
     (registration, controller, watch)
 }
 
-/// In each of `rounds` rounds either the revoker found nobody or the call ran, with the sums to match, and never both a
-/// removal before the call and a run after it.
+/// In each of `rounds` rounds a call races a revocation, and either runs or is late. No call runs after the revoker has returned
+/// `Removed`, and each call that it counted runs.
 pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
     let (start, end) = (Barrier::new(2), Barrier::new(2));
     let target = AtomicUsize::new(0);
@@ -206,7 +206,7 @@ thread_local! {
     static HELD_AT: RefCell<Vec<(StallSite, Breakpoint)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stall hook that holds a thread where [`stop_this_thread_at`] told it to; all other threads pass.
+/// A stall hook that stops a thread at the sites which it has set with [`stop_this_thread_at`].
 pub(crate) fn stall_hook(site: StallSite) {
     let held = HELD_AT.try_with(|held| {
         let mut held = held.borrow_mut();
@@ -217,7 +217,7 @@ pub(crate) fn stall_hook(site: StallSite) {
     }
 }
 
-/// Holds the calling thread the next time it comes to `site`.
+/// Stops the calling thread the next time it comes to `site`.
 pub(crate) fn stop_this_thread_at(site: StallSite, breakpoint: Breakpoint) {
     HELD_AT.with(|held| held.borrow_mut().push((site, breakpoint)));
 }
