@@ -85,7 +85,7 @@ impl Breakpoint {
     pub(crate) fn stop_here(&self) {
         self.arrived.send(()).unwrap();
         match self.proceed.recv_timeout(LIMIT) {
-            Err(RecvTimeoutError::Timeout) => panic!("held for longer than {LIMIT:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("stopped at the breakpoint for longer than {LIMIT:?}"),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
         }
     }
@@ -98,11 +98,6 @@ impl Controller {
 
     pub(crate) fn resume(&self) {
         self.proceed.send(()).unwrap();
-    }
-
-    /// Whether the breakpoint has come (again).
-    pub(crate) fn has_stopped(&self) -> bool {
-        self.arrived.try_recv().is_ok()
     }
 }
 
