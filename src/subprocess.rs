@@ -1,5 +1,5 @@
-//! Runs a test in a subprocess of its own: because the test ends its process, or because it must not share the process with
-//! other tests. The crate and `tests/support` both compile this file.
+//! Runs a test in a subprocess of its own: because the test ends its process, or because it must not share the process
+//! with other tests. The crate and `tests/support` both compile this file.
 #![allow(dead_code, reason = "the crate and each test file use their own part")]
 
 use std::any::type_name;
@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 /// The environment variable that marks the subprocess.
 const MARK: &str = "LATECALL_TEST_SUBPROCESS";
 
-/// Runs `test` in a subprocess, in which no other test runs and [`is_subprocess`] is true. `test` is the calling test, or a
-/// closure inside it.
+/// Runs `test` in a subprocess, in which no other test runs and [`is_subprocess`] is true. `test` is the calling test,
+/// or a closure inside it.
 pub(crate) fn run_in_subprocess<T: Fn()>(_: &T) -> Output {
     // The harness names a test by its path within the crate.
     let (_, name) = type_name::<T>().split_once("::").expect("the path of a function begins with its crate");

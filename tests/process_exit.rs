@@ -1,9 +1,10 @@
-//! S81: the library fires what it still holds from `atexit`, after `main` has returned. The call is late, and quiet: the exit
-//! code stays, and no late call is reported.
+//! S81: the library fires what it still holds from `atexit`, after `main` has returned. The call is late, and quiet:
+//! the exit code stays, and no late call is reported.
 
 use std::process::Command;
 
-/// The library holds two callbacks at exit: one whose owner is dropped, and one whose guard was leaked, which is still live.
+/// The library holds two callbacks at exit: one whose owner is dropped, and one whose guard was leaked, which is still
+/// live.
 const PROGRAM: &str = "\
 hostile fire_atexit
 callback a

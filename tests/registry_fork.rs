@@ -1,7 +1,8 @@
-//! `fork` with calls in flight on other threads, inside a callback, and while another thread holds a lock. S70, S71, S73.
+//! `fork` with calls in flight on other threads, inside a callback, and while another thread holds a lock. S70, S71,
+//! S73.
 //!
-//! Alone in its process, for two reasons. Its allocator stops a thread on request, so that the thread holds a lock at the moment
-//! of a fork. And a child would inherit what other tests were in the middle of.
+//! Alone in its process, for two reasons. Its allocator stops a thread on request, so that the thread holds a lock at
+//! the moment of a fork. And a child would inherit what other tests were in the middle of.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -78,8 +79,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work` in a child made by `fork` and says how it ended, as `waitpid` does. `work` must not panic; it has `seconds`,
-/// and is ended by SIGALRM then.
+/// Runs `work` in a child made by `fork` and says how it ended, as `waitpid` does. `work` must not panic; it has
+/// `seconds`, and is ended by SIGALRM then.
 fn forked(seconds: u32, work: impl FnOnce() -> c_int) -> c_int {
     // SAFETY: the child runs `work`, which uses the registry and the allocator, and ends without running anything else.
     let child = unsafe { fork() };
@@ -104,8 +105,8 @@ fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
     status >> 8
 }
 
-/// S70: another thread is inside a callback when this thread forks. In the child its call does not count, whether the callback is
-/// revoked there or was revoked before. In the parent it still counts.
+/// S70: another thread is inside a callback when this thread forks. In the child its call does not count, whether the
+/// callback is revoked there or was revoked before. In the parent it still counts.
 #[test]
 fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
     let _alone = alone();
@@ -113,8 +114,8 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
     let breakpoints = [breakpoint(), breakpoint()];
     let [(one, one_controller), (two, two_controller)] = breakpoints;
     let (probes, watches): (Vec<_>, Vec<_>) = [drop_probe(), drop_probe()].into_iter().unzip();
-    // The closures share their breakpoints with this frame: the child drops the closures, and must not drop with them a channel
-    // whose lock the thread that is inside may have held when this one forked.
+    // The closures share their breakpoints with this frame: the child drops the closures, and must not drop with them a
+    // channel whose lock the thread that is inside may have held when this one forked.
     let breakpoints = [one, two].map(|breakpoint| Arc::new(Mutex::new(breakpoint)));
     let mut owned = breakpoints.iter().cloned().zip(probes);
     let mut registrations = std::iter::repeat_with(|| {
@@ -172,7 +173,8 @@ fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
     assert_eq!(status, 1);
 }
 
-/// Two threads are inside a callback and wait for it, and one of them forks. In the child the other thread's wait is over.
+/// Two threads are inside a callback and wait for it, and one of them forks. In the child the other thread's wait is
+/// over.
 #[test]
 fn a_wait_inside_of_a_thread_that_a_fork_leaves_behind_is_over_in_the_child() {
     let _alone = alone();
@@ -217,8 +219,8 @@ fn holding_up(f: impl FnOnce()) -> bool {
     !STALL.replace(false)
 }
 
-/// Forks while another thread is stopped in `work`. The child runs `then`, for which it has one second. Returns how the child
-/// ended. The stopped thread goes on when the fork begins, if `at_begin`, otherwise after the child has ended.
+/// Forks while another thread is stopped in `work`. The child runs `then`, for which it has one second. Returns how the
+/// child ended. The stopped thread goes on when the fork begins, if `at_begin`, otherwise after the child has ended.
 fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) -> c_int {
     extern "C" fn begins() {
         if AT_BEGIN.load(SeqCst) == 1 {
@@ -228,8 +230,8 @@ fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) 
     static AT_BEGIN: AtomicU32 = AtomicU32::new(0);
     static ASKED: AtomicU32 = AtomicU32::new(0);
     if ASKED.swap(1, SeqCst) == 0 {
-        // SAFETY: the handler is a function of this program. It runs before the registry's handler, because the registry has
-        // installed its own earlier.
+        // SAFETY: the handler is a function of this program. It runs before the registry's handler, because the
+        // registry has installed its own earlier.
         assert_eq!(unsafe { pthread_atfork(Some(begins), None, None) }, 0);
     }
     AT_BEGIN.store(u32::from(at_begin), SeqCst);
@@ -285,8 +287,8 @@ fn a_registry_that_is_not_announced_may_hang_in_the_child() {
     use_it(&REGISTRY);
 }
 
-/// S71: the registry of a signature is announced without a call of `announce`. If a lock does not come free in time, the fork
-/// continues without it.
+/// S71: the registry of a signature is announced without a call of `announce`. If a lock does not come free in time,
+/// the fork continues without it.
 #[test]
 fn the_registry_of_a_signature_is_announced_and_no_fork_waits_for_ever() {
     latecall::signature! {

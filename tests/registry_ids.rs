@@ -1,5 +1,5 @@
-//! Registry ids: exhaustion is an error value, and a reused id makes no old handle valid. Alone in its process, because it uses up
-//! all ids.
+//! Registry ids: exhaustion is an error value, and a reused id makes no old handle valid. Alone in its process, because
+//! it uses up all ids.
 
 use latecall::registry::{Reason, Registry, Shortage};
 

@@ -1,4 +1,5 @@
-//! Memory: many registrations in turn lose none, calls allocate none, and a failed allocation leaves no half registration. S48, S90.
+//! Memory: many registrations in turn lose none, calls allocate none, and a failed allocation leaves no half
+//! registration. S48, S90.
 
 use latecall::registry::{Reason, Registry, Shortage};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -40,8 +41,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// S90: a million registrations, each called once and revoked. At the end the registry uses as many bytes as when the tombstones
-/// were first complete.
+/// S90: a million registrations, each called once and revoked. At the end the registry uses as many bytes as when the
+/// tombstones were first complete.
 #[test]
 fn a_million_registrations_leave_memory_flat() {
     const ROUNDS: u64 = 1_000_000;
@@ -68,8 +69,8 @@ fn a_million_registrations_leave_memory_flat() {
     assert_eq!(BYTES.get(), before, "everything is given back");
 }
 
-/// Calls, live or late, allocate nothing once the thread has called before. Once a registry is warm, registering allocates only
-/// the caller's box, which a closure without captures does not need.
+/// Calls, live or late, allocate nothing once the thread has called before. Once a registry is warm, registering
+/// allocates only the caller's box, which a closure without captures does not need.
 #[test]
 fn calls_live_or_late_allocate_nothing() {
     let registry = Callbacks::new();
@@ -97,8 +98,8 @@ fn calls_live_or_late_allocate_nothing() {
     assert!(middle > before);
 }
 
-/// S48: each allocation of a registration fails in turn, at table sizes at which registering allocates never, once, or several
-/// times. The closure comes back, nothing counts as registered, and the next attempt works.
+/// S48: each allocation of a registration fails in turn, at table sizes at which registering allocates never, once, or
+/// several times. The closure comes back, nothing counts as registered, and the next attempt works.
 #[test]
 fn no_failed_allocation_leaves_a_half_registration() {
     let registry = Callbacks::new();

@@ -1,4 +1,5 @@
-//! A host unloads the shared object with the trampolines while C holds their address: the object is pinned, or refuses. S77.
+//! A host unloads the shared object with the trampolines while C holds their address: the object is pinned, or refuses.
+//! S77.
 //!
 //! The plug-in is `tests/plugin`, which this test builds. Like every plug-in, it has a registry of its own.
 #![cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
@@ -81,7 +82,8 @@ impl Pair {
     }
 }
 
-/// S77: the host unloads the plug-in, and the library goes on calling. Live calls still run, and late calls are still refused.
+/// S77: the host unloads the plug-in, and the library goes on calling. Live calls still run, and late calls are still
+/// refused.
 #[test]
 fn an_object_with_registrations_stays_when_it_is_unloaded() {
     let file = plugin("pinned");
@@ -99,7 +101,8 @@ fn an_object_with_registrations_stays_when_it_is_unloaded() {
     assert_eq!(pair.call(41), -1, "late, in code that is still there");
 }
 
-/// S77: a plug-in that is not pinned lists what is outstanding and where it was registered. Once nothing is, the host unloads it.
+/// S77: a plug-in that is not pinned lists what is outstanding and where it was registered. Once nothing is, the host
+/// unloads it.
 #[test]
 fn an_object_that_is_not_pinned_says_what_is_outstanding() {
     let file = plugin("unpinned");
@@ -118,7 +121,8 @@ fn an_object_that_is_not_pinned_says_what_is_outstanding() {
         text.truncate(length);
         String::from_utf8(text).unwrap()
     };
-    // On a thread that ends. A thread that has called gives its record back when it ends, and the loader keeps the object until then.
+    // On a thread that ends. A thread that has called gives its record back when it ends, and the loader keeps the
+    // object until then.
     let calls = || {
         let pair = register();
         assert_eq!(pair.call(40), 42);

@@ -1,5 +1,5 @@
-//! The registry without `membarrier`: calls execute full fences. The choice holds for the process, so these tests have a process of
-//! their own. S17, S18, S20, S43.
+//! The registry without `membarrier`: calls execute full fences. The choice holds for the process, so these tests have
+//! a process of their own. S17, S18, S20, S43.
 
 mod support;
 

@@ -18,9 +18,9 @@ unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
 }
 
-/// S74: a signal handler calls the callback that the interrupted code calls, wherever it interrupts: before the handle is in its
-/// cell, between the two reads of the slot's word, on the way out. Meanwhile another thread revokes. No closure runs after it was
-/// dropped, each is dropped once, and no call stays in flight.
+/// S74: a signal handler calls the callback that the interrupted code calls, wherever it interrupts: before the handle
+/// is in its cell, between the two reads of the slot's word, on the way out. Meanwhile another thread revokes. No
+/// closure runs after it was dropped, each is dropped once, and no call stays in flight.
 #[test]
 fn a_signal_handler_may_hit_a_call_anywhere() {
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
@@ -43,8 +43,8 @@ fn a_signal_handler_may_hit_a_call_anywhere() {
         }
     }
 
-    // SAFETY: the handler only calls the registry. A call takes a lock only while another thread revokes its callback, and the
-    // interrupted thread never holds that lock.
+    // SAFETY: the handler only calls the registry. A call takes a lock only while another thread revokes its callback,
+    // and the interrupted thread never holds that lock.
     unsafe { signal(SIGUSR2, handler) };
     let stop = AtomicBool::new(false);
     let caller_id = AtomicUsize::new(0);
@@ -162,8 +162,8 @@ fn membarrier_refused_from_the_start_means_full_fences() {
     assert!(use_portable_fences(), "full fences are in use");
 }
 
-/// A filter that is installed after calls have begun to rely on `membarrier`: a revocation that needs it aborts the process, because
-/// it could otherwise free a closure during a call. The message says what to do.
+/// A filter that is installed after calls have begun to rely on `membarrier`: a revocation that needs it aborts the
+/// process, because it could otherwise free a closure during a call. The message says what to do.
 #[test]
 fn membarrier_refused_later_ends_the_process_with_advice() {
     if !is_subprocess() {

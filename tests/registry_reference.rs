@@ -1,8 +1,9 @@
-//! The registry against a reference that is simple enough to be checked by reading: a list of registrations and their states. Any
-//! sequence of verbs on one thread, nested calls included, gives the same answers. S12, S36, S37, S43, S84, S86, S89.
+//! The registry against a reference that is simple enough to be checked by reading: a list of registrations and their
+//! states. Any sequence of verbs on one thread, nested calls included, gives the same answers. S12, S36, S37, S43, S84,
+//! S86, S89.
 //!
-//! Alone in its process, for two reasons. A revocation finds no other thread to fence, while in `tests/registry/` it nearly always
-//! does. And the test takes two thousand registry ids.
+//! Alone in its process, for two reasons. A revocation finds no other thread to fence, while in `tests/registry/` it
+//! nearly always does. And the test takes two thousand registry ids.
 #![cfg(feature = "harness")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 

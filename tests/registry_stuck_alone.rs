@@ -1,5 +1,5 @@
-//! Deadlocks that only one event can find. These tests have a process of their own and run one at a time, because every wait that
-//! begins in the process searches for deadlocks as well. S41.
+//! Deadlocks that only one event can find. These tests have a process of their own and run one at a time, because every
+//! wait that begins in the process searches for deadlocks as well. S41.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 mod support;
@@ -17,8 +17,8 @@ fn call(registry: &Callbacks, handle: Handle) {
     registry.call(handle.as_ptr(), |f| f()).unwrap();
 }
 
-/// S41: a ring of two waiting threads, and a bystander inside one of the callbacks. It is no deadlock before the bystander leaves.
-/// Then it is one, and the leaving call finds it, because no wait begins at that moment.
+/// S41: a ring of two waiting threads, and a bystander inside one of the callbacks. It is no deadlock before the
+/// bystander leaves. Then it is one, and the leaving call finds it, because no wait begins at that moment.
 #[test]
 fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     let _alone = ALONE.lock().unwrap();

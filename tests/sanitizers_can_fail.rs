@@ -1,9 +1,9 @@
-//! Shows that the tools of `.ci/sanitizers` can fail: each tool, in the same build and with the same options, convicts a defect that
-//! it is used for, and finds nothing in the same program over the registry.
+//! Shows that the tools of `.ci/sanitizers` can fail: each tool, in the same build and with the same options, convicts
+//! a defect that it is used for, and finds nothing in the same program over the registry.
 //!
-//! The defects are those of a hand-written binding that gives C a pointer to a box. Each program runs in a subprocess. The script
-//! names the tool in `LATECALL_SANITIZER`. Without a tool, as in plain `cargo test`, the programs run over the registry only, because
-//! nothing would notice the defects.
+//! The defects are those of a hand-written binding that gives C a pointer to a box. Each program runs in a subprocess.
+//! The script names the tool in `LATECALL_SANITIZER`. Without a tool, as in plain `cargo test`, the programs run over
+//! the registry only, because nothing would notice the defects.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 

@@ -1,5 +1,5 @@
-//! `docs/scenarios.md` says which files cover each scenario. Each file that it names cites the scenario, and no scenario that the
-//! project promises to cover is missing.
+//! `docs/scenarios.md` says which files cover each scenario. Each file that it names cites the scenario, and no
+//! scenario that the project promises to cover is missing.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! The seed programs on every sound subject, linked and loaded. Each seed holds, some subject runs it, each order that it forces was
-//! forced, and each of its expectations can fail.
+//! The seed programs on every sound subject, linked and loaded. Each seed holds, some subject runs it, each order that
+//! it forces was forced, and each of its expectations can fail.
 
 use latecall::emitter::{Api, bundled_object};
 use latecall::engine::run::{Options, RunError, execute};

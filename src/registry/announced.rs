@@ -1,8 +1,8 @@
 //! Announced registries: those whose address the process knows, because they are never moved.
 //!
-//! A registry is a value and may be moved while it is not borrowed, so code that does not borrow it cannot find it. Two modules
-//! need to find registries without borrowing them: `fork`, which takes their locks, and `ended`, for a thread that has ended
-//! inside a callback and whose frames, with their borrows, are gone.
+//! A registry is a value and may be moved while it is not borrowed, so code that does not borrow it cannot find it. Two
+//! modules need to find registries without borrowing them: `fork`, which takes their locks, and `ended`, for a thread
+//! that has ended inside a callback and whose frames, with their borrows, are gone.
 
 use super::fork;
 use super::handle::Handle;
@@ -19,8 +19,8 @@ pub struct Place {
     leave: fn(Place, &Cell, Handle),
 }
 
-// SAFETY: `registry` is borrowed for ever as shared. Only `leave` dereferences it. `leave` runs only on a thread that has made a
-// call of that registry, which compiled only because the registry's callbacks may be used on that thread.
+// SAFETY: `registry` is borrowed for ever as shared. Only `leave` dereferences it. `leave` runs only on a thread that
+// has made a call of that registry, which compiled only because the registry's callbacks may be used on that thread.
 unsafe impl Send for Place {}
 // SAFETY: a shared `Place` gives access to nothing that a copy of it (it is `Copy` and `Send`) does not.
 unsafe impl Sync for Place {}
@@ -29,15 +29,16 @@ unsafe impl Sync for Place {}
 pub(super) static ANNOUNCED: Outside<Vec<Place>> = Outside::new(Vec::new());
 
 impl<F: ?Sized + 'static> Registry<F> {
-    /// Announces to the process that this registry is never moved. Any thread may call it, and once is enough. Registries of
-    /// signatures are announced when their first callback is registered, registries of C when they are created.
+    /// Announces to the process that this registry is never moved. Any thread may call it, and once is enough.
+    /// Registries of signatures are announced when their first callback is registered, registries of C when they are
+    /// created.
     ///
     /// An announced registry is treated differently in two cases:
     ///
-    /// * *`fork`* (on Unix). The thread that forks first waits until no other thread holds one of this registry's locks, so the
-    ///   child may use the registry. The child must not use `register`, `revoke` or `reclaim` of a registry that is not
-    ///   announced and that other threads were using; `call` is safe. A registration that another thread was about to revoke
-    ///   or drop may never be over in the child, announced or not.
+    /// * *`fork`* (on Unix). The thread that forks first waits until no other thread holds one of this registry's
+    ///   locks, so the child may use the registry. The child must not use `register`, `revoke` or `reclaim` of a
+    ///   registry that is not announced and that other threads were using; `call` is safe. A registration that another
+    ///   thread was about to revoke or drop may never be over in the child, announced or not.
     /// * *A thread that ends inside one of the callbacks* (on Linux). Its calls are counted out when the thread's last
     ///   thread-local is gone. In a registry that is not announced these calls are in flight for ever.
     ///

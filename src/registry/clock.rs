@@ -23,8 +23,8 @@ impl Moment {
         }
         const CLOCK_MONOTONIC_COARSE: c_int = 6;
         let mut time = Timespec { seconds: 0, nanoseconds: 0 };
-        // SAFETY: `clock_gettime` writes a `struct timespec`, which on this target has the layout of `Timespec`. If it fails it
-        // writes nothing, and the age in the report is wrong.
+        // SAFETY: `clock_gettime` writes a `struct timespec`, which on this target has the layout of `Timespec`. If it
+        // fails it writes nothing, and the age in the report is wrong.
         unsafe { clock_gettime(CLOCK_MONOTONIC_COARSE, &raw mut time) };
         Self { milliseconds: time.seconds as u64 * 1000 + time.nanoseconds as u64 / 1_000_000 }
     }

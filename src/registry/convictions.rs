@@ -1,5 +1,5 @@
-//! Takes away one rule of the protocol at a time, in the models that `models.rs` searches. Each search must then convict, or the
-//! test fails (S98).
+//! Takes away one rule of the protocol at a time, in the models that `models.rs` searches. Each search must then
+//! convict, or the test fails (S98).
 
 use super::*;
 

@@ -1,9 +1,10 @@
 //! Threads that end inside a callback, by `pthread_exit` or cancellation, without running the destructors of the calls.
 //!
-//! C code may end the thread that it runs on. glibc then unwinds the stack, which runs destructors in the frames of functions
-//! that may unwind. A function declared `extern "C"` may not, and no destructors run for the calls below it. Those calls are
-//! still in the thread's record when the thread has no stack any more. This module detects them with the destructor of a
-//! pthread thread-specific value: the system runs it when a thread ends, and never because the process ends.
+//! C code may end the thread that it runs on. glibc then unwinds the stack, which runs destructors in the frames of
+//! functions that may unwind. A function declared `extern "C"` may not, and no destructors run for the calls below it.
+//! Those calls are still in the thread's record when the thread has no stack any more. This module detects them with
+//! the destructor of a pthread thread-specific value: the system runs it when a thread ends, and never because the
+//! process ends.
 //!
 //! Some calls are not found and stay in flight for ever:
 //!
@@ -38,13 +39,13 @@ mod imp {
         if word == 0 {
             let mut key = 0;
             // SAFETY: `key` may be written. The destructor's code is loaded whenever a thread has a value: `Guard`, in
-            // `record/own.rs`, keeps the object loaded until the thread's last thread-local is gone, and clears the value
-            // then. Only a thread that ends inside a callback keeps its value longer. Its call is outstanding, so the object
-            // is pinned or must not be unloaded.
+            // `record/own.rs`, keeps the object loaded until the thread's last thread-local is gone, and clears the
+            // value then. Only a thread that ends inside a callback keeps its value longer. Its call is outstanding, so
+            // the object is pinned or must not be unloaded.
             let status = unsafe { pthread_key_create(&raw mut key, Some(has_ended)) };
             let new = if status == 0 { u64::from(key) + FIRST } else { NONE };
-            // AcqRel: Release pairs with the Acquire load above. Acquire (failure) pairs with the Release of the exchange by
-            // the thread that was first. The key created here is then lost, unused.
+            // AcqRel: Release pairs with the Acquire load above. Acquire (failure) pairs with the Release of the
+            // exchange by the thread that was first. The key created here is then lost, unused.
             word =
                 KEY.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).map_or_else(|other| other, |_| new);
         }
@@ -63,15 +64,15 @@ mod imp {
 
     fn set(value: *const c_void) {
         if let Some(key) = key() {
-            // SAFETY: the key was created and is never deleted. An error means that memory for the value cannot be had; this
-            // thread is then not detected when it ends.
+            // SAFETY: the key was created and is never deleted. An error means that memory for the value cannot be had;
+            // this thread is then not detected when it ends.
             let _ = unsafe { pthread_setspecific(key, value) };
         }
     }
 
     extern "C" fn has_ended(record: *mut c_void) {
-        // SAFETY: the value comes from the `&'static Record` in `begins`. `has_left` would have cleared it, so the record is
-        // still the calling thread's.
+        // SAFETY: the value comes from the `&'static Record` in `begins`. `has_left` would have cleared it, so the
+        // record is still the calling thread's.
         let record = unsafe { &*record.cast::<Record>() };
         record::leave_for_good(record);
     }

@@ -20,8 +20,8 @@ pub enum Reason {
     WrongRegistry,
     /// The slot exists and has not reached the handle's generation: no registry issued this handle.
     Unissued,
-    /// The registration is over, and no call is known to be inside. The closure has been dropped or is about to be. The slot
-    /// may belong to another registration now.
+    /// The registration is over, and no call is known to be inside. The closure has been dropped or is about to be. The
+    /// slot may belong to another registration now.
     Stale,
     /// The registration has been revoked, and calls that started before are still running.
     Revoking,
@@ -118,8 +118,8 @@ impl Refused {
     }
 }
 
-/// A handle given to [`Registry::revoke`](super::Registry::revoke) or
-/// [`Registry::revoke_and_wait`](super::Registry::revoke_and_wait) that names no registration which could be revoked.
+/// A handle that names no registration which the registry still has: the error of
+/// [`Registry::revoke`](super::Registry::revoke) and of every other verb that takes a handle, except `call`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
     pub(super) handle: Handle,
@@ -133,8 +133,8 @@ impl Rejected {
         self.handle
     }
 
-    /// Why it was rejected: [`Reason::Null`], [`Reason::OutOfRange`], [`Reason::WrongRegistry`], [`Reason::Unissued`] or
-    /// [`Reason::Stale`].
+    /// Why it was rejected: [`Reason::Null`], [`Reason::OutOfRange`], [`Reason::WrongRegistry`], [`Reason::Unissued`]
+    /// or [`Reason::Stale`].
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.refused.reason
@@ -149,7 +149,7 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} cannot be revoked: {}", self.handle, self.refused.reason)
+        write!(f, "{:?} names no registration of this registry: {}", self.handle, self.refused.reason)
     }
 }
 
@@ -189,8 +189,8 @@ impl std::error::Error for Shortage {}
 
 /// A registration that could not be made. It owns the closure: nothing was half-registered.
 ///
-/// Dropping this value drops the closure, and then runs the [destroy notify](super::Builder::destroy_notify) if there is
-/// one.
+/// Dropping this value drops the closure, and then runs the [destroy notify](super::Builder::destroy_notify) if there
+/// is one.
 pub struct Exhausted<F: ?Sized> {
     /// `None` only inside `into_callback` and `drop`.
     callback: Option<Box<F>>,
@@ -210,7 +210,8 @@ impl<F: ?Sized> Exhausted<F> {
         self.shortage
     }
 
-    /// The closure that was not registered. A destroy notify is dropped without being run, because nothing was destroyed.
+    /// The closure that was not registered. A destroy notify is dropped without being run, because nothing was
+    /// destroyed.
     #[must_use]
     pub fn into_callback(mut self) -> Box<F> {
         self.notify = Outside::new(None);
@@ -247,8 +248,8 @@ impl<F: ?Sized> std::error::Error for Exhausted<F> {}
 /// A call that the registry refused. No closure ran.
 ///
 /// A refusal takes no lock and allocates nothing. [`Display`](fmt::Display) writes the full report, which takes the
-/// registry's lock for a moment and allocates. [`report`](LateCall::report) returns the same report as a value. A `LateCall`
-/// is not `Send`, because the report names the thread that called; the [`LateReport`] is `Send`.
+/// registry's lock for a moment and allocates. [`report`](LateCall::report) returns the same report as a value. A
+/// `LateCall` is not `Send`, because the report names the thread that called; the [`LateReport`] is `Send`.
 #[derive(Clone, Copy)]
 pub struct LateCall<'r> {
     pub(super) core: &'r Core,
@@ -274,18 +275,18 @@ impl LateCall<'_> {
         self.refused.reason
     }
 
-    /// The slot's generation at that time, if the handle names a slot of this registry. For a vacant slot it is the generation
-    /// of the slot's next registration.
+    /// The slot's generation at that time, if the handle names a slot of this registry. For a vacant slot it is the
+    /// generation of the slot's next registration.
     #[must_use]
     pub fn current_generation(&self) -> Option<u32> {
         self.refused.current()
     }
 
-    /// Everything known about the call, as a value: what was registered and revoked, where, when and by which threads, and
-    /// which thread called.
+    /// Everything known about the call, as a value: what was registered and revoked, where, when and by which threads,
+    /// and which thread called.
     ///
-    /// Takes the registry's lock and allocates. Call it on the thread that made the call, and neither from an allocator nor
-    /// from a signal handler.
+    /// Takes the registry's lock and allocates. Call it on the thread that made the call, and neither from an allocator
+    /// nor from a signal handler.
     #[must_use]
     pub fn report(&self) -> LateReport {
         report::make(self.core, self.handle, self.refused)

@@ -1,17 +1,17 @@
 //! Asymmetric fences: a call executes a compiler fence, and a revoker pays for both sides.
 //!
-//! A call stores its handle and then reads the slot's word. A revoker changes the word and then reads the stored handles. At
-//! least one of the two must see the other's store. Two pairs of fences guarantee that:
+//! A call stores its handle and then reads the slot's word. A revoker changes the word and then reads the stored
+//! handles. At least one of the two must see the other's store. Two pairs of fences guarantee that:
 //!
 //! * a full fence on both sides;
-//! * a *light* fence in the call, which only keeps the compiler from reordering, and a *heavy* fence in the revoker, which makes
-//!   every thread of the process execute a full fence: Linux's `membarrier` (`PRIVATE_EXPEDITED`).
+//! * a *light* fence in the call, which only keeps the compiler from reordering, and a *heavy* fence in the revoker,
+//!   which makes every thread of the process execute a full fence: Linux's `membarrier` (`PRIVATE_EXPEDITED`).
 //!
 //! Two light fences order nothing.
 //!
-//! Where `membarrier` does not exist or is refused (an old kernel, a seccomp filter, another system, Miri), both sides execute
-//! full fences. The choice is made once, before the first call of the process stores its handle, and is kept, because a thread
-//! that has begun to use light fences cannot be told to stop.
+//! Where `membarrier` does not exist or is refused (an old kernel, a seccomp filter, another system, Miri), both sides
+//! execute full fences. The choice is made once, before the first call of the process stores its handle, and is kept,
+//! because a thread that has begun to use light fences cannot be told to stop.
 //!
 //! Under loom the light and the heavy fence are full fences.
 
@@ -24,8 +24,9 @@ pub(super) fn light() {
     if MODELLED {
         full();
     } else {
-        // SeqCst, for the compiler alone: the store before this fence is not moved after the load behind it. The processor's
-        // fence is the one that `heavy` makes this thread execute. A call comes here only after `asymmetric` was true.
+        // SeqCst, for the compiler alone: the store before this fence is not moved after the load behind it. The
+        // processor's fence is the one that `heavy` makes this thread execute. A call comes here only after
+        // `asymmetric` was true.
         compiler_fence(Ordering::SeqCst);
     }
 }
@@ -38,7 +39,8 @@ pub(super) fn callers() {
 /// A full fence. Pairs with [`heavy`] and with other full fences.
 #[inline]
 pub(super) fn full() {
-    // SeqCst: of two threads that each store, fence and load, the total order of full fences makes one see the other's store.
+    // SeqCst: of two threads that each store, fence and load, the total order of full fences makes one see the other's
+    // store.
     fence(Ordering::SeqCst);
 }
 
@@ -98,8 +100,8 @@ mod imp {
         }
         let Some(number) = SYS_MEMBARRIER else { return false };
         let (flags, cpu): (c_int, c_int) = (0, 0);
-        // SAFETY: `membarrier` takes three integers and accesses no memory of this process. The kernel answers an unknown
-        // system call or command, or a refused one, with an error.
+        // SAFETY: `membarrier` takes three integers and accesses no memory of this process. The kernel answers an
+        // unknown system call or command, or a refused one, with an error.
         unsafe { syscall(number, command, flags, cpu) == 0 }
     }
 
@@ -122,8 +124,8 @@ mod imp {
     }
 
     fn decide(mode: u64) -> u64 {
-        // AcqRel: Release pairs with the Acquire loads in `asymmetric` and `heavy` and with the Acquire of a failed exchange
-        // here. Acquire (failure) pairs with the Release of the exchange that made the choice.
+        // AcqRel: Release pairs with the Acquire loads in `asymmetric` and `heavy` and with the Acquire of a failed
+        // exchange here. Acquire (failure) pairs with the Release of the exchange that made the choice.
         match MODE.compare_exchange(UNDECIDED, mode, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => mode,
             Err(decided) => decided,
@@ -132,8 +134,9 @@ mod imp {
 
     /// The fence of a revoker: while this runs, every thread of the process executes a full fence.
     pub(in super::super) fn heavy() {
-        // Acquire pairs with the AcqRel in `decide`. A revoker that finds no choice made needs a full fence only: no call has
-        // stored a handle, because a thread calls `asymmetric` before it takes a record (`record/own.rs`, `own`).
+        // Acquire pairs with the AcqRel in `decide`. A revoker that finds no choice made needs a full fence only: no
+        // call has stored a handle, because a thread calls `asymmetric` before it takes a record (`record/own.rs`,
+        // `own`).
         if MODELLED || MODE.load(Ordering::Acquire) != ASYMMETRIC {
             return super::full();
         }
@@ -144,8 +147,8 @@ mod imp {
         refused();
     }
 
-    /// `membarrier` worked before and is refused now, so a filter was installed in between. Calls rely on it, and there is no
-    /// other way to make their threads fence. To continue could free a closure under a call.
+    /// `membarrier` worked before and is refused now, so a filter was installed in between. Calls rely on it, and there
+    /// is no other way to make their threads fence. To continue could free a closure under a call.
     #[cold]
     fn refused() -> ! {
         eprintln!(

@@ -1,12 +1,14 @@
 //! `fork`: only the thread that forked exists in the child, so the calls of other threads will never return there.
 //!
-//! The child forgets those calls before `fork` returns, so no thread waits for them and what they used is not leaked for ever.
+//! The child forgets those calls before `fork` returns, so no thread waits for them and what they used is not leaked
+//! for ever.
 //!
-//! **Locks.** A lock that another thread holds when a process forks stays locked in the child for ever. So `fork` first takes
-//! the locks of the process, and the locks of each [announced](super::announced) registry. All of them are held for moments
-//! only: only code of this crate and of the allocator runs under them, never a callback, a destructor or a hook. If a lock does
-//! not come free within [`LONGEST`], `fork` continues without it, because it must never hang. (That happens if a signal handler
-//! forks and has interrupted the thread that holds the lock.) The child must then not use the data that this lock guards.
+//! **Locks.** A lock that another thread holds when a process forks stays locked in the child for ever. So `fork` first
+//! takes the locks of the process, and the locks of each [announced](super::announced) registry. All of them are held
+//! for moments only: only code of this crate and of the allocator runs under them, never a callback, a destructor or a
+//! hook. If a lock does not come free within [`LONGEST`], `fork` continues without it, because it must never hang.
+//! (That happens if a signal handler forks and has interrupted the thread that holds the lock.) The child must then not
+//! use the data that this lock guards.
 
 use super::announced::{ANNOUNCED, Place};
 use super::books::Books;
@@ -51,8 +53,8 @@ local! {
 pub(super) fn watch() {
     static WATCHED: Flag = Flag::new(false);
 
-    // Relaxed: the exchange only makes sure that the handlers are installed once. A fork that overlaps the first call of this
-    // function may miss them.
+    // Relaxed: the exchange only makes sure that the handlers are installed once. A fork that overlaps the first call
+    // of this function may miss them.
     if !MODELLED && !WATCHED.load(Ordering::Relaxed) && !WATCHED.swap(true, Ordering::Relaxed) {
         install();
     }
@@ -71,11 +73,12 @@ fn install() {
             child: Option<extern "C" fn()>,
         ) -> c_int;
     }
-    // SAFETY: the handlers are functions of this object, and the C library removes an object's handlers when it unloads the
-    // object. The handler for the child only does what is allowed in a child: it stores to existing memory, and unlocks locks
-    // that its own thread has locked.
+    // SAFETY: the handlers are functions of this object, and the C library removes an object's handlers when it unloads
+    // the object. The handler for the child only does what is allowed in a child: it stores to existing memory, and
+    // unlocks locks that its own thread has locked.
     let status = unsafe { pthread_atfork(Some(begins), Some(ends_in_parent), Some(ends_in_child)) };
-    // An error means that memory cannot be had. A child then keeps the calls of other threads, as it would without handlers.
+    // An error means that memory cannot be had. A child then keeps the calls of other threads, as it would without
+    // handlers.
     let _ = status;
 }
 
@@ -92,8 +95,8 @@ extern "C" fn begins() {
 extern "C" fn ends_in_parent() {
     let held = HELD.with(|place| place.replace(ptr::null_mut()));
     if !held.is_null() {
-        // SAFETY: the pointer is from `Box::into_raw` in `begins`, on this thread. `replace` has taken it out of `HELD`, so it is
-        // turned back into a box once.
+        // SAFETY: the pointer is from `Box::into_raw` in `begins`, on this thread. `replace` has taken it out of
+        // `HELD`, so it is turned back into a box once.
         drop(unsafe { Box::from_raw(held) });
     }
 }
@@ -101,8 +104,8 @@ extern "C" fn ends_in_parent() {
 extern "C" fn ends_in_child() {
     record::forget_others(frame::has_borrowed);
     let held = HELD.with(|place| place.replace(ptr::null_mut()));
-    // SAFETY: the pointer is null, or from `Box::into_raw` in `begins` on this thread. `replace` has taken it out of `HELD`, so
-    // this is the only reference. The memory is leaked, because a child must not call the allocator here.
+    // SAFETY: the pointer is null, or from `Box::into_raw` in `begins` on this thread. `replace` has taken it out of
+    // `HELD`, so this is the only reference. The memory is leaked, because a child must not call the allocator here.
     let Some(held) = (unsafe { held.as_mut() }) else { return };
     if let Some(waits) = &mut held.waits {
         waits.forget_others();

@@ -1,9 +1,10 @@
-//! What the calling thread is inside of that its record does not show: a linked list whose entries are on the thread's stack.
+//! What the calling thread is inside of that its record does not show: a linked list whose entries are on the thread's
+//! stack.
 //!
-//! A thread that waits for a callback must know whether it would wait for itself, at any depth. Most of its calls are in its
-//! record (`record/mod.rs`). This list has the rest: closures' destructors, and calls that had to borrow a record. The list's
-//! head is a thread-local with a constant initial value and no destructor, so the list works while a thread is being torn
-//! down. Thread ids cannot answer the question, because the system reuses them.
+//! A thread that waits for a callback must know whether it would wait for itself, at any depth. Most of its calls are
+//! in its record (`record/mod.rs`). This list has the rest: closures' destructors, and calls that had to borrow a
+//! record. The list's head is a thread-local with a constant initial value and no destructor, so the list works while a
+//! thread is being torn down. Thread ids cannot answer the question, because the system reuses them.
 
 use super::record::{self, Record};
 use super::sync::local;
@@ -58,8 +59,9 @@ pub(super) struct Own {
 fn visit(mut see: impl FnMut(&Frame)) {
     let mut at = TOP.with(Cell::get);
     while !at.is_null() {
-        // SAFETY: every pointer in the list is to a local variable of an `on_stack` of this thread that has neither returned
-        // nor unwound, because its `Pop` would have taken the pointer off the list. Frames are not written once listed.
+        // SAFETY: every pointer in the list is to a local variable of an `on_stack` of this thread that has neither
+        // returned nor unwound, because its `Pop` would have taken the pointer off the list. Frames are not written
+        // once listed.
         let frame = unsafe { &*at };
         see(frame);
         at = frame.below;

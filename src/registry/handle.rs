@@ -68,9 +68,10 @@ const _: () = assert!(
 
 /// An integer that names a registration. A C library gets it as `void *user_data` and may keep it for ever.
 ///
-/// A handle packs the slot's index, the slot's generation and the registry's id into the width of a pointer. It is never an
-/// address: a stale, forged or foreign handle is compared and never dereferenced. A handle is `Copy`, owns nothing, and may be
-/// sent to any thread. Zero ([`Handle::NULL`]) is never issued, nor is a generation of 0 or a registry id of 0.
+/// A handle packs the slot's index, the slot's generation and the registry's id into the width of a pointer. It is
+/// never an address: a stale, forged or foreign handle is compared and never dereferenced. A handle is `Copy`, owns
+/// nothing, and may be sent to any thread. Zero ([`Handle::NULL`]) is never issued, nor is a generation of 0 or a
+/// registry id of 0.
 ///
 /// On 64-bit targets: index 24 bits, generation 28, registry id 12. On 32-bit targets: 14, 12 and 6.
 ///
@@ -131,8 +132,8 @@ impl Handle {
         Layout::HERE.index(self.0 as u64)
     }
 
-    /// The slot's generation, which counts its registrations: 1 up to 2^28 − 1 (2^12 − 1 on 32-bit targets). 0 in no issued
-    /// handle.
+    /// The slot's generation, which counts its registrations: 1 up to 2^28 − 1 (2^12 − 1 on 32-bit targets). 0 in no
+    /// issued handle.
     #[must_use]
     pub const fn generation(self) -> u32 {
         Layout::HERE.generation(self.0 as u64)

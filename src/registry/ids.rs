@@ -1,8 +1,8 @@
 //! Process-wide registry ids, by which a handle names its registry. A registry takes one at its first registration.
 //!
-//! An id belongs to one registry at a time. When a registry is dropped, its id goes to the end of a queue, together with the
-//! first generation that the dropped registry never issued. The next registry with this id starts there, so it never issues
-//! a handle that the dropped registry has issued. An id whose generations are used up is not reused.
+//! An id belongs to one registry at a time. When a registry is dropped, its id goes to the end of a queue, together
+//! with the first generation that the dropped registry never issued. The next registry with this id starts there, so it
+//! never issues a handle that the dropped registry has issued. An id whose generations are used up is not reused.
 
 use super::handle::Layout;
 use super::sync::Outside;
@@ -30,8 +30,8 @@ impl Ids {
         Self { highest: 0, idle: VecDeque::new() }
     }
 
-    /// Takes a number that was never used, if there is one, otherwise the id that has been idle longest. `None`: all are in use
-    /// or used up.
+    /// Takes a number that was never used, if there is one, otherwise the id that has been idle longest. `None`: all
+    /// are in use or used up.
     pub(super) fn take(&mut self, layout: Layout) -> Option<Id> {
         if self.highest < layout.max_id() {
             self.highest += 1;

@@ -1,9 +1,9 @@
 //! Pinning: keeps the shared object with the trampolines loaded.
 //!
-//! A registry refuses late calls for ever, but a library that holds a trampoline's address calls *code*, which must stay loaded.
-//! The code of an executable always does. The code of a plug-in, a shared object that its host unloads, does not. So the object
-//! is pinned at the first registration: `dlclose` then succeeds and leaves the object in memory. The cost is the plug-in's code
-//! and data, once.
+//! A registry refuses late calls for ever, but a library that holds a trampoline's address calls *code*, which must
+//! stay loaded. The code of an executable always does. The code of a plug-in, a shared object that its host unloads,
+//! does not. So the object is pinned at the first registration: `dlclose` then succeeds and leaves the object in
+//! memory. The cost is the plug-in's code and data, once.
 //!
 //! Pinning is implemented and tested on Linux with glibc. musl never unloads an object. Other systems pin nothing.
 
@@ -11,14 +11,14 @@ use super::Registry;
 use super::sync::MODELLED;
 
 impl<F: ?Sized> Registry<F> {
-    /// Allows the shared object that contains the registry to be unloaded. Without this, the object is pinned at the first
-    /// registration (on Linux with glibc; elsewhere nothing is pinned).
+    /// Allows the shared object that contains the registry to be unloaded. Without this, the object is pinned at the
+    /// first registration (on Linux with glibc; elsewhere nothing is pinned).
     ///
-    /// For a plug-in that its host must be able to unload, and whose C library promises to stop calling. Before the plug-in
-    /// agrees to be unloaded, it should [`close`](Registry::close) the registry, and refuse while anything is
-    /// [`outstanding`](Registry::outstanding), which says where each registration was made. After unloading, a late call runs
-    /// code that is gone. If the object is loaded again, its registry may issue handles that it issued before. This crate
-    /// cannot detect either.
+    /// For a plug-in that its host must be able to unload, and whose C library promises to stop calling. Before the
+    /// plug-in agrees to be unloaded, it should [`close`](Registry::close) the registry, and refuse while anything is
+    /// [`outstanding`](Registry::outstanding), which says where each registration was made. After unloading, a late
+    /// call runs code that is gone. If the object is loaded again, its registry may issue handles that it issued
+    /// before. This crate cannot detect either.
     ///
     /// ```
     /// use latecall::registry::{Close, Quiescence, Registry};
@@ -40,15 +40,15 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
-    /// Pins the object, before the first registration. No lock may be held: a thread that registers while its object is being
-    /// loaded already holds the dynamic loader's lock, so any other lock would be taken in two orders.
+    /// Pins the object, before the first registration. No lock may be held: a thread that registers while its object is
+    /// being loaded already holds the dynamic loader's lock, so any other lock would be taken in two orders.
     #[cold]
     pub(super) fn pin_module(&self) {
         if MODELLED || !self.core.options.pin {
             return;
         }
-        // The object of a static registry, which has its trampolines as well. For a registry on the heap, the object of this
-        // crate.
+        // The object of a static registry, which has its trampolines as well. For a registry on the heap, the object of
+        // this crate.
         pin((&raw const *self).cast());
         pin((pin as fn(*const ())) as *const ());
     }
@@ -82,8 +82,8 @@ fn pin(inside: *const ()) {
     // SAFETY: `dladdr` did not return 0, so it has written `found`.
     let file = unsafe { found.assume_init_ref() }.file;
     // SAFETY: `file` is a string of the loader, valid while the object is loaded. With NOLOAD nothing is loaded and no
-    // constructor runs: the loader only marks the object that it has loaded already. Failure is harmless for an executable,
-    // which is never unloaded. The returned handle is never closed, which keeps the object loaded as well.
+    // constructor runs: the loader only marks the object that it has loaded already. Failure is harmless for an
+    // executable, which is never unloaded. The returned handle is never closed, which keeps the object loaded as well.
     let _ = unsafe { dlopen(file, LAZY | NOLOAD | NODELETE) };
 }
 

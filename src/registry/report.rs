@@ -20,8 +20,8 @@ pub struct Deed {
 }
 
 impl Deed {
-    /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: a destructor does not know its
-    /// caller.
+    /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: a destructor does not know
+    /// its caller.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.at
@@ -33,7 +33,8 @@ impl Deed {
         self.thread
     }
 
-    /// How long before the report. Precise to a few milliseconds, because the noted time is that of the kernel's last tick.
+    /// How long before the report. Precise to a few milliseconds, because the noted time is that of the kernel's last
+    /// tick.
     #[must_use]
     pub fn ago(&self) -> Duration {
         self.ago
@@ -105,8 +106,8 @@ impl LateReport {
         self.registered
     }
 
-    /// Where, by which thread and how long ago the callback was revoked. `None`: it was not revoked, the handle was never
-    /// issued, or the tombstone has been flushed.
+    /// Where, by which thread and how long ago the callback was revoked. `None`: it was not revoked, the handle was
+    /// never issued, or the tombstone has been flushed.
     #[must_use]
     pub fn revoked(&self) -> Option<Deed> {
         self.revoked
@@ -158,8 +159,8 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
     }
 }
 
-/// A registration in one line: its label, its handle, its registry's name, where it was registered. `life` is what the registry
-/// has noted about it.
+/// A registration in one line: its label, its handle, its registry's name, where it was registered. `life` is what the
+/// registry has noted about it.
 pub(super) fn describe(core: &Core, handle: Handle, life: Option<&Life>) -> String {
     let mut text = String::from("  callback    ");
     if let Some(label) = life.and_then(|life| life.label.as_ref()) {

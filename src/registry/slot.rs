@@ -3,7 +3,7 @@
 //! The word of a live slot *is* the handle that may enter, so that "does it exist, is it this registry's, is it this
 //! generation, is it live" is one comparison. In every other state the word is the handle with the state mixed into the
 //! bits of the index: it then differs from every handle that leads to this slot, whatever somebody made up. How many calls
-//! are inside is not in the slot; see `record.rs`.
+//! are inside is not in the slot; see `record/mod.rs`.
 //!
 //! Every transition is a method here; who may call which, and what happens around it (fences, locks, tombstones, waiting),
 //! is the business of `revoke.rs` and `call.rs`.

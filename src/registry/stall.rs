@@ -13,8 +13,8 @@ pub enum StallSite {
     AfterAcquire,
     /// The closure has returned or unwound; the call is still counted.
     BeforeRelease,
-    /// The call is counted out. If it was the last call of a revoked callback, the closure is not dropped yet and no waiting
-    /// thread has been woken.
+    /// The call is counted out. If it was the last call of a revoked callback, the closure is not dropped yet and no
+    /// waiting thread has been woken.
     AfterRelease,
     /// The callback is revoked. If no call was inside, its closure is not dropped yet.
     Revoked,

@@ -1,7 +1,8 @@
 //! Names of threads in reports: a number that is never reused, and the system's name if there is one.
 //!
-//! The registry's behaviour never depends on them. They work on threads that Rust did not create and while a thread is being
-//! torn down, where `std::thread::current()` may not: the name comes from the system, and a tag needs no destructor.
+//! The registry's behaviour never depends on them. They work on threads that Rust did not create and while a thread is
+//! being torn down, where `std::thread::current()` may not: the name comes from the system, and a tag needs no
+//! destructor.
 
 use super::sync::{Counter, Ordering, local};
 use std::cell::Cell;
@@ -9,9 +10,9 @@ use std::fmt;
 
 /// The name of a thread in reports.
 ///
-/// The number is 1 for the first thread of the process that got a tag, and no other thread of the process ever has it. The name
-/// is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time when the thread got its
-/// tag. On other systems there is no name.
+/// The number is 1 for the first thread of the process that got a tag, and no other thread of the process ever has it.
+/// The name is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time when the
+/// thread got its tag. On other systems there is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ThreadTag {
     number: u64,

@@ -41,7 +41,8 @@ fn register_panics_when_exhausted_and_says_why() {
     drop(first);
 }
 
-/// S86: with two bits of generation a slot has three registrations. Then it retires for ever, and every handle of it stays stale.
+/// S86: with two bits of generation a slot has three registrations. Then it retires for ever, and every handle of it
+/// stays stale.
 #[test]
 fn a_slot_whose_generations_are_used_up_retires() {
     let registry = Callbacks::new().with_capacity_limit(2).with_generation_bits(2).with_tombstones(0);
@@ -67,7 +68,8 @@ fn a_slot_whose_generations_are_used_up_retires() {
     assert!(registry.try_register(Box::new(|_| 0)).is_err(), "a retired slot does not come back");
 }
 
-/// S84, S86: the last registration of a retired slot has no history any more, and does not get another registration's history.
+/// S84, S86: the last registration of a retired slot has no history any more, and does not get another registration's
+/// history.
 #[test]
 fn a_retired_slot_has_no_history() {
     let registry = Callbacks::new().with_generation_bits(1).with_tombstones(0);
@@ -89,8 +91,8 @@ fn capacity_shrinks_as_slots_retire() {
     assert_eq!(registry.call(keeper.handle().as_ptr(), |f| f(0)).unwrap(), 9);
 }
 
-/// S84: 1000 tombstones are kept, as by default in .NET's MDA (which allows 2000). Tested with one registration fewer, as many,
-/// and one more.
+/// S84: 1000 tombstones are kept, as by default in .NET's MDA (which allows 2000). Tested with one registration fewer,
+/// as many, and one more.
 #[test]
 fn the_first_late_call_is_explained_up_to_the_limit_and_detected_beyond() {
     for (later_deaths, explained) in [(998, true), (999, true), (1000, false)] {
@@ -172,8 +174,8 @@ fn one_call_more_than_can_be_counted_is_refused() {
     assert_eq!(registry.stats().late.of(Reason::Exhausted), 2);
 }
 
-/// S88, an unbalanced release, cannot be written: no public function enters or leaves a callback but `call`, which leaves by a
-/// destructor, also after a panic (`panic.rs`). This test shows that nothing is left inside.
+/// S88, an unbalanced release, cannot be written: no public function enters or leaves a callback but `call`, which
+/// leaves by a destructor, also after a panic (`panic.rs`). This test shows that nothing is left inside.
 #[test]
 fn entries_and_exits_balance() {
     let registry = Callbacks::new();

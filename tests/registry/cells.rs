@@ -1,5 +1,5 @@
-//! What a call stores in its cell and what a slot keeps: depth, reused records, foreign handles, closures of every size. S11, S43,
-//! S57, S58.
+//! What a call stores in its cell and what a slot keeps: depth, reused records, foreign handles, closures of every
+//! size. S11, S43, S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, drop_probe, leaked_registry, owning, parked};
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
-/// S43: calls nested deeper than a thread's record has cells, on two threads at once. All are counted, and the last one to leave
-/// drops the closure.
+/// S43: calls nested deeper than a thread's record has cells, on two threads at once. All are counted, and the last one
+/// to leave drops the closure.
 #[test]
 fn calls_nested_deeper_than_a_record_are_all_counted() {
     const DEPTH: u64 = 40;
@@ -68,8 +68,8 @@ fn a_record_is_handed_on_clean() {
     assert_eq!(parked.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S11, S83: a handle that C gives to the wrong registry is refused there. A revoker in the right registry does not count the
-/// refused call.
+/// S11, S83: a handle that C gives to the wrong registry is refused there. A revoker in the right registry does not
+/// count the refused call.
 #[test]
 fn a_handle_in_the_wrong_registry_is_no_call_in_the_right_one() {
     let (right, wrong) = (Callbacks::new(), Callbacks::new());
@@ -185,8 +185,8 @@ fn a_closure_of_no_size_is_dropped_once() {
     assert_eq!(DROPS.load(Relaxed), 1);
 }
 
-/// A registry may keep other unsized types than functions: slices and strings, whose pointers have a length as their second word.
-/// The length 1 is a value that a slot uses for another purpose.
+/// A registry may keep other unsized types than functions: slices and strings, whose pointers have a length as their
+/// second word. The length 1 is a value that a slot uses for another purpose.
 #[test]
 fn slices_and_strings_are_kept_as_well() {
     let slices: Registry<[Arc<u8>]> = Registry::new();

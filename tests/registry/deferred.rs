@@ -101,8 +101,8 @@ fn a_destructor_that_panics_does_not_spoil_the_batch() {
     assert_eq!((watch.drops(), stats.closures_dropped, stats.swallowed_panics, stats.tombstones), (1, 3, 1, 3));
 }
 
-/// Other threads call while each callback is revoked, at once or deferred. Each is dropped once, and none runs for a call that
-/// begins after its revocation has returned.
+/// Other threads call while each callback is revoked, at once or deferred. Each is dropped once, and none runs for a
+/// call that begins after its revocation has returned.
 #[test]
 fn deferred_and_prompt_revocations_race_calls() {
     let registry = Callbacks::new();

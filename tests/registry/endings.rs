@@ -1,5 +1,5 @@
-//! Registrations that end in other ways than by `revoke` and `revoke_and_wait`: with a time limit, with a notification, all at
-//! once. S08, S27, S28, S29, S34, S45, S46, S48, S49, S52, S64, S81.
+//! Registrations that end in other ways than by `revoke` and `revoke_and_wait`: with a time limit, with a notification,
+//! all at once. S08, S27, S28, S29, S34, S45, S46, S48, S49, S52, S64, S81.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{
@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// S29: the limit passes. The callback is revoked, its closure lives, and it is dropped once the call has left. S52: meanwhile
-/// `outstanding` lists the registration.
+/// S29: the limit passes. The callback is revoked, its closure lives, and it is dropped once the call has left. S52:
+/// meanwhile `outstanding` lists the registration.
 #[test]
 fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
     let registry = leaked_registry();
@@ -43,9 +43,9 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
     assert!(registry.outstanding().is_empty());
 }
 
-/// S29: a wait lasts as long as its limit, by either verb, and no time at all by the verb that does not wait. No wait may be
-/// shorter. A busy machine may make any wait longer, so one of many attempts has to be in time: a wait that lasts twice its limit
-/// or more never is.
+/// S29: a wait lasts as long as its limit, by either verb, and no time at all by the verb that does not wait. No wait
+/// may be shorter. A busy machine may make any wait longer, so one of many attempts has to be in time: a wait that
+/// lasts twice its limit or more never is.
 #[test]
 fn a_wait_with_a_limit_lasts_as_long_as_the_limit() {
     const SHORT: Duration = Duration::from_millis(25);
@@ -108,8 +108,8 @@ fn a_wait_with_a_limit_ends_with_the_call() {
     assert_eq!(registry.revoke_and_wait_for(Handle::NULL, LIMIT).unwrap_err().reason(), Reason::Null);
 }
 
-/// A wait with a limit does not wait for the calling thread's own calls, and giving up inside the callback leaves no trace that a
-/// later wait would see.
+/// A wait with a limit does not wait for the calling thread's own calls, and giving up inside the callback leaves no
+/// trace that a later wait would see.
 #[test]
 fn limits_inside_the_callback_itself() {
     let registry = leaked_registry();
@@ -137,7 +137,8 @@ fn limits_inside_the_callback_itself() {
         let first = scope.spawn(|| call(registry, handle));
         arrived.wait();
         call(registry, handle).unwrap();
-        // The wait that gave up was for a call that has left since. It must not count as a call that is still inside and waits.
+        // The wait that gave up was for a call that has left since. It must not count as a call that is still inside
+        // and waits.
         assert_eq!(registry.try_revoke_and_wait(handle), Ok(Quiescence::StillRunning(1)));
         sender.send(()).unwrap();
         first.join().unwrap().unwrap();
@@ -145,8 +146,8 @@ fn limits_inside_the_callback_itself() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S08, S49: a destroy notify runs once, after the last call and after the destructor, with no lock held. A wait for the callback
-/// waits for it.
+/// S08, S49: a destroy notify runs once, after the last call and after the destructor, with no lock held. A wait for
+/// the callback waits for it.
 #[test]
 fn a_destroy_notify_runs_once_after_everything() {
     let registry = leaked_registry();
@@ -180,8 +181,8 @@ fn a_destroy_notify_runs_once_after_everything() {
     assert!(receiver.try_recv().is_err(), "once");
 }
 
-/// S48: a registration fails. Either the closure is taken back and the destroy notify does not run, or the closure is dropped and
-/// the notify runs.
+/// S48: a registration fails. Either the closure is taken back and the destroy notify does not run, or the closure is
+/// dropped and the notify runs.
 #[test]
 fn a_failed_registration_has_one_owner() {
     let registry = Callbacks::new().with_capacity_limit(1).with_tombstones(0);
@@ -233,7 +234,8 @@ fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     assert_eq!(ran.load(SeqCst), 2, "also with the registry");
 }
 
-/// A completion runs at once if the registration is over, otherwise after the last call; exactly once, in each of many races.
+/// A completion runs at once if the registration is over, otherwise after the last call; exactly once, in each of many
+/// races.
 #[test]
 fn a_completion_runs_once_when_it_is_over() {
     let registry = leaked_registry();
@@ -265,8 +267,8 @@ fn a_completion_runs_once_when_it_is_over() {
     assert_eq!((refused.load(SeqCst), Arc::strong_count(&refused)), (0, 1), "dropped, and not run");
 }
 
-/// Several completions of one registration, added at different times, one of them when it is over. A panic in one does not keep
-/// the others from running.
+/// Several completions of one registration, added at different times, one of them when it is over. A panic in one does
+/// not keep the others from running.
 #[test]
 fn every_completion_runs() {
     let registry = leaked_registry();
@@ -341,7 +343,8 @@ fn a_completion_can_be_awaited() {
     assert_eq!(again.as_mut().poll(&mut context), Poll::Ready(()));
 }
 
-/// S28, S45: a closed registry refuses registrations, gives the closure back, and has revoked every callback. Calls are late.
+/// S28, S45: a closed registry refuses registrations, gives the closure back, and has revoked every callback. Calls are
+/// late.
 #[test]
 fn a_closed_registry_refuses_and_reports() {
     let registry = leaked_registry();

@@ -59,8 +59,8 @@ fn a_handle_that_went_through_c_finds_its_registration_or_says_what_became_of_it
     assert!(registry.standing(foreign).is_err());
 }
 
-/// S11: each forgery has its own reason. The handles are plain integers, and several are addresses or close to one: a registry
-/// that dereferenced a handle would crash here.
+/// S11: each forgery has its own reason. The handles are plain integers, and several are addresses or close to one: a
+/// registry that dereferenced a handle would crash here.
 #[test]
 fn forged_handles_are_refused_each_for_its_own_reason() {
     let registry = Callbacks::new();

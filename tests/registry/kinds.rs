@@ -152,7 +152,8 @@ fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
     }
 }
 
-/// S50, S37: calls that wait for their turn do not keep the running call from waiting for its own callback's quiescence.
+/// S50, S37: calls that wait for their turn do not keep the running call from waiting for its own callback's
+/// quiescence.
 #[test]
 fn a_call_waiting_for_its_turn_gives_way_to_a_revocation_from_inside() {
     let (breakpoint, controller) = breakpoint();
@@ -180,8 +181,8 @@ fn a_call_waiting_for_its_turn_gives_way_to_a_revocation_from_inside() {
     assert_eq!(Exclusive::registry().standing(handle), Ok(Standing::Revoked));
 }
 
-/// S60: the closure is not `Send`. It runs on its own thread, and a call on another thread is refused before anything of the
-/// closure is accessed. The report names both threads.
+/// S60: the closure is not `Send`. It runs on its own thread, and a call on another thread is refused before anything
+/// of the closure is accessed. The report names both threads.
 #[test]
 fn a_confined_callback_runs_on_its_own_thread_only() {
     static REPORTS: Mutex<Vec<LateReport>> = Mutex::new(Vec::new());
@@ -262,7 +263,8 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
     assert_eq!(*dropped_on.lock().unwrap(), Some(id));
 }
 
-/// S13: the object lives until the call that uses it has returned. The next call is refused and revokes the registration.
+/// S13: the object lives until the call that uses it has returned. The next call is refused and revokes the
+/// registration.
 #[test]
 fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
     latecall::signature! {

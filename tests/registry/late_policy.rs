@@ -9,8 +9,9 @@ fn late(registry: &Callbacks, handle: Handle) -> Reason {
     registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()
 }
 
-/// A registration's own policy holds, also after its tombstone has been flushed, until the slot has another registration with a
-/// policy of its own. The registry's policy holds for all others, and for handles that were never issued.
+/// A registration's own policy holds, also after its tombstone has been flushed, until the slot has another
+/// registration with a policy of its own. The registry's policy holds for all others, and for handles that were never
+/// issued.
 #[test]
 fn a_registration_may_have_a_policy_of_its_own() {
     static SEEN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
@@ -28,7 +29,8 @@ fn a_registration_may_have_a_policy_of_its_own() {
     assert_eq!(late(&registry, without), Reason::Stale);
     // The first tombstone has been flushed.
     assert_eq!(late(&registry, with), Reason::Stale);
-    // A later registration in the first slot has a policy of its own. The registry's policy holds for the first one again.
+    // A later registration in the first slot has a policy of its own. The registry's policy holds for the first one
+    // again.
     let quiet = registry.builder().late_policy(LatePolicy::Count).register(Box::new(|| ())).handle();
     assert_eq!(quiet.index(), with.index());
     assert_eq!(late(&registry, quiet), Reason::Stale);
@@ -71,8 +73,8 @@ fn abort_reports_and_ends_the_process() {
     assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
 }
 
-/// S81: late calls after `main`, from a function that was given to `atexit` before the first registration, and so runs after the
-/// registry's function. They are counted, and neither reported nor aborted on. The exit code stays.
+/// S81: late calls after `main`, from a function that was given to `atexit` before the first registration, and so runs
+/// after the registry's function. They are counted, and neither reported nor aborted on. The exit code stays.
 #[test]
 #[cfg(unix)]
 fn a_late_call_while_the_process_exits_is_quiet() {

@@ -1,8 +1,9 @@
-//! The tests of the registry and of its signatures that can share a process: a module for each subject, run in parallel.
+//! The tests of the registry and of its signatures that can share a process: a module for each subject, run in
+//! parallel.
 //!
 //! A test here must work while other tests run in the same process: every wait that begins searches for deadlocks, most
-//! revocations find other threads to fence, thread ids and registry ids come and go. Each test has registries, hooks and
-//! counters of its own. A test that ends its process, or is about the end of a process, runs in a subprocess
+//! revocations find other threads to fence, thread ids and registry ids come and go. Each test has registries, hooks
+//! and counters of its own. A test that ends its process, or is about the end of a process, runs in a subprocess
 //! ([`support::run_in_subprocess`]).
 //!
 //! A test that cannot share a process has a file, and so a process, of its own beside this folder:
@@ -18,9 +19,10 @@
 //! | `registry_reference.rs` | takes two thousand registry ids, and has no other threads, so that its revocations need no fence |
 //! | `registry_stuck_alone.rs` | is about the one event that completes a deadlock; the wait of another test would find the deadlock too |
 //!
-//! No test here may make registries without limit. A process has 4095 registry ids on 64-bit targets. Once they are used up,
-//! the next registry reuses an id, and its generations start where those of the former owner ended. The tests that count
-//! generations (`capacity`, `cells`) would then have fewer than they expect. All tests together take fewer than 3000 ids.
+//! No test here may make registries without limit. A process has 4095 registry ids on 64-bit targets. Once they are
+//! used up, the next registry reuses an id, and its generations start where those of the former owner ended. The tests
+//! that count generations (`capacity`, `cells`) would then have fewer than they expect. All tests together take fewer
+//! than 3000 ids.
 
 #[cfg(feature = "harness")]
 mod c;

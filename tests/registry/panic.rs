@@ -100,7 +100,8 @@ fn a_destructor_that_panics_in_the_last_call_still_wakes_the_waiting_thread() {
     assert_eq!(registry.stats().revoking, 0);
 }
 
-/// S64: callback and destructor both panic. The first panic propagates, the second is counted, and the process continues.
+/// S64: callback and destructor both panic. The first panic propagates, the second is counted, and the process
+/// continues.
 #[test]
 fn a_destructor_that_panics_during_an_unwind_is_contained() {
     let (registry, bomb) = (leaked_registry(), bomb());
@@ -119,7 +120,8 @@ fn a_destructor_that_panics_during_an_unwind_is_contained() {
     assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Stale);
 }
 
-/// S64: dropping a registry drops every closure, also after the destructors of two have panicked. The first panic propagates.
+/// S64: dropping a registry drops every closure, also after the destructors of two have panicked. The first panic
+/// propagates.
 #[test]
 fn dropping_a_registry_drops_every_closure_even_if_some_panic() {
     let (probe, watch) = drop_probe();

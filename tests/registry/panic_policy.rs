@@ -1,4 +1,5 @@
-//! What a trampoline does with a panic: abort, return the late value, or carry the panic to the Rust caller. S62, S64, S65.
+//! What a trampoline does with a panic: abort, return the late value, or carry the panic to the Rust caller. S62, S64,
+//! S65.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{drop_probe, is_subprocess, run_in_subprocess};
@@ -140,7 +141,8 @@ fn a_panic_is_carried_to_the_rust_caller() {
     assert_eq!(carry(|| 3), 3, "nothing is left over");
 }
 
-/// S62: of nested `carry`s the nearest gets the panic. A `carry` on another thread does not. Without one C gets the late value.
+/// S62: of nested `carry`s the nearest gets the panic. A `carry` on another thread does not. Without one C gets the
+/// late value.
 #[test]
 fn a_panic_is_carried_to_the_nearest_caller_on_its_thread() {
     let registration = Carried::registry().register(Carried::shared(|which| panic_any(which)));
@@ -160,7 +162,8 @@ fn a_panic_is_carried_to_the_nearest_caller_on_its_thread() {
     assert_eq!(Carried::function()(3, handle.as_ptr()), -8, "none: late value");
 }
 
-/// After a `carry` the one around it is the nearest again. Outside all of them the trampoline drops a panic's payload at once.
+/// After a `carry` the one around it is the nearest again. Outside all of them the trampoline drops a panic's payload
+/// at once.
 #[test]
 fn a_carry_that_is_over_gets_nothing() {
     struct Payload(Arc<AtomicUsize>);

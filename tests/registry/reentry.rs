@@ -55,8 +55,8 @@ fn a_callback_may_drop_its_own_registration() {
     assert_eq!(registry.stats().closures_dropped, 1);
 }
 
-/// S38: A calls B, and B asks to wait for A, which is further out on the same stack. There is no wait, and A's closure is dropped
-/// when A returns.
+/// S38: A calls B, and B asks to wait for A, which is further out on the same stack. There is no wait, and A's closure
+/// is dropped when A returns.
 #[test]
 fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
     let registry = leaked_registry();
@@ -94,8 +94,8 @@ fn a_callback_revoked_by_an_earlier_one_in_the_round_does_not_run() {
     assert_eq!(round, [Ok(()), Err(Reason::Stale)]);
 }
 
-/// S43: five nested calls, of which the innermost revokes and waits. All five are counted, and the closure is dropped once, when
-/// the outermost returns.
+/// S43: five nested calls, of which the innermost revokes and waits. All five are counted, and the closure is dropped
+/// once, when the outermost returns.
 #[test]
 fn nested_calls_of_one_callback_are_counted_and_drop_it_once() {
     const DEPTH: usize = 5;
@@ -128,7 +128,8 @@ fn nested_calls_of_one_callback_are_counted_and_drop_it_once() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// Two threads are inside one callback and both wait for it. Neither waits for the other, and one of them drops the closure.
+/// Two threads are inside one callback and both wait for it. Neither waits for the other, and one of them drops the
+/// closure.
 #[test]
 fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     for _ in 0..200 {
@@ -155,8 +156,8 @@ fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     }
 }
 
-/// S44: a callback registers so many others that the table grows while it runs. The new callbacks are not called in this round,
-/// and the running one stays at its address. So does one that is small enough to be stored in its slot.
+/// S44: a callback registers so many others that the table grows while it runs. The new callbacks are not called in
+/// this round, and the running one stays at its address. So does one that is small enough to be stored in its slot.
 #[test]
 fn registering_inside_a_callback_moves_nothing() {
     let registry = leaked_registry();
@@ -196,9 +197,9 @@ fn registering_inside_a_callback_moves_nothing() {
     made.lock().unwrap().clear();
 }
 
-/// S45, as far as it compiles: a callback drops an `Arc` of its registry, which may be the last one besides the caller's. `call`
-/// borrows the registry, so the caller's `Arc` outlives the call. (A callback that drops the registry itself does not compile:
-/// `tests/ui/registry_dropped_inside_call.rs`.)
+/// S45, as far as it compiles: a callback drops an `Arc` of its registry, which may be the last one besides the
+/// caller's. `call` borrows the registry, so the caller's `Arc` outlives the call. (A callback that drops the registry
+/// itself does not compile: `tests/ui/registry_dropped_inside_call.rs`.)
 #[test]
 fn a_callback_may_drop_another_share_of_its_registry() {
     let registry = Arc::new(Callbacks::new());
@@ -244,8 +245,8 @@ fn a_destructor_may_register_a_successor() {
     assert_eq!((call(registry, old), call(registry, new)), (Err(Reason::Stale), Ok(())));
 }
 
-/// S46: the destructor registers, revokes, calls, reads counters, formats a report, and waits for its own callback. Once the
-/// revoker runs it, once the last call to leave.
+/// S46: the destructor registers, revokes, calls, reads counters, formats a report, and waits for its own callback.
+/// Once the revoker runs it, once the last call to leave.
 #[test]
 fn a_destructor_may_use_every_verb() {
     for by_the_last_call in [false, true] {

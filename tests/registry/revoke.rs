@@ -191,10 +191,10 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
     });
 }
 
-/// S30: as soon as its wait returns, the revoker frees what the closure used and drops its `Arc` of the registry. The call that
-/// ended the wait may only access the registry, through the caller's own `Arc`. (In the languages of the scenario's sources the
-/// registry could be freed during that call. Here `call` borrows the registry, so that does not compile:
-/// `tests/ui/registry_dropped_inside_call.rs`.) Valgrind and the sanitizers detect an access that is too late.
+/// S30: as soon as its wait returns, the revoker frees what the closure used and drops its `Arc` of the registry. The
+/// call that ended the wait may only access the registry, through the caller's own `Arc`. (In the languages of the
+/// scenario's sources the registry could be freed during that call. Here `call` borrows the registry, so that does not
+/// compile: `tests/ui/registry_dropped_inside_call.rs`.) Valgrind and the sanitizers detect an access that is too late.
 #[test]
 fn everything_may_be_freed_as_soon_as_the_wait_returns() {
     for _ in 0..2_000 {

@@ -105,7 +105,8 @@ fn a_scope_that_unwinds_revokes_first() {
     assert_eq!(Item::function()(0, kept.as_ptr()), 0);
 }
 
-/// A panic in the callback makes C get the late value, which ends the enumeration. Then the panic propagates from the scope.
+/// A panic in the callback makes C get the late value, which ends the enumeration. Then the panic propagates from the
+/// scope.
 #[test]
 fn a_panic_in_a_borrowed_callback_comes_out_of_the_scope() {
     let mut kept = Handle::NULL;
@@ -161,7 +162,8 @@ fn scopes_nest_and_end_in_order() {
     assert_eq!(*log.lock().unwrap(), [2, 4, 6]);
 }
 
-/// S48: a failed registration returns an error and drops the callback once. The other callbacks of the scope stay registered.
+/// S48: a failed registration returns an error and drops the callback once. The other callbacks of the scope stay
+/// registered.
 #[test]
 fn a_scope_that_finds_no_slot_says_so() {
     latecall::signature! {

@@ -56,8 +56,8 @@ mod declared {
 }
 use declared::{Alone, Borrows, First, Last, Middle};
 
-/// S67: for each position of the user data and each kind of return type, C gets the callback's result. A late call gets the
-/// declared value, never what was in the register.
+/// S67: for each position of the user data and each kind of return type, C gets the callback's result. A late call gets
+/// the declared value, never what was in the register.
 #[test]
 fn every_position_and_return_type_arrives_and_so_does_its_late_value() {
     let first = First::registry().register(First::shared(|number| number + 1));
@@ -121,8 +121,8 @@ fn a_late_call_is_reported_under_the_signatures_name() {
     assert!(seen[0].contains(what), "{}", seen[0]);
 }
 
-/// S96: the handle of one signature is given to the function of another, and a function compiled for one closure gets the handle
-/// of another closure.
+/// S96: the handle of one signature is given to the function of another, and a function compiled for one closure gets
+/// the handle of another closure.
 #[test]
 fn a_function_refuses_what_it_was_not_made_for() {
     latecall::signature! {
@@ -163,8 +163,8 @@ fn a_function_refuses_what_it_was_not_made_for() {
     assert_eq!(late::<One>(Reason::WrongRegistry), 3);
 }
 
-/// S31: threads call while the callback is replaced. Each call runs a function with its own data, no call is refused, and each old
-/// callback is dropped once, after its last call.
+/// S31: threads call while the callback is replaced. Each call runs a function with its own data, no call is refused,
+/// and each old callback is dropped once, after its last call.
 #[test]
 fn a_callback_is_replaced_as_one_unit_under_fire() {
     latecall::signature! {
@@ -289,7 +289,8 @@ fn shutdown_ends_a_callback_that_rearms_itself() {
     assert_eq!(other.shutdown_and_wait(), Quiescence::Quiescent);
 }
 
-/// S33: two callbacks arm each other while both are called. Once both are shut down, in either order, neither is armed again.
+/// S33: two callbacks arm each other while both are called. Once both are shut down, in either order, neither is armed
+/// again.
 #[test]
 fn shutdown_ends_a_pair_that_arms_each_other() {
     latecall::signature! {

@@ -33,7 +33,8 @@ fn call_held_at<const SITES: usize>(
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| (late.reason(), late.current_generation()))
 }
 
-/// S21: a call has its handle and is stopped before it enters. Meanwhile the registration ends and its slot gets a new one.
+/// S21: a call has its handle and is stopped before it enters. Meanwhile the registration ends and its slot gets a new
+/// one.
 #[test]
 fn a_call_held_before_it_enters_finds_its_generation_gone() {
     let registry = registry();
@@ -70,8 +71,8 @@ fn a_call_held_after_it_entered_is_counted() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// S22: a call is stopped on its way out, after it was counted out. The callback can be revoked and its slot reused. The call
-/// then only accesses the registry, never the closure.
+/// S22: a call is stopped on its way out, after it was counted out. The callback can be revoked and its slot reused.
+/// The call then only accesses the registry, never the closure.
 #[test]
 fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
     let registry = registry();
@@ -91,8 +92,8 @@ fn a_call_held_on_its_way_out_uses_nothing_of_the_callback() {
     });
 }
 
-/// S22: the last call of a revoked callback is stopped between being counted out and dropping the closure. A waiting thread is not
-/// woken before the closure is dropped.
+/// S22: the last call of a revoked callback is stopped between being counted out and dropping the closure. A waiting
+/// thread is not woken before the closure is dropped.
 #[test]
 fn the_waiting_thread_is_not_woken_between_the_last_exit_and_the_destructor() {
     let registry = registry();
@@ -120,8 +121,8 @@ fn the_waiting_thread_is_not_woken_between_the_last_exit_and_the_destructor() {
     });
 }
 
-/// S23: the revoker is stopped after each step of freeing a slot. Meanwhile another thread registers, reuses the slot if it can,
-/// and calls with the old handle and the new one.
+/// S23: the revoker is stopped after each step of freeing a slot. Meanwhile another thread registers, reuses the slot
+/// if it can, and calls with the old handle and the new one.
 #[test]
 fn each_step_of_retiring_a_slot_is_safe_to_be_held_at() {
     for site in [StallSite::Revoked, StallSite::TombstoneWritten, StallSite::SlotListed] {

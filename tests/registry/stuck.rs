@@ -22,8 +22,8 @@ fn call(registry: &Callbacks, handle: Handle) {
     registry.call(handle.as_ptr(), |f| f()).unwrap();
 }
 
-/// S41, over two registries: A on one thread waits for B, and B on another thread waits for A. One wait returns `Deadlocked`, with
-/// a report that names both callbacks and both threads. The other wait then returns `Quiescent`.
+/// S41, over two registries: A on one thread waits for B, and B on another thread waits for A. One wait returns
+/// `Deadlocked`, with a report that names both callbacks and both threads. The other wait then returns `Quiescent`.
 #[test]
 fn two_callbacks_that_wait_for_each_other_are_found() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -74,8 +74,8 @@ fn two_callbacks_that_wait_for_each_other_are_found() {
     }
 }
 
-/// S41: a ring of three threads, of which one is inside a nested call. A fourth thread waits for a callback of the ring from
-/// outside, gets no report, and its wait ends.
+/// S41: a ring of three threads, of which one is inside a nested call. A fourth thread waits for a callback of the ring
+/// from outside, gets no report, and its wait ends.
 #[test]
 fn a_ring_of_three_is_found_and_a_wait_from_outside_ends() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -158,8 +158,8 @@ fn waits_that_end_are_not_called_deadlocks() {
     }
 }
 
-/// S40: the callback joins a helper thread that waits for the callback. The registry cannot see the join, so the wait is reported
-/// as long, with the callback, the thread inside, and the waiting thread. The hook may end the wait.
+/// S40: the callback joins a helper thread that waits for the callback. The registry cannot see the join, so the wait
+/// is reported as long, with the callback, the thread inside, and the waiting thread. The hook may end the wait.
 #[test]
 fn self_revoke_through_a_helper_thread_is_reported() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -204,8 +204,8 @@ fn self_revoke_through_a_helper_thread_is_reported() {
     assert_eq!(HELPED.stats().revoking, 0, "over when the call left");
 }
 
-/// S42, S52: the waiting thread holds what the callback needs. The wait is reported as long. The hook releases what is held and
-/// says to go on waiting, and the wait ends.
+/// S42, S52: the waiting thread holds what the callback needs. The wait is reported as long. The hook releases what is
+/// held and says to go on waiting, and the wait ends.
 #[test]
 fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -237,8 +237,9 @@ fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     assert!(reports[0].to_string().contains("\"needs it\""), "{}", reports[0]);
 }
 
-/// S42, S52: a wait is reported once it has lasted as long as the registry's limit. Never sooner. A busy machine may make any
-/// report later, so one of many attempts has to be in time: a report that waits for twice the limit or more never is.
+/// S42, S52: a wait is reported once it has lasted as long as the registry's limit. Never sooner. A busy machine may
+/// make any report later, so one of many attempts has to be in time: a report that waits for twice the limit or more
+/// never is.
 #[test]
 fn a_long_wait_is_reported_when_the_limit_has_passed() {
     const SHORT: Duration = Duration::from_millis(25);

@@ -1,4 +1,5 @@
-//! Unusual threads: created by C, being torn down, with the id of an ended thread, ending inside a callback. S54, S56, S57, S58.
+//! Unusual threads: created by C, being torn down, with the id of an ended thread, ending inside a callback. S54, S56,
+//! S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, breakpoint};
@@ -43,8 +44,8 @@ fn use_everything(registry: &Callbacks, live: Handle, stale: Handle) {
     );
 }
 
-/// S57: calls from the destructor of a Rust thread-local, and from the destructor of a C thread-specific value, which runs even
-/// later, after std's own. An abort or a panic would fail the test.
+/// S57: calls from the destructor of a Rust thread-local, and from the destructor of a C thread-specific value, which
+/// runs even later, after std's own. An abort or a panic would fail the test.
 #[test]
 fn calls_work_while_the_thread_is_being_torn_down() {
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
@@ -125,8 +126,8 @@ fn a_thread_made_by_c_may_call_and_go() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S58: the system gives the id of an ended thread to a new one. The ended thread was inside the callback. The new thread is not
-/// mistaken for it, and waits for the call that is inside now.
+/// S58: the system gives the id of an ended thread to a new one. The ended thread was inside the callback. The new
+/// thread is not mistaken for it, and waits for the call that is inside now.
 #[test]
 fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
     let registry = Callbacks::new();
@@ -196,8 +197,8 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
             breakpoint.stop_here();
             drop(breakpoint);
         }
-        // SAFETY: every frame between here and the thread's first one may be abandoned: they are this test's and the registry's,
-        // and own nothing that must be dropped.
+        // SAFETY: every frame between here and the thread's first one may be abandoned: they are this test's and the
+        // registry's, and own nothing that must be dropped.
         unsafe { pthread_exit(ptr::without_provenance_mut(exit)) };
     }));
     let inside = inner.handle().bits();
@@ -217,7 +218,8 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
     assert_eq!(result, left, "the thread has exited");
 }
 
-/// S54: a thread with the smallest stack that the system allows, and one page more, makes its first call and a late call.
+/// S54: a thread with the smallest stack that the system allows, and one page more, makes its first call and a late
+/// call.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn a_thread_with_the_smallest_stack_may_call_and_be_late() {

@@ -1,5 +1,5 @@
-//! Helpers of several test files: closures whose drops are counted, breakpoints for threads inside a callback and at a stall site,
-//! the race of a revocation against a call, and tests that run in a subprocess (`subprocess`).
+//! Helpers of several test files: closures whose drops are counted, breakpoints for threads inside a callback and at a
+//! stall site, the race of a revocation against a call, and tests that run in a subprocess (`subprocess`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -45,8 +45,8 @@ impl DropCount {
     }
 }
 
-/// A value whose destructor panics with this message, as a `String`. (`.ci/sanitizers.leaks` has the name of this type, because a
-/// swallowed payload is leaked. `panic_any` would hide the name from LeakSanitizer's stacks.)
+/// A value whose destructor panics with this message, as a `String`. (`.ci/sanitizers.leaks` has the name of this type,
+/// because a swallowed payload is leaked. `panic_any` would hide the name from LeakSanitizer's stacks.)
 pub(crate) struct PanicsOnDrop(pub(crate) &'static str);
 
 impl Drop for PanicsOnDrop {
@@ -117,8 +117,8 @@ pub(crate) fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
 }
 
-/// Returns once the callback is revoked with `calls` calls inside. A `revoke_and_wait` of it on another thread has then counted
-/// the calls.
+/// Returns once the callback is revoked with `calls` calls inside. A `revoke_and_wait` of it on another thread has then
+/// counted the calls.
 pub(crate) fn until_revoked(registry: &Callbacks, handle: Handle, calls: u32) {
     while registry.standing(handle) != Ok(Standing::Revoking(calls)) {
         thread::yield_now();
@@ -147,8 +147,8 @@ pub(crate) fn parked_then(
     (registration, controller, watch)
 }
 
-/// In each of `rounds` rounds a call races a revocation, and either runs or is late. No call runs after the revoker has returned
-/// `Removed`, and each call that it counted runs.
+/// In each of `rounds` rounds a call races a revocation, and either runs or is late. No call runs after the revoker has
+/// returned `Removed`, and each call that it counted runs.
 pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
     let (start, end) = (Barrier::new(2), Barrier::new(2));
     let target = AtomicUsize::new(0);

@@ -15,9 +15,9 @@ pub(in super::super) fn calls(bits: usize) -> u32 {
 
 /// Marks the calls of `bits` and returns how many there are.
 ///
-/// Under the lock of the registry of `bits`. The caller has changed the slot's word to Closing, then executed a heavy fence,
-/// then changed the word to Counting, then executed a full fence. Then every call that found the slot Live and has not left is
-/// in a cell. Every other call that is in a cell will ask, under the lock, whether it is marked.
+/// Under the lock of the registry of `bits`. The caller has changed the slot's word to Closing, then executed a heavy
+/// fence, then changed the word to Counting, then executed a full fence. Then every call that found the slot Live and
+/// has not left is in a cell. Every other call that is in a cell will ask, under the lock, whether it is marked.
 pub(in super::super) fn mark(bits: usize) -> u32 {
     owned().map(|record| mark_in(record, bits)).sum()
 }
@@ -26,8 +26,8 @@ pub(in super::super) fn mark(bits: usize) -> u32 {
 pub(in super::super) fn mark_those(wanted: impl Fn(usize) -> bool) -> u32 {
     let mut count = 0;
     for cell in owned().flat_map(|record| &record.cells) {
-        // Acquire pairs with the Release of `Cell::take` and `Cell::clear`: a call that is not found here any more has left,
-        // and what it did is visible.
+        // Acquire pairs with the Release of `Cell::take` and `Cell::clear`: a call that is not found here any more has
+        // left, and what it did is visible.
         let bits = cell.handle.load(Ordering::Acquire);
         if bits != 0 && wanted(bits) {
             cell.set_mark(bits);

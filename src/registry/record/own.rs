@@ -7,8 +7,8 @@ use std::cell::Cell as PlainCell;
 use std::ptr;
 
 local! {
-    /// The thread's record, or null. Set even while the thread's word (`thread_word`) does not point to the record, because
-    /// fences are symmetric.
+    /// The thread's record, or null. Set even while the thread's word (`thread_word`) does not point to the record,
+    /// because fences are symmetric.
     static OWN: PlainCell<*const Record> = PlainCell::new(ptr::null());
 }
 
@@ -23,7 +23,8 @@ impl Drop for Guard {
     }
 }
 
-// From std on both sides of `sync`: the threads of a model call `leave_thread` themselves. Creating this value orders nothing.
+// From std on both sides of `sync`: the threads of a model call `leave_thread` themselves. Creating this value orders
+// nothing.
 thread_local! {
     static GUARD: Guard = const { Guard };
 }
@@ -34,7 +35,8 @@ pub(super) fn existing() -> Option<&'static Record> {
     unsafe { OWN.with(PlainCell::get).as_ref() }
 }
 
-/// The calling thread's record; takes one if it has none. `None`: the thread is being torn down, or memory cannot be had.
+/// The calling thread's record; takes one if it has none. `None`: the thread is being torn down, or memory cannot be
+/// had.
 pub(in super::super) fn own() -> Option<&'static Record> {
     if let Some(own) = existing() {
         return Some(own);
@@ -76,7 +78,8 @@ pub(crate) fn leave_thread() {
     }
 }
 
-/// Ends the calls in `record`, whose thread has ended inside them. On that thread, after its last Rust thread-local is gone.
+/// Ends the calls in `record`, whose thread has ended inside them. On that thread, after its last Rust thread-local is
+/// gone.
 pub(in super::super) fn leave_for_good(record: &Record) {
     for cell in record.cells.iter().filter(|cell| !cell.is_free()) {
         announced::leave(cell, cell.handle());
@@ -95,15 +98,15 @@ pub(in super::super) fn cell() -> Option<&'static Cell> {
         let own = own()?;
         return own.free_cell();
     }
-    // SAFETY: the word points to a record, which is never freed and whose cells come first (`repr(C)`), or to `NOWHERE`,
-    // which is as long as two cells and looks like two cells that are taken.
+    // SAFETY: the word points to a record, which is never freed and whose cells come first (`repr(C)`), or to
+    // `NOWHERE`, which is as long as two cells and looks like two cells that are taken.
     let cell = unsafe { &*first };
     if cell.is_free() {
         return Some(cell);
     }
     cold();
-    // SAFETY: a record has at least one cell and an end after it, and `NOWHERE` is as long as two cells, so the second cell is
-    // in the same object as the first.
+    // SAFETY: a record has at least one cell and an end after it, and `NOWHERE` is as long as two cells, so the second
+    // cell is in the same object as the first.
     let second = unsafe { first.add(1) };
     // SAFETY: what the word points to begins with two cells and is never freed.
     let cell = unsafe { &*second };

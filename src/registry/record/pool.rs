@@ -26,14 +26,15 @@ global! {
 
 /// Every record that was ever owned.
 pub(super) fn all() -> impl Iterator<Item = &'static Record> {
-    // Acquire pairs with the Release of the exchange in `list`: a record that is found is initialised, and so are the records
-    // listed before it.
+    // Acquire pairs with the Release of the exchange in `list`: a record that is found is initialised, and so are the
+    // records listed before it.
     let mut at: *const Record = POOL.head.load(Ordering::Acquire);
     std::iter::from_fn(move || {
         if at.is_null() {
             return None;
         }
-        // SAFETY: a listed record is in the pool or was leaked by `list`. Neither is ever freed or borrowed exclusively.
+        // SAFETY: a listed record is in the pool or was leaked by `list`. Neither is ever freed or borrowed
+        // exclusively.
         let record = unsafe { &*at };
         // Relaxed: written before the record was listed, and not since.
         at = record.next.load(Ordering::Relaxed);
@@ -43,15 +44,15 @@ pub(super) fn all() -> impl Iterator<Item = &'static Record> {
 
 /// Takes a record for the caller alone. `None`: memory for it cannot be had.
 pub(in super::super) fn borrow() -> Option<&'static Record> {
-    // Relaxed: a guess, which the exchange checks. Acquire pairs with the Release of `Record::give_back`. Relaxed (failure):
-    // another thread was first, and nothing of the record is used.
+    // Relaxed: a guess, which the exchange checks. Acquire pairs with the Release of `Record::give_back`. Relaxed
+    // (failure): another thread was first, and nothing of the record is used.
     let take = |record: &&Record| {
         !record.owned.load(Ordering::Relaxed)
             && record.owned.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     };
     let record = all().find(take).or_else(list)?;
-    // SeqCst, and a full fence: with the load in `sole`. Either `sole` finds this thread counted, or this thread's calls find
-    // the slot closed. The fence also stands between the increment and every later call with the record.
+    // SeqCst, and a full fence: with the load in `sole`. Either `sole` finds this thread counted, or this thread's
+    // calls find the slot closed. The fence also stands between the increment and every later call with the record.
     POOL.owners.fetch_add(1, Ordering::SeqCst);
     fence::full();
     Some(record)
@@ -91,12 +92,12 @@ fn list() -> Option<&'static Record> {
 impl Record {
     /// Gives the record back for reuse. Only for its owner, and with no call in it.
     pub(in super::super) fn give_back(&self) {
-        // Release pairs with the Acquire of `Record::is_owned`, and with the Acquire of the exchange in `borrow` by which the
-        // next owner takes the record.
+        // Release pairs with the Acquire of `Record::is_owned`, and with the Acquire of the exchange in `borrow` by
+        // which the next owner takes the record.
         self.owned.store(false, Ordering::Release);
-        // AcqRel, after the last use of the record. Release pairs with the Acquire of the load in `sole`: a thread that finds
-        // itself alone has seen what the others did. Acquire keeps the chain: each decrement passes on what the earlier ones
-        // have published.
+        // AcqRel, after the last use of the record. Release pairs with the Acquire of the load in `sole`: a thread that
+        // finds itself alone has seen what the others did. Acquire keeps the chain: each decrement passes on what the
+        // earlier ones have published.
         POOL.owners.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -109,14 +110,14 @@ pub(in super::super) fn sole() -> bool {
         // loom treats SeqCst accesses as AcqRel; this fence has the effect of the real access.
         fence::full();
     }
-    // SeqCst: with the caller's read-modify-write before this load, and the increment and the fence in `borrow`. Either this
-    // load sees the increment, or the other thread sees the changed word after its fence. Acquire, which SeqCst includes, pairs
-    // with the Release of the decrement in `Record::give_back`.
+    // SeqCst: with the caller's read-modify-write before this load, and the increment and the fence in `borrow`. Either
+    // this load sees the increment, or the other thread sees the changed word after its fence. Acquire, which SeqCst
+    // includes, pairs with the Release of the decrement in `Record::give_back`.
     POOL.owners.load(Ordering::SeqCst) == usize::from(own::existing().is_some())
 }
 
-/// In a child process after `fork`: clears the records of all other threads, which do not exist there. `mine` picks the records
-/// that the calling thread has borrowed.
+/// In a child process after `fork`: clears the records of all other threads, which do not exist there. `mine` picks the
+/// records that the calling thread has borrowed.
 pub(in super::super) fn forget_others(mine: impl Fn(*const Record) -> bool) {
     let own = own::existing();
     let mut owners = 0;

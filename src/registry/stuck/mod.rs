@@ -1,17 +1,18 @@
 //! Waits that never end, found and named.
 //!
-//! **Deadlocks that can be proved.** Threads that wait for a callback from inside another callback are listed in `waits`, for
-//! all registries of the process together. A set of waiting threads is deadlocked if every call of every callback that the set
-//! waits for belongs to a thread of the set: no thread can leave before another does. The search runs when a wait begins, when
-//! a revoker has counted calls, and when a call leaves a revoked callback. No other event can complete such a set. There are no
-//! false alarms: a thread that is not listed, or whose wait has a limit, counts as a thread that will leave.
+//! **Deadlocks that can be proved.** Threads that wait for a callback from inside another callback are listed in
+//! `waits`, for all registries of the process together. A set of waiting threads is deadlocked if every call of every
+//! callback that the set waits for belongs to a thread of the set: no thread can leave before another does. The search
+//! runs when a wait begins, when a revoker has counted calls, and when a call leaves a revoked callback. No other event
+//! can complete such a set. There are no false alarms: a thread that is not listed, or whose wait has a limit, counts
+//! as a thread that will leave.
 //!
-//! **Waits that are merely long.** A callback may join a helper thread that waits for the callback, or may need a lock that the
-//! waiting thread holds. Such a callback does not wait in a registry, so it cannot be told from one that is slow. After a time
-//! that the registry's owner sets, the wait is reported with everything that is known.
+//! **Waits that are merely long.** A callback may join a helper thread that waits for the callback, or may need a lock
+//! that the waiting thread holds. Such a callback does not wait in a registry, so it cannot be told from one that is
+//! slow. After a time that the registry's owner sets, the wait is reported with everything that is known.
 //!
-//! This file is what users see; `waits` is the list and the search. The models do not explore them: the list is process-wide
-//! and outlives an interleaving.
+//! This file is what users see; `waits` is the list and the search. The models do not explore them: the list is
+//! process-wide and outlives an interleaving.
 
 mod waits;
 
@@ -35,8 +36,8 @@ pub enum OnStuck {
     Wait,
 }
 
-/// A wait that never ends, or has lasted longer than the registry's wait limit. Its [`Display`](fmt::Display) is a report for
-/// people: which thread waits for which callback, and which threads are inside.
+/// A wait that never ends, or has lasted longer than the registry's wait limit. Its [`Display`](fmt::Display) is a
+/// report for people: which thread waits for which callback, and which threads are inside.
 #[derive(Clone, Debug)]
 pub struct Stuck {
     deadlock: bool,
@@ -45,7 +46,8 @@ pub struct Stuck {
 }
 
 impl Stuck {
-    /// Whether it is proved that the wait never ends. Otherwise it has only lasted longer than the registry's wait limit.
+    /// Whether it is proved that the wait never ends. Otherwise it has only lasted longer than the registry's wait
+    /// limit.
     #[must_use]
     pub fn is_deadlock(&self) -> bool {
         self.deadlock

@@ -28,8 +28,8 @@ struct Listed {
     never_ends: *const Flag,
 }
 
-// SAFETY: the pointers are used only under the lock of `WAITS`, and what they point to is alive while the entry is listed:
-// `Waiter::drop`, or in a child process `Waits::forget_others`, removes the entry before, under the same lock.
+// SAFETY: the pointers are used only under the lock of `WAITS`, and what they point to is alive while the entry is
+// listed: `Waiter::drop`, or in a child process `Waits::forget_others`, removes the entry before, under the same lock.
 unsafe impl Send for Listed {}
 
 pub(in super::super) struct Waits {
@@ -43,16 +43,18 @@ pub(in super::super) static WAITS: Outside<Waits> = Outside::new(Waits { listed:
 /// A listed wait. Dropping this takes it off the list.
 pub(in super::super) struct Waiter {
     ticket: u64,
-    /// Set under the lock of `WAITS` when this wait is chosen to end a deadlock. Boxed, so that its address stays the same when
-    /// the `Waiter` moves.
+    /// Set under the lock of `WAITS` when this wait is chosen to end a deadlock. Boxed, so that its address stays the
+    /// same when the `Waiter` moves.
     never_ends: Box<Flag>,
 }
 
 fn calls_and_destructors<F: ?Sized>(listed: &Listed) -> u32 {
-    // SAFETY: `begin::<F>` has stored the address of a `Slot<F>` beside this function. The waiting thread borrows the slot's
-    // registry while the entry is listed, and a slot is never borrowed exclusively while its registry is borrowed.
+    // SAFETY: `begin::<F>` has stored the address of a `Slot<F>` beside this function. The waiting thread borrows the
+    // slot's registry while the entry is listed, and a slot is never borrowed exclusively while its registry is
+    // borrowed.
     let slot = unsafe { &*listed.slot.cast::<Slot<F>>() };
-    // SAFETY: `core` is the address of the same registry's `Core`, which the waiting thread borrows while the entry is listed.
+    // SAFETY: `core` is the address of the same registry's `Core`, which the waiting thread borrows while the entry is
+    // listed.
     let core = unsafe { &*listed.core };
     let handle = Handle::from_bits(listed.target);
     // `record::marked` is to be called under this lock.
@@ -61,8 +63,8 @@ fn calls_and_destructors<F: ?Sized>(listed: &Listed) -> u32 {
     if word.is(handle, State::Revoking) {
         record::marked(listed.target)
     } else {
-        // In Closing and Counting the number is not known yet, so 0 proves nothing. The revoker searches again once it has
-        // counted (`revoke.rs`, `revoke_at`).
+        // In Closing and Counting the number is not known yet, so 0 proves nothing. The revoker searches again once it
+        // has counted (`revoke.rs`, `revoke_at`).
         u32::from(word.is(handle, State::Quiescent))
     }
 }
@@ -100,8 +102,8 @@ pub(in super::super) fn begin<F: ?Sized>(
     Waiter { ticket, never_ends }
 }
 
-/// Searches for a deadlock. Called after a call has left a revoked callback, and after a revoker has counted calls. No lock may
-/// be held.
+/// Searches for a deadlock. Called after a call has left a revoked callback, and after a revoker has counted calls. No
+/// lock may be held.
 #[cold]
 pub(in super::super) fn recheck() {
     let mut waits = outside(&WAITS);
@@ -111,8 +113,8 @@ pub(in super::super) fn recheck() {
 }
 
 impl Waits {
-    /// In a child process after `fork`: removes the waits of all other threads, which do not exist there. What their entries point
-    /// to may be gone. Leaks the entries' memory, because a child must not call the allocator here.
+    /// In a child process after `fork`: removes the waits of all other threads, which do not exist there. What their
+    /// entries point to may be gone. Leaks the entries' memory, because a child must not call the allocator here.
     pub(in super::super) fn forget_others(&mut self) {
         let me = ThreadTag::current();
         while let Some(place) = self.listed.iter().position(|listed| listed.thread != me) {
@@ -133,8 +135,8 @@ impl Waits {
                 let target = &self.listed[*place];
                 let inside = (target.inside)(target);
                 let theirs: u32 = blocked.iter().map(|&other| self.is_inside(other, target.target)).sum();
-                // Threads that wait inside a callback for this same callback do not wait for each other: once no other call
-                // is inside, all of them return `DeferredToOuterFrame`.
+                // Threads that wait inside a callback for this same callback do not wait for each other: once no other
+                // call is inside, all of them return `DeferredToOuterFrame`.
                 let same = |&other: &usize| self.listed[other].target == target.target;
                 let excused: u32 =
                     (0..self.listed.len()).filter(same).map(|other| self.is_inside(other, target.target)).sum();
@@ -164,8 +166,8 @@ impl Waits {
         members
     }
 
-    /// Chooses one of the deadlocked waits and wakes its thread: the wait with the ticket `preferred` if it is deadlocked,
-    /// otherwise the latest.
+    /// Chooses one of the deadlocked waits and wakes its thread: the wait with the ticket `preferred` if it is
+    /// deadlocked, otherwise the latest.
     fn end_a_deadlock(&mut self, preferred: Option<u64>) {
         let deadlocked = self.deadlocked();
         let may = |place: &&usize| self.listed[**place].may_give_up;
@@ -174,14 +176,15 @@ impl Waits {
         let stuck = self.describe(&self.component(place, &deadlocked));
         let listed = &mut self.listed[place];
         listed.told = Some(stuck);
-        // SAFETY: the entry is listed, and the caller holds the lock of `WAITS`, so the flag's `Waiter` has not been dropped.
+        // SAFETY: the entry is listed, and the caller holds the lock of `WAITS`, so the flag's `Waiter` has not been
+        // dropped.
         let never_ends = unsafe { &*listed.never_ends };
         // Release pairs with the Acquire in `Waiter::never_ends`.
         never_ends.store(true, Ordering::Release);
         // SAFETY: the entry is listed, so the waiting thread borrows the registry.
         let core = unsafe { &*listed.core };
-        // A waiting thread holds this lock from its look at the flag until it sleeps (`wait.rs`, `settle`), so it cannot miss the
-        // wake-up.
+        // A waiting thread holds this lock from its look at the flag until it sleeps (`wait.rs`, `settle`), so it
+        // cannot miss the wake-up.
         drop(lock(&core.books));
         core.served.notify_all();
     }
@@ -215,10 +218,12 @@ impl Waiter {
         })
     }
 
-    /// Keeps this wait although it is part of a deadlock, because the registry's owner says so. Another wait may end instead.
+    /// Keeps this wait although it is part of a deadlock, because the registry's owner says so. Another wait may end
+    /// instead.
     pub(in super::super) fn resign(&self) {
         let mut waits = outside(&WAITS);
-        // Relaxed: the lock of `WAITS` orders this store with the stores in `end_a_deadlock`, and only this thread loads the flag.
+        // Relaxed: the lock of `WAITS` orders this store with the stores in `end_a_deadlock`, and only this thread
+        // loads the flag.
         self.never_ends.store(false, Ordering::Relaxed);
         if let Some(own) = waits.listed.iter_mut().find(|listed| listed.ticket == self.ticket) {
             own.told = None;
@@ -292,8 +297,8 @@ mod tests {
         assert_eq!(deadlocked(&[(99, &[A1]), (A1, &[99])]), NONE, "no call is inside any more");
     }
 
-    /// Two threads inside one callback that both wait for it do not wait for each other, and a thread that waits for them will go
-    /// on.
+    /// Two threads inside one callback that both wait for it do not wait for each other, and a thread that waits for
+    /// them will go on.
     #[test]
     fn threads_that_wait_inside_for_the_same_callback_are_not_deadlocked() {
         assert_eq!(deadlocked(&[(X2, &[X2]), (X2, &[X2])]), NONE);

@@ -53,8 +53,8 @@ pub extern "C" fn plugin_register_unpinned() -> Pair {
 pub unsafe extern "C" fn plugin_outstanding(text: *mut u8, size: usize) -> usize {
     let all: String = Unpinned::registry().outstanding().iter().map(|it| format!("{it}\n")).collect();
     let length = all.len().min(size);
-    // SAFETY: clause 1: `text` has `size` writable bytes, and `length` is not more. The text is a new allocation, so the two do
-    // not overlap.
+    // SAFETY: clause 1: `text` has `size` writable bytes, and `length` is not more. The text is a new allocation, so
+    // the two do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(all.as_ptr(), text, length) };
     length
 }
