@@ -1,5 +1,9 @@
 //! What a late call's report says. S04, S84.
-#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test is outside the crate and has no other locks and threads; its pauses are ages to report"
+)]
 
 use crate::support::breakpoint;
 use latecall::registry::{Handle, LateReport, Reason, Registry, Standing, ThreadTag};
