@@ -104,7 +104,7 @@ mod sync;
 mod thread_word;
 
 #[cfg(all(test, feature = "harness"))]
-mod again;
+mod subprocess;
 
 #[cfg(feature = "harness")]
 pub mod engine;

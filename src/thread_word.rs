@@ -1,4 +1,4 @@
-//! One pointer-wide word per thread, read at every call: the address of the thread's cells (`registry/record.rs`).
+//! One pointer-wide word per thread, read at every call: the address of the thread's cells (`registry/record/mod.rs`).
 //!
 //! It is worth a module of its own because of what reading it costs in a shared object. The usual thread-local is found
 //! there by a call of `__tls_get_addr`; with the *initial-exec* model it is one load relative to the thread pointer.

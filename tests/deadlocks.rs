@@ -1,4 +1,4 @@
-//! Who waits for whom: a hang is a verdict with names in it.
+//! A deadlock is a verdict that names the waiting threads and their callbacks.
 
 use latecall::engine::run::{RunOptions, execute};
 use latecall::ledger::{Quarantine, ViolationKind};
@@ -10,10 +10,10 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Quarantine = Quarantine::new();
 
-/// S41: a waits for b and b waits for a. No registry can end that well; it must be said and not hung.
+/// S41: a waits for b and b waits for a. The harness must report the deadlock and must not hang.
 #[test]
 fn two_callbacks_that_wait_for_each_other_are_named() {
-    // Both are inside before either waits.
+    // Both calls are inside before either waits.
     let text = "callback a\n  hold i\n  revoke_and_wait b\n\
                 callback b\n  hold j\n  revoke_and_wait a\n\
                 before\n  register a b\n\

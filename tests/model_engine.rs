@@ -123,7 +123,7 @@ fn programs_of_three_ops_without_library_threads_are_exhausted_in_each_mode_over
 /// Searches that take long, each in a process of its own: a process searches one thing at a time.
 mod in_a_process {
     use super::{Size, Subject, Verb, all, exhaust, subject, two};
-    use crate::support::alone;
+    use crate::support::isolated;
 
     /// The threads of searches that are there.
     #[cfg(target_os = "linux")]
@@ -146,7 +146,7 @@ mod in_a_process {
             #[link_name = "model_tests_wake_up"]
             safe fn wake_up();
         }
-        alone(&a_search_that_convicts_nobody_leaves_no_thread_behind, || {
+        isolated(&a_search_that_convicts_nobody_leaves_no_thread_behind, || {
             let programs: [extern "C-unwind" fn(); 3] = [message_ordered, mutex_kinds, wake_up];
             for program in programs {
                 latecall_explore::explore("a program", &super::Options::new(), move || program()).assert_exhausted();
@@ -159,7 +159,7 @@ mod in_a_process {
 
     /// Three ops on each of the two threads, without the library's own, by number: as long again for each mode of the library but this.
     mod programs_of_three_ops_a_thread_are_exhausted_over_a_locked_map {
-        use super::{Size, Subject, Verb, all, alone, exhaust, subject};
+        use super::{Size, Subject, Verb, all, exhaust, isolated, subject};
 
         fn search(number: usize) {
             let subject = subject("locked/waits");
@@ -173,7 +173,7 @@ mod in_a_process {
             ($($test:ident $number:literal;)*) => { $(
                 #[test]
                 fn $test() {
-                    alone(&$test, || search($number));
+                    isolated(&$test, || search($number));
                 }
             )* };
         }
@@ -190,7 +190,7 @@ mod in_a_process {
     /// Over the registry a call is some thirty operations, and so is a revocation. By mode of the library; not `scoped`, which does
     /// not end in minutes (`docs/limits.md`).
     mod programs_of_two_ops_are_exhausted_over_the_registry {
-        use super::{Size, Subject, Verb, all, alone, exhaust, subject};
+        use super::{Size, Subject, Verb, all, exhaust, isolated, subject};
 
         fn search(mode: &str, programs: usize) {
             let subject = subject(&format!("registry/{mode}"));
@@ -203,7 +203,7 @@ mod in_a_process {
             ($($mode:ident $programs:literal;)*) => { $(
                 #[test]
                 fn $mode() {
-                    alone(&$mode, || search(stringify!($mode), $programs));
+                    isolated(&$mode, || search(stringify!($mode), $programs));
                 }
             )* };
         }
@@ -221,13 +221,13 @@ mod in_a_process {
 
     /// Three threads that run: the library's own calls, on whichever it does.
     mod a_call_by_the_library_against_a_revocation_is_exhausted_over_the_registry {
-        use super::{alone, exhaust, subject, two};
+        use super::{exhaust, isolated, subject, two};
 
         macro_rules! modes {
             ($($mode:ident)*) => { $(
                 #[test]
                 fn $mode() {
-                    alone(&$mode, || {
+                    isolated(&$mode, || {
                         let subject = subject(concat!("registry/", stringify!($mode)));
                         exhaust(&subject, &[two("post a 1 2", "revoke a")]);
                     });

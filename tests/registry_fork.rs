@@ -1,7 +1,8 @@
-//! `fork`: with calls in flight elsewhere, inside a callback, and while another thread has a lock. S70, S71, S73.
+//! `fork` with calls in flight on other threads, inside a callback, and while another thread holds a lock. S70, S71,
+//! S73.
 //!
-//! Alone in its process: it installs an allocator that holds a thread up on request, which is how a thread is made to have a
-//! lock at the moment of a fork, and forks. What other tests do meanwhile a child would inherit half done.
+//! Alone in its process, for two reasons. Its allocator stops a thread on request, so that the thread holds a lock at
+//! the moment of a fork. And a child would inherit what other tests were in the middle of.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -14,7 +15,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use support::{Callbacks, grave, meeting};
+use support::{Callbacks, breakpoint, drop_probe};
 
 unsafe extern "C" {
     fn fork() -> c_int;
@@ -28,13 +29,13 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Threads that are held up in the allocator.
+/// How many threads have been stopped in the allocator so far.
 static STALLED: AtomicU32 = AtomicU32::new(0);
-/// They may go on.
+/// How many of them may go on.
 static LET_GO: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    /// The next allocation of this thread is to be held up.
+    /// Whether the next allocation of this thread stops.
     static STALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -52,7 +53,7 @@ fn stall() {
     }
 }
 
-// SAFETY: the system's, after a while.
+// SAFETY: every request is passed to the system's allocator unchanged, after a delay.
 unsafe impl GlobalAlloc for Stalling {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         stall();
@@ -61,13 +62,13 @@ unsafe impl GlobalAlloc for Stalling {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
+        // SAFETY: the caller's promise is the callee's.
         unsafe { System.dealloc(block, layout) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         stall();
-        // SAFETY: as above.
+        // SAFETY: the caller's promise is the callee's.
         unsafe { System.realloc(block, layout, size) }
     }
 }
@@ -78,8 +79,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work` in a child made by `fork` and says how it ended, as `waitpid` does. `work` must not panic; it has `seconds`,
-/// and is ended by SIGALRM then.
+/// Runs `work` in a child made by `fork` and says how it ended, as `waitpid` does. `work` must not panic; it has
+/// `seconds`, and is ended by SIGALRM then.
 fn forked(seconds: u32, work: impl FnOnce() -> c_int) -> c_int {
     // SAFETY: the child runs `work`, which uses the registry and the allocator, and ends without running anything else.
     let child = unsafe { fork() };
@@ -97,31 +98,31 @@ fn forked(seconds: u32, work: impl FnOnce() -> c_int) -> c_int {
     status
 }
 
-/// The same with time enough: answers what `work` does.
+/// Runs `work` in a child with enough time, and returns the value of `work`.
 fn in_a_child(work: impl FnOnce() -> c_int) -> c_int {
     let status = forked(20, work);
     assert_eq!(status & 0x7f, 0, "the child was ended by signal {}", status & 0x7f);
     status >> 8
 }
 
-/// S70: another thread is inside a callback when this one forks. In the child that call does not count, whether the callback
-/// is revoked there or was revoked before; in the parent it counts as ever.
+/// S70: another thread is inside a callback when this thread forks. In the child its call does not count, whether the
+/// callback is revoked there or was revoked before. In the parent it still counts.
 #[test]
 fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
     let _alone = alone();
     let registry = Callbacks::new();
-    let meetings = [meeting(), meeting()];
-    let [(one, one_host), (two, two_host)] = meetings;
-    let (graves, watches): (Vec<_>, Vec<_>) = [grave(), grave()].into_iter().unzip();
-    // The closures share their visitors with this frame: the child drops the closures, and must not drop with them a channel
-    // whose lock the thread that is inside may have held when this one forked.
-    let visitors = [one, two].map(|visitor| Arc::new(Mutex::new(visitor)));
-    let mut owned = visitors.iter().cloned().zip(graves);
+    let breakpoints = [breakpoint(), breakpoint()];
+    let [(one, one_controller), (two, two_controller)] = breakpoints;
+    let (probes, watches): (Vec<_>, Vec<_>) = [drop_probe(), drop_probe()].into_iter().unzip();
+    // The closures share their breakpoints with this frame: the child drops the closures, and must not drop with them a
+    // channel whose lock the thread that is inside may have held when this one forked.
+    let breakpoints = [one, two].map(|breakpoint| Arc::new(Mutex::new(breakpoint)));
+    let mut owned = breakpoints.iter().cloned().zip(probes);
     let mut registrations = std::iter::repeat_with(|| {
-        let (visitor, grave) = owned.next().unwrap();
+        let (breakpoint, probe) = owned.next().unwrap();
         registry.register(Box::new(move || {
-            let _owned = &grave;
-            visitor.lock().unwrap().stop_here();
+            let _owned = &probe;
+            breakpoint.lock().unwrap().stop_here();
         }))
     });
     let (live, revoked) = (registrations.next().unwrap(), registrations.next().unwrap());
@@ -131,8 +132,8 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
         for handle in [live_handle, revoked_handle] {
             scope.spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok());
         }
-        one_host.wait_for_visitor();
-        two_host.wait_for_visitor();
+        one_controller.wait_until_stopped();
+        two_controller.wait_until_stopped();
         assert_eq!(revoked.revoke(), Revoked::InFlight(1));
         let status = in_a_child(|| {
             let mut passed = 0;
@@ -148,14 +149,14 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
         assert_eq!(status, 6, "checks passed in the child");
         assert_eq!(registry.status(live_handle), Ok(Status::Live(1)), "nothing has changed in the parent");
         assert_eq!(registry.status(revoked_handle), Ok(Status::Revoking(1)));
-        one_host.let_go();
-        two_host.let_go();
+        one_controller.resume();
+        two_controller.resume();
     });
     drop(live);
     assert!(watches.iter().all(|watch| watch.drops() == 1));
 }
 
-/// S73: the thread that forks is itself inside; in the child it still is.
+/// S73: the thread that forks is inside a callback, and is still inside in the child.
 #[test]
 fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
     let _alone = alone();
@@ -172,8 +173,8 @@ fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
     assert_eq!(status, 1);
 }
 
-/// A callback that another thread waits for from inside it, as does this one. In the child that wait is over with its thread:
-/// nobody is left to be excused for.
+/// Two threads are inside a callback and wait for it, and one of them forks. In the child the other thread's wait is
+/// over.
 #[test]
 fn a_wait_inside_of_a_thread_that_a_fork_leaves_behind_is_over_in_the_child() {
     let _alone = alone();
@@ -199,7 +200,7 @@ fn a_wait_inside_of_a_thread_that_a_fork_leaves_behind_is_over_in_the_child() {
                 }
                 assert_eq!(REGISTRY.revoke(handle), Ok(Revoked::InFlight(2)));
                 revoked.store(1, SeqCst);
-                // The other thread is on its way to sleep: some of these find it there.
+                // The other thread is about to sleep: some of these forks find it asleep.
                 for _ in 0..20 {
                     let quiescence = || REGISTRY.revoke_and_wait(handle) == Ok(Quiescence::DeferredToOuterFrame);
                     assert_eq!(in_a_child(|| c_int::from(quiescence())), 1);
@@ -211,15 +212,15 @@ fn a_wait_inside_of_a_thread_that_a_fork_leaves_behind_is_over_in_the_child() {
     });
 }
 
-/// Runs `f`, and holds the thread up in its first allocation. Whether there was one.
+/// Runs `f`, and stops the thread in its first allocation. Returns whether there was an allocation.
 fn holding_up(f: impl FnOnce()) -> bool {
     STALL.set(true);
     f();
     !STALL.replace(false)
 }
 
-/// Forks while another thread is held up in `work`, and answers how a child ends that does `then`, with a second to do it in.
-/// The thread goes on when the fork has begun (`at_begin`), or else when it is over.
+/// Forks while another thread is stopped in `work`. The child runs `then`, for which it has one second. Returns how the
+/// child ended. The stopped thread goes on when the fork begins, if `at_begin`, otherwise after the child has ended.
 fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) -> c_int {
     extern "C" fn begins() {
         if AT_BEGIN.load(SeqCst) == 1 {
@@ -229,8 +230,8 @@ fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) 
     static AT_BEGIN: AtomicU32 = AtomicU32::new(0);
     static ASKED: AtomicU32 = AtomicU32::new(0);
     if ASKED.swap(1, SeqCst) == 0 {
-        // SAFETY: a function of this program. Later handlers are the first to run when a fork begins: the registry has
-        // installed its own before.
+        // SAFETY: the handler is a function of this program. It runs before the registry's handler, because the
+        // registry has installed its own earlier.
         assert_eq!(unsafe { pthread_atfork(Some(begins), None, None) }, 0);
     }
     AT_BEGIN.store(u32::from(at_begin), SeqCst);
@@ -252,7 +253,7 @@ fn fork_during(work: impl FnOnce() + Send, at_begin: bool, then: impl FnOnce()) 
 const USABLE: c_int = 7 << 8;
 const ENDED_BY_SIGALRM: c_int = 14;
 
-/// Registers until that allocates, which it does under the registry's lock, and is held up there.
+/// Registers until a registration allocates, which it does under the registry's lock. The thread stops there.
 fn fill(registry: &Callbacks) {
     // A closure of no size is not on the heap.
     let held_up = || holding_up(|| _ = registry.register(Box::new(|| ())).leak());
@@ -265,7 +266,7 @@ fn use_it(registry: &Callbacks) {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S71: another thread has the registry's lock at the moment of the fork. The fork waits for it.
+/// S71: another thread holds the registry's lock when this thread forks. The fork waits for the lock.
 #[test]
 fn an_announced_registry_is_usable_in_the_child_whatever_others_were_doing() {
     let _alone = alone();
@@ -276,7 +277,7 @@ fn an_announced_registry_is_usable_in_the_child_whatever_others_were_doing() {
     use_it(&REGISTRY);
 }
 
-/// The same registry, of which forks do not know: the child hangs. So the test above can fail.
+/// A registry that is not announced: the child hangs. This shows that the test above can fail.
 #[test]
 fn a_registry_that_is_not_announced_may_hang_in_the_child() {
     let _alone = alone();
@@ -286,8 +287,8 @@ fn a_registry_that_is_not_announced_may_hang_in_the_child() {
     use_it(&REGISTRY);
 }
 
-/// S71 for a signature's registry, which nobody has to tell of it; and a fork that the lock does not come free for goes on
-/// without it.
+/// S71: the registry of a signature is announced without a call of `announce`. If a lock does not come free in time,
+/// the fork continues without it.
 #[test]
 fn the_registry_of_a_signature_is_announced_and_no_fork_waits_for_ever() {
     latecall::signature! {
@@ -306,7 +307,7 @@ fn the_registry_of_a_signature_is_announced_and_no_fork_waits_for_ever() {
     some();
 }
 
-/// S71 for the lock of the process's registry ids.
+/// S71: another thread holds the lock of the process's registry ids.
 #[test]
 fn a_new_registry_can_be_made_in_the_child_while_another_was_being_dropped() {
     let _alone = alone();
@@ -315,7 +316,7 @@ fn a_new_registry_can_be_made_in_the_child_while_another_was_being_dropped() {
         use_it(&registry);
         registry
     };
-    // As many as it takes for the list of ids to grow: its memory is the only one that dropping asks for.
+    // As many as it takes for the list of idle ids to grow: dropping a registry allocates nothing else.
     let many: Vec<_> = (0..200).map(|_| new()).collect();
     let drop_many = || assert!(holding_up(|| drop(many)), "nothing was allocated");
     assert_eq!(fork_during(drop_many, true, || drop(new())), USABLE);

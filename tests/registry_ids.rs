@@ -1,5 +1,5 @@
-//! Registry ids: exhaustion is a value, and an id that comes back brings no old handle back to life. Alone in its file,
-//! because it uses up what a process has.
+//! Registry ids: exhaustion is an error value, and a reused id makes no old handle valid. Alone in its process, because
+//! it uses up all ids.
 
 use latecall::registry::{Reason, Registry, Shortage};
 
@@ -27,7 +27,7 @@ fn ids_run_out_as_a_value_and_a_recycled_id_honours_no_old_handle() {
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap(), n as u64);
     }
 
-    // Two are given back: the one that has been idle longest is used first.
+    // Two ids are given back. The one that has been idle longest is used first.
     let (first, second) = (handles[10], handles[3]);
     drop(registries.remove(10));
     drop(registries.remove(3));

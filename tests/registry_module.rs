@@ -1,6 +1,7 @@
-//! The shared object that holds the trampolines is unloaded while C holds their address: pinned, or refused. S77.
+//! A host unloads the shared object with the trampolines while C holds their address: the object is pinned, or refuses.
+//! S77.
 //!
-//! The plug-in is `tests/plugin`, built here: it has a copy of the registry of its own, as plug-ins have.
+//! The plug-in is `tests/plugin`, which this test builds. Like every plug-in, it has a registry of its own.
 #![cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
@@ -17,7 +18,7 @@ unsafe extern "C" {
 const NOW: c_int = 2;
 const NOLOAD: c_int = 4;
 
-/// The plug-in, built once, and copied for each test: an object of another name is loaded apart.
+/// The plug-in, built once and copied for each test: the loader treats a file of another name as another object.
 fn plugin(name: &str) -> CString {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -50,7 +51,7 @@ fn is_loaded(file: &CString) -> bool {
     // SAFETY: with NOLOAD nothing is loaded.
     let object = unsafe { dlopen(file.as_ptr(), NOW | NOLOAD) };
     if !object.is_null() {
-        // SAFETY: gives back what the line above took.
+        // SAFETY: `object` was opened above and is closed once.
         unsafe { dlclose(object) };
     }
     !object.is_null()
@@ -81,14 +82,15 @@ impl Pair {
     }
 }
 
-/// S77: the host unloads the plug-in, the library goes on calling: live and late calls are what they were.
+/// S77: the host unloads the plug-in, and the library goes on calling. Live calls still run, and late calls are still
+/// refused.
 #[test]
 fn an_object_with_registrations_stays_when_it_is_unloaded() {
     let file = plugin("pinned");
     let object = load(&file);
     // SAFETY: these are the types in `tests/plugin`.
     let register: extern "C" fn() -> Pair = unsafe { std::mem::transmute(symbol(object, c"plugin_register_pinned")) };
-    // SAFETY: as above.
+    // SAFETY: this is the function's type in `tests/plugin`.
     let revoke: extern "C" fn(*mut c_void) = unsafe { std::mem::transmute(symbol(object, c"plugin_revoke_pinned")) };
     let pair = register();
     assert_eq!(pair.call(41), 42);
@@ -99,27 +101,28 @@ fn an_object_with_registrations_stays_when_it_is_unloaded() {
     assert_eq!(pair.call(41), -1, "late, in code that is still there");
 }
 
-/// S77: the other way: the plug-in says what is outstanding, and where it was made, until nothing is; then it can be
-/// unloaded, and is.
+/// S77: a plug-in that is not pinned lists what is outstanding and where it was registered. Once nothing is, the host
+/// unloads it.
 #[test]
 fn an_object_that_is_not_pinned_says_what_is_outstanding() {
     let file = plugin("unpinned");
     let object = load(&file);
     // SAFETY: these are the types in `tests/plugin`.
     let register: extern "C" fn() -> Pair = unsafe { std::mem::transmute(symbol(object, c"plugin_register_unpinned")) };
-    // SAFETY: as above.
+    // SAFETY: this is the function's type in `tests/plugin`.
     let stop: extern "C" fn() = unsafe { std::mem::transmute(symbol(object, c"plugin_stop")) };
-    // SAFETY: as above.
+    // SAFETY: this is the function's type in `tests/plugin`.
     let ask: unsafe extern "C" fn(*mut u8, usize) -> usize =
         unsafe { std::mem::transmute(symbol(object, c"plugin_outstanding")) };
     let outstanding = || {
         let mut text = vec![0; 4096];
-        // SAFETY: as many bytes as are said.
+        // SAFETY: clause 1 of `plugin_outstanding`: `text` has as many writable bytes as the call says.
         let length = unsafe { ask(text.as_mut_ptr(), text.len()) };
         text.truncate(length);
         String::from_utf8(text).unwrap()
     };
-    // On a thread that ends: one that has called gives its record back then, and the loader keeps the object until it has.
+    // On a thread that ends. A thread that has called gives its record back when it ends, and the loader keeps the
+    // object until then.
     let calls = || {
         let pair = register();
         assert_eq!(pair.call(40), 42);

@@ -1,4 +1,4 @@
-//! What the system does to a process: signal handlers in the middle of a call, a filter that refuses `membarrier`. S74.
+//! A signal handler in the middle of a call, and a seccomp filter that refuses `membarrier`. S74.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_long, c_ulong, c_void};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
-use support::{Callbacks, again, is_again, meeting};
+use support::{Callbacks, breakpoint, is_subprocess, run_in_subprocess};
 
 unsafe extern "C" {
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
@@ -18,9 +18,9 @@ unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
 }
 
-/// S74: a signal handler calls the same callback as the code that it interrupts, wherever that is: before the handle is in
-/// its cell, between the two looks, on the way out. Meanwhile another thread revokes. Each closure that ran was alive, each
-/// is dropped once, and what is in flight comes to nothing.
+/// S74: a signal handler calls the callback that the interrupted code calls, wherever it interrupts: before the handle
+/// is in its cell, between the two reads of the slot's word, on the way out. Meanwhile another thread revokes. No
+/// closure runs after it was dropped, each is dropped once, and no call stays in flight.
 #[test]
 fn a_signal_handler_may_hit_a_call_anywhere() {
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
@@ -43,16 +43,16 @@ fn a_signal_handler_may_hit_a_call_anywhere() {
         }
     }
 
-    // SAFETY: the handler calls the registry, which takes no lock here but while the callback is being revoked by another
-    // thread: the interrupted thread never holds it.
+    // SAFETY: the handler only calls the registry. A call takes a lock only while another thread revokes its callback,
+    // and the interrupted thread never holds that lock.
     unsafe { signal(SIGUSR2, handler) };
     let stop = AtomicBool::new(false);
     let caller_id = AtomicUsize::new(0);
     thread::scope(|scope| {
         let caller = scope.spawn(|| {
-            // The first call of a thread may allocate; handlers must not be the first.
+            // The first call of a thread may allocate, so a handler must not make it.
             let _ = REGISTRY.call(REGISTRY.register(Box::new(|| ())).handle().as_ptr(), |f| f());
-            // SAFETY: says who is calling.
+            // SAFETY: `pthread_self` has no preconditions.
             caller_id.store(unsafe { pthread_self() }, SeqCst);
             let mut calls = 0_u64;
             while !stop.load(SeqCst) {
@@ -66,7 +66,7 @@ fn a_signal_handler_may_hit_a_call_anywhere() {
         }
         let interrupter = scope.spawn(|| {
             while !stop.load(SeqCst) {
-                // SAFETY: the thread is not joined before this one has stopped.
+                // SAFETY: the caller thread is joined after this thread, so its id is valid.
                 unsafe { pthread_kill(caller_id.load(SeqCst), SIGUSR2) };
                 thread::yield_now();
             }
@@ -75,7 +75,7 @@ fn a_signal_handler_may_hit_a_call_anywhere() {
             let canary = Canary([round + 1; 2]);
             let registration = REGISTRY.register(Box::new(move || {
                 let Canary([one, two]) = &canary;
-                assert!(*one == round + 1 && one == two, "the closure was gone");
+                assert!(*one == round + 1 && one == two, "ran after the closure was dropped");
             }));
             TARGET.store(registration.handle().bits(), SeqCst);
             if round % 2 == 0 {
@@ -95,7 +95,7 @@ fn a_signal_handler_may_hit_a_call_anywhere() {
     assert_eq!((stats.live, stats.revoking, DROPS.load(SeqCst)), (0, 0, ROUNDS));
 }
 
-/// Refuses `membarrier` in this process from here on, as a sandbox may.
+/// Makes the kernel refuse `membarrier` in this process from here on, as a sandbox may.
 fn refuse_membarrier() {
     #[repr(C)]
     struct Instruction {
@@ -125,67 +125,69 @@ fn refuse_membarrier() {
     const PR_SET_SECCOMP: c_int = 22;
     const PR_SET_NO_NEW_PRIVS: c_int = 38;
     const FILTER: c_ulong = 2;
-    // SAFETY: only ever less may be done after this.
+    // SAFETY: this `prctl` takes five integers and accesses no memory.
     assert_eq!(unsafe { prctl(PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }, 0);
-    // SAFETY: the program and its instructions live to the end of the call, which copies them.
+    // SAFETY: the program and its instructions live until the call returns, and the kernel copies them.
     let status = unsafe { prctl(PR_SET_SECCOMP, FILTER, (&raw const program).cast::<c_void>()) };
     assert_eq!(status, 0, "a filter cannot be installed here");
     unsafe extern "C" {
         fn syscall(number: c_long, ...) -> c_long;
     }
-    // SAFETY: refused, or a query.
+    // SAFETY: command 0 of `membarrier` is a query that accesses no memory.
     assert_eq!(unsafe { syscall(c_long::from(MEMBARRIER), 0 as c_int, 0 as c_int, 0 as c_int) }, -1);
 }
 
-/// A filter that is there from the start: full fences, and everything works.
+/// A filter that is installed before the first call: the registry uses full fences and works.
 #[test]
 fn membarrier_refused_from_the_start_means_full_fences() {
-    if !is_again() {
-        let output = again(&membarrier_refused_from_the_start_means_full_fences);
+    if !is_subprocess() {
+        let output = run_in_subprocess(&membarrier_refused_from_the_start_means_full_fences);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return;
     }
     refuse_membarrier();
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let registration = registry.register(Box::new(move || visitor.lock().unwrap().stop_here()));
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
+    let registration = registry.register(Box::new(move || breakpoint.lock().unwrap().stop_here()));
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
-        host.let_go();
+        controller.resume();
     });
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
-    assert!(use_portable_fences(), "that is what is in use");
+    assert!(use_portable_fences(), "full fences are in use");
 }
 
-/// A filter that comes after callers have begun to rely on `membarrier`: a revocation that would need it ends the process
-/// rather than free a closure under a call, and says what to do about it.
+/// A filter that is installed after calls have begun to rely on `membarrier`: a revocation that needs it aborts the
+/// process, because it could otherwise free a closure during a call. The message says what to do.
 #[test]
 fn membarrier_refused_later_ends_the_process_with_advice() {
-    if !is_again() {
-        let output = again(&membarrier_refused_later_ends_the_process_with_advice);
+    if !is_subprocess() {
+        let output = run_in_subprocess(&membarrier_refused_later_ends_the_process_with_advice);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("use_portable_fences"), "{text}");
+        // A panic would end the process with an exit code.
+        assert!(output.status.code().is_none(), "not aborted: {}", output.status);
         return;
     }
     let registry = Callbacks::new();
     let registration = registry.register(Box::new(|| ()));
     let handle = registration.handle();
-    let (visitor, host) = meeting();
+    let (breakpoint, controller) = breakpoint();
     thread::scope(|scope| {
         let registry = &registry;
         scope.spawn(move || {
             registry.call(handle.as_ptr(), |f| f()).unwrap();
-            visitor.stop_here();
+            breakpoint.stop_here();
         });
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert!(!use_portable_fences(), "too late");
         refuse_membarrier();
         let _ = registration.revoke();
-        host.let_go();
+        controller.resume();
     });
 }

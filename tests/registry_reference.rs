@@ -1,8 +1,9 @@
-//! The registry against a reference that one can see to be right: a list of what was registered and what became of it. Any
-//! sequence of verbs on one thread, nested calls included, gives the same answers. S12, S36, S37, S43, S84, S86, S89.
+//! The registry against a reference that is simple enough to be checked by reading: a list of registrations and their
+//! states. Any sequence of verbs on one thread, nested calls included, gives the same answers. S12, S36, S37, S43, S84,
+//! S86, S89.
 //!
-//! Alone in its process: so a revocation finds no other thread that it would have to fence, which the tests of
-//! `tests/registry/` nearly always do; and it takes two thousand of the registry ids that a process has.
+//! Alone in its process, for two reasons. A revocation finds no other thread to fence, while in `tests/registry/` it
+//! nearly always does. And the test takes two thousand registry ids.
 #![cfg(feature = "harness")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Clone, Debug)]
 enum Op {
     Register,
-    /// Calls the registration of that number, and does the rest inside.
+    /// Calls the registration with this number, and runs these operations inside the call.
     Call(usize, Vec<Op>),
     Revoke(usize),
     RevokeAndWait(usize),
@@ -44,12 +45,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 enum Fate {
     Live,
     Deferred,
-    /// Revoked, dropped by the outermost frame.
+    /// Revoked with calls inside; the outermost call drops the closure.
     Revoking,
     Dropped,
 }
 
-/// What the reference knows of a registration.
+/// The reference's state of a registration.
 struct Entry {
     handle: Handle,
     fate: Fate,
@@ -64,15 +65,15 @@ struct Pair<'r> {
     entries: Vec<Entry>,
 }
 
-struct Grave(Arc<AtomicU64>);
-impl Drop for Grave {
+struct DropProbe(Arc<AtomicU64>);
+impl Drop for DropProbe {
     fn drop(&mut self) {
         self.0.fetch_add(1, Relaxed);
     }
 }
 
 impl Pair<'_> {
-    /// The reference's part of a revocation: nobody inside means dropped.
+    /// The reference's part of a revocation: without calls inside, the closure is dropped.
     fn end(&mut self, n: usize) -> u32 {
         let entry = &mut self.entries[n];
         entry.fate = if entry.inside == 0 { Fate::Dropped } else { Fate::Revoking };
@@ -98,9 +99,9 @@ impl Pair<'_> {
         match op {
             Op::Register => {
                 let drops = Arc::new(AtomicU64::new(0));
-                let grave = Grave(Arc::clone(&drops));
+                let probe = DropProbe(Arc::clone(&drops));
                 let registration = self.registry.register(Box::new(move || {
-                    let _owned = &grave;
+                    let _owned = &probe;
                 }));
                 let handle = registration.leak();
                 assert!(self.entries.iter().all(|entry| entry.handle != handle), "{handle:?} issued twice");

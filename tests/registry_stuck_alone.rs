@@ -1,5 +1,5 @@
-//! Deadlocks that are found by one event only: these tests are in a process of their own, one at a time, because every wait
-//! that begins anywhere in the process looks for deadlocks as well. S41.
+//! Deadlocks that only one event can find. These tests have a process of their own and run one at a time, because every
+//! wait that begins in the process searches for deadlocks as well. S41.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 mod support;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
-use support::{Callbacks, meeting};
+use support::{Callbacks, breakpoint};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -17,8 +17,8 @@ fn call(registry: &Callbacks, handle: Handle) {
     registry.call(handle.as_ptr(), |f| f()).unwrap();
 }
 
-/// S41: a callback that one of the waiting threads is inside, and another thread too, is no deadlock before that one has
-/// left; then it is, although nobody begins to wait at that moment.
+/// S41: a ring of two waiting threads, and a bystander inside one of the callbacks. It is no deadlock before the
+/// bystander leaves. Then it is one, and the leaving call finds it, because no wait begins at that moment.
 #[test]
 fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     let _alone = ALONE.lock().unwrap();
@@ -26,7 +26,7 @@ fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     static WAITING: AtomicUsize = AtomicUsize::new(0);
     fn hook(stuck: &Stuck) -> OnStuck {
         if !stuck.is_deadlock() {
-            // Said once by each thread that waits: the test knows from it that both do.
+            // Each waiting thread reports its long wait once, so the test knows when both wait.
             WAITING.fetch_add(1, SeqCst);
             return OnStuck::Wait;
         }
@@ -36,31 +36,31 @@ fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     static LEAVES: Callbacks = Registry::new().with_stuck_hook(hook).with_wait_limit(Duration::from_millis(1));
     let handles: Arc<OnceLock<[Handle; 2]>> = Arc::default();
     let both = Arc::new(Barrier::new(2));
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
-    let body = |next: usize, visitor: Option<Mutex<support::Visitor>>| {
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
+    let body = |next: usize, breakpoint: Option<Mutex<support::Breakpoint>>| {
         let (handles, both) = (Arc::clone(&handles), Arc::clone(&both));
         move || {
-            if let (Some(visitor), Some("bystander")) = (&visitor, thread::current().name()) {
-                return visitor.lock().unwrap().stop_here();
+            if let (Some(breakpoint), Some("bystander")) = (&breakpoint, thread::current().name()) {
+                return breakpoint.lock().unwrap().stop_here();
             }
             both.wait();
             let _ = LEAVES.revoke_and_wait(handles.get().unwrap()[next]);
         }
     };
     let a = LEAVES.register(Box::new(body(1, None))).leak();
-    let b = LEAVES.register(Box::new(body(0, Some(visitor)))).leak();
+    let b = LEAVES.register(Box::new(body(0, Some(breakpoint)))).leak();
     handles.set([a, b]).unwrap();
     thread::scope(|scope| {
         let bystander =
             thread::Builder::new().name("bystander".into()).spawn_scoped(scope, || call(&LEAVES, b)).unwrap();
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let ring = [scope.spawn(|| call(&LEAVES, a)), scope.spawn(|| call(&LEAVES, b))];
         while WAITING.load(SeqCst) < 2 {
             thread::yield_now();
         }
-        assert!(REPORTS.lock().unwrap().is_empty(), "the bystander may still do something about it");
-        host.let_go();
+        assert!(REPORTS.lock().unwrap().is_empty(), "no deadlock while the bystander is inside");
+        controller.resume();
         bystander.join().unwrap();
         ring.into_iter().for_each(|thread| thread.join().unwrap());
     });
@@ -68,9 +68,9 @@ fn a_deadlock_completed_by_a_call_that_leaves_is_found() {
     assert!(matches!(&reports[..], [stuck] if stuck.is_deadlock()), "{reports:?}");
 }
 
-/// S41: the owner of one registry wants its waits to go on; the other one's ends. If both do, that is their wish.
+/// S41: the hook of one registry says to go on waiting, so the wait in the other registry ends.
 #[test]
-fn a_wait_that_shall_go_on_leaves_it_to_another() {
+fn a_hook_that_says_wait_leaves_the_deadlock_to_another_wait() {
     let _alone = ALONE.lock().unwrap();
     fn wait(_: &Stuck) -> OnStuck {
         OnStuck::Wait
@@ -90,7 +90,7 @@ fn a_wait_that_shall_go_on_leaves_it_to_another() {
                 assert_eq!(other.revoke_and_wait(handles.get().unwrap()[next]), Ok(expected));
             }
         };
-        // What is waited for says whose hook is asked. Either may be the one that completes the ring.
+        // The hook is that of the registry whose callback is waited for. Either wait may complete the ring.
         let a = PATIENT.register(Box::new(body(&IMPATIENT, 1, Quiescence::Deadlocked))).leak();
         let b = IMPATIENT.register(Box::new(body(&PATIENT, 0, Quiescence::Quiescent))).leak();
         handles.set([a, b]).unwrap();

@@ -1,9 +1,9 @@
-//! That `.ci/sanitizers` could find something: each of its tools, in the same build and with the same options, convicts a
-//! defect of the kind it is there for, and finds nothing in the same program over the registry.
+//! Shows that the tools of `.ci/sanitizers` can fail: each tool, in the same build and with the same options, convicts
+//! a defect that it is used for, and finds nothing in the same program over the registry.
 //!
-//! The defects are those of a hand-written binding that gives C a pointer to a box of its own. A program runs in a process of
-//! its own: this test, run again. Which tool watches it is what the script says in `LATECALL_SANITIZER`; without one, as in
-//! plain `cargo test`, the programs run over the registry only, since nothing would notice the others.
+//! The defects are those of a hand-written binding that gives C a pointer to a box. Each program runs in a subprocess.
+//! The script names the tool in `LATECALL_SANITIZER`. Without a tool, as in plain `cargo test`, the programs run over
+//! the registry only, because nothing would notice the defects.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
@@ -15,10 +15,10 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-/// What a callback owns. Not atomic: what orders one use of it and the next is the binding's affair.
+/// What a callback owns. Not atomic, so the binding has to order its uses.
 struct State(Cell<u64>);
 
-// SAFETY: none; each program says what orders the uses of it.
+// SAFETY: none by itself. In each program the binding orders the uses, or fails to, which is the defect.
 unsafe impl Sync for State {}
 
 impl State {
@@ -34,11 +34,11 @@ trait Binding {
     fn subscribe() -> *mut c_void;
     /// C fires.
     fn fire(user_data: *mut c_void) -> Option<u64>;
-    /// The owner has no more use for it.
+    /// The owner does not need the callback any more.
     fn unsubscribe(user_data: *mut c_void);
 }
 
-/// A pointer to a box, which is freed by its owner whatever C still does.
+/// A pointer to a box, which its owner frees whatever C still does.
 struct RawBox;
 
 impl Binding for RawBox {
@@ -47,13 +47,13 @@ impl Binding for RawBox {
     }
 
     fn fire(user_data: *mut c_void) -> Option<u64> {
-        // SAFETY: none, if it has been freed; that is the defect.
+        // SAFETY: not sound if the box has been freed; that is the defect.
         let state = unsafe { &*user_data.cast::<State>() };
         Some(black_box(state.fired()))
     }
 
     fn unsubscribe(user_data: *mut c_void) {
-        // SAFETY: none, if C still uses it; that is the defect.
+        // SAFETY: not sound if C still uses the box; that is the defect.
         drop(unsafe { Box::from_raw(user_data.cast::<State>()) });
     }
 }
@@ -65,7 +65,7 @@ static REGISTRY: Registry<dyn Fn() -> u64 + Send + Sync> = Registry::new();
 
 impl Binding for Registered {
     fn subscribe() -> *mut c_void {
-        // Not small enough for the slot: it stays in a box, as the raw one's does.
+        // Too large for the slot, so it stays in a box, as the raw one does.
         let (state, weight) = (Box::new(State(Cell::new(0))), [0_u64; 3]);
         let callback = move || {
             let _ = black_box(&weight);
@@ -94,10 +94,10 @@ fn late<B: Binding>() {
     let _ = black_box(B::fire(user_data));
 }
 
-/// Another thread fires; this one learns from a flag that orders nothing that the call is over, and unsubscribes.
+/// Another thread fires. This thread learns that the call is over from a flag that orders nothing, and unsubscribes.
 fn unordered<B: Binding>() {
     let (over, unsubscribed) = (AtomicBool::new(false), AtomicBool::new(false));
-    // Relaxed, all of them: or the flags would do what the binding has to.
+    // Relaxed, all accesses: a stronger flag would order the call and the free in place of the binding.
     let wait_for = |flag: &AtomicBool| {
         while !flag.load(Relaxed) {
             thread::yield_now();
@@ -109,7 +109,7 @@ fn unordered<B: Binding>() {
         scope.spawn(|| {
             assert_eq!(B::fire(std::ptr::with_exposed_provenance_mut(address)), Some(1));
             over.store(true, Relaxed);
-            // ThreadSanitizer may have forgotten what a thread did that has ended, and says nothing then.
+            // ThreadSanitizer may forget what an ended thread did, and would then report nothing.
             wait_for(&unsubscribed);
         });
         wait_for(&over);
@@ -118,20 +118,20 @@ fn unordered<B: Binding>() {
     });
 }
 
-/// Subscribes often and never unsubscribes. More often than a registry's first chunk of slots has room for.
+/// Subscribes without unsubscribing, more often than a registry's first chunk has slots.
 fn forgotten<B: Binding>() {
     for _ in 0..3000 {
         assert_eq!(B::fire(black_box(B::subscribe())), Some(1));
     }
 }
 
-/// What is told to the process that runs a program: over what.
+/// The environment variable that names the binding for the subprocess.
 const OVER: &str = "LATECALL_OVER";
 
-/// Runs the test `name` again, as the program over `over`.
+/// Runs the test `name` in a subprocess, as the program over `over`.
 fn run(name: &str, over: &str, tool: Option<&str>) -> Output {
     let me = std::env::current_exe().unwrap();
-    // Valgrind comes from outside; its options are in VALGRIND_OPTS. Sanitizers are in this process already.
+    // Valgrind runs the executable, with its options in VALGRIND_OPTS. Sanitizers are compiled into it.
     let mut command = match tool {
         Some("valgrind") => Command::new("valgrind"),
         _ => Command::new(&me),
@@ -142,8 +142,8 @@ fn run(name: &str, over: &str, tool: Option<&str>) -> Output {
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(OVER, over).output().unwrap()
 }
 
-/// Runs the program that is `name`, or judges what came of running it: `convictions` has what each tool says of the raw box;
-/// a tool that is not there does not look for such a thing.
+/// In the subprocess, runs the program. Otherwise starts the subprocesses of the test `name` and judges their results.
+/// `convictions` has what each tool says of the raw box; a tool that is not listed does not detect the defect.
 fn judge(name: &str, convictions: &[(&str, &str)], program: impl Fn(&str)) {
     if let Ok(over) = std::env::var(OVER) {
         return program(&over);
@@ -166,7 +166,7 @@ fn judge(name: &str, convictions: &[(&str, &str)], program: impl Fn(&str)) {
     assert!(!out.status.success() && text.contains(says), "not convicted of {says:?}: {}\n{text}", out.status);
 }
 
-/// The program over what the word says.
+/// Runs the program over the binding that `word` names.
 fn over(word: &str, raw_box: impl Fn(), registered: impl Fn()) {
     match word {
         "raw box" => raw_box(),
@@ -199,10 +199,10 @@ fn a_free_that_nothing_orders_after_the_call_is_a_race_over_a_raw_box_and_none_o
     judge(NAME, &convictions, |word| over(word, unordered::<RawBox>, unordered::<Registered>));
 }
 
-/// S98: what a registry that is a `static` still has when the process ends can be reached from there.
+/// S98: the closures that a `static` registry still has when the process ends are reachable, and so are no leaks.
 #[test]
-fn boxes_that_nobody_frees_are_leaks_and_callbacks_that_a_static_registry_has_are_none() {
-    const NAME: &str = "boxes_that_nobody_frees_are_leaks_and_callbacks_that_a_static_registry_has_are_none";
+fn unfreed_boxes_are_leaks_and_callbacks_of_a_static_registry_are_none() {
+    const NAME: &str = "unfreed_boxes_are_leaks_and_callbacks_of_a_static_registry_are_none";
     let convictions =
         [("address", "LeakSanitizer: detected memory leaks"), ("valgrind", "definitely lost in loss record")];
     judge(NAME, &convictions, |word| over(word, forgotten::<RawBox>, forgotten::<Registered>));

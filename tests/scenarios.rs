@@ -1,5 +1,5 @@
-//! The seed programs on every sound subject, linked and loaded: each holds, each is run somewhere, each order that a seed
-//! says is forced was forced, and the judge can fail it.
+//! The seed programs on every sound subject, linked and loaded. Each seed holds, some subject runs it, each order that
+//! it forces was forced, and each of its expectations can fail.
 
 use latecall::engine::run::{RunError, RunOptions, execute};
 use latecall::program::Op;
@@ -12,12 +12,12 @@ use latecall_bundled::emitter::{Api, bundled_object};
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
 
-/// Seeds whose order some library cannot take: it waits where the seed would have it go on.
+/// Seeds whose order cannot be forced on some library, because it waits where the seed needs it to go on.
 const MAY_GIVE_UP: &[&str] = &[
     "s18_waited_for_while_running",
     "s26_two_revokers",
     "s63_panics_while_waited_for",
-    // `unsubscribe` waits in these modes, as it promises.
+    // `unsubscribe` waits in these modes, as documented.
     "destroy_notify_misbehaves",
 ];
 
@@ -57,7 +57,7 @@ fn every_seed_holds_on_every_sound_subject_loaded() {
     every_seed_holds_over(Api::load(&bundled_object()).unwrap());
 }
 
-/// The expectations are what makes most seeds tests: with each made false in turn, the verdict must not be clean.
+/// With each expectation of each seed made false in turn, the verdict must have a violation.
 #[test]
 fn every_expectation_of_every_seed_can_fail() {
     use latecall::ledger::ViolationKind;
@@ -82,7 +82,7 @@ fn every_expectation_of_every_seed_can_fail() {
                 Expect::Value(v) => Some(Expect::Value(v + 1_000_000)),
                 Expect::Late => Some(Expect::Value(1)),
                 Expect::Refused if matches!(step.op, Op::Register(_)) => {
-                    return None; // `refused` is the only answer that a registration can be made to expect
+                    return None; // A registration can expect no other answer than `refused`.
                 }
                 Expect::Removed | Expect::InFlight(_) | Expect::AlreadyRevoked => Some(Expect::InFlight(77)),
                 Expect::Quiescent => Some(Expect::Deferred),

@@ -1,8 +1,8 @@
-//! Registries of which the process knows where they are: those that said that they stay there.
+//! Announced registries: those whose address the process knows, because they are never moved.
 //!
-//! A registry is a value, and may be moved while nobody borrows it; so by itself it cannot be found by what is not on the
-//! stack of somebody who uses it. Two need that: `fork`, which takes its locks (`fork`), and the end of a thread inside one of
-//! its callbacks (`ended`), where the frames that borrowed it are gone.
+//! A registry is a value and may be moved while it is not borrowed, so code that does not borrow it cannot find it. Two
+//! modules need to find registries without borrowing them: `fork`, which takes their locks, and `ended`, for a thread
+//! that has ended inside a callback and whose frames, with their borrows, are gone.
 
 use super::fork;
 use super::handle::Handle;
@@ -10,7 +10,7 @@ use super::record::Cell;
 use super::sync::{Outside, outside};
 use super::{Core, Registry};
 
-/// Where a registry is, for good.
+/// The permanent address of a registry.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Place {
@@ -19,27 +19,30 @@ pub struct Place {
     leave: fn(Place, &Cell, Handle),
 }
 
-// SAFETY: the registry is shared for good, and `leave`, which is all that uses it, is called only for what was called on the
-// same thread: its callbacks are as `Send` and `Sync` as that took.
+// SAFETY: `registry` is borrowed for ever as shared. Only `leave` dereferences it. `leave` runs only on a thread that
+// has made a call of that registry, which compiled only because the registry's callbacks may be used on that thread.
 unsafe impl Send for Place {}
-// SAFETY: as above.
+// SAFETY: a shared `Place` gives access to nothing that a copy of it (it is `Copy` and `Send`) does not.
 unsafe impl Sync for Place {}
 
-/// Lock order: this, then that of waits, then each registry's, then that of ids.
+/// Lock order: this lock, then `stuck::WAITS`, then the locks of each registry, then `ids::IDS`.
 pub(super) static ANNOUNCED: Outside<Vec<Place>> = Outside::new(Vec::new());
 
 impl<F: ?Sized + 'static> Registry<F> {
-    /// Says to the process that this registry stays where it is. Once is enough; any thread may say so. It is said for the
-    /// registries of signatures when their first callback is registered, and for those of C when they are made. From here on:
+    /// Announces to the process that this registry is never moved. Any thread may call it, and once is enough.
+    /// Registries of signatures are announced when their first callback is registered, registries of C when they are
+    /// created.
     ///
-    /// * `fork`, whichever thread calls it, waits until nobody is in the middle of one of this registry's verbs, so that the
-    ///   child may use the registry (S71). Otherwise the child must not use `register`, `revoke` or `reclaim` of a registry that
-    ///   other threads were using; `call` is safe. A registration that another thread was about to revoke, or drop, may never
-    ///   be over in the child.
-    /// * A thread that ends inside one of its callbacks is counted out when its last thread-local is gone (S56). Otherwise that
-    ///   call is in flight for good.
+    /// An announced registry is treated differently in two cases:
     ///
-    /// On Unix, or Linux for the latter; elsewhere nothing changes.
+    /// * *`fork`* (on Unix). The thread that forks first waits until no other thread holds one of this registry's
+    ///   locks, so the child may use the registry. The child must not use `register`, `revoke` or `reclaim` of a
+    ///   registry that is not announced and that other threads were using; `call` is safe. A registration that another
+    ///   thread was about to revoke or drop may never be over in the child, announced or not.
+    /// * *A thread that ends inside one of the callbacks* (on Linux). Its calls are counted out when the thread's last
+    ///   thread-local is gone. In a registry that is not announced these calls are in flight for ever.
+    ///
+    /// On other systems nothing changes.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -50,11 +53,11 @@ impl<F: ?Sized + 'static> Registry<F> {
         announce(self.place());
     }
 
-    /// Where it is, for good.
+    /// The permanent address of this registry.
     #[doc(hidden)]
     pub const fn place(&'static self) -> Place {
         fn leave<F: ?Sized + 'static>(place: Place, cell: &Cell, handle: Handle) {
-            // SAFETY: `registry` is from a `&'static Registry<F>`, below.
+            // SAFETY: `leave::<F>` is stored below, beside the address of a `&'static Registry<F>`.
             let registry = unsafe { &*place.registry.cast::<Registry<F>>() };
             registry.leave_for_good(cell, handle);
         }
@@ -63,11 +66,11 @@ impl<F: ?Sized + 'static> Registry<F> {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Before the first registration.
+    /// Announces this registry if its address is known to be permanent. Called before the first registration.
     #[cold]
     pub(super) fn announce_itself(&self) {
         match self.core.place {
-            // One that is not pinned may be unloaded.
+            // The object of a registry that is not pinned may be unloaded, and the registry with it.
             Some(place) if self.core.settings.pin => announce(place()),
             _ => fork::watch(),
         }
@@ -82,11 +85,11 @@ fn announce(place: Place) {
     }
 }
 
-/// The call of `handle` that stands in `cell`, whose frames are gone, leaves, if it is known where the registry is.
+/// Ends the call of `handle` in `cell`, whose frames are gone, if the registry is announced.
 pub(super) fn leave(cell: &Cell, handle: Handle) {
     let of_handle = |place: &&Place| place.core.id() == handle.registry_id();
     let found = outside(&ANNOUNCED).iter().find(of_handle).copied();
-    // No lock is held: what leaves last runs the closure's destructor.
+    // No lock is held here: the last call to leave runs the closure's destructor.
     if let Some(place) = found {
         (place.leave)(place, cell, handle);
     }

@@ -1,11 +1,11 @@
-//! How long ago something was, for reports: a clock that is cheap to read rather than fine.
+//! A coarse clock that is cheap to read, for the ages in reports.
 
 use std::time::Duration;
 
-/// A point in time, as reports need it: to a few milliseconds on Linux (the kernel's tick), finer elsewhere.
+/// A point in time. Precise to a few milliseconds on Linux (the kernel's tick), and to one millisecond elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timestamp {
-    /// Since a point in time that is the same for the whole process.
+    /// Since a moment that is the same for the whole process.
     milliseconds: u64,
 }
 
@@ -23,7 +23,8 @@ impl Timestamp {
         }
         const CLOCK_MONOTONIC_COARSE: c_int = 6;
         let mut time = Timespec { seconds: 0, nanoseconds: 0 };
-        // SAFETY: writes a `struct timespec`, which on this target is these two fields. Should it fail, it writes nothing.
+        // SAFETY: `clock_gettime` writes a `struct timespec`, which on this target has the layout of `Timespec`. If it
+        // fails it writes nothing, and the age in the report is wrong.
         unsafe { clock_gettime(CLOCK_MONOTONIC_COARSE, &raw mut time) };
         Self { milliseconds: time.seconds as u64 * 1000 + time.nanoseconds as u64 / 1_000_000 }
     }
@@ -36,6 +37,7 @@ impl Timestamp {
         Self { milliseconds: first.get_or_insert_with(Instant::now).elapsed().as_millis() as u64 }
     }
 
+    /// How long before `later` this was.
     pub(super) fn before(self, later: Self) -> Duration {
         Duration::from_millis(later.milliseconds.saturating_sub(self.milliseconds))
     }

@@ -1,4 +1,5 @@
-//! Each rule of the protocol taken away, in the models that `models.rs` searches: not convicting one is the failure (S98).
+//! Takes away one rule of the protocol at a time, in the models that `models.rs` searches. Each search must then
+//! convict, or the test fails (S98).
 
 use super::*;
 
@@ -33,9 +34,9 @@ fn counting_without_a_full_fence_is_convicted() {
 }
 
 #[test]
-fn taking_oneself_for_the_only_thread_is_convicted() {
+fn assuming_to_be_the_only_thread_is_convicted() {
     let model = || call_against_revoke(Registry::new().with_mutation(Mutation::AlwaysSole));
-    convict("taking_oneself_for_the_only_thread", None, model, &["Causality violation", "Removed"]);
+    convict("assuming_to_be_the_only_thread", None, model, &["Causality violation", "Removed"]);
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn leaving_without_a_second_look_is_convicted() {
     convict("leaving_without_a_second_look", None, model, &["deadlock"]);
 }
 
-/// The path that refuses a late call has to help, too.
+/// A refused call may have been counted, so it also has to ask whether it was the last one.
 #[test]
 fn being_refused_without_asking_is_convicted() {
     let model = || call_against_wait(Registry::new().with_mutation(Mutation::RefuseWithoutAsking));
@@ -82,7 +83,7 @@ fn waiting_for_waiters_is_convicted() {
 }
 
 #[test]
-fn forgetting_who_waits_is_convicted() {
+fn forgetting_waiting_threads_is_convicted() {
     let model = || call_against_wait(Registry::new().with_mutation(Mutation::SkipWakeUp));
-    convict("forgetting_who_waits", None, model, &["deadlock"]);
+    convict("forgetting_waiting_threads", None, model, &["deadlock"]);
 }

@@ -1,13 +1,16 @@
-//! Threads that end inside a callback: `pthread_exit`, or a cancellation, where the unwinding passed by a call without
-//! telling it (S56).
+//! Threads that end inside a callback, by `pthread_exit` or cancellation, without running the destructors of the calls.
 //!
-//! C code may end a thread that it was called on. Unwinding tells the calls on the thread's stack, if the compiler was told that
-//! what they call may unwind; a function that is declared `extern "C"` may not, and the calls below it are passed over. They
-//! still stand in the thread's record then, when the thread has no stack any more. That is certain where the system calls
-//! destructors of thread-specific values: it does so when a thread ends, and never because the process does.
+//! C code may end the thread that it runs on. glibc then unwinds the stack, which runs destructors in the frames of
+//! functions that may unwind. A function declared `extern "C"` may not, and no destructors run for the calls below it.
+//! Those calls are still in the thread's record when the thread has no stack any more. This module detects them with
+//! the destructor of a pthread thread-specific value: the system runs it when a thread ends, and never because the
+//! process ends.
 //!
-//! Calls that had to borrow a record are not found; they are in flight for good. So are those of registries that are not
-//! [announced](super::announced), and of the main thread if it ends by `pthread_exit`.
+//! Some calls are not found and stay in flight for ever:
+//!
+//! * calls that had to borrow a record;
+//! * calls of registries that are not [announced](super::announced);
+//! * calls of the main thread, if it ends by `pthread_exit`.
 
 use super::record::Record;
 
@@ -24,31 +27,32 @@ mod imp {
         fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int;
     }
 
-    /// The key of the thread's record, plus `FIRST`; 0: there is none yet.
+    /// `FIRST` plus the key for thread-specific values; 0: not created yet.
     static KEY: Counter = Counter::new(0);
     const FIRST: u64 = 2;
-    /// There will be none.
+    /// The key could not be created.
     const NONE: u64 = 1;
 
     fn key() -> Option<c_uint> {
-        // Acquire pairs with the AcqRel below: who sees a key sees that it has been made.
+        // Acquire pairs with the AcqRel of the exchange below: a thread that sees the key sees that it was created.
         let mut word = KEY.load(Ordering::Acquire);
         if word == 0 {
             let mut key = 0;
-            // SAFETY: `key` may be written. The destructor is there whenever a thread has a value: until its last thread-local
-            // is gone, `record::Guard` keeps the object loaded, and takes the value back then; unless the thread has ended
-            // inside a callback, which is outstanding, and its object is pinned or must not be unloaded.
+            // SAFETY: `key` may be written. The destructor's code is loaded whenever a thread has a value: `Guard`, in
+            // `record/own.rs`, keeps the object loaded until the thread's last thread-local is gone, and clears the
+            // value then. Only a thread that ends inside a callback keeps its value longer. Its call is outstanding, so
+            // the object is pinned or must not be unloaded.
             let status = unsafe { pthread_key_create(&raw mut key, Some(has_ended)) };
             let new = if status == 0 { u64::from(key) + FIRST } else { NONE };
-            // AcqRel pairs with the Acquire above, and Acquire (failure) with this of the other thread: the key of the
-            // second is not used, and lost.
+            // AcqRel: Release pairs with the Acquire load above. Acquire (failure) pairs with the Release of the
+            // exchange by the thread that was first. The key created here is then lost, unused.
             word =
                 KEY.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire).map_or_else(|other| other, |_| new);
         }
         word.checked_sub(FIRST).and_then(|key| c_uint::try_from(key).ok())
     }
 
-    /// The calling thread's record is this.
+    /// The calling thread has taken `record` as its own.
     pub(in super::super) fn begins(record: &'static Record) {
         set(ptr::from_ref(record).cast());
     }
@@ -60,13 +64,15 @@ mod imp {
 
     fn set(value: *const c_void) {
         if let Some(key) = key() {
-            // SAFETY: the key was made and is never deleted. Without memory for it the thread is not found when it ends.
+            // SAFETY: the key was created and is never deleted. An error means that memory for the value cannot be had;
+            // this thread is then not detected when it ends.
             let _ = unsafe { pthread_setspecific(key, value) };
         }
     }
 
     extern "C" fn has_ended(record: *mut c_void) {
-        // SAFETY: `begins` has it from a `&'static Record`, and `has_left` was not called: it is still this thread's.
+        // SAFETY: the value comes from the `&'static Record` in `begins`. `has_left` would have cleared it, so the
+        // record is still the calling thread's.
         let record = unsafe { &*record.cast::<Record>() };
         record::leave_for_good(record);
     }

@@ -1,4 +1,4 @@
-//! Why a handle was refused, or a registration could not be made. A distinct reason for each misuse (S11, S36).
+//! Why a handle was refused, or why a registration could not be made. Each misuse has a reason of its own.
 
 use super::completion::BoxedOnce;
 use super::handle::Handle;
@@ -13,30 +13,31 @@ use std::fmt;
 pub enum Reason {
     /// The handle is 0, which is never issued: C passed `NULL`, or a zeroed structure.
     Null,
-    /// The slot it names has never had a tenant.
+    /// The handle names a slot that has never had a registration.
     OutOfRange,
-    /// It carries another registry's id, or was issued by a registry, since dropped, that had this one's id (S83).
+    /// The handle was issued by another registry. Either that registry has another id, or it has been dropped and this
+    /// registry has its id now.
     WrongRegistry,
-    /// The slot exists and has not reached that generation: the handle was made up.
+    /// The slot exists and has not reached the handle's generation: no registry issued this handle.
     Unissued,
-    /// Its registration is over; the slot may have had other tenants since (S85). The closure is gone, or about to be:
-    /// nobody is known to be inside.
+    /// The registration is over, and no call is known to be inside. The closure has been dropped or is about to be. The
+    /// slot may belong to another registration now.
     Stale,
-    /// Its registration has been revoked; calls that were running then are still running.
+    /// The registration has been revoked, and calls that started before are still running.
     Revoking,
-    /// As many calls are inside the callback as its registry allows (S87); or there was no memory to write down one more.
+    /// As many calls are inside the callback as its registry allows, or there was no memory to note one more.
     Exhausted,
-    /// It is a callback of the right signature, and the function was compiled for another (S96).
+    /// The callback has the right signature, but the called function was compiled for another closure.
     WrongType,
-    /// The callback belongs to another thread than the one that calls (S60).
+    /// The callback is confined to one thread, and another thread called.
     WrongThread,
-    /// The callback may be entered by one call at a time, and one is inside (S50).
+    /// The callback admits one call at a time, and one is inside.
     Busy,
-    /// The callback was for one call, and another has it (S51).
+    /// The callback was for one call, and another call has used it.
     Spent,
-    /// The object that the callback is about is gone (S13).
+    /// The object that the callback refers to weakly has been dropped.
     OwnerGone,
-    /// The callback's switch has nothing armed (S32).
+    /// The callback's switch has no callback armed.
     Unarmed,
 }
 
@@ -48,7 +49,7 @@ impl Reason {
         self as usize
     }
 
-    /// Whether the handle is one that was issued, so that there is something to tell about it.
+    /// Whether the handle was issued by this registry, so that the registry may know its history.
     pub(super) const fn of_a_registration(self) -> bool {
         !matches!(self, Self::Null | Self::OutOfRange | Self::WrongRegistry | Self::Unissued)
     }
@@ -56,18 +57,39 @@ impl Reason {
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::Null => "the handle is NULL, which is never issued",
-            Self::OutOfRange => "the handle names a slot that never had a tenant",
+            Self::OutOfRange => "the handle names a slot that never had a registration",
             Self::WrongRegistry => "the handle was issued by another registry",
             Self::Unissued => "the handle has a generation that was never issued",
             Self::Stale => "the registration is over and the closure is gone",
             Self::Revoking => "the registration has been revoked; earlier calls are still running",
-            Self::Exhausted => "the in-flight counter is at its maximum",
-            Self::WrongType => "the function was compiled for another closure of this signature",
-            Self::WrongThread => "the callback is confined to another thread",
-            Self::Busy => "the callback is exclusive and a call is inside",
-            Self::Spent => "the callback was for one call and has had it",
-            Self::OwnerGone => "the object that the callback is about is gone",
-            Self::Unarmed => "the callback's switch has nothing armed",
+            Self::Exhausted => "as many calls are inside the callback as can be counted",
+            Self::WrongType => "the called function was compiled for another closure of this signature",
+            Self::WrongThread => "the callback is confined to another thread than the one that called",
+            Self::Busy => "the callback admits one call at a time, and one is inside",
+            Self::Spent => "the callback was for one call, and another call has used it",
+            Self::OwnerGone => "the object that the callback refers to weakly has been dropped",
+            Self::Unarmed => "the callback's switch has no callback armed",
+        }
+    }
+
+    /// What a person can do about a refused call, in one sentence without a full stop.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::Null => "make the C library pass the user data that it was given with the function",
+            Self::OutOfRange | Self::Unissued => {
+                "look for user data that is corrupted, truncated or not a handle at all"
+            }
+            Self::WrongRegistry => "call the function that belongs to the registry which issued the handle",
+            Self::Stale | Self::Revoking => {
+                "unregister from the C library before the registration is revoked or dropped"
+            }
+            Self::Exhausted => "raise `with_in_flight_limit`, or let fewer calls overlap or nest",
+            Self::WrongType => "give the C library the function that `inlined` returned with this callback",
+            Self::WrongThread => "make the C library call on the registering thread, or register a `shared` callback",
+            Self::Busy => "use `Overlap::Serialise`, or register a `shared` callback",
+            Self::Spent => "register a callback for each call, or register a `shared` callback",
+            Self::OwnerGone => "keep the object alive until the C library is unregistered",
+            Self::Unarmed => "arm the switch with `replace` before the C library calls",
         }
     }
 }
@@ -78,11 +100,11 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A refusal, with what the slot was then.
+/// A refusal, with the state of the slot at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) reason: Reason,
-    /// 0: there is no such slot.
+    /// The slot's generation; 0 if there is no such slot.
     pub(super) current_generation: u32,
 }
 
@@ -96,8 +118,8 @@ impl Refused {
     }
 }
 
-/// A handle given to [`Registry::revoke`](super::Registry::revoke) or
-/// [`Registry::revoke_and_wait`](super::Registry::revoke_and_wait) that names nothing which could be revoked.
+/// A handle that names no registration which the registry still has: the error of
+/// [`Registry::revoke`](super::Registry::revoke) and of every other verb that takes a handle, except `call`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
     pub(super) handle: Handle,
@@ -105,20 +127,20 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// The handle as it was given.
+    /// The rejected handle.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    /// Why: [`Reason::Null`], [`Reason::OutOfRange`], [`Reason::WrongRegistry`], [`Reason::Unissued`] or
-    /// [`Reason::Stale`].
+    /// Why it was rejected: [`Reason::Null`], [`Reason::OutOfRange`], [`Reason::WrongRegistry`], [`Reason::Unissued`]
+    /// or [`Reason::Stale`].
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.refused.reason
     }
 
-    /// The generation the slot is at, if the handle names a slot of this registry.
+    /// The slot's generation at that time, if the handle names a slot of this registry.
     #[must_use]
     pub fn current_generation(&self) -> Option<u32> {
         self.refused.current()
@@ -127,7 +149,7 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} rejected: {}", self.handle, self.refused.reason)
+        write!(f, "{:?} names no registration of this registry: {}", self.handle, self.refused.reason)
     }
 }
 
@@ -137,39 +159,43 @@ impl std::error::Error for Rejected {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Shortage {
-    /// Every slot is live, being revoked, or retired.
+    /// Every slot is live, being revoked, or retired. Retired slots have used up their generations.
     Slots,
-    /// As many registries are in use in this process as ids can tell apart.
+    /// Every registry id of this process is in use, or has used up its generations.
     RegistryIds,
-    /// Memory for the slot or its bookkeeping could not be had.
+    /// The allocator returned no memory for the slot or for the registry's notes.
     Memory,
-    /// The registry has been [closed](super::Registry::close) (S28).
+    /// The registry has been [closed](super::Registry::close).
     Closed,
-    /// The [`Switch`](crate::signature::Switch) has been shut down: nothing is armed any more (S32).
+    /// The [`Switch`](crate::signature::Switch) has been shut down and cannot be armed any more.
     ShutDown,
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Slots => "every slot is live, being revoked, or retired",
-            Self::RegistryIds => "as many registries are in use as ids can tell apart",
-            Self::Memory => "memory for the slot could not be had",
-            Self::Closed => "the registry has been closed",
-            Self::ShutDown => "the switch has been shut down",
+            Self::Slots => {
+                "every slot is live, being revoked, or retired; drop registrations or raise the capacity limit"
+            }
+            Self::RegistryIds => "every registry id of this process is in use; drop registries or share one",
+            Self::Memory => "the allocator returned no memory for the slot",
+            Self::Closed => "the registry has been closed; register before `close`",
+            Self::ShutDown => "the switch has been shut down; make a new one",
         })
     }
 }
 
-/// A registration that could not be made, with the closure handed back: nothing was half-registered, and the caller
-/// owns what it owned before (S48, S89).
+impl std::error::Error for Shortage {}
+
+/// A registration that could not be made. It owns the closure: nothing was half-registered.
 ///
-/// If there is a [destroy notify](super::Builder::destroy_notify), dropping this drops the closure and then runs it.
+/// Dropping this value drops the closure, and then runs the [destroy notify](super::Builder::destroy_notify) if there
+/// is one.
 pub struct Exhausted<F: ?Sized> {
-    /// `None` only while this is taken apart.
+    /// `None` only inside `into_callback` and `drop`.
     callback: Option<Box<F>>,
     shortage: Shortage,
-    /// In a lock, which is never taken, so that the whole can be shared.
+    /// The lock makes this type `Sync`. No thread ever takes it.
     notify: Outside<Option<BoxedOnce>>,
 }
 
@@ -184,11 +210,14 @@ impl<F: ?Sized> Exhausted<F> {
         self.shortage
     }
 
-    /// The closure that was not registered. Nothing has been destroyed, so a destroy notify is dropped and not run.
+    /// The closure that was not registered. A destroy notify is dropped without being run, because nothing was
+    /// destroyed.
     #[must_use]
     pub fn into_callback(mut self) -> Box<F> {
         self.notify = Outside::new(None);
-        self.callback.take().unwrap_or_else(|| unreachable!("taken once"))
+        self.callback.take().unwrap_or_else(|| {
+            unreachable!("only `into_callback` and `drop` take the callback, and both consume `self`")
+        })
     }
 }
 
@@ -210,17 +239,17 @@ impl<F: ?Sized> fmt::Debug for Exhausted<F> {
 
 impl<F: ?Sized> fmt::Display for Exhausted<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "registry exhausted: {}", self.shortage)
+        write!(f, "registry exhausted, callback not registered: {}", self.shortage)
     }
 }
 
 impl<F: ?Sized> std::error::Error for Exhausted<F> {}
 
-/// A call that the registry refused: nobody's closure ran.
+/// A call that the registry refused. No closure ran.
 ///
-/// Making one costs no allocation and no lock. Its [`Display`](fmt::Display) is the full report, which takes the
-/// registry's lock for a moment; [`report`](LateCall::report) gives the same as a value. It is not `Send`, because the
-/// report names the thread that called; the [`LateReport`] is.
+/// A refusal takes no lock and allocates nothing. [`Display`](fmt::Display) writes the full report, which takes the
+/// registry's lock for a moment and allocates. [`report`](LateCall::report) returns the same report as a value. A
+/// `LateCall` is not `Send`, because the report names the thread that called; the [`LateReport`] is `Send`.
 #[derive(Clone, Copy)]
 pub struct LateCall<'r> {
     pub(super) core: &'r Core,
@@ -229,33 +258,35 @@ pub struct LateCall<'r> {
     pub(super) _on_its_thread: OnItsThread,
 }
 
-/// Nothing, and not `Send`.
+/// Makes the type that contains it neither `Send` nor `Sync`.
 #[derive(Clone, Copy)]
 pub(super) struct OnItsThread(pub(super) [*const (); 0]);
 
 impl LateCall<'_> {
-    /// The handle the caller came with.
+    /// The handle that was called.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
     }
 
-    /// Why it was refused.
+    /// Why the call was refused.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.refused.reason
     }
 
-    /// The generation the slot was at, if the handle names a slot of this registry. When the slot is vacant this is the
-    /// generation that its next tenant will have.
+    /// The slot's generation at that time, if the handle names a slot of this registry. For a vacant slot it is the
+    /// generation of the slot's next registration.
     #[must_use]
     pub fn current_generation(&self) -> Option<u32> {
         self.refused.current()
     }
 
-    /// All that is known, as a value: who registered and revoked what, where, how long ago, and who calls now.
+    /// Everything known about the call, as a value: what was registered and revoked, where, when and by which threads,
+    /// and which thread called.
     ///
-    /// Takes the registry's lock and allocates. Must not be called from an allocator or a signal handler.
+    /// Takes the registry's lock and allocates. Call it on the thread that made the call, and neither from an allocator
+    /// nor from a signal handler.
     #[must_use]
     pub fn report(&self) -> LateReport {
         report::make(self.core, self.handle, self.refused)

@@ -1,57 +1,62 @@
-//! The fence that callers do not pay for.
+//! Asymmetric fences: a call executes a compiler fence, and a revoker pays for both sides.
 //!
-//! A call publishes its handle and then reads the slot's word; a revoker changes the word and then reads what calls have
-//! published. One of the two must see the other, which takes a full fence on both sides, or on one side a *light* fence,
-//! which only keeps the compiler from reordering, and on the other a *heavy* one, which makes every thread of the
-//! process execute a full fence where it stands: Linux's `membarrier` (`PRIVATE_EXPEDITED`). A light fence and a heavy one
-//! are then ordered as two full fences are; two light ones are not ordered at all.
+//! A call stores its handle and then reads the slot's word. A revoker changes the word and then reads the stored
+//! handles. At least one of the two must see the other's store. Two pairs of fences guarantee that:
+//!
+//! * a full fence on both sides;
+//! * a *light* fence in the call, which only keeps the compiler from reordering, and a *heavy* fence in the revoker,
+//!   which makes every thread of the process execute a full fence: Linux's `membarrier` (`PRIVATE_EXPEDITED`).
+//!
+//! Two light fences order nothing.
 //!
 //! Where `membarrier` does not exist or is refused (an old kernel, a seccomp filter, another system, Miri), both sides
-//! execute full fences. The choice is made once, before the first call of the process can be published, and is kept:
-//! a thread that has begun with light fences cannot be told to stop.
+//! execute full fences. The choice is made once, before the first call of the process stores its handle, and is kept,
+//! because a thread that has begun to use light fences cannot be told to stop.
 //!
-//! Under loom both are the full fences that they amount to.
+//! Under loom the light and the heavy fence are full fences.
 
 use super::sync::{MODELLED, Ordering, fence};
 use std::sync::atomic::compiler_fence;
 
-/// The caller's side, on the fast path. Pairs with [`heavy`].
+/// The fence of a call, on the fast path. Pairs with [`heavy`].
 #[inline(always)]
 pub(super) fn light() {
     if MODELLED {
         full();
     } else {
-        // SeqCst, of the compiler alone: the store before is not moved after the load behind. The processor's part is
-        // played by `heavy`. Calls come here with light fences only when `asymmetric` has said that `heavy` does.
+        // SeqCst, for the compiler alone: the store before this fence is not moved after the load behind it. The
+        // processor's fence is the one that `heavy` makes this thread execute. A call comes here only after
+        // `asymmetric` was true.
         compiler_fence(Ordering::SeqCst);
     }
 }
 
-/// The caller's side where it is not known which kind of fences are in use: off the fast path.
+/// The fence of a call, off the fast path, where the kind of fences in use is not known.
 pub(super) fn callers() {
     if asymmetric() { light() } else { full() }
 }
 
-/// A fence that is full by itself. Pairs with [`heavy`] and with itself.
+/// A full fence. Pairs with [`heavy`] and with other full fences.
 #[inline]
 pub(super) fn full() {
-    // SeqCst: the one total order of full fences is what makes one of two such pairs see the other.
+    // SeqCst: of two threads that each store, fence and load, the total order of full fences makes one see the other's
+    // store.
     fence(Ordering::SeqCst);
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod imp {
-    /// Whether callers may do with light fences.
+    /// Whether calls may use light fences.
     pub(in super::super) fn asymmetric() -> bool {
         false
     }
 
-    /// The revoker's side.
+    /// The fence of a revoker.
     pub(in super::super) fn heavy() {
         super::full();
     }
 
-    /// Full fences it is, whatever was asked.
+    /// Selects full fences, which are the only kind here.
     pub(in super::super) fn use_portable() -> bool {
         true
     }
@@ -62,7 +67,7 @@ mod imp {
     use super::super::sync::{Counter, MODELLED, Ordering};
     use std::ffi::{c_int, c_long};
 
-    /// The decision. A process-wide fact, not modelled.
+    /// The choice. A process-wide fact, which the models do not see.
     static MODE: Counter = Counter::new(UNDECIDED);
     const UNDECIDED: u64 = 0;
     const ASYMMETRIC: u64 = 1;
@@ -95,17 +100,17 @@ mod imp {
         }
         let Some(number) = SYS_MEMBARRIER else { return false };
         let (flags, cpu): (c_int, c_int) = (0, 0);
-        // SAFETY: `membarrier` takes three integers and touches no memory of ours; an unknown number or command, or one
-        // that is refused, is answered with an error.
+        // SAFETY: `membarrier` takes three integers and accesses no memory of this process. The kernel answers an
+        // unknown system call or command, or a refused one, with an error.
         unsafe { syscall(number, command, flags, cpu) == 0 }
     }
 
-    /// Whether callers may do with light fences. The first to ask decides, for ever.
+    /// Whether calls may use light fences. The first call of this function makes the choice for the process.
     pub(in super::super) fn asymmetric() -> bool {
         if MODELLED {
-            return true; // What a light fence is in a model is `light`'s affair.
+            return true; // In a model `light` is a full fence.
         }
-        // Acquire pairs with the AcqRel below: who sees the decision sees that the process is registered.
+        // Acquire pairs with the AcqRel in `decide`: a thread that sees the choice sees that the process is registered.
         let mode = match MODE.load(Ordering::Acquire) {
             UNDECIDED => decide(if membarrier(REGISTER_PRIVATE_EXPEDITED) { ASYMMETRIC } else { SYMMETRIC }),
             decided => decided,
@@ -113,41 +118,43 @@ mod imp {
         mode == ASYMMETRIC
     }
 
-    /// Full fences for good. False if calls have begun with light ones.
+    /// Selects full fences. False: light fences were selected before, and calls may rely on them.
     pub(in super::super) fn use_portable() -> bool {
         decide(SYMMETRIC) == SYMMETRIC
     }
 
     fn decide(mode: u64) -> u64 {
-        // AcqRel pairs with itself and with the Acquire above. Acquire (failure): the same.
+        // AcqRel: Release pairs with the Acquire loads in `asymmetric` and `heavy` and with the Acquire of a failed
+        // exchange here. Acquire (failure) pairs with the Release of the exchange that made the choice.
         match MODE.compare_exchange(UNDECIDED, mode, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => mode,
             Err(decided) => decided,
         }
     }
 
-    /// The revoker's side: when it returns, every thread of the process has executed a full fence since it was called.
+    /// The fence of a revoker: while this runs, every thread of the process executes a full fence.
     pub(in super::super) fn heavy() {
-        // Acquire: as above. A revoker that finds nothing decided can be met by no call that was published before it: to
-        // publish, a thread needs a record, and to have one is to have asked; so the full fence will do.
+        // Acquire pairs with the AcqRel in `decide`. A revoker that finds no choice made needs a full fence only: no
+        // call has stored a handle, because a thread calls `asymmetric` before it takes a record (`record/own.rs`,
+        // `own`).
         if MODELLED || MODE.load(Ordering::Acquire) != ASYMMETRIC {
             return super::full();
         }
-        // A child process may have to register again.
+        // A child process may have to register with `membarrier` again.
         if membarrier(PRIVATE_EXPEDITED) || (membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED)) {
             return;
         }
         refused();
     }
 
-    /// `membarrier` worked and works no longer: a filter was installed since. Callers rely on it, and there is no second
-    /// way to make them fence. Going on could free a closure under a call.
+    /// `membarrier` worked before and is refused now, so a filter was installed in between. Calls rely on it, and there
+    /// is no other way to make their threads fence. To continue could free a closure under a call.
     #[cold]
     fn refused() -> ! {
         eprintln!(
-            "latecall: membarrier was allowed when the first callback was called and is refused now, so no callback can \
-             be revoked safely; call latecall::registry::use_portable_fences() before the first call if a seccomp filter \
-             is installed later. Aborting."
+            "latecall: cannot revoke a callback: the system call membarrier was allowed when the first callback was called \
+             and is refused now (was a seccomp filter installed?). Freeing the closure could be a use after free, so the \
+             process aborts. Call latecall::registry::use_portable_fences() before the first callback is called."
         );
         std::process::abort();
     }

@@ -1,12 +1,14 @@
-//! `fork`: in the child only the thread that forked exists; calls that others were in the middle of will never return.
+//! `fork`: only the thread that forked exists in the child, so the calls of other threads will never return there.
 //!
-//! The child forgets them before `fork` returns there, so nobody waits for them and nothing they used is leaked for ever.
+//! The child forgets those calls before `fork` returns, so no thread waits for them and what they used is not leaked
+//! for ever.
 //!
-//! **Locks.** One that another thread held at that moment would stay locked in the child for good. So `fork` first takes
-//! them: those of the process, and those of each registry that has been [announced](super::announced). They are held for
-//! moments only, nothing runs under them but this crate's code and the allocator's, and a thread that runs a callback, a
-//! destructor or a hook holds none. Should one not come free within [`LONGEST`] (a signal handler forks, and has interrupted
-//! who holds it), `fork` goes on without it: it never hangs, and the child must not use what that lock guards.
+//! **Locks.** A lock that another thread holds when a process forks stays locked in the child for ever. So `fork` first
+//! takes the locks of the process, and the locks of each [announced](super::announced) registry. All of them are held
+//! for moments only: only code of this crate and of the allocator runs under them, never a callback, a destructor or a
+//! hook. If a lock does not come free within [`LONGEST`], `fork` continues without it, because it must never hang.
+//! (That happens if a signal handler forks and has interrupted the thread that holds the lock.) The child must then not
+//! use the data that this lock guards.
 
 use super::announced::{ANNOUNCED, Place};
 use super::bookkeeping::Bookkeeping;
@@ -22,10 +24,10 @@ use std::cell::Cell;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-/// How long `fork` waits for all locks together.
+/// How long `fork` waits, for all locks together.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The locks of a registry, as far as they came free.
+/// The locks of a registry; `None` for each that did not come free in time.
 struct Locks {
     bookkeeping: Option<MutexGuard<'static, Bookkeeping>>,
     callers: Option<MutexGuard<'static, CallersInside>>,
@@ -42,15 +44,17 @@ struct Held {
 }
 
 local! {
-    /// On a thread that is forking: its box of what it holds; else null.
+    /// On a thread that is forking, the box with the locks that it holds; otherwise null.
     static HELD: Cell<*mut Held> = Cell::new(ptr::null_mut());
 }
 
-/// Has later forks take the locks, and their children forget the other threads. Costs a load when it has been asked before.
+/// Installs the handlers of `fork`: they take the locks, and make a child forget the other threads. Costs one load once
+/// installed.
 pub(super) fn watch() {
     static WATCHED: Flag = Flag::new(false);
 
-    // Relaxed: that the handlers are installed once is all; a fork that overlaps the first call may miss them.
+    // Relaxed: the exchange only makes sure that the handlers are installed once. A fork that overlaps the first call
+    // of this function may miss them.
     if !MODELLED && !WATCHED.load(Ordering::Relaxed) && !WATCHED.swap(true, Ordering::Relaxed) {
         install();
     }
@@ -69,11 +73,12 @@ fn install() {
             child: Option<extern "C" fn()>,
         ) -> c_int;
     }
-    // SAFETY: the handlers are functions of this module, which stays loaded as long as the C library knows of them (a shared
-    // object's handlers are taken back when it is unloaded). The one for the child does what may be done there: it stores to
-    // memory that was there before, and unlocks what its own thread has locked.
+    // SAFETY: the handlers are functions of this object, and the C library removes an object's handlers when it unloads
+    // the object. The handler for the child only does what is allowed in a child: it stores to existing memory, and
+    // unlocks locks that its own thread has locked.
     let status = unsafe { pthread_atfork(Some(begins), Some(ends_in_parent), Some(ends_in_child)) };
-    // Out of memory: forking will then leave counts behind, as it would have without this.
+    // An error means that memory cannot be had. A child then keeps the calls of other threads, as it would without
+    // handlers.
     let _ = status;
 }
 
@@ -90,7 +95,8 @@ extern "C" fn begins() {
 extern "C" fn ends_in_parent() {
     let held = HELD.with(|place| place.replace(ptr::null_mut()));
     if !held.is_null() {
-        // SAFETY: from `Box::into_raw` in `begins`, on this thread, and taken out of its place for good.
+        // SAFETY: the pointer is from `Box::into_raw` in `begins`, on this thread. `replace` has taken it out of
+        // `HELD`, so it is turned back into a box once.
         drop(unsafe { Box::from_raw(held) });
     }
 }
@@ -98,15 +104,15 @@ extern "C" fn ends_in_parent() {
 extern "C" fn ends_in_child() {
     record::forget_others(frame::has_borrowed);
     let held = HELD.with(|place| place.replace(ptr::null_mut()));
-    // SAFETY: null or from `Box::into_raw` in `begins`, on this thread, and taken out of its place for good. The memory is
-    // not given back: this is no place to call the allocator.
+    // SAFETY: the pointer is null, or from `Box::into_raw` in `begins` on this thread. `replace` has taken it out of
+    // `HELD`, so this is the only reference. The memory is leaked, because a child must not call the allocator here.
     let Some(held) = (unsafe { held.as_mut() }) else { return };
     if let Some(waits) = &mut held.waits {
         waits.forget_others();
     }
     for registry in &mut held.registries {
         registry.forget_others();
-        // One by one, for they do not own memory, and the vector does.
+        // Unlocks one by one: to drop the vector would free memory, which a child must not do here.
         (registry.bookkeeping, registry.callers, registry.policies, registry.notifies) = (None, None, None, None);
     }
     (held.ids, held.waits, held.announced) = (None, None, None);

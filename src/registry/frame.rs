@@ -1,21 +1,22 @@
-//! What this thread is inside of that its record does not show: a list threaded through the thread's own stack.
+//! What the calling thread is inside of that its record does not show: a linked list whose entries are on the thread's
+//! stack.
 //!
-//! A thread that asks to wait for a callback must know whether it would wait for itself, at any depth (S37, S38, S43). Its
-//! calls stand in its record (`record.rs`). What does not are closures' destructors, and calls that had to borrow a
-//! record. The list's head is a thread-local with a constant initial value and no destructor, so it works while a thread
-//! is being torn down (S57). A thread id would tell nothing: ids are reused (S58).
+//! A thread that waits for a callback must know whether it would wait for itself, at any depth. Most of its calls are
+//! in its record (`record/mod.rs`). This list has the rest: closures' destructors, and calls that had to borrow a
+//! record. The list's head is a thread-local with a constant initial value and no destructor, so the list works while a
+//! thread is being torn down. Thread ids cannot answer the question, because the system reuses them.
 
 use super::record::{self, Record};
 use super::sync::local;
 use std::cell::Cell;
 use std::ptr;
 
-/// What a frame is doing with the closure of its handle.
+/// What a frame does with the closure of its handle.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Running it; the call stands in this borrowed record.
+    /// Runs the closure; the call is in this borrowed record.
     BorrowedCall(*const Record),
-    /// Dropping it.
+    /// Drops the closure.
     Destructor,
 }
 
@@ -30,7 +31,7 @@ local! {
     static TOP: Cell<*const Frame> = Cell::new(ptr::null());
 }
 
-/// Runs `run` with a frame for `handle` on this thread's list; the frame is gone when `run` has returned or unwound.
+/// Runs `run` with a frame for `handle` on this thread's list. The frame is taken off when `run` returns or unwinds.
 #[inline]
 pub(super) fn on_stack<T>(handle: usize, doing: Doing, run: impl FnOnce() -> T) -> T {
     struct Pop(*const Frame);
@@ -40,34 +41,34 @@ pub(super) fn on_stack<T>(handle: usize, doing: Doing, run: impl FnOnce() -> T) 
         }
     }
     let frame = Frame { handle, doing, below: TOP.with(Cell::get) };
-    // Declared after the frame, so dropped before it.
+    // Declared after the frame, so that the frame is taken off the list before it is gone.
     let _pop = Pop(frame.below);
     TOP.with(|top| top.set(&raw const frame));
     run()
 }
 
-/// What this thread is doing with one closure.
+/// How often the calling thread is inside one closure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Own {
-    /// Calls of it.
+    /// Calls of the closure.
     pub(super) calls: u32,
-    /// Destructors of it.
+    /// Destructors of the closure.
     pub(super) destructors: u32,
 }
 
 fn visit(mut see: impl FnMut(&Frame)) {
     let mut at = TOP.with(Cell::get);
     while !at.is_null() {
-        // SAFETY: every pointer in the list is to the local variable of an `on_stack` of this thread that has neither
-        // returned nor unwound: its `Pop` would have taken it off the list. Frames are not written after they are
-        // listed.
+        // SAFETY: every pointer in the list is to a local variable of an `on_stack` of this thread that has neither
+        // returned nor unwound, because its `Pop` would have taken the pointer off the list. Frames are not written
+        // once listed.
         let frame = unsafe { &*at };
         see(frame);
         at = frame.below;
     }
 }
 
-/// Counts what this thread is doing with the closure of `handle`, at any depth.
+/// Counts the calling thread's calls and destructors of the closure of `handle`, at any depth.
 pub(super) fn own(handle: usize) -> Own {
     let mut own = Own { calls: record::own_calls(handle), destructors: 0 };
     visit(|frame| {
@@ -81,20 +82,20 @@ pub(super) fn own(handle: usize) -> Own {
     own
 }
 
-/// Whether a call of this thread stands in that record.
+/// Whether the calling thread has borrowed `record` for a call.
 pub(super) fn has_borrowed(record: *const Record) -> bool {
     let mut found = false;
     visit(|frame| found |= frame.doing == Doing::BorrowedCall(record));
     found
 }
 
-/// Tells `see` the bits of the handle of everything that this thread is inside of, calls and destructors, once for each.
+/// Runs `see` once for each call and each destructor that the calling thread is inside of, with the bits of its handle.
 pub(super) fn each(mut see: impl FnMut(usize)) {
     record::each_own(&mut see);
     visit(|frame| see(frame.handle));
 }
 
-/// Whether this thread is inside any callback or destructor.
+/// Whether the calling thread is inside any callback or destructor.
 pub(super) fn any() -> bool {
     let mut any = false;
     each(|_| any = true);
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn frames_are_counted_at_any_depth_and_gone_after_an_unwind() {
         if super::super::sync::MODELLED {
-            return; // The models use the list; this test is about the list alone and runs over std.
+            return; // The models exercise the list; this test of the list alone runs over std.
         }
         let (a, b) = (8, 16);
         let call = Doing::BorrowedCall(ptr::without_provenance(128));

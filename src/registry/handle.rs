@@ -1,6 +1,6 @@
 //! What C holds: an integer that names a registration, and never an address.
 //!
-//! Packing only. Whether a handle is any good is decided by the registry it is given to (`call.rs`).
+//! This module only packs and unpacks. The registry that a handle is given to decides whether it is valid (`call.rs`).
 
 use std::ffi::c_void;
 use std::fmt;
@@ -9,8 +9,8 @@ use std::fmt;
 ///
 /// | pointer width | index | generation | registry id |
 /// | --- | --: | --: | --: |
-/// | 64 bits | 24 (16 777 216 slots) | 28 (268 435 455 tenants a slot) | 12 (4095 registries) |
-/// | 32 bits | 14 (16 384 slots) | 12 (4095 tenants a slot) | 6 (63 registries) |
+/// | 64 bits | 24 (16 777 216 slots) | 28 (268 435 455 registrations a slot) | 12 (4095 registries) |
+/// | 32 bits | 14 (16 384 slots) | 12 (4095 registrations a slot) | 6 (63 registries) |
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pub(super) index_bits: u32,
@@ -21,7 +21,7 @@ pub(super) struct Layout {
 impl Layout {
     pub(super) const WIDE: Self = Self { index_bits: 24, generation_bits: 28, id_bits: 12 };
     pub(super) const NARROW: Self = Self { index_bits: 14, generation_bits: 12, id_bits: 6 };
-    /// The one in use on this target.
+    /// The layout of this target.
     pub(super) const HERE: Self = if cfg!(target_pointer_width = "64") { Self::WIDE } else { Self::NARROW };
 
     pub(super) const fn max_index(self) -> u32 {
@@ -36,7 +36,7 @@ impl Layout {
         (1 << self.id_bits) - 1
     }
 
-    /// Packs the parts; each must be within its maximum.
+    /// Packs the parts. Each must be within its maximum.
     pub(super) const fn pack(self, index: u32, generation: u32, id: u32) -> u64 {
         debug_assert!(index <= self.max_index() && generation <= self.max_generation() && id <= self.max_id());
         (index as u64)
@@ -66,12 +66,12 @@ const _: () = assert!(
     "a handle fills a pointer exactly"
 );
 
-/// An integer that stands for a registration: what a C library is given as `void *user_data` and may keep for ever.
+/// An integer that names a registration. A C library gets it as `void *user_data` and may keep it for ever.
 ///
 /// A handle packs the slot's index, the slot's generation and the registry's id into the width of a pointer. It is
-/// never an address: a stale, forged or foreign one is compared, not dereferenced (S11). It is `Copy`, means nothing
-/// for ownership, and may be sent anywhere. Zero ([`Handle::NULL`]) is never issued; neither is a generation of 0 nor
-/// a registry id of 0.
+/// never an address: a stale, forged or foreign handle is compared and never dereferenced. A handle is `Copy`, owns
+/// nothing, and may be sent to any thread. Zero ([`Handle::NULL`]) is never issued, nor is a generation of 0 or a
+/// registry id of 0.
 ///
 /// On 64-bit targets: index 24 bits, generation 28, registry id 12. On 32-bit targets: 14, 12 and 6.
 ///
@@ -101,8 +101,8 @@ impl Handle {
         std::ptr::without_provenance_mut(self.0)
     }
 
-    /// The handle that C brought back. Any pointer will do, also one that was never a handle: nothing is read
-    /// through it, and a registry rejects it if it is not one of its own.
+    /// The handle in a `void *user_data` from C. Any pointer is allowed, even one that was never a handle: it is not
+    /// dereferenced, and a registry rejects every handle that it did not issue.
     #[must_use]
     pub fn from_ptr(user_data: *mut c_void) -> Self {
         Self(user_data.addr())
@@ -126,19 +126,20 @@ impl Handle {
         self.0 == 0
     }
 
-    /// The slot: 0 up to 2^24 − 1 (2^14 − 1 on 32-bit targets).
+    /// The slot's index: 0 up to 2^24 − 1 (2^14 − 1 on 32-bit targets).
     #[must_use]
     pub const fn index(self) -> u32 {
         Layout::HERE.index(self.0 as u64)
     }
 
-    /// Which tenant of the slot: 1 up to 2^28 − 1 (2^12 − 1 on 32-bit targets); 0 only in handles never issued.
+    /// The slot's generation, which counts its registrations: 1 up to 2^28 − 1 (2^12 − 1 on 32-bit targets). 0 in no
+    /// issued handle.
     #[must_use]
     pub const fn generation(self) -> u32 {
         Layout::HERE.generation(self.0 as u64)
     }
 
-    /// Which registry of this process: 1 up to 4095 (63 on 32-bit targets); 0 only in handles never issued.
+    /// The id of the registry: 1 up to 4095 (63 on 32-bit targets). 0 in no issued handle.
     #[must_use]
     pub const fn registry_id(self) -> u32 {
         Layout::HERE.id(self.0 as u64)
@@ -158,7 +159,7 @@ impl fmt::Debug for Handle {
 mod tests {
     use super::*;
 
-    /// The parts come back out, and none spills into another, at the edges of each width.
+    /// At the edges of each width, the parts come back unchanged and no part spills into another.
     fn round_trips(layout: Layout) {
         for index in [0, 1, layout.max_index() - 1, layout.max_index()] {
             for generation in [0, 1, layout.max_generation() - 1, layout.max_generation()] {

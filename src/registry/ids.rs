@@ -1,8 +1,8 @@
-//! Which registry a handle belongs to: process-wide ids, assigned at a registry's first registration.
+//! Process-wide registry ids, by which a handle names its registry. A registry takes one at its first registration.
 //!
-//! An id names one registry at a time. When a registry is dropped its id goes to the end of a queue, together with the
-//! first generation that the dropped registry never issued: the next registry with that id starts there. So a handle of
-//! a dropped registry never means anything to its successor. An id whose generations are used up is not given out again.
+//! An id belongs to one registry at a time. When a registry is dropped, its id goes to the end of a queue, together
+//! with the first generation that the dropped registry never issued. The next registry with this id starts there, so it
+//! never issues a handle that the dropped registry has issued. An id whose generations are used up is not reused.
 
 use super::handle::Layout;
 use super::sync::Outside;
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 pub(super) struct Id {
     /// 1 up to the layout's maximum.
     pub(super) number: u32,
-    /// The first generation that this tenant of the id may issue: 1 or more.
+    /// The first generation that the new owner of the id may issue: 1 or more.
     pub(super) first_generation: u32,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Id {
 pub(super) struct Ids {
     /// The highest number ever given out.
     highest: u32,
-    /// Ids given back, oldest first.
+    /// Ids given back, the longest idle first.
     idle: VecDeque<Id>,
 }
 
@@ -30,7 +30,8 @@ impl Ids {
         Self { highest: 0, idle: VecDeque::new() }
     }
 
-    /// A number never used before while there is one, then the one that has been idle longest, then none.
+    /// Takes a number that was never used, if there is one, otherwise the id that has been idle longest. `None`: all
+    /// are in use or used up.
     pub(super) fn take(&mut self, layout: Layout) -> Option<Id> {
         if self.highest < layout.max_id() {
             self.highest += 1;
@@ -39,7 +40,7 @@ impl Ids {
         self.idle.pop_front()
     }
 
-    /// Gives `number` back; `next_generation` is the first that was never issued under it.
+    /// Gives `number` back. `next_generation` is the first generation that was never issued under it.
     pub(super) fn give_back(&mut self, number: u32, next_generation: u32, layout: Layout) {
         if next_generation <= layout.max_generation() {
             self.idle.push_back(Id { number, first_generation: next_generation });
@@ -49,12 +50,12 @@ impl Ids {
 
 pub(super) static IDS: Outside<Ids> = Outside::new(Ids::new());
 
-/// An id for a registry that has none yet.
+/// Takes an id for a registry that has none yet.
 pub(super) fn take() -> Option<Id> {
     with(|ids| ids.take(Layout::HERE))
 }
 
-/// The id of a registry that is being dropped.
+/// Gives back the id of a registry that is being dropped.
 pub(super) fn give_back(number: u32, next_generation: u32) {
     with(|ids| ids.give_back(number, next_generation, Layout::HERE));
 }

@@ -28,10 +28,10 @@
 use super::registry::{Handle, Mutation, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
 use super::sync::thread::{JoinHandle, spawn};
 use super::sync::{Counter, Ordering, UnsafeCell};
-use crate::again::alone;
 use latecall_explore::{Bound, Exploration, Extent, Options, Repeats};
 // Not loom's `Arc`. Every thread is joined before the model ends, so the model's first thread drops the last share.
 // When a conviction unwinds, the other shares may be dropped outside the model, where loom's `Arc` panics.
+use crate::subprocess::isolated;
 use crate::sync::Arc;
 use std::mem::ManuallyDrop;
 
@@ -192,7 +192,7 @@ fn search(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync
 
 /// Explores in a process of its own, because searches take long and a process makes one search at a time.
 fn explore<M: Fn() + Send + Sync + Copy + 'static>(name: &str, preemptions: Option<usize>, model: M) {
-    alone(&model, || {
+    isolated(&model, || {
         let found = search(name, preemptions, model);
         let extent = match preemptions {
             None => Extent::Exhausted,

@@ -1,34 +1,34 @@
-//! Keeping the code of trampolines where it is.
+//! Pinning: keeps the shared object with the trampolines loaded.
 //!
-//! A registry refuses late calls for ever, but a library that holds the trampoline's address calls *code*, and that must
-//! be there. In an executable it is. In a shared object that the host unloads (a plug-in) it is not, so at the first
-//! registration the object is pinned: `dlclose` then does what it says and the code stays (S77). What a plug-in costs
-//! when it stays is its code and data, once.
+//! A registry refuses late calls for ever, but a library that holds a trampoline's address calls *code*, which must
+//! stay loaded. The code of an executable always does. The code of a plug-in, a shared object that its host unloads,
+//! does not. So the object is pinned at the first registration: `dlclose` then succeeds and leaves the object in
+//! memory. The cost is the plug-in's code and data, once.
 //!
-//! Done where it is needed and has been tried: Linux with glibc. musl never unloads. Elsewhere nothing is done.
+//! Pinning is implemented and tested on Linux with glibc. musl never unloads an object. Other systems pin nothing.
 
 use super::Registry;
 use super::sync::MODELLED;
 
 impl<F: ?Sized> Registry<F> {
-    /// Lets the shared object that the registry is in be unloaded, which is otherwise pinned at the first registration
-    /// (on Linux with glibc; elsewhere nothing is pinned).
+    /// Allows the shared object that contains the registry to be unloaded. Without this, the object is pinned at the
+    /// first registration (on Linux with glibc; elsewhere nothing is pinned).
     ///
-    /// For a plug-in whose host will not have it otherwise, and whose library promises to call no more. Before it
-    /// agrees to be unloaded it should [`close`](Registry::close), and refuse while anything is
-    /// [`outstanding`](Registry::outstanding), which says where each registration was made (S77). After that a late
-    /// call is a call of code that is gone, and when the object is loaded again, handles of its former life may come
-    /// up again (S79): nothing in this crate can help then.
+    /// For a plug-in that its host must be able to unload, and whose C library promises to stop calling. Before the
+    /// plug-in agrees to be unloaded, it should [`close`](Registry::close) the registry, and refuse while anything is
+    /// [`outstanding`](Registry::outstanding), which says where each registration was made. After unloading, a late
+    /// call runs code that is gone. If the object is loaded again, its registry may issue handles that it issued
+    /// before. This crate cannot detect either.
     ///
     /// ```
     /// use latecall::registry::{Close, Quiescence, Registry};
     /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_unpinned_module();
     ///
-    /// /// What the host asks before it unloads the plug-in: 0 if it may.
+    /// /// The host calls this before it unloads the plug-in; 0 allows it.
     /// extern "C" fn plugin_stop() -> i32 {
     ///     let answer = R.close(Close::Abort);
     ///     for registration in R.outstanding() {
-    ///         eprintln!("not now: {registration}");
+    ///         eprintln!("still in use: {registration}");
     ///     }
     ///     i32::from(answer != Quiescence::Quiescent)
     /// }
@@ -40,15 +40,15 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
-    /// Before the first registration. No lock is held: the dynamic loader has one of its own, which a thread that
-    /// registers while its object is being loaded already holds.
+    /// Pins the object, before the first registration. No lock may be held: a thread that registers while its object is
+    /// being loaded already holds the dynamic loader's lock, so any other lock would be taken in two orders.
     #[cold]
     pub(super) fn pin_module(&self) {
         if MODELLED || !self.core.settings.pin {
             return;
         }
-        // The object that a static registry is in, which is that of its trampolines; and, for a registry on the heap, that
-        // of this crate.
+        // The object of a static registry, which has its trampolines as well. For a registry on the heap, the object of
+        // this crate.
         pin((&raw const *self).cast());
         pin((pin as fn(*const ())) as *const ());
     }
@@ -75,15 +75,15 @@ fn pin(inside: *const ()) {
     const NODELETE: c_int = 0x1000;
 
     let mut found = MaybeUninit::<Found>::uninit();
-    // SAFETY: any address may be asked about, and `found` may be written.
+    // SAFETY: `dladdr` takes any address and does not dereference it, and `found` may be written.
     if unsafe { dladdr(inside.cast(), found.as_mut_ptr()) } == 0 {
-        return; // in no object: on the heap
+        return; // The address is on the heap, in no object.
     }
-    // SAFETY: the answer was not 0, so it has been written.
+    // SAFETY: `dladdr` did not return 0, so it has written `found`.
     let file = unsafe { found.assume_init_ref() }.file;
-    // SAFETY: `file` is the loader's own string. With NOLOAD nothing is loaded and no constructor runs; the object is
-    // found among those that are there and marked. For an executable, which is never unloaded, the answer does not
-    // matter. The handle is not closed: it is one more reason to stay.
+    // SAFETY: `file` is a string of the loader, valid while the object is loaded. With NOLOAD nothing is loaded and no
+    // constructor runs: the loader only marks the object that it has loaded already. Failure is harmless for an
+    // executable, which is never unloaded. The returned handle is never closed, which keeps the object loaded as well.
     let _ = unsafe { dlopen(file, LAZY | NOLOAD | NODELETE) };
 }
 

@@ -1,4 +1,4 @@
-//! The report of a late call: what a person needs to find who kept the pointer, and who let go too early.
+//! The report of a late call: which library kept the pointer, and which code revoked the callback too early.
 
 use super::Core;
 use super::bookkeeping::{History, Trace};
@@ -11,7 +11,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Where, on which thread and how long ago a registration was made or revoked.
+/// Something done to a registration before the late call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance {
     at: Option<&'static Location<'static>>,
@@ -20,8 +20,8 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: the language does not say
-    /// where that happened.
+    /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: a destructor does not know
+    /// its caller.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.at
@@ -33,7 +33,8 @@ impl Provenance {
         self.thread
     }
 
-    /// How long before the report, to a few milliseconds: what is written down is the time of the kernel's last tick.
+    /// How long before the report. Precise to a few milliseconds, because the noted time is that of the kernel's last
+    /// tick.
     #[must_use]
     pub fn ago(&self) -> Duration {
         self.ago
@@ -50,8 +51,8 @@ impl fmt::Display for Provenance {
     }
 }
 
-/// Everything known about a late call. Owned, `Send`, and an [`Error`](std::error::Error) like the
-/// [`LateCall`](super::LateCall) it was made from.
+/// Everything known about a late call. Owned, `Send`, and an [`Error`](std::error::Error), as is the
+/// [`LateCall`](super::LateCall) that it describes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LateReport {
@@ -74,7 +75,7 @@ impl LateReport {
         self.reason
     }
 
-    /// The handle the caller came with; its generation is the stale one.
+    /// The handle that was called. Its generation is the stale one.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
@@ -92,25 +93,27 @@ impl LateReport {
         self.callback_type
     }
 
-    /// The registration's label, if it had one and its tombstone is still there.
+    /// The registration's label, if it had one and its tombstone is still kept.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
 
-    /// Where, by whom and how long ago it was registered; `None` if that is not, or no longer, known.
+    /// Where, by which thread and how long ago the callback was registered. `None`: the handle was never issued, or the
+    /// tombstone has been flushed.
     #[must_use]
     pub fn registered(&self) -> Option<Provenance> {
         self.registered
     }
 
-    /// Where, by whom and how long ago it was revoked; `None` if that is not, or no longer, known.
+    /// Where, by which thread and how long ago the callback was revoked. `None`: it was not revoked, the handle was
+    /// never issued, or the tombstone has been flushed.
     #[must_use]
     pub fn revoked(&self) -> Option<Provenance> {
         self.revoked
     }
 
-    /// The generation the slot was at when the call came; `None` if the handle names no slot.
+    /// The slot's generation at the time of the call. `None`: the handle names no slot of this registry.
     #[must_use]
     pub fn current_generation(&self) -> Option<u32> {
         self.current_generation
@@ -122,20 +125,20 @@ impl LateReport {
         self.caller
     }
 
-    /// Whether the tombstone has been flushed, so that label, places and threads are no longer known. That the handle
-    /// is stale is exact all the same: its generation says so (S84, S91).
+    /// Whether the tombstone has been flushed, so that label, places and threads are no longer known. A stale handle is
+    /// detected by its generation, not by the tombstone, so detection stays exact.
     #[must_use]
     pub fn tombstone_flushed(&self) -> bool {
         self.flushed
     }
 }
 
-/// What was done, seen from now.
+/// The public form of a note, with its age at this moment.
 pub(super) fn provenance(trace: &Trace) -> Provenance {
     Provenance { at: trace.at, thread: trace.thread, ago: trace.when.before(Timestamp::now()) }
 }
 
-/// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
+/// Makes the report. Holds the registry's lock while it copies one entry.
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
     let past = refused.reason.of_a_registration();
     let history: Option<History> = match past {
@@ -156,7 +159,8 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
     }
 }
 
-/// A registration in one line: what C holds, what it is called, where it was made. `history`: what is known of it.
+/// A registration in one line: its label, its handle, its registry's name, where it was registered. `history` is what the
+/// registry has noted about it.
 pub(super) fn describe(core: &Core, handle: Handle, history: Option<&History>) -> String {
     let mut text = String::from("  callback    ");
     if let Some(label) = history.and_then(|history| history.label.as_ref()) {
@@ -191,7 +195,7 @@ impl fmt::Display for LateReport {
             write!(f, "  handle      slot {index}, generation {generation}, registry {id}")?;
             match self.current_generation {
                 Some(current) if current != generation => writeln!(f, "; the slot is at generation {current}")?,
-                Some(_) => writeln!(f, "; the slot is still at that generation")?,
+                Some(_) => writeln!(f, "; the slot is still at this generation")?,
                 None => writeln!(f)?,
             }
         }
@@ -202,9 +206,10 @@ impl fmt::Display for LateReport {
             writeln!(f, "  revoked     {revoked}")?;
         }
         if self.flushed {
-            writeln!(f, "  history     its tombstone has been flushed: label and places are no longer known")?;
+            writeln!(f, "  history     the tombstone has been flushed; `with_tombstones` keeps more of them")?;
         }
-        write!(f, "  called by   {}", self.caller)
+        writeln!(f, "  called by   {}", self.caller)?;
+        write!(f, "  what to do  {}", self.reason.advice())
     }
 }
 

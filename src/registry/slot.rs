@@ -3,7 +3,7 @@
 //! The word of a live slot *is* the handle that it admits. One comparison therefore answers four questions: is there a
 //! registration, is the handle of this registry, is it of this generation, is the registration live? In every other
 //! state the word is the handle with the state mixed into the bits of the index, so that it differs from every handle,
-//! also a made-up one, that leads to this slot. The slot does not count calls; see `record.rs`.
+//! also a made-up one, that leads to this slot. The slot does not count calls; see `record/mod.rs`.
 //!
 //! Every transition is a method here. `register.rs`, `revoke.rs`, `deferred.rs`, `wait.rs` and `leave.rs` call them,
 //! and have the fences, locks, tombstones and wake-ups around them.
@@ -195,7 +195,7 @@ impl<F: ?Sized> Slot<F> {
     /// the word of a slot in another state.
     pub(super) fn close(&self, handle: Handle, watched: bool) -> Result<(), Word> {
         let (from, to) = (Word::new(handle, State::open(watched)).bits, Word::new(handle, State::Closing).bits);
-        // SeqCst: with the SeqCst load in `record.rs`, `sole`. Its Release pairs with the Acquire in `admits` and
+        // SeqCst: with the SeqCst load in `record/mod.rs`, `sole`. Its Release pairs with the Acquire in `admits` and
         // `word`. Acquire (failure) pairs with the Release in `transition` and `vacate`.
         let closed = self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Acquire);
         closed.map(|_| ()).map_err(|bits| Word { bits, index: handle.index() })

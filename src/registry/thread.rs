@@ -1,17 +1,18 @@
-//! Who a thread is, for reports: a number that is never reused, and a name where the system has one.
+//! Names of threads in reports: a number that is never reused, and the system's name if there is one.
 //!
-//! Nothing is decided by these. They work on threads that Rust did not make and while a thread is being torn down,
-//! where `std::thread::current()` may not: the name comes from the system, and the tag needs no destructor.
+//! The registry's behaviour never depends on them. They work on threads that Rust did not create and while a thread is
+//! being torn down, where `std::thread::current()` may not: the name comes from the system, and a tag needs no
+//! destructor.
 
 use super::sync::{Counter, Ordering, local};
 use std::cell::Cell;
 use std::fmt;
 
-/// A thread, as reports name it.
+/// The name of a thread in reports.
 ///
-/// The number is this process's own: 1 for the first thread that used a registry, and never given out twice. The name
-/// is what the system calls the thread (on Linux: at most 15 bytes, as it was when the thread first used a registry);
-/// elsewhere it is empty.
+/// The number is 1 for the first thread of the process that got a tag, and no other thread of the process ever has it.
+/// The name is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time when the
+/// thread got its tag. On other systems there is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ThreadTag {
     number: u64,
@@ -19,7 +20,7 @@ pub struct ThreadTag {
 }
 
 impl ThreadTag {
-    /// The calling thread's tag. Any thread may ask, at any time of its life.
+    /// The calling thread's tag. Works on any thread, and while the thread is being torn down.
     #[must_use]
     #[inline]
     pub fn current() -> Self {
@@ -38,7 +39,7 @@ impl ThreadTag {
         })
     }
 
-    /// A tag that no thread has.
+    /// A tag for unit tests.
     #[cfg(test)]
     pub(super) const fn made_up(number: u64) -> Self {
         Self { number, name: [0; 16] }
@@ -50,7 +51,7 @@ impl ThreadTag {
         self.number
     }
 
-    /// The name, if the system had one that is valid UTF-8.
+    /// The name, if the system has one and it is valid UTF-8.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         let end = self.name.iter().position(|&byte| byte == 0).unwrap_or(self.name.len());

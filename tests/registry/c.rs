@@ -1,5 +1,5 @@
-//! The registry used from C, through `native/include/latecall.h`; the C code is in `native/tests/registry/`. S03, S04, S11,
-//! S17, S18, S28, S29, S37, S48, S83.
+//! The registry used from C, through `native/include/latecall.h`; the C code is in `native/tests/registry/`. S03, S04,
+//! S11, S17, S18, S28, S29, S37, S48, S83.
 
 use latecall as _; // links the library, which has both sides
 use std::ffi::{CStr, c_char};

@@ -8,7 +8,7 @@ fn reason(registry: &Callbacks, handle: Handle) -> Option<Reason> {
     registry.call(handle.as_ptr(), |f| f(0)).err().map(|late| late.reason())
 }
 
-/// S89: an error value with the closure in it; earlier callbacks work; one free, one more.
+/// S89: the error has the closure in it, earlier callbacks work, and each freed slot can be used again.
 #[test]
 fn exhaustion_is_a_value_and_ends_when_one_is_freed() {
     let registry = Callbacks::new().with_capacity_limit(3);
@@ -27,7 +27,7 @@ fn exhaustion_is_a_value_and_ends_when_one_is_freed() {
     assert_eq!(registry.stats().live, 3);
 }
 
-/// S48, for the panicking verb: nothing is half-registered.
+/// S48 for `register`, which panics: nothing is half-registered.
 #[test]
 fn register_panics_when_exhausted_and_says_why() {
     let registry = Callbacks::new().with_capacity_limit(1).with_name("small");
@@ -41,7 +41,8 @@ fn register_panics_when_exhausted_and_says_why() {
     drop(first);
 }
 
-/// S86: two bits of generation are three tenants; then the slot retires, for good, and every handle it issued stays stale.
+/// S86: with two bits of generation a slot has three registrations. Then it retires for ever, and every handle of it
+/// stays stale.
 #[test]
 fn a_slot_whose_generations_are_used_up_retires() {
     let registry = Callbacks::new().with_capacity_limit(2).with_generation_bits(2).with_tombstones(0);
@@ -67,7 +68,8 @@ fn a_slot_whose_generations_are_used_up_retires() {
     assert!(registry.try_register(Box::new(|_| 0)).is_err(), "a retired slot does not come back");
 }
 
-/// S84, S86: a retired slot's last tenant has no history any more, and is not given anybody else's.
+/// S84, S86: the last registration of a retired slot has no history any more, and does not get another registration's
+/// history.
 #[test]
 fn a_retired_slot_has_no_history() {
     let registry = Callbacks::new().with_generation_bits(1).with_tombstones(0);
@@ -78,7 +80,7 @@ fn a_retired_slot_has_no_history() {
     assert_eq!((report.reason(), report.label(), report.tombstone_flushed()), (Reason::Stale, None, true));
 }
 
-/// S86: capacity drops slot by slot; one that is live keeps working while the others retire around it.
+/// S86: capacity shrinks slot by slot. A live slot keeps working while the others retire.
 #[test]
 fn capacity_shrinks_as_slots_retire() {
     let registry = Callbacks::new().with_capacity_limit(2).with_generation_bits(1).with_tombstones(0);
@@ -89,7 +91,8 @@ fn capacity_shrinks_as_slots_retire() {
     assert_eq!(registry.call(keeper.handle().as_ptr(), |f| f(0)).unwrap(), 9);
 }
 
-/// S84: with a quarantine of 1000, as .NET's MDA has at most 2000 and by default 1000: one fewer, as many, one more.
+/// S84: 1000 tombstones are kept, as by default in .NET's MDA (which allows 2000). Tested with one registration fewer,
+/// as many, and one more.
 #[test]
 fn the_first_late_call_is_explained_up_to_the_limit_and_detected_beyond() {
     for (later_deaths, explained) in [(998, true), (999, true), (1000, false)] {
@@ -109,7 +112,7 @@ fn the_first_late_call_is_explained_up_to_the_limit_and_detected_beyond() {
     }
 }
 
-/// S91: flushing every tombstone there is hides the history of a late call, and never the late call.
+/// S91: flushing all tombstones hides the history of a late call, and never the late call itself.
 #[test]
 fn flooding_the_quarantine_hides_no_late_call() {
     let registry = Callbacks::new().with_tombstones(4).with_capacity_limit(8);
@@ -142,7 +145,7 @@ fn no_tombstones_at_all_still_detects() {
     assert_eq!(registry.stats().tombstones, 0);
 }
 
-/// Slots are reused in the order in which they became vacant, so a slot rests as long as it can.
+/// Slots are reused in the order in which they became vacant, so each slot stays vacant as long as possible.
 #[test]
 fn reuse_is_first_in_first_out() {
     let registry = Callbacks::new().with_tombstones(0).with_capacity_limit(3);
@@ -155,7 +158,7 @@ fn reuse_is_first_in_first_out() {
     assert_eq!(again.map(|registration| registration.handle().index()), order);
 }
 
-/// S87: at its maximum the in-flight counter refuses, and does not wrap; the calls inside are not disturbed.
+/// S87: at its maximum the in-flight count refuses a call and does not wrap. The calls inside are not disturbed.
 #[test]
 fn one_call_more_than_can_be_counted_is_refused() {
     let registry = Callbacks::new().with_in_flight_limit(4);
@@ -171,8 +174,8 @@ fn one_call_more_than_can_be_counted_is_refused() {
     assert_eq!(registry.stats().late.of(Reason::Exhausted), 2);
 }
 
-/// S88, an unbalanced release, cannot be written: nothing public enters or leaves. `call` is the only way in, it leaves by
-/// a destructor of its own, and panics (`panic.rs`) do not unbalance it. What can be shown is the sum.
+/// S88, an unbalanced release, cannot be written: no public function enters or leaves a callback but `call`, which
+/// leaves by a destructor, also after a panic (`panic.rs`). This test shows that nothing is left inside.
 #[test]
 fn entries_and_exits_balance() {
     let registry = Callbacks::new();
@@ -185,7 +188,7 @@ fn entries_and_exits_balance() {
     assert_eq!(inside, Ok(latecall::registry::Status::Live(0)));
 }
 
-/// Many live callbacks, each its own: the table grows through several chunks.
+/// Each of many live callbacks is found by its own handle. The table grows through several chunks.
 #[test]
 fn ten_thousand_live_callbacks_are_told_apart() {
     let registry = Callbacks::new();

@@ -1,27 +1,28 @@
-//! What a call publishes and what is kept in a slot: depth, reused records, foreign handles, closures of every size. S11,
-//! S43, S57, S58.
+//! What a call stores in its cell and what a slot keeps: depth, reused records, foreign handles, closures of every
+//! size. S11, S43, S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, grave, leaked, owning, parked};
+use crate::support::{Callbacks, drop_probe, leaked_registry, owning, parked};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Status};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
-/// S43: deeper than a thread's own record has room for, on two threads at once; all are counted, the last one drops.
+/// S43: calls nested deeper than a thread's record has cells, on two threads at once. All are counted, and the last one
+/// to leave drops the closure.
 #[test]
 fn calls_nested_deeper_than_a_record_are_all_counted() {
     const DEPTH: u64 = 40;
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: &'static OnceLock<Handle> = Box::leak(Box::new(OnceLock::new()));
     let bottom: &'static Barrier = Box::leak(Box::new(Barrier::new(3)));
     thread_local! {
         static DEEP: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     }
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             DEEP.set(DEEP.get() + 1);
             if DEEP.get() < DEPTH {
                 registry.call(own.get().unwrap().as_ptr(), |f| f()).unwrap();
@@ -45,30 +46,30 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
     assert_eq!((watch.drops(), registry.status(handle)), (1, Ok(Status::Revoked)));
 }
 
-/// S58: threads come and go and take over each other's records; none is ever taken for an earlier one.
+/// S58: threads end, and new threads take over their records. No new thread is mistaken for the former owner.
 #[test]
 fn a_record_is_handed_on_clean() {
     let registry = Callbacks::new();
-    let (parked, host, _watch) = parked(&registry);
+    let (parked, controller, _watch) = parked(&registry);
     let handle = parked.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         for _ in 0..500 {
             let other = registry.register(Box::new(|| ()));
             let other_handle = other.handle();
             let registry = &registry;
             scope.spawn(move || registry.call(other_handle.as_ptr(), |f| f()).unwrap()).join().unwrap();
-            assert_eq!(other.revoke(), Revoked::Removed, "its only caller has gone");
+            assert_eq!(other.revoke(), Revoked::Removed, "the only call of it has returned");
             assert_eq!(registry.status(handle), Ok(Status::Live(1)));
         }
-        host.let_go();
+        controller.resume();
     });
     assert_eq!(parked.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S11, S83: a handle that C gives to the wrong registry is refused there, and nobody who revokes it in the right one takes
-/// that for a call.
+/// S11, S83: a handle that C gives to the wrong registry is refused there. A revoker in the right registry does not
+/// count the refused call.
 #[test]
 fn a_handle_in_the_wrong_registry_is_no_call_in_the_right_one() {
     let (right, wrong) = (Callbacks::new(), Callbacks::new());
@@ -91,7 +92,7 @@ fn a_handle_in_the_wrong_registry_is_no_call_in_the_right_one() {
     });
 }
 
-/// S11: NULL is the handle of nobody, least of all of slot 0, at whatever point of its life that is.
+/// S11: NULL never enters slot 0, whatever state the slot is in.
 #[test]
 fn null_never_enters_slot_0() {
     let registry = Callbacks::new().with_tombstones(0).with_generation_bits(2);
@@ -107,7 +108,7 @@ fn null_never_enters_slot_0() {
     assert_eq!(registry.stats().slots_retired, 1);
 }
 
-/// A value of any size and alignment that says when it is dropped, and is what it was wherever it has been moved to.
+/// A value of any size and alignment that counts its drops and checks that its bytes are unchanged.
 #[repr(C)]
 struct Sized<const N: usize, A> {
     align: [A; 0],
@@ -145,11 +146,13 @@ fn stays_whole<const N: usize, A: Send + Sync + 'static>() {
     let leaked = registry.register(make()).leak();
     assert_eq!(registry.call(leaked.as_ptr(), |f| f()).unwrap(), (0, 7));
     drop(registry);
-    assert!(DROPS.load(Relaxed) >= before + 101);
+    assert_eq!(DROPS.load(Relaxed), before + 101, "each is dropped once");
 
     let typed: Registry<Sized<N, A>> = Registry::new();
     let registration = typed.register(Box::new(Sized { align: [], bytes: [7; N], drops: &DROPS }));
     assert!(typed.call(registration.handle().as_ptr(), |value| value.bytes.iter().all(|&byte| byte == 7)).unwrap());
+    drop(registration);
+    assert_eq!(DROPS.load(Relaxed), before + 102);
 }
 
 #[test]
@@ -182,8 +185,8 @@ fn a_closure_of_no_size_is_dropped_once() {
     assert_eq!(DROPS.load(Relaxed), 1);
 }
 
-/// What is behind a pointer need not be a function: pointers of two words whose second is a length, of which 1 is the one
-/// that a slot uses for something else.
+/// A registry may keep other unsized types than functions: slices and strings, whose pointers have a length as their
+/// second word. The length 1 is a value that a slot uses for another purpose.
 #[test]
 fn slices_and_strings_are_kept_as_well() {
     let slices: Registry<[Arc<u8>]> = Registry::new();

@@ -1,9 +1,10 @@
-//! How registrations end other than by `revoke` and `revoke_and_wait`: with a limit, told, all at once. S08, S27, S28, S29,
-//! S34, S45, S46, S48, S49, S52, S64, S81.
+//! Registrations that end in other ways than by `revoke` and `revoke_and_wait`: with a time limit, with a notification,
+//! all at once. S08, S27, S28, S29, S34, S45, S46, S48, S49, S52, S64, S81.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{
-    Callbacks, Host, LIMIT, PanicsOnDrop, call, grave, leaked, meeting, owning, parked, until_revoked,
+    Callbacks, Controller, LIMIT, PanicsOnDrop, breakpoint, call, drop_probe, leaked_registry, owning, parked,
+    until_revoked,
 };
 use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Status};
 use std::future::Future;
@@ -14,17 +15,18 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// S29: a limit that passes: revoked, alive, and over once the call has left. S52: what is known names it meanwhile.
+/// S29: the limit passes. The callback is revoked, its closure lives, and it is dropped once the call has left. S52:
+/// meanwhile `outstanding` lists the registration.
 #[test]
 fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke_and_wait_for(Duration::from_millis(1)), Quiescence::StillRunning(1));
         assert_eq!(registration.try_revoke_and_wait(), Quiescence::StillRunning(1));
         assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
@@ -33,7 +35,7 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
         assert_eq!(outstanding.len(), 1);
         assert!(outstanding[0].is_revoked() && outstanding[0].calls() == 1);
         assert!(outstanding[0].to_string().contains(concat!(file!(), ":")), "{}", outstanding[0]);
-        host.let_go();
+        controller.resume();
         call.join().unwrap().unwrap();
     });
     assert_eq!(registration.revoke_and_wait_for(Duration::ZERO), Quiescence::Quiescent);
@@ -41,29 +43,76 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
     assert!(registry.outstanding().is_empty());
 }
 
-/// S29: a limit that does not pass.
+/// S29: a wait lasts as long as its limit, by either verb, and no time at all by the verb that does not wait. No wait
+/// may be shorter. A busy machine may make any wait longer, so one of many attempts has to be in time: a wait that
+/// lasts twice its limit or more never is.
+#[test]
+fn a_wait_with_a_limit_lasts_as_long_as_the_limit() {
+    const SHORT: Duration = Duration::from_millis(25);
+    const ATTEMPTS: usize = 40;
+    let registry = leaked_registry();
+    let (registration, controller, _watch) = parked(registry);
+    let handle = registration.handle();
+    let timed = |wait: &dyn Fn() -> Quiescence| {
+        let begun = Instant::now();
+        assert_eq!(wait(), Quiescence::StillRunning(1));
+        begun.elapsed()
+    };
+    let by_handle = || registry.revoke_and_wait_for(handle, SHORT).unwrap();
+    let by_owner = || registration.revoke_and_wait_for(SHORT);
+    let without_waiting = || registration.try_revoke_and_wait();
+    let by_handle_without_waiting = || registry.try_revoke_and_wait(handle).unwrap();
+    let verbs: [(&dyn Fn() -> Quiescence, Duration, Duration); 4] = [
+        (&by_handle, SHORT, 2 * SHORT),
+        (&by_owner, SHORT, 2 * SHORT),
+        (&without_waiting, Duration::ZERO, SHORT),
+        (&by_handle_without_waiting, Duration::ZERO, SHORT),
+    ];
+    thread::scope(|scope| {
+        let call = scope.spawn(|| call(registry, handle));
+        controller.wait_until_stopped();
+        let measured = verbs.map(|(verb, _, most)| {
+            let mut lasted = Vec::new();
+            while lasted.len() < ATTEMPTS && lasted.iter().all(|time| *time >= most) {
+                lasted.push(timed(verb));
+            }
+            lasted
+        });
+        controller.resume(); // Before anything is asserted: a panic here would wait for the call.
+        call.join().unwrap().unwrap();
+        for ((_, least, most), lasted) in verbs.into_iter().zip(measured) {
+            assert!(lasted.iter().all(|time| *time >= least), "shorter than {least:?}: {lasted:?}");
+            assert!(lasted.iter().any(|time| *time < most), "never shorter than {most:?}: {lasted:?}");
+        }
+    });
+}
+
+/// S29: a call that leaves ends the wait before its limit has passed.
 #[test]
 fn a_wait_with_a_limit_ends_with_the_call() {
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
+        let begun = Instant::now();
         let waiter = scope.spawn(|| registration.revoke_and_wait_for(LIMIT));
         until_revoked(registry, handle, 1);
-        host.let_go();
+        controller.resume();
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
+        assert!(begun.elapsed() < LIMIT, "the wait ended with its limit, not with the call");
         assert_eq!(watch.drops(), 1);
         call.join().unwrap().unwrap();
     });
     assert_eq!(registry.revoke_and_wait_for(Handle::NULL, LIMIT).unwrap_err().reason(), Reason::Null);
 }
 
-/// A limit is no excuse to wait for oneself, and giving up from inside leaves nothing behind that others trip over.
+/// A wait with a limit does not wait for the calling thread's own calls, and giving up inside the callback leaves no
+/// trace that a later wait would see.
 #[test]
 fn limits_inside_the_callback_itself() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let (arrived, at) = (Arc::new(Barrier::new(2)), Arc::clone(&own));
     let both = Arc::clone(&arrived);
@@ -76,7 +125,7 @@ fn limits_inside_the_callback_itself() {
             both.wait();
             receiver.lock().unwrap().recv_timeout(LIMIT).unwrap();
         } else {
-            // Two are inside; one's own frame is not waited for, the other's is.
+            // Two calls are inside. The wait is for the call of the other thread only.
             assert_eq!(registry.try_revoke_and_wait(handle), Ok(Quiescence::StillRunning(1)));
             let answer = registry.revoke_and_wait_for(handle, Duration::from_millis(1));
             assert_eq!(answer, Ok(Quiescence::StillRunning(1)));
@@ -88,7 +137,8 @@ fn limits_inside_the_callback_itself() {
         let first = scope.spawn(|| call(registry, handle));
         arrived.wait();
         call(registry, handle).unwrap();
-        // The ticket that gave up must not excuse the frame that has left.
+        // The wait that gave up was for a call that has left since. It must not count as a call that is still inside
+        // and waits.
         assert_eq!(registry.try_revoke_and_wait(handle), Ok(Quiescence::StillRunning(1)));
         sender.send(()).unwrap();
         first.join().unwrap().unwrap();
@@ -96,12 +146,13 @@ fn limits_inside_the_callback_itself() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S08, S49: once, after the last call and after the destructor, with no lock held, and waited for.
+/// S08, S49: a destroy notify runs once, after the last call and after the destructor, with no lock held. A wait for
+/// the callback waits for it.
 #[test]
 fn a_destroy_notify_runs_once_after_everything() {
-    let registry = leaked();
-    let ((visitor, host), (grave, watch)) = (meeting(), grave());
-    let owned = (Mutex::new(visitor), grave);
+    let registry = leaked_registry();
+    let ((breakpoint, controller), (probe, watch)) = (breakpoint(), drop_probe());
+    let owned = (Mutex::new(breakpoint), probe);
     let (sender, receiver) = channel();
     let seen = watch.clone();
     let notify = move || {
@@ -118,44 +169,45 @@ fn a_destroy_notify_runs_once_after_everything() {
     let handle = registration.handle();
     thread::scope(|scope| {
         let caller = scope.spawn(|| (call(registry, handle), thread::current().id()));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert!(receiver.try_recv().is_err(), "a call is inside");
-        host.let_go();
+        controller.resume();
         assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
         let (drops, thread) = receiver.try_recv().expect("waited for");
         assert_eq!(drops, 1, "after the destructor");
-        assert_eq!(thread, caller.join().unwrap().1, "on the thread that dropped it");
+        assert_eq!(thread, caller.join().unwrap().1, "on the thread that dropped the closure");
     });
     assert!(receiver.try_recv().is_err(), "once");
 }
 
-/// S48: a registration that fails: either the closure comes back and nothing is notified, or it is dropped and notified.
+/// S48: a registration fails. Either the closure is taken back and the destroy notify does not run, or the closure is
+/// dropped and the notify runs.
 #[test]
 fn a_failed_registration_has_one_owner() {
     let registry = Callbacks::new().with_capacity_limit(1).with_tombstones(0);
     let _full = registry.register(Box::new(|| ()));
     let notified = Arc::new(AtomicUsize::new(0));
     let attempt = || {
-        let ((grave, watch), notified) = (grave(), Arc::clone(&notified));
+        let ((probe, watch), notified) = (drop_probe(), Arc::clone(&notified));
         let seen = watch.clone();
         let notify = move || {
             assert_eq!(seen.drops(), 1, "after the closure");
             notified.fetch_add(1, SeqCst);
         };
-        (registry.builder().destroy_notify(notify).try_register(owning(grave)).unwrap_err(), watch)
+        (registry.builder().destroy_notify(notify).try_register(owning(probe)).unwrap_err(), watch)
     };
     let (exhausted, watch) = attempt();
     let callback = exhausted.into_callback();
     assert_eq!((watch.drops(), notified.load(SeqCst)), (0, 0));
     drop(callback);
-    assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 0), "its owner dropped it, and knows");
+    assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 0), "its owner dropped it, so the notify does not run");
     let (exhausted, watch) = attempt();
     drop(exhausted);
     assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 1));
 }
 
-/// S64: panics of the destructor, of the notify, and of both.
+/// S64: the destructor and the destroy notify both panic.
 #[test]
 fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     let registry = Callbacks::new();
@@ -167,7 +219,7 @@ fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     };
     let bomb = PanicsOnDrop("in the destructor");
     let registration = registry.builder().destroy_notify(notify).register(owning(bomb));
-    assert!(catch_unwind(AssertUnwindSafe(|| registration.revoke())).is_err(), "the destructor's goes on");
+    assert!(catch_unwind(AssertUnwindSafe(|| registration.revoke())).is_err(), "the destructor's panic propagates");
     assert_eq!((ran.load(SeqCst), registry.stats().swallowed_panics), (1, 1));
     drop(registration);
     let own = Arc::clone(&ran);
@@ -182,10 +234,11 @@ fn a_destroy_notify_runs_and_is_contained_whatever_panics() {
     assert_eq!(ran.load(SeqCst), 2, "also with the registry");
 }
 
-/// A completion: at once if it is over, else after the last call; exactly once, in each of many races.
+/// A completion runs at once if the registration is over, otherwise after the last call; exactly once, in each of many
+/// races.
 #[test]
 fn a_completion_runs_once_when_it_is_over() {
-    let registry = leaked();
+    let registry = leaked_registry();
     for round in 0..2000 {
         let (registration, done) = (registry.register(Box::new(|| ())), AtomicUsize::new(0));
         let (handle, done) = (registration.handle(), Arc::new(done));
@@ -214,29 +267,30 @@ fn a_completion_runs_once_when_it_is_over() {
     assert_eq!((refused.load(SeqCst), Arc::strong_count(&refused)), (0, 1), "dropped, and not run");
 }
 
-/// Several ask, at different times, also after it is over; a panic in one does not keep another from being told.
+/// Several completions of one registration, added at different times, one of them when it is over. A panic in one does
+/// not keep the others from running.
 #[test]
 fn every_completion_runs() {
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     let log = Arc::new(Mutex::new(Vec::new()));
     let note = |name: &'static str| {
         let (log, watch) = (Arc::clone(&log), watch.clone());
         move || {
             log.lock().unwrap().push((name, watch.drops()));
-            assert_ne!(name, "panics", "it does");
+            assert_ne!(name, "panics", "this completion panics on purpose");
         }
     };
     thread::scope(|scope| {
         let caller = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registration.revoke_then(note("first")), Revoked::InFlight(1));
         // A panic while the log is locked would poison it: this one comes after.
         assert_eq!(registration.revoke_then(note("panics")), Revoked::AlreadyRevoked);
         assert_eq!(registration.revoke_then(note("second")), Revoked::AlreadyRevoked);
         assert!(log.lock().unwrap().is_empty());
-        host.let_go();
+        controller.resume();
         caller.join().unwrap().unwrap();
     });
     let told = |log: &Mutex<Vec<_>>| log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -253,28 +307,35 @@ impl Wake for Woken {
     }
 }
 
-/// The future: pending while a call is inside, woken once, ready for ever after; no runtime, and none of its threads held.
+/// The future is pending while a call is inside, wakes its task once, and is ready from then on. It needs no runtime.
 #[test]
 fn a_completion_can_be_awaited() {
     fn is_sendable<T: Send + Sync>(_: &T) {}
-    let registry = leaked();
-    let (registration, host, watch) = parked(registry);
+    let registry = leaked_registry();
+    let (registration, controller, watch) = parked(registry);
     let handle = registration.handle();
     let woken = Arc::new(Woken(AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
+    let earlier = Arc::new(Woken(AtomicUsize::new(0)));
+    let earlier_waker = Waker::from(Arc::clone(&earlier));
     thread::scope(|scope| {
         let caller = scope.spawn(|| call(registry, handle));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let mut gone = pin!(registration.revoke_async());
         is_sendable::<Completion>(&gone);
         drop(registry.revoke_async(handle).unwrap());
+        assert_eq!(gone.as_mut().poll(&mut Context::from_waker(&earlier_waker)), Poll::Pending);
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Pending);
         assert_eq!(woken.0.load(SeqCst), 0);
-        host.let_go();
+        controller.resume();
         caller.join().unwrap().unwrap();
-        assert_eq!(woken.0.load(SeqCst), 1);
+        assert_eq!(
+            (woken.0.load(SeqCst), earlier.0.load(SeqCst)),
+            (1, 0),
+            "the waker of the latest poll, and no other"
+        );
         assert_eq!(gone.as_mut().poll(&mut context), Poll::Ready(()));
         assert_eq!(watch.drops(), 1);
     });
@@ -282,12 +343,13 @@ fn a_completion_can_be_awaited() {
     assert_eq!(again.as_mut().poll(&mut context), Poll::Ready(()));
 }
 
-/// S28, S45: closing refuses registrations with the closure back, and ends what is registered; calls are late as ever.
+/// S28, S45: a closed registry refuses registrations, gives the closure back, and has revoked every callback. Calls are
+/// late.
 #[test]
 fn a_closed_registry_refuses_and_reports() {
-    let registry = leaked();
-    let (grave, watch) = grave();
-    let handle = registry.register(owning(grave)).leak();
+    let registry = leaked_registry();
+    let (probe, watch) = drop_probe();
+    let handle = registry.register(owning(probe)).leak();
     assert_eq!(registry.close(Close::Drain), Quiescence::Quiescent);
     assert_eq!(watch.drops(), 1);
     assert_eq!(call(registry, handle), Err(Reason::Stale));
@@ -299,29 +361,29 @@ fn a_closed_registry_refuses_and_reports() {
     assert!(late.to_string().contains(concat!("revoked     ", file!(), ":")), "{late}");
 }
 
-/// The three ways, with a call inside.
+/// The three ways to close, with a call inside.
 #[test]
 fn closing_drains_or_aborts_or_leaves() {
     for how in [Close::Drain, Close::Abort, Close::Leave] {
-        let registry = leaked();
-        let (registration, host, watch) = parked(registry);
+        let registry = leaked_registry();
+        let (registration, controller, watch) = parked(registry);
         let handle = registration.leak();
-        let (idle_grave, idle) = grave();
-        let _ = registry.register(owning(idle_grave)).leak();
+        let (idle_probe, idle) = drop_probe();
+        let _ = registry.register(owning(idle_probe)).leak();
         thread::scope(|scope| {
             let caller = scope.spawn(|| call(registry, handle));
-            host.wait_for_visitor();
+            controller.wait_until_stopped();
             let closer = scope.spawn(move || registry.close(how));
             if how == Close::Drain {
                 until_revoked(registry, handle, 1);
-                host.let_go();
+                controller.resume();
                 assert_eq!(closer.join().unwrap(), Quiescence::Quiescent);
                 assert_eq!((watch.drops(), idle.drops()), (1, 1));
             } else {
                 assert_eq!(closer.join().unwrap(), Quiescence::StillRunning(1), "{how:?}");
                 let dropped = usize::from(how == Close::Abort);
                 assert_eq!((watch.drops(), idle.drops()), (0, dropped), "{how:?}");
-                host.let_go();
+                controller.resume();
             }
             caller.join().unwrap().unwrap();
             assert_eq!(watch.drops(), usize::from(how != Close::Leave), "{how:?}");
@@ -331,15 +393,15 @@ fn closing_drains_or_aborts_or_leaves() {
     }
 }
 
-/// S45: closed by one of its own callbacks: that one is not waited for, and not freed under its own feet.
+/// S45: a callback closes its own registry. `close` does not wait for this callback, and does not drop its closure.
 #[test]
 fn a_callback_may_close_its_registry() {
-    let registry = leaked();
-    let (grave, watch) = grave();
+    let registry = leaked_registry();
+    let (probe, watch) = drop_probe();
     let seen = watch.clone();
     let handle = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             assert_eq!(registry.close(Close::Drain), Quiescence::DeferredToOuterFrame);
             assert_eq!(seen.drops(), 0);
         }))
@@ -348,11 +410,11 @@ fn a_callback_may_close_its_registry() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// S27: registrations that race a close are refused or closed, never left over.
+/// S27: a registration that races a close is refused or revoked, and never stays live.
 #[test]
 fn no_registration_survives_a_close() {
     for _ in 0..500 {
-        let registry = leaked();
+        let registry = leaked_registry();
         let start = Barrier::new(3);
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -372,7 +434,7 @@ fn no_registration_survives_a_close() {
     }
 }
 
-/// A destructor that panics does not keep the others from being closed.
+/// A panic of one destructor does not keep the other callbacks from being revoked.
 #[test]
 fn a_close_goes_on_after_a_destructors_panic() {
     let registry = Callbacks::new();
@@ -385,30 +447,29 @@ fn a_close_goes_on_after_a_destructors_panic() {
     assert_eq!((stats.live, stats.revoking, stats.swallowed_panics), (0, 0, 1));
 }
 
-/// S34 for what a registry has pending, which is what `revoke` left running: a barrier waits for all of that, and for
-/// nothing that is live (S19).
+/// S34: a barrier waits for every revoked callback that still has calls, and for no live callback (S19).
 #[test]
 fn a_barrier_waits_for_everything_revoked_and_nothing_live() {
-    let registry = leaked();
-    let (first, first_host, first_watch) = parked(registry);
-    let (second, second_host, second_watch) = parked(registry);
-    let (live, live_host, live_watch) = parked(registry);
+    let registry = leaked_registry();
+    let (first, first_controller, first_watch) = parked(registry);
+    let (second, second_controller, second_watch) = parked(registry);
+    let (live, live_controller, live_watch) = parked(registry);
     thread::scope(|scope| {
         let calls =
             [first.handle(), second.handle(), live.handle()].map(|handle| scope.spawn(move || call(registry, handle)));
-        [&first_host, &second_host, &live_host].into_iter().for_each(Host::wait_for_visitor);
+        [&first_controller, &second_controller, &live_controller].into_iter().for_each(Controller::wait_until_stopped);
         assert_eq!(registry.barrier(), Quiescence::Quiescent, "nothing is revoked yet");
         assert_eq!((first.revoke(), second.revoke()), (Revoked::InFlight(1), Revoked::InFlight(1)));
         let waiter = scope.spawn(|| {
             let answer = registry.barrier();
             (answer, first_watch.drops(), second_watch.drops(), live_watch.drops())
         });
-        second_host.let_go();
+        second_controller.resume();
         assert_eq!(second.revoke_and_wait(), Quiescence::Quiescent);
         assert!(!waiter.is_finished(), "the first is still inside");
-        first_host.let_go();
+        first_controller.resume();
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, 1, 1, 0));
-        live_host.let_go();
+        live_controller.resume();
         calls.into_iter().for_each(|call| call.join().unwrap().unwrap());
     });
 }

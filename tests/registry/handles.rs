@@ -14,7 +14,7 @@ fn call(registry: &Callbacks, user_data: *mut c_void) -> Result<u64, Reason> {
 const GENERATION_SHIFT: u32 = if cfg!(target_pointer_width = "64") { 24 } else { 14 };
 const ID_SHIFT: u32 = if cfg!(target_pointer_width = "64") { 52 } else { 26 };
 
-/// S03, S04, S05: in order; and the wrong order, in which the callback never runs.
+/// S03, S04, S05: a call before the owner is dropped runs, a call after it never does.
 #[test]
 fn a_call_after_the_owner_is_gone_is_late_and_runs_nothing() {
     let registry = Callbacks::new();
@@ -59,8 +59,8 @@ fn a_handle_that_went_through_c_finds_its_registration_or_says_what_became_of_it
     assert!(registry.status(foreign).is_err());
 }
 
-/// S11: each forgery has its own reason. The handles are plain integers, several of them addresses or nearly so; a
-/// registry that read through one would crash here.
+/// S11: each forgery has its own reason. The handles are plain integers, and several are addresses or close to one: a
+/// registry that dereferenced a handle would crash here.
 #[test]
 fn forged_handles_are_refused_each_for_its_own_reason() {
     let registry = Callbacks::new();
@@ -97,7 +97,7 @@ fn forged_handles_are_refused_each_for_its_own_reason() {
     for address in [freed.cast(), (&raw const on_stack).cast_mut().cast(), ptr::without_provenance_mut(8)] {
         assert!(call(&registry, address).is_err(), "{address:?}");
     }
-    assert_eq!(call(&registry, live.handle().as_ptr()), Ok(500), "no forgery did any harm");
+    assert_eq!(call(&registry, live.handle().as_ptr()), Ok(500), "the live callback still runs");
 }
 
 /// Every single-bit change of a handle is refused, and none reaches the other live callback.
@@ -109,13 +109,13 @@ fn no_flipped_bit_reaches_another_callback() {
     for bit in 0..usize::BITS {
         let flipped = Handle::from_bits(one.handle().bits() ^ (1 << bit));
         if flipped == two.handle() {
-            continue; // That is not a forgery but the other handle.
+            continue; // No forgery: it is the other handle.
         }
         assert!(call(&registry, flipped.as_ptr()).is_err(), "bit {bit}");
     }
 }
 
-/// S12: also through a copy of the handle, and after the registration is gone.
+/// S12: also through a copy of the handle, and after the `Registration` is dropped.
 #[test]
 fn revoking_twice_says_so_and_drops_once() {
     struct Counted(std::sync::mpsc::Sender<()>);
@@ -153,7 +153,7 @@ fn a_handle_of_one_registry_means_nothing_to_another() {
     assert_eq!(call(&unused, here.handle().as_ptr()), Err(Reason::WrongRegistry));
 }
 
-/// S85: the slot has a new tenant, which is not run, and the report has both generations.
+/// S85: the slot has a new registration, whose callback does not run. The report has both generations.
 #[test]
 fn a_stale_handle_does_not_run_the_slots_new_tenant() {
     let registry = Callbacks::new().with_capacity_limit(1);
@@ -170,7 +170,7 @@ fn a_stale_handle_does_not_run_the_slots_new_tenant() {
     assert!(text.contains(&format!("the slot is at generation {}", tenant.handle().generation())), "{text}");
 }
 
-/// Owners, handles and errors go where they are needed; nothing of C's is tied to a thread.
+/// Registrations, handles and errors can be sent to and shared with other threads.
 #[test]
 fn owners_and_handles_may_be_sent_and_shared() {
     fn both<T: Send + Sync>() {}

@@ -5,7 +5,7 @@
     reason = "a test is outside the crate and has no other locks and threads"
 )]
 
-use crate::support::{grave, meeting};
+use crate::support::{breakpoint, drop_probe};
 use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Status, ThreadTag};
 use latecall::signature::{Overlap, Signature, collect_confined};
 use std::cell::Cell;
@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 
-/// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
+/// Late calls with this reason. The counter belongs to the registry, so each test has a signature of its own.
 fn late<S: Signature>(reason: Reason) -> u64 {
     S::registry().stats().late.of(reason)
 }
 
-/// S51: one run and one late call, also if the library fires it from two threads at once.
+/// S51: the library fires it from two threads at once. One call runs it, the other is late.
 #[test]
-fn a_one_shot_runs_once_whoever_fires_it_twice() {
+fn a_one_shot_fired_twice_runs_once() {
     latecall::signature! {
         extern "C" fn OneShot(user_data) -> u64;
         late = 0;
@@ -29,10 +29,10 @@ fn a_one_shot_runs_once_whoever_fires_it_twice() {
     }
     const ROUNDS: u64 = 2000;
     for round in 1..=ROUNDS {
-        let (grave, watch) = grave();
+        let (probe, watch) = drop_probe();
         let owned = Box::new(round);
         let registration = OneShot::registry().register(OneShot::once(move || {
-            let (_grave, owned) = (grave, owned); // it may consume what it owns
+            let (_probe, owned) = (probe, owned); // it may consume what it owns
             *owned
         }));
         let handle = registration.handle();
@@ -52,7 +52,7 @@ fn a_one_shot_runs_once_whoever_fires_it_twice() {
     assert_eq!(OneShot::registry().stats().late.total(), ROUNDS);
 }
 
-/// S51: called again from inside.
+/// S51: the callback calls itself.
 #[test]
 fn a_one_shot_cannot_call_itself() {
     latecall::signature! {
@@ -80,12 +80,12 @@ latecall::signature! {
 /// S50: a second thread is refused, and so is a call from inside; never two at a time.
 #[test]
 fn an_exclusive_callback_rejects_a_second_call() {
-    let (visitor, host) = meeting();
+    let (breakpoint, controller) = breakpoint();
     let mut calls = 0;
     let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Reject, move || {
         calls += 1;
         if calls == 1 {
-            visitor.stop_here();
+            breakpoint.stop_here();
         }
         calls
     }));
@@ -93,17 +93,17 @@ fn an_exclusive_callback_rejects_a_second_call() {
     let call = || Exclusive::function()(handle.as_ptr());
     thread::scope(|scope| {
         let held = scope.spawn(call);
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let busy = late::<Exclusive>(Reason::Busy);
         assert_eq!(call(), 0);
         assert!(late::<Exclusive>(Reason::Busy) > busy);
-        host.let_go();
+        controller.resume();
         assert_eq!(held.join().unwrap(), 1);
     });
     assert_eq!(call(), 2);
 }
 
-/// S50: under the other policy calls of several threads take turns, none is lost, and none overlap.
+/// S50: with `Overlap::Serialise` calls of several threads take turns. No call is lost, and no calls overlap.
 #[test]
 fn an_exclusive_callback_serialises_calls() {
     const THREADS: usize = 4;
@@ -113,6 +113,7 @@ fn an_exclusive_callback_serialises_calls() {
     let mut calls = 0_u64;
     let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Serialise, move || {
         assert_eq!(inside.fetch_add(1, Relaxed), 0, "two calls inside");
+        thread::yield_now(); // Lets another call overlap, if it can.
         calls += 1;
         inside.fetch_sub(1, Relaxed);
         calls
@@ -132,7 +133,7 @@ fn an_exclusive_callback_serialises_calls() {
     assert_eq!(Exclusive::function()(handle.as_ptr()), THREADS as u64 * CALLS + 1);
 }
 
-/// S50: to wait for oneself would be for ever, so that is refused under either policy; and a panic ends the turn.
+/// S50: a call from inside would wait for itself for ever, so either policy refuses it. A panic ends a call's turn.
 #[test]
 fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
     for overlap in [Overlap::Reject, Overlap::Serialise] {
@@ -151,14 +152,15 @@ fn an_exclusive_callback_refuses_itself_and_survives_a_panic() {
     }
 }
 
-/// S50, S37: calls that wait for their turn do not keep a callback that waits for its own quiescence.
+/// S50, S37: calls that wait for their turn do not keep the running call from waiting for its own callback's
+/// quiescence.
 #[test]
-fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
-    let (visitor, host) = meeting();
+fn a_call_waiting_for_its_turn_gives_way_to_a_revocation_from_inside() {
+    let (breakpoint, controller) = breakpoint();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let itself = Arc::clone(&own);
     let registration = Exclusive::registry().register(Exclusive::exclusive(Overlap::Serialise, move || {
-        visitor.stop_here();
+        breakpoint.stop_here();
         let answer = Exclusive::registry().revoke_and_wait(*itself.get().unwrap());
         assert_eq!(answer, Ok(Quiescence::DeferredToOuterFrame));
         77
@@ -167,19 +169,20 @@ fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
     own.set(handle).unwrap();
     thread::scope(|scope| {
         let first = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let second = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
         while Exclusive::registry().status(handle) != Ok(Status::Live(2)) {
             thread::yield_now();
         }
-        host.let_go();
+        controller.resume();
         assert_eq!(first.join().unwrap(), 77);
         assert_eq!(second.join().unwrap(), 0);
     });
     assert_eq!(Exclusive::registry().status(handle), Ok(Status::Revoked));
 }
 
-/// S60: not `Send`, runs on its own thread, refused on any other before it is touched; both threads are in the report.
+/// S60: the closure is not `Send`. It runs on its own thread, and a call on another thread is refused before anything
+/// of the closure is accessed. The report names both threads.
 #[test]
 fn a_confined_callback_runs_on_its_own_thread_only() {
     static REPORTS: Mutex<Vec<LateReport>> = Mutex::new(Vec::new());
@@ -214,7 +217,7 @@ fn a_confined_callback_runs_on_its_own_thread_only() {
     assert_eq!(Rc::strong_count(&count), 1, "dropped on its own thread");
 }
 
-/// S49: another thread is the last to leave; the destructor runs on the callback's own thread all the same.
+/// S49: another thread revokes the callback, and the destructor still runs on the callback's own thread.
 #[test]
 fn a_confined_callback_is_dropped_on_its_own_thread() {
     latecall::signature! {
@@ -234,7 +237,7 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
         let _owned = &owned;
         1
     }));
-    // Revoked from another thread, which so becomes the one to drop it.
+    // Revoked from another thread, which would drop any other closure.
     thread::scope(|scope| {
         scope.spawn(|| assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent));
     });
@@ -243,7 +246,7 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
     assert_eq!(*dropped_on.lock().unwrap(), Some(thread::current().id()));
     assert_eq!(collect_confined(), 0);
 
-    // The thread's end collects as well.
+    // The end of the thread collects as well.
     let (id, dropped_on) = thread::spawn(|| {
         let dropped_on = Arc::default();
         let owned = Where(Arc::clone(&dropped_on), Rc::new(()));
@@ -260,7 +263,8 @@ fn a_confined_callback_is_dropped_on_its_own_thread() {
     assert_eq!(*dropped_on.lock().unwrap(), Some(id));
 }
 
-/// S13: the object lives until the call on it has returned; after that the call is refused and the registration over.
+/// S13: the object lives until the call that uses it has returned. The next call is refused and revokes the
+/// registration.
 #[test]
 fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
     latecall::signature! {
@@ -268,9 +272,9 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
         late = 0;
         panic = Late;
     }
-    let (grave, watch) = grave();
-    let (visitor, host) = meeting();
-    let object = Arc::new((grave, Mutex::new(visitor)));
+    let (probe, watch) = drop_probe();
+    let (breakpoint, controller) = breakpoint();
+    let object = Arc::new((probe, Mutex::new(breakpoint)));
     let registration = Weak::registry().register(Weak::weak(&object, |object| {
         object.1.lock().unwrap().stop_here();
         1
@@ -278,15 +282,15 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| Weak::function()(handle.as_ptr()));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         drop(object);
-        assert_eq!(watch.drops(), 0, "the call keeps it");
-        host.let_go();
+        assert_eq!(watch.drops(), 0, "the call keeps the object");
+        controller.resume();
         assert_eq!(call.join().unwrap(), 1);
     });
     assert_eq!(watch.drops(), 1);
     assert_eq!(Weak::registry().status(handle), Ok(Status::Live(0)));
     assert_eq!(Weak::function()(handle.as_ptr()), 0);
     assert_eq!(late::<Weak>(Reason::OwnerGone), 1);
-    assert_eq!(Weak::registry().status(handle), Ok(Status::Revoked), "revoked, since nothing can come of it");
+    assert_eq!(Weak::registry().status(handle), Ok(Status::Revoked), "revoked, because no call can run it any more");
 }

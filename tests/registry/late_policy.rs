@@ -1,7 +1,7 @@
-//! What a late call causes besides being refused; and at the end of the process, where it causes nothing. S04, S81, S84.
+//! What a late call causes besides its refusal, and that it causes nothing at the end of the process. S04, S81, S84.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, again, is_again};
+use crate::support::{Callbacks, is_subprocess, run_in_subprocess};
 use latecall::registry::{Handle, LateCall, LatePolicy, Reason};
 use std::sync::Mutex;
 
@@ -9,8 +9,9 @@ fn late(registry: &Callbacks, handle: Handle) -> Reason {
     registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason()
 }
 
-/// A registration's own policy is followed, also when its tombstone has been flushed, until the slot has another tenant with
-/// one; the registry's is for all others, and for handles that were never issued.
+/// A registration's own policy holds, also after its tombstone has been flushed, until the slot has another
+/// registration with a policy of its own. The registry's policy holds for all others, and for handles that were never
+/// issued.
 #[test]
 fn a_registration_may_have_a_policy_of_its_own() {
     static SEEN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
@@ -28,7 +29,8 @@ fn a_registration_may_have_a_policy_of_its_own() {
     assert_eq!(late(&registry, without), Reason::Stale);
     // The first tombstone has been flushed.
     assert_eq!(late(&registry, with), Reason::Stale);
-    // A later tenant of the first slot has another policy of its own; the first one's is the registry's again.
+    // A later registration in the first slot has a policy of its own. The registry's policy holds for the first one
+    // again.
     let quiet = registry.builder().late_policy(LatePolicy::Count).register(Box::new(|| ())).handle();
     assert_eq!(quiet.index(), with.index());
     assert_eq!(late(&registry, quiet), Reason::Stale);
@@ -43,34 +45,36 @@ static ABORTING: Callbacks = Callbacks::new().with_late_policy(LatePolicy::Abort
 /// S04
 #[test]
 fn a_report_goes_to_standard_error() {
-    if is_again() {
+    if is_subprocess() {
         let handle = REPORTING.builder().label("spoken of").register(Box::new(|| ())).handle();
         assert_eq!(late(&REPORTING, handle), Reason::Stale);
         return;
     }
-    let out = again(&a_report_goes_to_standard_error);
+    let out = run_in_subprocess(&a_report_goes_to_standard_error);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{stderr}");
     assert!(stderr.contains("latecall: late call of `spoken of`"), "{stderr}");
 }
 
-/// S04: fail-fast, as .NET does.
+/// S04: the process ends at the first late call, as in .NET.
 #[test]
 fn abort_reports_and_ends_the_process() {
-    if is_again() {
+    if is_subprocess() {
         let handle = ABORTING.builder().label("last words").register(Box::new(|| ())).handle();
         let _ = late(&ABORTING, handle);
         println!("survived");
         return;
     }
-    let out = again(&abort_reports_and_ends_the_process);
+    let out = run_in_subprocess(&abort_reports_and_ends_the_process);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success() && !stdout.contains("survived"), "{stdout}\n{stderr}");
+    // A panic would end the process with an exit code.
+    assert!(!cfg!(unix) || out.status.code().is_none(), "not aborted: {}", out.status);
     assert!(stderr.contains("late call of `last words`") && stderr.contains("policy"), "{stderr}");
 }
 
-/// S81: after `main`, from a function given to `atexit` before the first registration and so run after ours: counted, and
-/// neither reported nor aborted; the exit code is kept.
+/// S81: late calls after `main`, from a function that was given to `atexit` before the first registration, and so runs
+/// after the registry's function. They are counted, and neither reported nor aborted on. The exit code stays.
 #[test]
 #[cfg(unix)]
 fn a_late_call_while_the_process_exits_is_quiet() {
@@ -81,19 +85,19 @@ fn a_late_call_while_the_process_exits_is_quiet() {
         assert_eq!(late(&ABORTING, aborted), Reason::Stale);
         assert_eq!(late(&ABORTING, Handle::NULL), Reason::Null);
         let counts = (REPORTING.stats().late.total(), ABORTING.stats().late.total());
-        // Not `println`: the harness may have taken standard output away.
+        // Not `println`: the test harness may have captured standard output.
         eprintln!("counted {counts:?}");
     }
     unsafe extern "C" {
         safe fn atexit(function: extern "C" fn()) -> std::ffi::c_int;
     }
-    if is_again() {
+    if is_subprocess() {
         assert_eq!(atexit(at_exit), 0);
         let register = |registry: &'static Callbacks| Some(registry.register(Box::new(|| ())).handle());
         *HANDLES.lock().unwrap() = [register(&REPORTING), register(&ABORTING)];
         std::process::exit(7);
     }
-    let out = again(&a_late_call_while_the_process_exits_is_quiet);
+    let out = run_in_subprocess(&a_late_call_while_the_process_exits_is_quiet);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(7), "{stderr}");
     assert!(stderr.contains("counted (1, 2)"), "{stderr}");

@@ -1,7 +1,9 @@
-//! Panics: in a callback, in a closure's destructor, in both. Counts survive them all. S62, S63, S64.
+//! Panics in a callback, in a closure's destructor, in both. The count of calls stays right. S62, S63, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, PanicsOnDrop, grave, leaked, meeting, owning, parked_then, until_revoked};
+use crate::support::{
+    Callbacks, PanicsOnDrop, breakpoint, drop_probe, leaked_registry, owning, parked_then, until_revoked,
+};
 use latecall::registry::{Quiescence, Reason, Revoked, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -18,7 +20,7 @@ fn message(payload: &(dyn std::any::Any + Send)) -> &str {
 
 /// S62
 #[test]
-fn a_panic_leaves_call_and_the_count_as_it_should() {
+fn a_panic_passes_through_call_and_is_counted_out() {
     let registry = Callbacks::new();
     let registration = registry.register(Box::new(|| panic!("in the callback")));
     let handle = registration.handle();
@@ -30,7 +32,7 @@ fn a_panic_leaves_call_and_the_count_as_it_should() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S62: after an unwind the thread is no longer taken to be inside.
+/// S62: after an unwind the thread does not count as inside any more.
 #[test]
 fn a_thread_that_unwound_out_of_a_callback_is_not_inside_it() {
     let registry = Callbacks::new();
@@ -44,23 +46,23 @@ fn a_thread_that_unwound_out_of_a_callback_is_not_inside_it() {
 
 /// S63
 #[test]
-fn a_panic_wakes_who_waits() {
+fn a_panic_wakes_the_waiting_thread() {
     let registry = Callbacks::new();
-    let (registration, host, watch) = parked_then(&registry, || panic!("in the callback"));
+    let (registration, controller, watch) = parked_then(&registry, || panic!("in the callback"));
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let waiter = scope.spawn(|| registration.revoke_and_wait());
         until_revoked(&registry, handle, 1);
-        host.let_go();
+        controller.resume();
         assert!(call.join().unwrap().is_err());
         assert_eq!(waiter.join().unwrap(), Quiescence::Quiescent);
     });
     assert_eq!(watch.drops(), 1);
 }
 
-/// S64: the destructor's panic comes out of the verb that ran it, after the slot has been put in order.
+/// S64: the destructor's panic propagates from `revoke`, after the slot has become reusable.
 #[test]
 fn a_destructor_that_panics_in_revoke_corrupts_nothing() {
     let registry = Callbacks::new().with_capacity_limit(1);
@@ -74,12 +76,12 @@ fn a_destructor_that_panics_in_revoke_corrupts_nothing() {
     assert!(registry.call(next.handle().as_ptr(), |f| f()).is_ok());
 }
 
-/// S64: the same where the last call to leave runs it, while somebody waits.
+/// S64: the last call to leave runs the destructor that panics, while another thread waits.
 #[test]
-fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
+fn a_destructor_that_panics_in_the_last_call_still_wakes_the_waiting_thread() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let owned = (Mutex::new(visitor), bomb());
+    let (breakpoint, controller) = breakpoint();
+    let owned = (Mutex::new(breakpoint), bomb());
     let handle = registry
         .register(Box::new(move || {
             let owned = &owned;
@@ -88,20 +90,21 @@ fn a_destructor_that_panics_in_the_last_call_still_wakes_who_waits() {
         .leak();
     thread::scope(|scope| {
         let call = scope.spawn(|| catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())));
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registry.revoke(handle), Ok(Revoked::InFlight(1)));
         let waiter = scope.spawn(|| registry.revoke_and_wait(handle));
-        host.let_go();
+        controller.resume();
         assert_eq!(message(&*call.join().unwrap().unwrap_err()), "in the destructor");
         assert_eq!(waiter.join().unwrap(), Ok(Quiescence::Quiescent));
     });
     assert_eq!(registry.stats().revoking, 0);
 }
 
-/// S64: callback and destructor both panic: the first panic goes on, the second is counted, the process lives.
+/// S64: callback and destructor both panic. The first panic propagates, the second is counted, and the process
+/// continues.
 #[test]
 fn a_destructor_that_panics_during_an_unwind_is_contained() {
-    let (registry, bomb) = (leaked(), bomb());
+    let (registry, bomb) = (leaked_registry(), bomb());
     let own: &'static std::sync::OnceLock<_> = Box::leak(Box::default());
     let handle = registry
         .register(Box::new(move || {
@@ -117,15 +120,16 @@ fn a_destructor_that_panics_during_an_unwind_is_contained() {
     assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Stale);
 }
 
-/// S64: dropping a registry drops every closure, also after one of them panicked; the first panic goes on.
+/// S64: dropping a registry drops every closure, also after the destructors of two have panicked. The first panic
+/// propagates.
 #[test]
 fn dropping_a_registry_drops_every_closure_even_if_some_panic() {
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registry = Callbacks::new();
-    let _ = registry.register(owning(bomb())).leak();
-    let _ = registry.register(owning(bomb())).leak();
-    let _ = registry.register(owning(grave)).leak();
+    let _ = registry.register(owning(PanicsOnDrop("in the first destructor"))).leak();
+    let _ = registry.register(owning(PanicsOnDrop("in the second destructor"))).leak();
+    let _ = registry.register(owning(probe)).leak();
     let panic = catch_unwind(AssertUnwindSafe(|| drop(registry))).unwrap_err();
-    assert_eq!(message(&*panic), "in the destructor");
+    assert_eq!(message(&*panic), "in the first destructor");
     assert_eq!(watch.drops(), 1);
 }

@@ -1,7 +1,8 @@
-//! What a trampoline does with a panic: abort, late value, carry. S62, S64, S65.
+//! What a trampoline does with a panic: abort, return the late value, or carry the panic to the Rust caller. S62, S64,
+//! S65.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{again, grave, is_again};
+use crate::support::{drop_probe, is_subprocess, run_in_subprocess};
 use latecall::registry::{LateCall, Quiescence, Registry, Status};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -30,7 +31,7 @@ latecall::signature! {
 struct PanicsOnDrop;
 impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
-        // Its own payload's destructor panics too.
+        // The destructor of this payload panics too.
         panic_any(Bomb);
     }
 }
@@ -41,7 +42,7 @@ impl Drop for Bomb {
     }
 }
 
-/// S62: C gets the declared value, the panic is counted, the call is counted out, and the callback goes on.
+/// S62: C gets the declared value, the panic is counted, the call is counted out, and the callback stays registered.
 #[test]
 fn a_panic_becomes_the_late_value() {
     let registration =
@@ -55,12 +56,12 @@ fn a_panic_becomes_the_late_value() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S64: a payload whose destructor panics, with a payload whose destructor panics.
+/// S64: the panic's payload panics when it is dropped, and the payload of that panic does so too.
 #[test]
 fn a_payload_whose_destructor_panics_is_contained() {
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registration = Contained::registry().register(Contained::shared(move |_| {
-        let _owned = &grave;
+        let _owned = &probe;
         panic_any(PanicsOnDrop)
     }));
     let handle = registration.handle();
@@ -71,7 +72,7 @@ fn a_payload_whose_destructor_panics_is_contained() {
     assert_eq!(watch.drops(), 1, "no count was lost");
 }
 
-/// S64: the destructor of a revoked callback's closure, run by the last call to leave, does not get to C either.
+/// S64: the last call to leave a revoked callback runs the closure's destructor. Its panic does not reach C.
 #[test]
 fn a_destructor_that_panics_on_the_way_out_is_contained() {
     struct Panics;
@@ -94,7 +95,7 @@ fn a_destructor_that_panics_on_the_way_out_is_contained() {
     assert_eq!(Contained::function()(0, handle.as_ptr()), -7);
     assert_eq!(Contained::registry().status(handle), Ok(Status::Revoked));
 
-    // By the destroy function.
+    // The destroy function runs the destructor.
     let bomb = Panics;
     let handle = Contained::registry()
         .register(Contained::shared(move |_| {
@@ -106,7 +107,7 @@ fn a_destructor_that_panics_on_the_way_out_is_contained() {
     assert_eq!(Contained::registry().status(handle), Ok(Status::Revoked));
 }
 
-/// S65: the hook that is told of late calls fails; C gets the late value all the same.
+/// S65: the late hook panics, and C still gets the late value.
 #[test]
 fn a_late_hook_that_panics_is_contained() {
     fn hook(_: &LateCall<'_>) {
@@ -123,12 +124,12 @@ fn a_late_hook_that_panics_is_contained() {
     assert_eq!((stats.late.total(), stats.panics), (1, 1), "both are counted");
 }
 
-/// What a C function does that calls back twice.
+/// A C function that calls back twice.
 fn twice(handle: latecall::registry::Handle) -> [i32; 2] {
     [0, 1].map(|which| Carried::function()(which, handle.as_ptr()))
 }
 
-/// S62: the first panic goes on in the Rust caller, after C has returned; the payload is the one that was thrown.
+/// S62: the first panic propagates in the Rust caller after C has returned, with the payload that the callback threw.
 #[test]
 fn a_panic_is_carried_to_the_rust_caller() {
     let registration = Carried::registry().register(Carried::shared(|which| panic_any(which + 40)));
@@ -140,7 +141,8 @@ fn a_panic_is_carried_to_the_rust_caller() {
     assert_eq!(carry(|| 3), 3, "nothing is left over");
 }
 
-/// S62: nested: the nearest one gets it; one on another thread, or none, does not.
+/// S62: of nested `carry`s the nearest gets the panic. A `carry` on another thread does not. Without one C gets the
+/// late value.
 #[test]
 fn a_panic_is_carried_to_the_nearest_caller_on_its_thread() {
     let registration = Carried::registry().register(Carried::shared(|which| panic_any(which)));
@@ -149,7 +151,7 @@ fn a_panic_is_carried_to_the_nearest_caller_on_its_thread() {
         carry(|| {
             let inner = catch_unwind(AssertUnwindSafe(|| carry(|| Carried::function()(1, handle.as_ptr()))));
             assert_eq!(inner.unwrap_err().downcast_ref::<u32>(), Some(&1));
-            // On another thread there is nobody to carry it to.
+            // The other thread has no `carry`.
             thread::scope(|scope| {
                 let call = scope.spawn(|| Carried::function()(2, handle.as_ptr()));
                 assert_eq!(call.join().unwrap(), -8);
@@ -160,8 +162,8 @@ fn a_panic_is_carried_to_the_nearest_caller_on_its_thread() {
     assert_eq!(Carried::function()(3, handle.as_ptr()), -8, "none: late value");
 }
 
-/// When a `carry` is over the one around it is the nearest again, and after the last there is none: a payload is dropped
-/// there and then.
+/// After a `carry` the one around it is the nearest again. Outside all of them the trampoline drops a panic's payload
+/// at once.
 #[test]
 fn a_carry_that_is_over_gets_nothing() {
     struct Payload(Arc<AtomicUsize>);
@@ -187,10 +189,10 @@ fn a_carry_that_is_over_gets_nothing() {
     assert!(outer.unwrap_err().is::<Payload>());
     assert_eq!(dropped.load(SeqCst), 1);
     assert_eq!(Carried::function()(1, handle.as_ptr()), -8);
-    assert_eq!(dropped.load(SeqCst), 2, "nobody to carry it to");
+    assert_eq!(dropped.load(SeqCst), 2, "dropped at once: there is no `carry`");
 }
 
-/// A panic of the caller itself is not held up by `carry`, and leaves nothing behind.
+/// A panic of the caller itself passes through `carry`, and the thread is not inside a `carry` any more.
 #[test]
 fn the_callers_own_panic_passes_through() {
     let panic = catch_unwind(|| carry(|| panic_any(12_u8))).unwrap_err();
@@ -199,20 +201,22 @@ fn the_callers_own_panic_passes_through() {
     assert_eq!(Carried::function()(0, registration.handle().as_ptr()), -8);
 }
 
-/// S62: the process ends, and says whose callback it was.
+/// S62: the process ends, and names the callback on standard error.
 #[test]
 fn the_abort_policy_ends_the_process_and_names_the_callback() {
-    if is_again() {
+    if is_subprocess() {
         let callback = Aborted::shared(|| panic!("out"));
         let registration = Aborted::registry().builder().label("fan speed").register(callback);
         let answer = catch_unwind(AssertUnwindSafe(|| Aborted::function()(registration.handle().as_ptr())));
         println!("survived with {answer:?}");
         return;
     }
-    let out = again(&the_abort_policy_ends_the_process_and_names_the_callback);
+    let out = run_in_subprocess(&the_abort_policy_ends_the_process_and_names_the_callback);
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");
+    // A panic would end the process with an exit code.
+    assert!(!cfg!(unix) || out.status.code().is_none(), "not aborted: {}", out.status);
     assert!(stderr.contains("policy is to abort") && stderr.contains("`fan speed`"), "{stderr}");
     assert!(stderr.contains(concat!("`Aborted`, registered ", file!(), ":")), "{stderr}");
 }

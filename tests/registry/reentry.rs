@@ -1,7 +1,7 @@
 //! Callbacks and destructors that use the registry they are in. S14, S37, S38, S39, S43, S44, S45, S46.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, call, grave, leaked, owning};
+use crate::support::{Callbacks, call, drop_probe, leaked_registry, owning};
 use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
@@ -9,19 +9,19 @@ use std::thread;
 
 type Owner = Arc<Mutex<Option<Registration<'static, dyn Fn() + Send + Sync>>>>;
 
-/// S37: both verbs, from inside; the captures live to the end of the call.
+/// S37: both verbs from inside the callback. The captures live until the call returns.
 #[test]
 fn a_callback_that_revokes_itself_goes_on_using_what_it_owns() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let capture = String::from("still here");
     let log = Arc::new(Mutex::new(Vec::new()));
     let handle = {
         let (own, log, watch) = (Arc::clone(&own), Arc::clone(&log), watch.clone());
         registry
             .register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 let handle = *own.get().unwrap();
                 assert_eq!(registry.revoke(handle), Ok(Revoked::InFlight(1)));
                 assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::DeferredToOuterFrame));
@@ -42,7 +42,7 @@ fn a_callback_that_revokes_itself_goes_on_using_what_it_owns() {
 /// S37: the registration itself is dropped inside its own callback.
 #[test]
 fn a_callback_may_drop_its_own_registration() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let owner: Owner = Arc::default();
     let registration = {
         let owner = Arc::clone(&owner);
@@ -55,12 +55,13 @@ fn a_callback_may_drop_its_own_registration() {
     assert_eq!(registry.stats().closures_dropped, 1);
 }
 
-/// S38: A calls B; B waits for A, which is further out on the same stack: no wait, and A is dropped when A returns.
+/// S38: A calls B, and B asks to wait for A, which is further out on the same stack. There is no wait, and A's closure
+/// is dropped when A returns.
 #[test]
 fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let outer: Arc<OnceLock<Handle>> = Arc::default();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let inner = {
         let (outer, watch) = (Arc::clone(&outer), watch.clone());
         registry.register(Box::new(move || {
@@ -72,7 +73,7 @@ fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
     let inner_handle = inner.handle();
     let a = registry
         .register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             assert_eq!(call(registry, inner_handle), Ok(()));
         }))
         .leak();
@@ -85,7 +86,7 @@ fn revoking_an_outer_frame_of_this_thread_does_not_wait() {
 /// S39: in one round of dispatch the first callback revokes the second, which then does not run.
 #[test]
 fn a_callback_revoked_by_an_earlier_one_in_the_round_does_not_run() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let second = Arc::new(Mutex::new(Some(registry.register(Box::new(|| panic!("ran"))))));
     let second_handle = second.lock().unwrap().as_ref().unwrap().handle();
     let first = registry.register(Box::new(move || drop(second.lock().unwrap().take())));
@@ -93,21 +94,22 @@ fn a_callback_revoked_by_an_earlier_one_in_the_round_does_not_run() {
     assert_eq!(round, [Ok(()), Err(Reason::Stale)]);
 }
 
-/// S43: depth five; the innermost revokes and waits; five calls ran and the closure is dropped once, after the outermost.
+/// S43: five nested calls, of which the innermost revokes and waits. All five are counted, and the closure is dropped
+/// once, when the outermost returns.
 #[test]
-fn nested_calls_of_one_callback_are_one_owners_affair() {
+fn nested_calls_of_one_callback_are_counted_and_drop_it_once() {
     const DEPTH: usize = 5;
-    let registry = leaked();
+    let registry = leaked_registry();
     let own: Arc<OnceLock<Handle>> = Arc::default();
     let runs = Arc::new(AtomicUsize::new(0));
     let drops_seen_inside = Arc::new(AtomicUsize::new(0));
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = {
         let (own, runs, seen, watch) =
             (Arc::clone(&own), Arc::clone(&runs), Arc::clone(&drops_seen_inside), watch.clone());
         registry
             .register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 let handle = *own.get().unwrap();
                 if runs.fetch_add(1, Relaxed) + 1 < DEPTH {
                     assert_eq!(call(registry, handle), Ok(()));
@@ -126,11 +128,12 @@ fn nested_calls_of_one_callback_are_one_owners_affair() {
     assert_eq!(watch.drops(), 1);
 }
 
-/// Two threads inside one callback, both waiting for it: neither waits for the other, and one of them drops it.
+/// Two threads are inside one callback and both wait for it. Neither waits for the other, and one of them drops the
+/// closure.
 #[test]
 fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     for _ in 0..200 {
-        let registry = leaked();
+        let registry = leaked_registry();
         let own: Arc<OnceLock<Handle>> = Arc::default();
         let both_inside = Arc::new(Barrier::new(2));
         let handle = {
@@ -153,14 +156,20 @@ fn two_threads_inside_that_both_wait_do_not_wait_for_each_other() {
     }
 }
 
-/// S44: a callback registers so many that the table grows under it; the new ones are not called in this round, and the
-/// running one is where it was.
+/// S44: a callback registers so many others that the table grows while it runs. The new callbacks are not called in
+/// this round, and the running one stays at its address. So does one that is small enough to be stored in its slot.
 #[test]
 fn registering_inside_a_callback_moves_nothing() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let made = Arc::new(Mutex::new(Vec::new()));
     let calls_of_new = Arc::new(AtomicUsize::new(0));
     let capture = [3_u8; 64];
+    let addresses: &'static Mutex<Vec<usize>> = Box::leak(Box::default());
+    let in_its_slot = {
+        let small = 7_u8;
+        registry.register(Box::new(move || addresses.lock().unwrap().push((&raw const small).addr())))
+    };
+    assert_eq!(call(registry, in_its_slot.handle()), Ok(()));
     let maker = {
         let (made, calls) = (Arc::clone(&made), Arc::clone(&calls_of_new));
         registry.register(Box::new(move || {
@@ -182,22 +191,25 @@ fn registering_inside_a_callback_moves_nothing() {
     assert_eq!(calls_of_new.load(Relaxed), 0, "registered during the round, not called in it");
     assert_eq!(call(registry, maker.handle()), Ok(()), "still where it was");
     assert_eq!(made.lock().unwrap().len(), 10_000);
+    assert_eq!(call(registry, in_its_slot.handle()), Ok(()));
+    let addresses = addresses.lock().unwrap();
+    assert!(addresses.len() == 2 && addresses[0] == addresses[1], "the slot has moved: {addresses:x?}");
     made.lock().unwrap().clear();
 }
 
-/// S45, as far as it can be written: a callback that gives up what may be the last other share of its registry. `call`
-/// borrows the registry, so somebody's share outlives the call. (Dropping it outright does not compile:
-/// `tests/ui/registry_dropped_inside_call.rs`.)
+/// S45, as far as it compiles: a callback drops an `Arc` of its registry, which may be the last one besides the
+/// caller's. `call` borrows the registry, so the caller's `Arc` outlives the call. (A callback that drops the registry
+/// itself does not compile: `tests/ui/registry_dropped_inside_call.rs`.)
 #[test]
 fn a_callback_may_drop_another_share_of_its_registry() {
     let registry = Arc::new(Callbacks::new());
     let other = Arc::new(Mutex::new(Some(Arc::clone(&registry))));
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let handle = {
         let other = Arc::clone(&other);
         registry
             .register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 drop(other.lock().unwrap().take());
             }))
             .leak()
@@ -216,10 +228,10 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// S14: the destructor of the closure registers a successor; the old handle stays dead and no lock is in the way.
+/// S14: the closure's destructor registers a successor. The old handle stays stale, and no lock is held.
 #[test]
 fn a_destructor_may_register_a_successor() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let successor: Arc<OnceLock<Handle>> = Arc::default();
     let resurrect = {
         let successor = Arc::clone(&successor);
@@ -233,12 +245,12 @@ fn a_destructor_may_register_a_successor() {
     assert_eq!((call(registry, old), call(registry, new)), (Err(Reason::Stale), Ok(())));
 }
 
-/// S46: the destructor registers, revokes, looks up, reads counters, formats a report, and asks for its own quiescence;
-/// whoever runs it: the revoker, or the last call to leave.
+/// S46: the destructor registers, revokes, calls, reads counters, formats a report, and waits for its own callback.
+/// Once the revoker runs it, once the last call to leave.
 #[test]
 fn a_destructor_may_use_every_verb() {
     for by_the_last_call in [false, true] {
-        let registry = leaked();
+        let registry = leaked_registry();
         let own: Arc<OnceLock<Handle>> = Arc::default();
         let ran = Arc::new(AtomicUsize::new(0));
         let other = registry.register(Box::new(|| ())).leak();
@@ -277,16 +289,16 @@ fn a_destructor_may_use_every_verb() {
     }
 }
 
-/// S46: a closure that owns its own registration; dropping it from outside must not wait for itself.
+/// S46: a closure owns its own `Registration`. To drop the closure must not wait for itself.
 #[test]
 fn a_closure_may_own_its_own_registration() {
-    let registry = leaked();
+    let registry = leaked_registry();
     let slot: Owner = Arc::default();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registration = {
         let slot = Arc::clone(&slot);
         let owner = OnDrop(move || drop(slot.lock().unwrap().take()));
-        registry.register(owning((owner, grave)))
+        registry.register(owning((owner, probe)))
     };
     let handle = registration.handle();
     *slot.lock().unwrap() = Some(registration);
@@ -295,7 +307,7 @@ fn a_closure_may_own_its_own_registration() {
     assert!(slot.lock().unwrap().is_none());
 }
 
-/// The late hook may use the registry, too.
+/// The late hook may use the registry.
 #[test]
 fn a_late_hook_may_use_the_registry() {
     static R: Registry<dyn Fn() + Send + Sync> = Registry::new().with_late_hook(|late| {

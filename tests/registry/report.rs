@@ -1,14 +1,19 @@
 //! What a late call's report says. S04, S84.
-#![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test is outside the crate and has no other locks and threads; its pauses are ages to report"
+)]
 
-use crate::support::meeting;
-use latecall::registry::{Handle, LateReport, Reason, Registry, Status};
+use crate::support::breakpoint;
+use latecall::registry::{Handle, LateReport, Reason, Registry, Status, ThreadTag};
 use std::sync::Mutex;
 use std::thread;
+use std::time::{Duration, Instant};
 
 type Callbacks = Registry<dyn Fn(u64) -> u64 + Send + Sync>;
 
-/// S04: type, label, both places, both threads, how long ago, the calling thread, both generations.
+/// S04: type, label, both places, both threads, the calling thread, both generations, and advice.
 #[test]
 fn the_report_names_everything_that_a_person_needs() {
     let registry = Callbacks::new().with_name("events").with_capacity_limit(1);
@@ -49,13 +54,32 @@ fn the_report_names_everything_that_a_person_needs() {
         format!("registered  {}:{registered_on}:", file!()),
         format!("revoked     {}:{revoked_on}:", file!()),
         format!("called by   {}", report.caller()),
+        "what to do  unregister from the C library".to_owned(),
     ];
     for part in expected {
         assert!(text.contains(&part), "no {part:?} in\n{text}");
     }
 }
 
-/// Only one thing has no place: dropping the owner. The report says that much.
+/// S04: how long ago. The clock of reports is as coarse as the kernel's tick.
+#[test]
+fn the_report_says_how_long_ago_each_event_was() {
+    const PAUSE: Duration = Duration::from_millis(60);
+    const TICK: Duration = Duration::from_millis(20);
+    let registry = Callbacks::new();
+    let begun = Instant::now();
+    let registration = registry.register(Box::new(|x| x));
+    thread::sleep(PAUSE);
+    assert!(registration.revoke() == latecall::registry::Revoked::Removed);
+    thread::sleep(PAUSE);
+    let report = registry.call(registration.handle().as_ptr(), |f| f(1)).unwrap_err().report();
+    let total = begun.elapsed();
+    let (registered, revoked) = (report.registered().unwrap().ago(), report.revoked().unwrap().ago());
+    assert!(registered >= 2 * PAUSE - TICK && registered <= total + TICK, "{registered:?} of {total:?}");
+    assert!(revoked >= PAUSE - TICK && revoked <= total - PAUSE + TICK, "{revoked:?} of {total:?}");
+}
+
+/// Only one event has no place in the source: a dropped owner. The report says so.
 #[test]
 fn the_report_says_when_the_owner_was_dropped() {
     let registry = Callbacks::new();
@@ -65,30 +89,30 @@ fn the_report_says_when_the_owner_was_dropped() {
     assert!(late.to_string().contains("revoked     by dropping the Registration"), "{late}");
 }
 
-/// A call during revocation is explained before there is a tombstone.
+/// The report of a call during revocation has the history, although there is no tombstone yet.
 #[test]
 fn a_call_during_revocation_is_explained_as_well() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(visitor);
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
     let registration = registry.builder().label("busy").register(Box::new(move |x| {
-        visitor.lock().unwrap().stop_here();
+        breakpoint.lock().unwrap().stop_here();
         x
     }));
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f(1)).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let _ = registration.revoke();
         assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
         let report = registry.call(handle.as_ptr(), |f| f(1)).unwrap_err().report();
         assert_eq!((report.reason(), report.label()), (Reason::Revoking, Some("busy")));
         assert!(report.revoked().is_some());
-        host.let_go();
+        controller.resume();
     });
 }
 
-/// Handles that never were a registration's have no history, and the report does not make one up.
+/// Handles that were never issued have no history, and the report does not show another registration's.
 #[test]
 fn the_report_invents_nothing() {
     let registry = Callbacks::new();
@@ -116,18 +140,23 @@ fn a_report_can_be_sent_to_another_thread() {
     assert!(kept(report).to_string().contains("NULL"));
 }
 
-/// The hook gets every late call, on the calling thread, and a refusal that nobody displays costs no lock: it is made here
-/// while a hook of the same registry is being run.
+/// The hook is run for every late call, on the calling thread.
 #[test]
-fn the_late_hook_is_told_of_every_late_call() {
-    static SEEN: Mutex<Vec<Reason>> = Mutex::new(Vec::new());
+fn the_late_hook_runs_for_every_late_call() {
+    static SEEN: Mutex<Vec<(Reason, ThreadTag)>> = Mutex::new(Vec::new());
     static HOOKED: Registry<dyn Fn(u64) -> u64 + Send + Sync> = Registry::new().with_late_hook(|late| {
-        SEEN.lock().unwrap().push(late.reason());
+        SEEN.lock().unwrap().push((late.reason(), ThreadTag::current()));
     });
     let stale = HOOKED.register(Box::new(|x| x)).handle();
     for handle in [stale, Handle::NULL, Handle::from_bits(usize::MAX)] {
         assert!(HOOKED.call(handle.as_ptr(), |f| f(1)).is_err());
     }
-    assert_eq!(*SEEN.lock().unwrap(), [Reason::Stale, Reason::Null, Reason::WrongRegistry]);
-    assert_eq!(HOOKED.stats().late.total(), 3);
+    let caller = thread::spawn(|| {
+        assert!(HOOKED.call(Handle::NULL.as_ptr(), |f| f(1)).is_err());
+        ThreadTag::current()
+    });
+    let (here, there) = (ThreadTag::current(), caller.join().unwrap());
+    let expected = [(Reason::Stale, here), (Reason::Null, here), (Reason::WrongRegistry, here), (Reason::Null, there)];
+    assert_eq!(*SEEN.lock().unwrap(), expected);
+    assert_eq!(HOOKED.stats().late.total(), 4);
 }

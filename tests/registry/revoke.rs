@@ -1,7 +1,7 @@
 //! Revoking against calls on other threads. S16-S20, S24, S25, S26, S30.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call, until_revoked};
+use crate::support::{Callbacks, LIMIT, drop_probe, parked, parked_then, race_revoke_and_call, until_revoked};
 use latecall::registry::{Quiescence, Reason, Revoked, Status};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -13,9 +13,9 @@ use std::thread;
 #[test]
 fn revoked_before_any_call_it_never_runs() {
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let registration = registry.register(Box::new(move || {
-        let _owned = &grave;
+        let _owned = &probe;
         panic!("ran")
     }));
     assert_eq!(registration.revoke(), Revoked::Removed);
@@ -27,11 +27,11 @@ fn revoked_before_any_call_it_never_runs() {
 #[test]
 fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
     let registry = Callbacks::new();
-    let (registration, host, watch) = parked(&registry);
+    let (registration, controller, watch) = parked(&registry);
     let handle = registration.handle();
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(registry.status(handle), Ok(Status::Live(1)));
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(watch.drops(), 0, "the running call still owns it");
@@ -40,30 +40,30 @@ fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
         assert_eq!(late.reason(), Reason::Revoking);
         assert_eq!(registration.revoke(), Revoked::AlreadyRevoked);
         assert_eq!(registry.stats().revoking, 1);
-        host.let_go();
+        controller.resume();
         assert!(call.join().unwrap());
     });
     assert_eq!(watch.drops(), 1);
     assert_eq!(registry.stats().revoking, 0);
 }
 
-/// A cell whose only guard is the promise of `revoke_and_wait`.
+/// A cell without synchronisation of its own: only `revoke_and_wait` orders its accesses.
 struct Unguarded(UnsafeCell<u64>);
-// SAFETY: written by the one call and read after `revoke_and_wait`; that this is no race is what the test is about.
+// SAFETY: written by one call and read after `revoke_and_wait` has returned. The test shows that this is no race.
 unsafe impl Sync for Unguarded {}
 
-/// S18: returns only after the running call has; what that call wrote, without any synchronisation of its own, is seen.
+/// S18: `revoke_and_wait` returns only after the running call has returned, and what that call wrote is visible.
 #[test]
 fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
     static WRITTEN: Unguarded = Unguarded(UnsafeCell::new(0));
     let registry = Callbacks::new();
     let returned = AtomicBool::new(false);
     // SAFETY: only this call writes, and the reader waits for it.
-    let (registration, host, watch) = parked_then(&registry, || unsafe { *WRITTEN.0.get() = 42 });
+    let (registration, controller, watch) = parked_then(&registry, || unsafe { *WRITTEN.0.get() = 42 });
     let handle = registration.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let waiter = scope.spawn(|| {
             let answer = registration.revoke_and_wait();
             returned.store(true, Relaxed);
@@ -73,48 +73,47 @@ fn revoke_and_wait_returns_after_the_running_call_and_sees_what_it_wrote() {
         });
         until_revoked(&registry, handle, 1);
         assert!(!returned.load(Relaxed));
-        host.let_go();
+        controller.resume();
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, 42, 1));
     });
 }
 
 /// S19: a callback that runs does not delay the revocation of another.
 #[test]
-fn a_running_callback_delays_nobody_elses_revocation() {
+fn a_running_callback_does_not_delay_the_revocation_of_another() {
     let registry = Callbacks::new();
-    let (parked, host, _watch) = parked(&registry);
+    let (parked, controller, _watch) = parked(&registry);
     let other = registry.register(Box::new(|| ()));
     let handle = parked.handle();
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         assert_eq!(other.revoke_and_wait(), Quiescence::Quiescent);
         drop(registry.register(Box::new(|| ())));
-        host.let_go();
+        controller.resume();
     });
     drop(parked);
 }
 
-/// S20: in each of 10 000 rounds either the revoker found nobody or the call ran, with the sums to match, and never both a
-/// removal before the call and a run after it.
+/// S20: in each of 10 000 rounds the call either ran or was late. No call ran after the revoker had returned `Removed`.
 #[test]
 fn ten_thousand_races_of_revoke_and_call_end_one_way_or_the_other() {
     race_revoke_and_call(&Callbacks::new(), 10_000);
 }
 
-/// S24: waits for all of N, and refuses the N+1st.
+/// S24: waits for all N calls inside, and refuses the next one.
 #[test]
 fn revoke_and_wait_waits_for_every_call_inside() {
     const CALLS: usize = 8;
     let registry = Callbacks::new();
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     let inside = Arc::new(Barrier::new(CALLS + 1));
     let leave = Arc::new(Barrier::new(CALLS + 1));
     let finished = Arc::new(AtomicUsize::new(0));
     let registration = {
         let (inside, leave, finished) = (Arc::clone(&inside), Arc::clone(&leave), Arc::clone(&finished));
         registry.register(Box::new(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             inside.wait();
             leave.wait();
             finished.fetch_add(1, Relaxed);
@@ -129,13 +128,13 @@ fn revoke_and_wait_waits_for_every_call_inside() {
         let waiter = scope.spawn(|| (registration.revoke_and_wait(), finished.load(Relaxed), watch.drops()));
         until_revoked(&registry, handle, CALLS as u32);
         let refused = registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason();
-        leave.wait(); // before anything is asserted: a panic here would wait for those inside
+        leave.wait(); // Before anything is asserted: a panic here would wait for the calls inside.
         assert_eq!(refused, Reason::Revoking);
         assert_eq!(waiter.join().unwrap(), (Quiescence::Quiescent, CALLS, 1));
     });
 }
 
-/// S25: callers that never stop do not keep the revoker waiting.
+/// S25: threads that never stop calling do not keep the revoker waiting.
 #[test]
 fn a_storm_of_calls_does_not_starve_the_revoker() {
     let registry = Callbacks::new();
@@ -158,18 +157,18 @@ fn a_storm_of_calls_does_not_starve_the_revoker() {
     });
 }
 
-/// S26: two wait for one running call: one of them revoked it, both return after it.
+/// S26: two threads wait for one running call. One of them has revoked the callback, and both return after the call.
 #[test]
 fn two_revokers_of_a_running_callback_both_return_after_it() {
     let registry = Callbacks::new();
     let done = Arc::new(AtomicBool::new(false));
     let tell = Arc::clone(&done);
-    let (registration, host, _watch) = parked_then(&registry, move || tell.store(true, Relaxed));
+    let (registration, controller, _watch) = parked_then(&registry, move || tell.store(true, Relaxed));
     let handle = registration.handle();
     let both_revoked = Barrier::new(3);
     thread::scope(|scope| {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let revokers = [(); 2].map(|()| {
             scope.spawn(|| {
                 let revoked = registration.revoke();
@@ -179,7 +178,7 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
             })
         });
         both_revoked.wait();
-        host.let_go();
+        controller.resume();
         let mut answers = revokers.map(|revoker| revoker.join().unwrap());
         answers.sort_by_key(|(revoked, ..)| *revoked == Revoked::AlreadyRevoked);
         assert_eq!(
@@ -192,12 +191,12 @@ fn two_revokers_of_a_running_callback_both_return_after_it() {
     });
 }
 
-/// S30: the waiter takes everything down the moment it is told: what the closure used, and its own share of the registry.
-/// The call that told it has only its own share of the registry left to touch. (In the languages of the scenario's
-/// sources the registry could be freed under it; here `call` borrows the registry, so that does not compile:
-/// `tests/ui/registry_dropped_inside_call.rs`.) Valgrind and the sanitizers see any access that is too late.
+/// S30: as soon as its wait returns, the revoker frees what the closure used and drops its `Arc` of the registry. The
+/// call that ended the wait may only access the registry, through the caller's own `Arc`. (In the languages of the
+/// scenario's sources the registry could be freed during that call. Here `call` borrows the registry, so that does not
+/// compile: `tests/ui/registry_dropped_inside_call.rs`.) Valgrind and the sanitizers detect an access that is too late.
 #[test]
-fn the_waiter_may_take_everything_down_as_soon_as_it_is_told() {
+fn everything_may_be_freed_as_soon_as_the_wait_returns() {
     for _ in 0..2_000 {
         let registry = Arc::new(Callbacks::new());
         let used = Box::into_raw(Box::new([7_u64; 32]));

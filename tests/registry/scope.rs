@@ -1,7 +1,7 @@
-//! Borrowed callbacks, lent to C for the time of a call, by which it may be kept all the same. S01, S02, S48.
+//! Borrowed callbacks, lent to C for the time of a scope, even if C keeps them longer. S01, S02, S48.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{grave, meeting};
+use crate::support::{breakpoint, drop_probe};
 use latecall::registry::{Handle, Reason, Registry, Shortage, Status};
 use latecall::signature::{Overlap, scope};
 use std::cell::Cell;
@@ -17,7 +17,7 @@ latecall::signature! {
     panic = Carry;
 }
 
-/// A C function that enumerates, stops when told to, and keeps what it was given.
+/// A C function that enumerates until the callback returns 0.
 fn enumerate(upto: u32, handle: Handle) -> u32 {
     (1..=upto).take_while(|&item| Item::function()(item, handle.as_ptr()) != 0).count() as u32
 }
@@ -26,7 +26,7 @@ fn late(reason: Reason) -> u64 {
     Item::registry().stats().late.of(reason)
 }
 
-/// S01, S02: it borrows what is on the stack, and changes it.
+/// S01, S02: the callback borrows a local variable and changes it.
 #[test]
 fn a_borrowed_callback_enumerates_and_stops_early() {
     let limit = 243 + 257;
@@ -41,7 +41,7 @@ fn a_borrowed_callback_enumerates_and_stops_early() {
     assert_eq!((seen, count), (500, 499));
 }
 
-/// The library keeps the handle and calls later: late, and nothing borrowed is touched.
+/// The library keeps the handle and calls after the scope. The call is late, and nothing borrowed is accessed.
 #[test]
 fn a_handle_kept_beyond_the_scope_is_late() {
     let mut kept = Handle::NULL;
@@ -58,28 +58,28 @@ fn a_handle_kept_beyond_the_scope_is_late() {
     assert!(late(Reason::Stale) > before);
 }
 
-/// The scope does not return while a thread of the library is inside; and it refuses calls while it waits.
+/// The scope does not return while a thread of the library is inside, and refuses calls while it waits.
 #[test]
 fn a_scope_waits_for_calls_on_other_threads() {
-    let (visitor, host) = meeting();
-    let (visitor, ended) = (Mutex::new(visitor), AtomicBool::new(false));
+    let (breakpoint, controller) = breakpoint();
+    let (breakpoint, ended) = (Mutex::new(breakpoint), AtomicBool::new(false));
     thread::scope(|threads| {
         let borrowed = String::from("on the stack");
         let call = scope::<Item, _>(|scope| {
             let each = scope.register(Item::shared(|_| {
-                visitor.lock().unwrap().stop_here();
+                breakpoint.lock().unwrap().stop_here();
                 assert!(!ended.load(SeqCst), "the scope has returned");
                 borrowed.len() as i32
             }));
             let call = threads.spawn(move || Item::function()(0, each.as_ptr()));
-            host.wait_for_visitor();
+            controller.wait_until_stopped();
             threads.spawn(move || {
-                // As soon as the scope has begun to end, the callback is being revoked; then let the first one go.
+                // Once the scope has begun to end, the callback is revoked. Then the first call may go on.
                 while Item::registry().status(each) == Ok(Status::Live(1)) {
                     thread::yield_now();
                 }
                 assert_eq!(Item::function()(0, each.as_ptr()), 0);
-                host.let_go();
+                controller.resume();
             });
             call
         });
@@ -88,7 +88,7 @@ fn a_scope_waits_for_calls_on_other_threads() {
     });
 }
 
-/// Also when the body unwinds: first the callbacks end, then the panic goes on.
+/// When the body unwinds, the callbacks are revoked before the panic propagates.
 #[test]
 fn a_scope_that_unwinds_revokes_first() {
     let mut kept = Handle::NULL;
@@ -105,7 +105,8 @@ fn a_scope_that_unwinds_revokes_first() {
     assert_eq!(Item::function()(0, kept.as_ptr()), 0);
 }
 
-/// A panic in the callback stops the enumeration by the late value and comes out of the scope.
+/// A panic in the callback makes C get the late value, which ends the enumeration. Then the panic propagates from the
+/// scope.
 #[test]
 fn a_panic_in_a_borrowed_callback_comes_out_of_the_scope() {
     let mut kept = Handle::NULL;
@@ -121,7 +122,7 @@ fn a_panic_in_a_borrowed_callback_comes_out_of_the_scope() {
     assert_eq!(Item::function()(1, kept.as_ptr()), 0, "revoked before the panic went on");
 }
 
-/// Borrowed and not `Send`: other threads are refused before it is touched.
+/// A callback that is borrowed and not `Send`: calls on other threads are refused before anything of it is accessed.
 #[test]
 fn a_borrowed_confined_callback_is_for_its_thread() {
     let count = Rc::new(Cell::new(0));
@@ -161,7 +162,8 @@ fn scopes_nest_and_end_in_order() {
     assert_eq!(*log.lock().unwrap(), [2, 4, 6]);
 }
 
-/// Failure is a value and the callback is dropped, once; the others of the scope are not affected (S48).
+/// S48: a failed registration returns an error and drops the callback once. The other callbacks of the scope stay
+/// registered.
 #[test]
 fn a_scope_that_finds_no_slot_says_so() {
     latecall::signature! {
@@ -170,11 +172,11 @@ fn a_scope_that_finds_no_slot_says_so() {
         panic = Late;
         registry = Registry::new().with_capacity_limit(1).with_tombstones(0);
     }
-    let (grave, watch) = grave();
+    let (probe, watch) = drop_probe();
     scope::<Few, _>(|scope| {
         let first = scope.register(Few::shared(|| 1));
         let second = scope.try_register(Few::shared(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             2
         }));
         assert_eq!(second, Err(Shortage::Slots));

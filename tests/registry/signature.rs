@@ -1,7 +1,7 @@
 //! Signatures, and callbacks that are replaced: `latecall::signature!`. S31, S32, S33, S48, S67, S96.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{grave, hold_me_at, meeting, stall};
+use crate::support::{breakpoint, drop_probe, stall_hook, stop_this_thread_at};
 use latecall::registry::{Handle, Quiescence, Reason, Revoked, StallSite};
 use latecall::signature::{Boxed, Registered, Signature, Switch};
 use std::ffi::c_char;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// One late call, and no other: the counter is the registry's, so each test has a signature of its own.
+/// Late calls with this reason. The counter belongs to the registry, so each test has a signature of its own.
 fn late<S: Signature>(reason: Reason) -> u64 {
     S::registry().stats().late.of(reason)
 }
@@ -56,8 +56,8 @@ mod declared {
 }
 use declared::{Alone, Borrows, First, Last, Middle};
 
-/// S67: for each place of the user data and each kind of return type the callback's result arrives, and late the declared
-/// value does, never what was in the register.
+/// S67: for each position of the user data and each kind of return type, C gets the callback's result. A late call gets
+/// the declared value, never what was in the register.
 #[test]
 fn every_position_and_return_type_arrives_and_so_does_its_late_value() {
     let first = First::registry().register(First::shared(|number| number + 1));
@@ -99,10 +99,10 @@ fn every_position_and_return_type_arrives_and_so_does_its_late_value() {
 
 fn unsafe_byte(text: *const c_char) -> u8 {
     // SAFETY: the tests pass C string literals.
-    unsafe { *text }.cast_unsigned()
+    unsafe { *text }.to_ne_bytes()[0]
 }
 
-/// The name in reports is the signature's, unless its registry was given one.
+/// Reports name the signature, unless its registry has a name of its own.
 #[test]
 fn a_late_call_is_reported_under_the_signatures_name() {
     static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -121,7 +121,8 @@ fn a_late_call_is_reported_under_the_signatures_name() {
     assert!(seen[0].contains(what), "{}", seen[0]);
 }
 
-/// S96: the handle of one signature in the function of another, and of another closure in a function compiled for one.
+/// S96: the handle of one signature is given to the function of another, and a function compiled for one closure gets
+/// the handle of another closure.
 #[test]
 fn a_function_refuses_what_it_was_not_made_for() {
     latecall::signature! {
@@ -143,17 +144,17 @@ fn a_function_refuses_what_it_was_not_made_for() {
     let other = Other::registry().register(Other::shared(|| 9));
     let pointer = |handle: Handle| handle.as_ptr();
 
-    // Its own, by both functions.
+    // Its own closure, through both functions.
     assert_eq!(text_function(pointer(of_text.handle())), 37);
     assert_eq!(number_function(pointer(of_number.handle())), 11);
     assert_eq!(One::function()(pointer(of_text.handle())), 37);
     assert_eq!(late::<One>(Reason::WrongType), 0);
-    // Another closure's, in both directions, and one that nothing was compiled for.
+    // The other closure, in both directions, and a closure without a function of its own.
     assert_eq!(text_function(pointer(of_number.handle())), 0);
     assert_eq!(number_function(pointer(of_text.handle())), 0);
     assert_eq!(text_function(pointer(plain.handle())), 0);
     assert_eq!(late::<One>(Reason::WrongType), 3);
-    // Another signature's; truncated to 32 bits.
+    // A handle of another signature, and a handle truncated to 32 bits.
     assert_eq!(One::function()(pointer(other.handle())), 0);
     assert_eq!(text_function(pointer(other.handle())), 0);
     assert_eq!(late::<One>(Reason::WrongRegistry), 2);
@@ -162,8 +163,8 @@ fn a_function_refuses_what_it_was_not_made_for() {
     assert_eq!(late::<One>(Reason::WrongRegistry), 3);
 }
 
-/// S31: calls pour in while the callback is replaced; each sees a function with its own data, none is refused, and each
-/// old callback is dropped once, after its last call.
+/// S31: threads call while the callback is replaced. Each call runs a function with its own data, no call is refused,
+/// and each old callback is dropped once, after its last call.
 #[test]
 fn a_callback_is_replaced_as_one_unit_under_fire() {
     latecall::signature! {
@@ -177,9 +178,9 @@ fn a_callback_is_replaced_as_one_unit_under_fire() {
     let handle = registration.handle();
     let callback = |round: u64| {
         let data = Box::new(round);
-        let (grave, watch) = grave();
+        let (probe, watch) = drop_probe();
         let callback = Replaced::shared(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             // Function and data agree: the function's own copy and the one behind its pointer.
             if *data == round { round } else { u64::MAX - 1 }
         });
@@ -211,46 +212,46 @@ fn a_callback_is_replaced_as_one_unit_under_fire() {
         }
         done.store(1, Relaxed);
     });
-    assert_eq!(Replaced::registry().stats().late.total(), 0, "nobody was told of a late call");
+    assert_eq!(Replaced::registry().stats().late.total(), 0, "no call was late");
     drop(registration);
-    assert_eq!(old.drops(), 1, "what is armed ends with the handle that C has");
+    assert_eq!(old.drops(), 1, "the armed callback ends with the registration of the switch");
     assert!(switch.replace(Replaced::shared(|| 0)).is_err());
     let stats = Replaced::registry().stats();
     assert_eq!((stats.live, stats.revoking, stats.closures_dropped), (0, 0, ROUNDS + 2));
 }
 
-/// S31: the one that a call has found is replaced before the call enters it: the call runs the new one.
+/// S31: a call has found a callback, which is replaced before the call enters it. The call runs the new callback.
 #[test]
 fn a_call_that_is_overtaken_by_a_replacement_runs_the_new_one() {
     latecall::signature! {
         extern "C" fn Overtaken(user_data) -> u64;
         late = 0;
         panic = Late;
-        registry = latecall::registry::Registry::new().with_stall_hook(stall);
+        registry = latecall::registry::Registry::new().with_stall_hook(stall_hook);
     }
     let (callback, switch) = Overtaken::switch();
     let registration = Overtaken::registry().register(callback);
     let handle = registration.handle();
     switch.replace(Overtaken::shared(|| 1)).unwrap();
-    let ((outer, at_outer), (inner, at_inner)) = (meeting(), meeting());
+    let ((outer, at_outer), (inner, at_inner)) = (breakpoint(), breakpoint());
     thread::scope(|scope| {
         let call = scope.spawn(move || {
-            hold_me_at(StallSite::BeforeAcquire, outer);
-            hold_me_at(StallSite::BeforeAcquire, inner);
+            stop_this_thread_at(StallSite::BeforeAcquire, outer);
+            stop_this_thread_at(StallSite::BeforeAcquire, inner);
             Overtaken::function()(handle.as_ptr())
         });
-        at_outer.wait_for_visitor();
-        at_outer.let_go();
-        // It has found the first callback, and is held before entering it.
-        at_inner.wait_for_visitor();
+        at_outer.wait_until_stopped();
+        at_outer.resume();
+        // The call has found the first callback, and is stopped before it enters.
+        at_inner.wait_until_stopped();
         assert_eq!(switch.replace(Overtaken::shared(|| 2)).unwrap(), Some(Revoked::Removed));
-        at_inner.let_go();
+        at_inner.resume();
         assert_eq!(call.join().unwrap(), 2);
     });
     assert_eq!(Overtaken::registry().stats().late.total(), 0);
 }
 
-/// S32, S33: a callback that arms its successor can be ended by shutdown, and not by revoke.
+/// S32, S33: a callback that arms its successor is ended by `shutdown`, and not by `revoke`.
 #[test]
 fn shutdown_ends_a_callback_that_rearms_itself() {
     latecall::signature! {
@@ -288,7 +289,8 @@ fn shutdown_ends_a_callback_that_rearms_itself() {
     assert_eq!(other.shutdown_and_wait(), Quiescence::Quiescent);
 }
 
-/// S33: two that arm each other, torn down in either order, while both are being called: shut down, neither comes back.
+/// S33: two callbacks arm each other while both are called. Once both are shut down, in either order, neither is armed
+/// again.
 #[test]
 fn shutdown_ends_a_pair_that_arms_each_other() {
     latecall::signature! {
@@ -330,7 +332,7 @@ fn shutdown_ends_a_pair_that_arms_each_other() {
     assert_eq!((stats.live, stats.revoking), (0, 0));
 }
 
-/// C libraries that take a destroy function: exactly once, by whoever comes first.
+/// For C libraries that take a destroy function: the closure is dropped exactly once, by C or by the Rust owner.
 #[test]
 fn the_destroy_function_drops_the_callback_once() {
     latecall::signature! {
@@ -339,26 +341,26 @@ fn the_destroy_function_drops_the_callback_once() {
         panic = Late;
     }
     let register = || {
-        let (grave, watch) = grave();
+        let (probe, watch) = drop_probe();
         let callback = Destroyed::shared(move || {
-            let _owned = &grave;
+            let _owned = &probe;
             1
         });
         (Destroyed::registry().register(callback), watch)
     };
-    // C accepted it: it is C's.
+    // C accepted the callback and owns it.
     let (registration, watch) = register();
     let handle = registration.leak();
     Destroyed::destroy()(handle.as_ptr());
     assert_eq!(watch.drops(), 1);
     Destroyed::destroy()(handle.as_ptr());
     assert_eq!(watch.drops(), 1);
-    // C refused it, and called destroy (S48): Rust still is the owner.
+    // C refused it and called destroy (S48). Rust still is the owner.
     let (registration, watch) = register();
     Destroyed::destroy()(registration.handle().as_ptr());
     drop(registration);
     assert_eq!(watch.drops(), 1);
-    // C refused it, and did not.
+    // C refused it and did not call destroy.
     let (registration, watch) = register();
     drop(registration);
     assert_eq!(watch.drops(), 1);

@@ -1,12 +1,12 @@
-//! Waits that would be for ever: found, named, and ended. S40, S41, S42, S52.
+//! Waits that would never end are found, reported and ended. S40, S41, S42, S52.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
-use crate::support::{Callbacks, LIMIT, grave};
+use crate::support::{Callbacks, LIMIT, drop_probe, parked};
 use latecall::registry::{Handle, OnStuck, Quiescence, Registry, Stuck, ThreadTag};
 use latecall::signature::scope;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Reports = Mutex<Vec<Stuck>>;
 
@@ -22,8 +22,8 @@ fn call(registry: &Callbacks, handle: Handle) {
     registry.call(handle.as_ptr(), |f| f()).unwrap();
 }
 
-/// S41, over two registries: A on T1 waits for B, B on T2 waits for A. One of them is told, with both callbacks and both
-/// threads; the other's wait then ends as it should.
+/// S41, over two registries: A on one thread waits for B, and B on another thread waits for A. One wait returns
+/// `Deadlocked`, with a report that names both callbacks and both threads. The other wait then returns `Quiescent`.
 #[test]
 fn two_callbacks_that_wait_for_each_other_are_found() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -38,13 +38,13 @@ fn two_callbacks_that_wait_for_each_other_are_found() {
         let handles: Arc<OnceLock<[Handle; 2]>> = Arc::default();
         let both = Arc::new(Barrier::new(2));
         let answers: Arc<Mutex<Vec<Quiescence>>> = Arc::default();
-        let (graves, watches): (Vec<_>, Vec<_>) = (0..2).map(|_| grave()).unzip();
-        let mut graves = graves.into_iter();
+        let (probes, watches): (Vec<_>, Vec<_>) = (0..2).map(|_| drop_probe()).unzip();
+        let mut probes = probes.into_iter();
         let mut body = |registry: &'static Callbacks, other: usize| {
             let (handles, both, answers) = (Arc::clone(&handles), Arc::clone(&both), Arc::clone(&answers));
-            let grave = graves.next();
+            let probe = probes.next();
             move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 both.wait();
                 let answer = registry.revoke_and_wait(handles.get().unwrap()[other]).unwrap();
                 answers.lock().unwrap().push(answer);
@@ -74,10 +74,10 @@ fn two_callbacks_that_wait_for_each_other_are_found() {
     }
 }
 
-/// S41: three in a ring, of which one call is nested two deep; and a fourth thread that waits from outside, which is
-/// nobody's fault and is not told.
+/// S41: a ring of three threads, of which one is inside a nested call. A fourth thread waits for a callback of the ring
+/// from outside, gets no report, and its wait ends.
 #[test]
-fn a_ring_of_three_is_found_and_who_waits_outside_is_served() {
+fn a_ring_of_three_is_found_and_a_wait_from_outside_ends() {
     static REPORTS: Reports = Mutex::new(Vec::new());
     fn hook(stuck: &Stuck) -> OnStuck {
         REPORTS.lock().unwrap().push(stuck.clone());
@@ -109,7 +109,7 @@ fn a_ring_of_three_is_found_and_who_waits_outside_is_served() {
     assert_eq!(RING.stats().revoking, 0);
 }
 
-/// S100: many threads that wait for each other's callbacks, never in a ring: nobody is told anything.
+/// S100: threads wait for each other's callbacks, never in a ring. No deadlock is reported.
 #[test]
 fn waits_that_end_are_not_called_deadlocks() {
     fn hook(stuck: &Stuck) -> OnStuck {
@@ -117,7 +117,7 @@ fn waits_that_end_are_not_called_deadlocks() {
     }
     static CHAIN: Callbacks = Registry::new().with_stuck_hook(hook);
     for _ in 0..300 {
-        // Each waits for the next from inside; the last one leaves by itself.
+        // Each call waits for the next callback from inside. The last call leaves by itself.
         let all = Arc::new(Barrier::new(4));
         let mut next: Option<Handle> = None;
         let mut chain = Vec::new();
@@ -140,7 +140,7 @@ fn waits_that_end_are_not_called_deadlocks() {
             }
         });
         let _ = CHAIN.revoke(chain[3]);
-        // Two inside the same one, both waiting for it, are excused from each other and not deadlocked.
+        // Two threads inside one callback that both wait for it do not wait for each other.
         let own: Arc<OnceLock<Handle>> = Arc::default();
         let (at, both) = (Arc::clone(&own), Barrier::new(2));
         let handle = CHAIN
@@ -158,8 +158,8 @@ fn waits_that_end_are_not_called_deadlocks() {
     }
 }
 
-/// S40: the callback joins a helper that waits for the callback. Nothing in the registry shows that the callback waits,
-/// so it is reported as long, with the callback, the thread inside it, and the one that waits; and may be given up.
+/// S40: the callback joins a helper thread that waits for the callback. The registry cannot see the join, so the wait
+/// is reported as long, with the callback, the thread inside, and the waiting thread. The hook may end the wait.
 #[test]
 fn self_revoke_through_a_helper_thread_is_reported() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -194,17 +194,18 @@ fn self_revoke_through_a_helper_thread_is_reported() {
     let reports = REPORTS.lock().unwrap();
     assert_eq!(reports.len(), 1);
     assert!(!reports[0].is_deadlock());
-    assert_eq!(reports[0].threads(), threads, "the helper, and the thread inside");
+    assert_eq!(reports[0].threads(), threads, "the helper and the thread inside");
     let text = reports[0].to_string();
     let [helper, caller] = threads.map(|thread| thread.to_string());
-    for part in ["`joins its revoker`", &helper, &caller, concat!("registered ", file!(), ":"), "revoked"] {
+    let registered = concat!("registered ", file!(), ":");
+    for part in ["`joins its revoker`", &helper, &caller, registered, "revoked", "limit of 20ms", "1 call still"] {
         assert!(text.contains(part), "{part} is missing: {text}");
     }
-    assert_eq!(HELPED.stats().revoking, 0, "it ended when the call left");
+    assert_eq!(HELPED.stats().revoking, 0, "over when the call left");
 }
 
-/// S42, S52: the owner holds what the callback needs, and waits. Reported the same way; the default is to go on waiting,
-/// and here the hook lets go of what is held.
+/// S42, S52: the waiting thread holds what the callback needs. The wait is reported as long. The hook releases what is
+/// held and says to go on waiting, and the wait ends.
 #[test]
 fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     static REPORTS: Reports = Mutex::new(Vec::new());
@@ -222,7 +223,7 @@ fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     let receiver = Mutex::new(receiver);
     let registration = LOCKED.register(Box::new(move || {
         entered.send(()).unwrap();
-        // Returns when the owner has let go.
+        // Returns when the hook has dropped the sender.
         let _ = receiver.lock().unwrap().recv_timeout(LIMIT);
     }));
     let handle = registration.handle();
@@ -236,6 +237,38 @@ fn a_lock_held_over_a_wait_is_reported_and_the_wait_goes_on() {
     assert!(reports[0].to_string().contains("\"needs it\""), "{}", reports[0]);
 }
 
+/// S42, S52: a wait is reported once it has lasted as long as the registry's limit. Never sooner. A busy machine may
+/// make any report later, so one of many attempts has to be in time: a report that waits for twice the limit or more
+/// never is.
+#[test]
+fn a_long_wait_is_reported_when_the_limit_has_passed() {
+    const SHORT: Duration = Duration::from_millis(25);
+    static REPORTED: Mutex<Option<Instant>> = Mutex::new(None);
+    fn hook(stuck: &Stuck) -> OnStuck {
+        assert!(!stuck.is_deadlock(), "{stuck}");
+        *REPORTED.lock().unwrap() = Some(Instant::now());
+        OnStuck::GiveUp
+    }
+    static SLOW: Callbacks = Registry::new().with_stuck_hook(hook).with_wait_limit(SHORT);
+    let (registration, controller, _watch) = parked(&SLOW);
+    let handle = registration.handle();
+    thread::scope(|scope| {
+        scope.spawn(|| call(&SLOW, handle));
+        controller.wait_until_stopped();
+        let mut after = Vec::new();
+        while after.len() < 40 && after.iter().all(|time| *time >= 2 * SHORT) {
+            let begun = Instant::now();
+            let answer = registration.revoke_and_wait();
+            let reported = REPORTED.lock().unwrap().take();
+            assert_eq!(answer, Quiescence::StillRunning(1));
+            after.push(reported.expect("the hook was called") - begun);
+        }
+        controller.resume();
+        assert!(after.iter().all(|time| *time >= SHORT), "reported too soon: {after:?}");
+        assert!(after.iter().any(|time| *time < 2 * SHORT), "never reported in time: {after:?}");
+    });
+}
+
 latecall::signature! {
     extern "C" fn Scoped(user_data) -> u32;
     late = 0;
@@ -243,7 +276,7 @@ latecall::signature! {
     registry = Registry::new().with_stuck_hook(|_| OnStuck::GiveUp);
 }
 
-/// S41 with a scope in it: the scope cannot give up, because what it lent is borrowed; so the other one does.
+/// S41 with a scope: a scope cannot give up, because its callbacks are borrowed, so the other wait does.
 #[test]
 fn a_scope_in_a_deadlock_is_the_one_that_goes_on_waiting() {
     for _ in 0..200 {

@@ -1,8 +1,8 @@
-//! Threads that are not like others: foreign, being torn down, or wearing a dead thread's id; exiting inside. S54, S56, S57,
-//! S58.
+//! Unusual threads: created by C, being torn down, with the id of an ended thread, ending inside a callback. S54, S56,
+//! S57, S58.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, meeting};
+use crate::support::{Callbacks, breakpoint};
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, ThreadTag};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -30,7 +30,8 @@ unsafe extern "C" {
     fn pthread_setspecific(key: PthreadKey, value: *const c_void) -> i32;
 }
 
-/// What a thread does when it is nearly gone: calls that succeed, calls that are late and reported, and every verb.
+/// What a thread does while it is being torn down: a call that succeeds, a late call with its report, `register`, and
+/// `revoke_and_wait` from inside.
 fn use_everything(registry: &Callbacks, live: Handle, stale: Handle) {
     registry.call(live.as_ptr(), |f| f()).unwrap();
     let late = registry.call(stale.as_ptr(), |f| f()).unwrap_err();
@@ -43,8 +44,8 @@ fn use_everything(registry: &Callbacks, live: Handle, stale: Handle) {
     );
 }
 
-/// S57: from the destructor of a Rust thread-local, and from one of a C thread-specific value, which runs later still, when
-/// std itself has taken its leave of the thread. An abort or a panic here would fail the test.
+/// S57: calls from the destructor of a Rust thread-local, and from the destructor of a C thread-specific value, which
+/// runs even later, after std's own. An abort or a panic would fail the test.
 #[test]
 fn calls_work_while_the_thread_is_being_torn_down() {
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
@@ -85,10 +86,10 @@ fn calls_work_while_the_thread_is_being_torn_down() {
                 drop(REGISTRY.register(Box::new(|| ())));
             }
             GUARD.with(|guard| *guard.borrow_mut() = Some(AtTheEnd));
-            // SAFETY: the key was made above; the value is not dereferenced by anybody.
+            // SAFETY: the key was created above, and no code dereferences the value.
             assert_eq!(unsafe { pthread_setspecific(key, ptr::without_provenance(1)) }, 0);
         });
-        // Returns when the thread is gone, C's destructors included.
+        // Returns after all of the thread's destructors have run, C's included.
         thread.unwrap().join().unwrap();
     }
     let mut ran = RAN.lock().unwrap().clone();
@@ -98,7 +99,7 @@ fn calls_work_while_the_thread_is_being_torn_down() {
     assert_eq!(REGISTRY.stats().revoking, 0);
 }
 
-/// S54: a thread that Rust did not make calls, and exits; and another.
+/// S54: threads that Rust did not create call and end, one after the other.
 #[test]
 fn a_thread_made_by_c_may_call_and_go() {
     static REGISTRY: Registry<dyn Fn() + Send + Sync> = Registry::new();
@@ -125,24 +126,24 @@ fn a_thread_made_by_c_may_call_and_go() {
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
 
-/// S58: the system gives a dead thread's id to a new one. The new one is not taken for the dead one, which was inside the
-/// callback once: it waits for who is inside now.
+/// S58: the system gives the id of an ended thread to a new one. The ended thread was inside the callback. The new
+/// thread is not mistaken for it, and waits for the call that is inside now.
 #[test]
 fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
     let registry = Callbacks::new();
-    let (visitor, host) = meeting();
-    let visitors = Mutex::new(Vec::from([visitor]));
+    let (breakpoint, controller) = breakpoint();
+    let breakpoints = Mutex::new(Vec::from([breakpoint]));
     let registration = registry.register(Box::new(move || {
-        let visitor = visitors.lock().unwrap().pop();
-        if let Some(visitor) = visitor {
-            visitor.stop_here();
+        let breakpoint = breakpoints.lock().unwrap().pop();
+        if let Some(breakpoint) = breakpoint {
+            breakpoint.stop_here();
         }
     }));
     let handle = registration.handle();
     thread::scope(|scope| {
         // One call is parked inside for the whole test.
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
-        host.wait_for_visitor();
+        controller.wait_until_stopped();
         let mut ids = HashSet::new();
         let mut tags = HashSet::new();
         // Threads that each are inside once, and die, until one has an id that a dead one had.
@@ -150,7 +151,7 @@ fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
             let (id, tag) = scope
                 .spawn(|| {
                     registry.call(handle.as_ptr(), |f| f()).unwrap();
-                    // SAFETY: always is.
+                    // SAFETY: `pthread_self` has no preconditions.
                     (unsafe { pthread_self() }, ThreadTag::current())
                 })
                 .join()
@@ -159,13 +160,13 @@ fn a_reused_thread_id_is_not_mistaken_for_its_former_owner() {
             !ids.insert(id)
         });
         assert!(reused.is_some(), "the system did not reuse an id in 1000 threads; nothing was tested");
-        // This one most likely has it, too; whichever it has, it must wait.
+        // The next thread most likely has that id too. It must wait whatever id it has.
         let revoker = scope.spawn(|| registration.revoke_and_wait());
         while registry.call(handle.as_ptr(), |_| ()).is_ok() {
             thread::yield_now();
         }
         assert_eq!(registry.stats().revoking, 1, "still waiting for the call that is inside");
-        host.let_go();
+        controller.resume();
         assert_eq!(revoker.join().unwrap(), Quiescence::Quiescent);
     });
 }
@@ -176,7 +177,7 @@ latecall::signature! {
     panic = Abort;
 }
 
-/// S56: `pthread_exit` inside a callback, two calls deep. Both calls are counted out on the way, and who waits is served.
+/// S56: `pthread_exit` inside a callback, two calls deep. Both calls are counted out, and waiting for them ends.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn a_thread_that_exits_inside_a_callback_is_counted_out() {
@@ -188,15 +189,16 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
         ptr::null_mut()
     }
     let left = ptr::without_provenance_mut::<c_void>(56);
-    let (visitor, host) = meeting();
-    let visitor = Mutex::new(Some(visitor));
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(Some(breakpoint));
     let exit = left.addr();
     let inner = Plain::registry().register(Plain::shared(move || {
-        if let Some(visitor) = visitor.lock().unwrap().take() {
-            visitor.stop_here();
-            drop(visitor);
+        if let Some(breakpoint) = breakpoint.lock().unwrap().take() {
+            breakpoint.stop_here();
+            drop(breakpoint);
         }
-        // SAFETY: the frames between here and the thread's first are this crate's and the registry's.
+        // SAFETY: every frame between here and the thread's first one may be abandoned: they are this test's and the
+        // registry's, and own nothing that must be dropped.
         unsafe { pthread_exit(ptr::without_provenance_mut(exit)) };
     }));
     let inside = inner.handle().bits();
@@ -205,10 +207,10 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
     let (mut id, mut result) = (0, ptr::null_mut());
     // SAFETY: `start` has the type that is asked for, and takes any value.
     assert_eq!(unsafe { pthread_create(&raw mut id, ptr::null(), start, outer.handle().as_ptr()) }, 0);
-    host.wait_for_visitor();
+    controller.wait_until_stopped();
     assert_eq!(inner.revoke(), Revoked::InFlight(1));
     assert_eq!(outer.revoke(), Revoked::InFlight(1));
-    host.let_go();
+    controller.resume();
     assert_eq!(outer.revoke_and_wait(), Quiescence::Quiescent);
     assert_eq!(inner.revoke_and_wait(), Quiescence::Quiescent);
     // SAFETY: the thread exists and is joined once.
@@ -216,8 +218,8 @@ fn a_thread_that_exits_inside_a_callback_is_counted_out() {
     assert_eq!(result, left, "the thread has exited");
 }
 
-/// S54: a thread with as little stack as the system gives any, and a page for itself: its first call, a late one, and the report
-/// of that.
+/// S54: a thread with the smallest stack that the system allows, and one page more, makes its first call and a late
+/// call.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn a_thread_with_the_smallest_stack_may_call_and_be_late() {
@@ -234,15 +236,15 @@ fn a_thread_with_the_smallest_stack_may_call_and_be_late() {
     }
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let registration = Plain::registry().register(Plain::shared(|| _ = CALLS.fetch_add(1, SeqCst)));
-    // SAFETY: asks.
+    // SAFETY: `sysconf` takes any number.
     let smallest = usize::try_from(unsafe { sysconf(SC_THREAD_STACK_MIN) }).unwrap();
     let mut attributes = [0_u64; 32];
-    // SAFETY: larger than any system's attributes.
+    // SAFETY: `attributes` is larger than glibc's `pthread_attr_t`, and is only used through these functions.
     assert_eq!(unsafe { pthread_attr_init((&raw mut attributes).cast()) }, 0);
-    // SAFETY: initialised just now.
+    // SAFETY: `attributes` was initialised just now.
     assert_eq!(unsafe { pthread_attr_setstacksize((&raw mut attributes).cast(), smallest + 4096) }, 0);
     let (mut id, mut result) = (0, ptr::null_mut());
-    // SAFETY: as above; `start` has the type that is asked for, and takes any value.
+    // SAFETY: `attributes` is initialised. `start` has the type that `pthread_create` asks for, and takes any value.
     let made =
         unsafe { pthread_create(&raw mut id, (&raw const attributes).cast(), start, registration.handle().as_ptr()) };
     assert_eq!(made, 0);

@@ -1,12 +1,12 @@
-//! What several test files need: closures that tell when they are dropped, ways to park a thread inside a callback and at a
-//! stall site, the race of a revocation against a call, and (`again`) a test that runs once more in a process of its own.
+//! Helpers of several test files: closures whose drops are counted, breakpoints for threads inside a callback and at a
+//! stall site, the race of a revocation against a call, and tests that run in a subprocess (`subprocess`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-#[path = "../../src/again.rs"]
-mod again;
+#[path = "../../src/subprocess.rs"]
+mod subprocess;
 
-pub(crate) use again::{again, alone, is_again};
+pub(crate) use subprocess::{is_subprocess, isolated, run_in_subprocess};
 
 use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Status};
 use std::cell::RefCell;
@@ -16,37 +16,37 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How long anything may take before the test calls it a hang. A limit, never a synchronisation.
+/// How long an operation may take before the test fails it as a hang. A limit, never a synchronisation.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// A value to be owned by a closure; its destructor is counted.
-pub(crate) struct Grave(Arc<AtomicUsize>);
+/// A value for a closure to own. Its drops are counted.
+pub(crate) struct DropProbe(Arc<AtomicUsize>);
 
-impl Drop for Grave {
+impl Drop for DropProbe {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// A grave and its watcher.
-pub(crate) fn grave() -> (Grave, Watch) {
+/// A probe and the count of its drops.
+pub(crate) fn drop_probe() -> (DropProbe, DropCount) {
     let count = Arc::new(AtomicUsize::new(0));
-    (Grave(Arc::clone(&count)), Watch(count))
+    (DropProbe(Arc::clone(&count)), DropCount(count))
 }
 
-/// Knows how often the closure has been dropped.
+/// How often a probe, and so the closure that owns it, has been dropped.
 #[derive(Clone)]
-pub(crate) struct Watch(Arc<AtomicUsize>);
+pub(crate) struct DropCount(Arc<AtomicUsize>);
 
-impl Watch {
+impl DropCount {
     /// Drops so far.
     pub(crate) fn drops(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// A value whose destructor panics, with these words as a `String`. (`.ci/sanitizers.leaks` knows it by name: a payload that is
-/// swallowed is not dropped. Not `panic_any`, which hides that name from LeakSanitizer's stacks.)
+/// A value whose destructor panics with this message, as a `String`. (`.ci/sanitizers.leaks` has the name of this type,
+/// because a swallowed payload is leaked. `panic_any` would hide the name from LeakSanitizer's stacks.)
 pub(crate) struct PanicsOnDrop(pub(crate) &'static str);
 
 impl Drop for PanicsOnDrop {
@@ -55,102 +55,100 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-/// A callback that does nothing but own `it`.
+/// A callback that owns `it` and does nothing.
 pub(crate) fn owning<T: Send + Sync + 'static>(it: T) -> Box<dyn Fn() + Send + Sync> {
     Box::new(move || {
         let _owned = &it;
     })
 }
 
-/// One side of a meeting: arrive there, and go on when told.
-pub(crate) struct Visitor {
+/// The stopped thread's side of a breakpoint.
+pub(crate) struct Breakpoint {
     arrived: Sender<()>,
     proceed: Receiver<()>,
 }
 
-/// The other side: waits for the visitor, and lets it go on.
-pub(crate) struct Host {
+/// The test's side of a breakpoint.
+pub(crate) struct Controller {
     arrived: Receiver<()>,
     proceed: Sender<()>,
 }
 
-/// A place where one thread can be held.
-pub(crate) fn meeting() -> (Visitor, Host) {
+/// A place where a thread stops until the controller resumes it.
+pub(crate) fn breakpoint() -> (Breakpoint, Controller) {
     let (arrived, arrivals) = channel();
     let (proceed, orders) = channel();
-    (Visitor { arrived, proceed: orders }, Host { arrived: arrivals, proceed })
+    (Breakpoint { arrived, proceed: orders }, Controller { arrived: arrivals, proceed })
 }
 
-impl Visitor {
+impl Breakpoint {
     pub(crate) fn stop_here(&self) {
         self.arrived.send(()).unwrap();
         match self.proceed.recv_timeout(LIMIT) {
-            Err(RecvTimeoutError::Timeout) => panic!("held for longer than {LIMIT:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("stopped at the breakpoint for longer than {LIMIT:?}"),
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
         }
     }
 }
 
-impl Host {
-    pub(crate) fn wait_for_visitor(&self) {
-        self.arrived.recv_timeout(LIMIT).expect("nobody came");
+impl Controller {
+    pub(crate) fn wait_until_stopped(&self) {
+        self.arrived.recv_timeout(LIMIT).expect("no thread has stopped at the breakpoint");
     }
 
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn resume(&self) {
         self.proceed.send(()).unwrap();
-    }
-
-    /// Whether the visitor has come (again).
-    pub(crate) fn has_visitor(&self) -> bool {
-        self.arrived.try_recv().is_ok()
     }
 }
 
-/// The registry of most tests, whose callbacks take nothing and say nothing.
+/// The registry of most tests. Its callbacks take and return nothing.
 pub(crate) type Callbacks = Registry<dyn Fn() + Send + Sync>;
 
-/// Who has registered one of [`Callbacks`].
-pub(crate) type Owner<'r> = Registration<'r, dyn Fn() + Send + Sync>;
+/// The registration of one of [`Callbacks`].
+pub(crate) type CallbackRegistration<'r> = Registration<'r, dyn Fn() + Send + Sync>;
 
-/// A registry without end, for callbacks that use the one they are in.
-pub(crate) fn leaked() -> &'static Callbacks {
+/// A registry that lives for ever, for callbacks that use their own registry.
+pub(crate) fn leaked_registry() -> &'static Callbacks {
     Box::leak(Box::new(Callbacks::new()))
 }
 
-/// Calls, as the function that C was given would. A late call answers why it is late.
+/// Calls as a trampoline would. A late call returns its reason.
 pub(crate) fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
     registry.call(handle.as_ptr(), |f| f()).map_err(|late| late.reason())
 }
 
-/// Returns once the callback is revoked with `calls` inside. Who is revoking it with a wait, on another thread, is then past
-/// the point where it could return early.
+/// Returns once the callback is revoked with `calls` calls inside. A `revoke_and_wait` of it on another thread has then
+/// counted the calls.
 pub(crate) fn until_revoked(registry: &Callbacks, handle: Handle, calls: u32) {
     while registry.status(handle) != Ok(Status::Revoking(calls)) {
         thread::yield_now();
     }
 }
 
-/// A callback that stops inside, and knows when it is dropped.
+/// A callback that stops inside, its controller, and the count of its drops.
 #[track_caller]
-pub(crate) fn parked(registry: &Callbacks) -> (Owner<'_>, Host, Watch) {
+pub(crate) fn parked(registry: &Callbacks) -> (CallbackRegistration<'_>, Controller, DropCount) {
     parked_then(registry, || ())
 }
 
-/// As [`parked`]; what is to be done before the callback returns is `then`.
+/// As [`parked`]. The callback runs `then` before it returns.
 #[track_caller]
-pub(crate) fn parked_then(registry: &Callbacks, then: impl Fn() + Send + Sync + 'static) -> (Owner<'_>, Host, Watch) {
-    let ((visitor, host), (grave, watch)) = (meeting(), grave());
-    let owned = (Mutex::new(visitor), grave);
+pub(crate) fn parked_then(
+    registry: &Callbacks,
+    then: impl Fn() + Send + Sync + 'static,
+) -> (CallbackRegistration<'_>, Controller, DropCount) {
+    let ((breakpoint, controller), (probe, watch)) = (breakpoint(), drop_probe());
+    let owned = (Mutex::new(breakpoint), probe);
     let registration = registry.register(Box::new(move || {
         let owned = &owned;
         owned.0.lock().unwrap().stop_here();
         then();
     }));
-    (registration, host, watch)
+    (registration, controller, watch)
 }
 
-/// In each of `rounds` rounds either the revoker found nobody or the call ran, with the sums to match, and never both a
-/// removal before the call and a run after it.
+/// In each of `rounds` rounds a call races a revocation, and either runs or is late. No call runs after the revoker has
+/// returned `Removed`, and each call that it counted runs.
 pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
     let (start, end) = (Barrier::new(2), Barrier::new(2));
     let target = AtomicUsize::new(0);
@@ -170,9 +168,9 @@ pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
         });
         let mut outcomes = Vec::with_capacity(rounds as usize);
         for _ in 0..rounds {
-            let (grave, entered_here) = (Grave(Arc::clone(&drops)), Arc::clone(&entered));
+            let (probe, entered_here) = (DropProbe(Arc::clone(&drops)), Arc::clone(&entered));
             let registration = registry.register(Box::new(move || {
-                let _owned = &grave;
+                let _owned = &probe;
                 entered_here.fetch_add(1, Ordering::Relaxed);
             }));
             target.store(registration.handle().bits(), Ordering::Relaxed);
@@ -200,21 +198,21 @@ pub(crate) fn race_revoke_and_call(registry: &Callbacks, rounds: u64) {
 }
 
 thread_local! {
-    static HELD_AT: RefCell<Vec<(StallSite, Visitor)>> = const { RefCell::new(Vec::new()) };
+    static HELD_AT: RefCell<Vec<(StallSite, Breakpoint)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stall hook that holds a thread where [`hold_me_at`] told it to; all other threads pass.
-pub(crate) fn stall(site: StallSite) {
+/// A stall hook that stops a thread at the sites which it has set with [`stop_this_thread_at`].
+pub(crate) fn stall_hook(site: StallSite) {
     let held = HELD_AT.try_with(|held| {
         let mut held = held.borrow_mut();
         held.iter().position(|(at, _)| *at == site).map(|place| held.remove(place).1)
     });
-    if let Ok(Some(visitor)) = held {
-        visitor.stop_here();
+    if let Ok(Some(breakpoint)) = held {
+        breakpoint.stop_here();
     }
 }
 
-/// Holds the calling thread the next time it comes to `site`.
-pub(crate) fn hold_me_at(site: StallSite, visitor: Visitor) {
-    HELD_AT.with(|held| held.borrow_mut().push((site, visitor)));
+/// Stops the calling thread the next time it comes to `site`.
+pub(crate) fn stop_this_thread_at(site: StallSite, breakpoint: Breakpoint) {
+    HELD_AT.with(|held| held.borrow_mut().push((site, breakpoint)));
 }

@@ -1,4 +1,4 @@
-//! A plug-in that registers a callback and can be asked to stop; see `tests/registry_module.rs`.
+//! A plug-in that registers callbacks and can be stopped; see `tests/registry_module.rs`.
 
 use latecall::registry::{Close, Handle, Registry};
 use std::ffi::c_void;
@@ -53,7 +53,8 @@ pub extern "C" fn plugin_register_unpinned() -> Pair {
 pub unsafe extern "C" fn plugin_outstanding(text: *mut u8, size: usize) -> usize {
     let all: String = Unpinned::registry().outstanding().iter().map(|it| format!("{it}\n")).collect();
     let length = all.len().min(size);
-    // SAFETY: (1)
+    // SAFETY: clause 1: `text` has `size` writable bytes, and `length` is not more. The text is a new allocation, so
+    // the two do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(all.as_ptr(), text, length) };
     length
 }
