@@ -213,6 +213,6 @@ fn the_abort_policy_ends_the_process_and_names_the_callback() {
     let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!out.status.success(), "{stdout}\n{stderr}");
     assert!(!stdout.contains("survived"), "{stdout}");
-    assert!(stderr.contains("policy is to abort") && stderr.contains("`fan speed`"), "{stderr}");
+    assert!(stderr.contains("panic = Abort") && stderr.contains("`fan speed`"), "{stderr}");
     assert!(stderr.contains(concat!("`Aborted`, registered ", file!(), ":")), "{stderr}");
 }
