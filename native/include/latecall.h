@@ -2,12 +2,13 @@
  *
  * latecall: callbacks that a library may keep for ever, for C and C++.
  *
- * The problem. A library keeps a function pointer and a `void *user_data`. You free what `user_data` points at, and then
- * the library calls once more: a use after free.
+ * The problem. A library keeps a function pointer and a `void *user_data`. You free what `user_data` points at, and
+ * then the library calls once more: a use after free.
  *
  * The solution. A *registry* owns your objects. As `user_data` you give the library a *handle*: an integer, never an
- * address. Your callback function asks the registry for the object that the handle names. If that object has been revoked,
- * or the handle is forged, or belongs to another registry, the call is refused: it is *late*. Nothing is read through it.
+ * address. Your callback function asks the registry for the object that the handle names. If that object has been
+ * revoked, or the handle is forged, or belongs to another registry, the call is refused: it is *late*. Nothing is read
+ * through the handle.
  *
  *   static latecall_registry *registry;                  // made once by latecall_registry_new
  *
@@ -21,9 +22,9 @@
  *     return call.result;
  *   }
  *
- * Life of an object. You register it and get a handle. While it is registered, `run` may use it, on several threads at a
- * time if the library calls on several. After you have revoked it, no further call gets it; calls that are running go on.
- * When none is running any more, its destroy function is called, once: by the thread that revoked it if no call was
+ * Life of an object. You register it and get a handle. While it is registered, `run` may use it, on several threads at
+ * a time if the library calls on several. After you have revoked it, no further call gets it; calls that are running go
+ * on. When none is running any more, its destroy function is called, once: by the thread that revoked it if no call was
  * running, otherwise by the thread whose call was the last to return. No lock of the registry is held then.
  * docs/registry.md has all the rules; they are those of the Rust side.
  *
@@ -31,15 +32,15 @@
  * functions. A signal handler must not call any.
  *
  * Leaving `run`. A C++ exception may leave `run`: it leaves latecall_call, and the call counts as returned. On Linux a
- * thread may also end inside `run` (pthread_exit). Do not leave `run` by longjmp: the call would count as running for ever.
- * An exception that leaves a destroy or completion function ends the process.
+ * thread may also end inside `run` (pthread_exit). Do not leave `run` by longjmp: the call would count as running for
+ * ever. An exception that leaves a destroy or completion function ends the process.
  *
  * fork. The child may call these functions, and calls of threads that do not exist in the child do not count there. For
  * that, fork waits until no other thread is in the middle of a function of this header (`run` excepted), for at most a
  * second.
  *
- * Linking. Build the library by `cargo rustc --release --no-default-features --features capi --crate-type staticlib` (or
- * cdylib).
+ * Linking. Build the library by `cargo rustc --release --no-default-features --features capi --crate-type staticlib`
+ * (or cdylib).
  */
 #ifndef LATECALL_H
 #define LATECALL_H
@@ -70,7 +71,7 @@ typedef enum latecall_result {
   LATECALL_QUIESCENT = 4,     /* no call is running, and the object has been destroyed */
   LATECALL_DEFERRED = 5,      /* the calling thread itself is inside `run`; its outermost call destroys the object */
   LATECALL_STILL_RUNNING = 6, /* the time limit has passed, or the function does not wait; the last call destroys it */
-  LATECALL_DEADLOCKED = 7,    /* the wait could never have ended; standard error says which threads wait for each other */
+  LATECALL_DEADLOCKED = 7,    /* the wait could never have ended: threads wait for each other, see standard error */
 
   /* The handle is refused. */
   LATECALL_NULL = -1,           /* it is NULL, which is never issued */
@@ -100,8 +101,8 @@ typedef struct latecall_registry latecall_registry;
 
 /* Makes a registry. Never returns NULL.
  *   name        appears in reports. May be NULL. It is copied.
- *   tombstones  for how many destroyed objects the registry remembers what they were, so that a report of a late call can
- *               say so. 1000 is a good number. Late calls are refused whatever the number is. */
+ *   tombstones  for how many destroyed objects the registry remembers what they were, so that a report of a late call
+ *               can say so. 1000 is a good number. Late calls are refused whatever the number is. */
 latecall_registry *latecall_registry_new(const char *name, size_t tombstones);
 
 /* Your code that uses the object. Called by latecall_call, on the same thread. The object is not destroyed before it
@@ -128,30 +129,30 @@ latecall_result latecall_register(latecall_registry *registry, void *object, lat
 #define LATECALL_REGISTER(registry, object, destroy, label, user_data) \
   latecall_register((registry), (object), (destroy), (label), __FILE__, __LINE__, (user_data))
 
-/* Calls run(object, argument) with the object that `user_data` names, on the calling thread. `user_data` may have any value.
- * Returns LATECALL_OK after `run` has returned. Otherwise returns why the handle is refused: `run` was not called, and the
- * call has been counted as late. */
+/* Calls run(object, argument) with the object that `user_data` names, on the calling thread. `user_data` may have any
+ * value. Returns LATECALL_OK after `run` has returned. Otherwise returns why the handle is refused: `run` was not
+ * called, and the call has been counted as late. */
 latecall_result latecall_call(latecall_registry *registry, void *user_data, latecall_run run, void *argument);
 
 /* Revokes: no call that starts after this gets the object. Does not wait.
- * Returns LATECALL_REMOVED, LATECALL_IN_FLIGHT or LATECALL_ALREADY_REVOKED, or why the handle is refused. The handle of an
- * object that was destroyed long ago is refused as LATECALL_STALE.
- * If `in_flight` is not NULL, writes the number of running calls to it for LATECALL_IN_FLIGHT, and 0 otherwise. */
+ * Returns LATECALL_REMOVED, LATECALL_IN_FLIGHT or LATECALL_ALREADY_REVOKED, or why the handle is refused. The handle of
+ * an object that was destroyed long ago is refused as LATECALL_STALE. If `in_flight` is not NULL, writes the number of
+ * running calls to it for LATECALL_IN_FLIGHT, and 0 otherwise. */
 latecall_result latecall_revoke(latecall_registry *registry, void *user_data, uint32_t *in_flight);
 
 /* Revokes as latecall_revoke does, and returns when no other thread is running a call of this object.
  * Never waits for another object's calls, and never for calls of the calling thread.
- * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED or LATECALL_DEADLOCKED, or why the handle is refused. An object that was
- * revoked before is waited for as well. */
+ * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED or LATECALL_DEADLOCKED, or why the handle is refused. An object that
+ * was revoked before is waited for as well. */
 latecall_result latecall_revoke_and_wait(latecall_registry *registry, void *user_data);
 
 /* The same with a time limit; 0 does not wait. Returns LATECALL_STILL_RUNNING if calls are running after that time. */
 latecall_result latecall_revoke_and_wait_for(latecall_registry *registry, void *user_data, uint64_t milliseconds);
 
-/* Revokes as latecall_revoke does, and calls done(context) once when the object has been destroyed: before this returns,
- * or on the thread that destroys the object. `context` must be valid until then.
- * If the object was revoked before, the result is LATECALL_ALREADY_REVOKED, and `done` is called all the same. If the handle
- * is refused, `done` is not called. */
+/* Revokes as latecall_revoke does, and calls done(context) once when the object has been destroyed: before this
+ * returns, or on the thread that destroys the object. `context` must be valid until then. If the object was revoked
+ * before, the result is LATECALL_ALREADY_REVOKED, and `done` is called all the same. If the handle is refused, `done`
+ * is not called. */
 latecall_result latecall_revoke_then(latecall_registry *registry, void *user_data, latecall_done done, void *context);
 
 /* Waits until every object that has been revoked before this call is destroyed. Does not wait for other objects.
@@ -166,13 +167,13 @@ typedef enum latecall_close_how {
 } latecall_close_how;
 
 /* Closes the registry for good: refuses every later registration, and revokes every object. Later calls are late.
- * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED, LATECALL_STILL_RUNNING (ABORT and LEAVE only) or LATECALL_DEADLOCKED. A
- * registry may be closed again: DRAIN after ABORT waits for the calls that are left. */
+ * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED, LATECALL_STILL_RUNNING (ABORT and LEAVE only) or LATECALL_DEADLOCKED.
+ * A registry may be closed again: DRAIN after ABORT waits for the calls that are left. */
 latecall_result latecall_close(latecall_registry *registry, latecall_close_how how);
 
-/* Writes what the registry knows about `user_data` into `buffer`, as text: where, when and by which thread the object was
- * registered and revoked. Writes at most `size` bytes, including the terminating 0. `buffer` may be NULL if `size` is 0.
- * Returns the length of the whole text without the 0, as snprintf does; 0 if `registry` is NULL. */
+/* Writes what the registry knows about `user_data` into `buffer`, as text: where, when and by which thread the object
+ * was registered and revoked. Writes at most `size` bytes, including the terminating 0. `buffer` may be NULL if `size`
+ * is 0. Returns the length of the whole text without the 0, as snprintf does; 0 if `registry` is NULL. */
 size_t latecall_report(latecall_registry *registry, void *user_data, char *buffer, size_t size);
 
 /* A registry's counters. */

@@ -1,9 +1,9 @@
-//! The registry for C and C++: the definitions of what `native/include/latecall.h` declares, in its order. The header is
-//! the documentation.
+//! The registry for C and C++: the definitions of what `native/include/latecall.h` declares, in its order. The header
+//! is the documentation.
 //!
-//! The feature `capi` enables this module. It is a feature because symbols with plain C names belong to the whole program: a
-//! Rust crate that uses the registry must not export them. No function of C is called with a lock held. Nothing unwinds
-//! into C, except for a C++ exception that `run` throws through `latecall_call`.
+//! The feature `capi` enables this module. It is a feature because symbols with plain C names belong to the whole
+//! program: a Rust crate that uses the registry must not export them. No function of C is called with a lock held.
+//! Nothing unwinds into C, except for a C++ exception that `run` throws through `latecall_call`.
 #![allow(non_camel_case_types, reason = "C's names")]
 
 mod results;
@@ -28,8 +28,8 @@ unsafe impl Sync for Object {}
 impl Drop for Object {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
-            // SAFETY: (1) the registry drops an `Object` once, after it has been revoked and its last call has returned; so
-            // no call uses the object any more.
+            // SAFETY: (1) the registry drops an `Object` once, after it has been revoked and its last call has
+            // returned; so no call uses the object any more.
             unsafe { destroy(self.object) };
         }
     }
@@ -41,19 +41,20 @@ pub struct latecall_registry(Registry<Object>);
 /// `latecall_run`.
 ///
 /// # Safety
-/// 1. The first argument is an object that is not destroyed during the call. The second is the `argument` that C passed to
-///    `latecall_call` together with this function.
+/// 1. The first argument is an object that is not destroyed during the call. The second is the `argument` that C passed
+///    to `latecall_call` together with this function.
 pub type Run = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void);
 /// `latecall_destroy`.
 ///
 /// # Safety
-/// 1. The argument is the object that was registered with this function, and no call uses it any more. Called at most once
-///    for each object.
+/// 1. The argument is the object that was registered with this function, and no call uses it any more. Called at most
+///    once for each object.
 pub type Destroy = unsafe extern "C" fn(*mut c_void);
 /// `latecall_done`.
 ///
 /// # Safety
-/// 1. The argument is the `context` that C passed to `latecall_revoke_then` together with this function. Called at most once.
+/// 1. The argument is the `context` that C passed to `latecall_revoke_then` together with this function. Called at most
+///    once.
 pub type Done = unsafe extern "C" fn(*mut c_void);
 
 /// The version of the header that these definitions belong to: its `LATECALL_ABI_VERSION`.
@@ -88,8 +89,8 @@ pub unsafe extern "C" fn latecall_registry_new(name: *const c_char, tombstones: 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 /// 2. `label` and `file` are NULL or C strings. `user_data` is NULL, or valid for a write and aligned.
-/// 3. Until `object` is destroyed, any `run` that C passes with this registry may be called with it, by several threads at a
-///    time. After that, `destroy` may be called with it, on any thread.
+/// 3. Until `object` is destroyed, any `run` that C passes with this registry may be called with it, by several threads
+///    at a time. After that, `destroy` may be called with it, on any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_register(
     registry: *mut latecall_registry,
@@ -142,8 +143,8 @@ pub unsafe extern "C-unwind" fn latecall_call(
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let (Some(registry), Some(run)) = (unsafe { get(registry) }, run) else { return ResultCode::BAD_ARGUMENT };
     let called = registry.call(user_data, |object| {
-        // SAFETY: (1) the registry does not drop `object` before this closure returns, so it is not destroyed; and our caller
-        // guarantees (2), that `run` may be called with it and with `argument`.
+        // SAFETY: (1) the registry does not drop `object` before this closure returns, so it is not destroyed; and our
+        // caller guarantees (2), that `run` may be called with it and with `argument`.
         unsafe { run(object.object, argument) };
     });
     match called {
@@ -216,8 +217,8 @@ pub unsafe extern "C" fn latecall_revoke_then(
     let context = Context(context);
     let revoked = registry.revoke_then(Handle::from_ptr(user_data), move || {
         let context = context;
-        // SAFETY: (1) `context` is the one that C passed with `done`, and the registry runs this closure at most once. Our
-        // caller guarantees (2), that this thread may make the call.
+        // SAFETY: (1) `context` is the one that C passed with `done`, and the registry runs this closure at most once.
+        // Our caller guarantees (2), that this thread may make the call.
         unsafe { done(context.0) };
     });
     results::revoked(revoked).0
@@ -262,8 +263,8 @@ pub unsafe extern "C" fn latecall_report(
     let text = registry.tell(Handle::from_ptr(user_data));
     if let Some(buffer) = NonNull::new(buffer.cast::<u8>()).filter(|_| size > 0) {
         let length = text.len().min(size - 1);
-        // SAFETY: our caller guarantees (2), that `size` bytes may be written; `length` is less than `size`. `text` is a
-        // `String` of ours with at least `length` bytes, so the two do not overlap.
+        // SAFETY: our caller guarantees (2), that `size` bytes may be written; `length` is less than `size`. `text` is
+        // a `String` of ours with at least `length` bytes, so the two do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.as_ptr(), length) };
         // SAFETY: `length` is less than `size`, so the result is inside the buffer of clause 2.
         let end = unsafe { buffer.add(length) };
@@ -315,8 +316,8 @@ pub unsafe extern "C" fn latecall_get_stats(registry: *mut latecall_registry, st
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 unsafe fn get(registry: *mut latecall_registry) -> Option<&'static Registry<Object>> {
-    // SAFETY: our caller guarantees (1). `latecall_registry_new` returns a pointer to a box that is never freed and of which
-    // no mutable reference is made, so a shared reference is valid for ever.
+    // SAFETY: our caller guarantees (1). `latecall_registry_new` returns a pointer to a box that is never freed and of
+    // which no mutable reference is made, so a shared reference is valid for ever.
     unsafe { registry.as_ref() }.map(|registry| &registry.0)
 }
 

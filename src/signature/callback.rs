@@ -42,7 +42,8 @@ pub type Registered<S> = Registration<'static, Callback<<S as Signature>::Target
 
 /// A callback, and the type that it was made from.
 pub struct Callback<F: ?Sized> {
-    /// Returns the type that `run` had before it became a trait object. `None`: no function was compiled for this closure.
+    /// Returns the type that `run` had before it became a trait object. `None`: no function was compiled for this
+    /// closure.
     ///
     /// A function instead of a `TypeId`, because a `TypeId` is two words, and `TypeId::of` is no `const fn` before Rust
     /// 1.91.
@@ -80,7 +81,8 @@ impl<F: ?Sized> Callback<F> {
         &self.run
     }
 
-    /// The callback as the `C` that it was made from; `None` if it was made from another type, or by [`new`](Self::new).
+    /// The callback as the `C` that it was made from; `None` if it was made from another type, or by
+    /// [`new`](Self::new).
     #[doc(hidden)]
     #[inline(always)]
     pub fn downcast<C: 'static>(&self) -> Option<&C> {
@@ -90,8 +92,8 @@ impl<F: ?Sized> Callback<F> {
         if !std::ptr::fn_addr_eq(is, wanted) && is() != wanted() {
             return None;
         }
-        // SAFETY: `run` is a `C`. Only `inlined` sets `made_from`, from the type of `run`; no field is written later; and
-        // the coercion of the box to a box of a trait object does not move the object.
+        // SAFETY: `run` is a `C`. Only `inlined` sets `made_from`, from the type of `run`; no field is written later;
+        // and the coercion of the box to a box of a trait object does not move the object.
         Some(unsafe { &*(&raw const self.run).cast::<C>() })
     }
 }

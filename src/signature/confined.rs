@@ -1,8 +1,8 @@
 //! Callbacks that belong to one thread, their home: they run only there, and are dropped only there.
 //!
 //! Another thread may have to drop the callback: it revokes it, or its call is the last to leave. (A call on the wrong
-//! thread is refused, but counts as in flight until then.) That thread posts the closure to the home thread's inbox. The
-//! home thread drops it when it next makes or [collects](collect_confined) a confined callback, or ends.
+//! thread is refused, but counts as in flight until then.) That thread posts the closure to the home thread's inbox.
+//! The home thread drops it when it next makes or [collects](collect_confined) a confined callback, or ends.
 
 use crate::registry::{Reason, ThreadTag};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
@@ -28,9 +28,9 @@ pub unsafe trait Held: Deref {
     fn release(self, at_home: bool);
 }
 
-// SAFETY: only the home thread accesses the closure. `get` and `drop` compare the thread's number with `home` before they
-// dereference `held` or call `release(true)`, and thread numbers are never reused. Another thread can only move `held`
-// (clause 1 of `Held`), call `release(false)` (clause 2), and access the rest (clause 3).
+// SAFETY: only the home thread accesses the closure. `get` and `drop` compare the thread's number with `home` before
+// they dereference `held` or call `release(true)`, and thread numbers are never reused. Another thread can only move
+// `held` (clause 1 of `Held`), call `release(false)` (clause 2), and access the rest (clause 3).
 unsafe impl<H: Held> Send for Confined<H> {}
 // SAFETY: a shared reference gives `get`, which dereferences `held` on the home thread only; `home` is a number.
 unsafe impl<H: Held> Sync for Confined<H> {}
@@ -92,8 +92,8 @@ impl<C> Deref for Posted<C> {
     }
 }
 
-// SAFETY: (1) a move copies the box's address and the inbox's. (2) `release(false)` moves the box into a parcel, or forgets
-// it. (3) the rest is an `Arc<Inbox>`, which is `Send` and `Sync`.
+// SAFETY: (1) a move copies the box's address and the inbox's. (2) `release(false)` moves the box into a parcel, or
+// forgets it. (3) the rest is an `Arc<Inbox>`, which is `Send` and `Sync`.
 unsafe impl<C> Held for Posted<C> {
     fn release(self, at_home: bool) {
         let Posted { inbox, run } = self;
@@ -106,7 +106,8 @@ unsafe impl<C> Held for Posted<C> {
     }
 }
 
-// SAFETY: (1) a move copies an address. (2) `release` does nothing: the closure stays with its owner. (3) There is no rest.
+// SAFETY: (1) a move copies an address. (2) `release` does nothing: the closure stays with its owner. (3) There is no
+// rest.
 unsafe impl<C> Held for &C {
     fn release(self, _at_home: bool) {}
 }
@@ -117,8 +118,8 @@ impl<T> Anything for T {}
 /// A closure on its way to its home thread.
 struct Parcel(#[expect(dead_code, reason = "kept to be dropped")] Box<dyn Anything>);
 
-// SAFETY: only the home thread drops a parcel: it alone takes parcels out of its inbox (`collect_confined`, `Own::drop`).
-// After it has ended, `post` forgets the parcel. No thread accesses the closure in a parcel otherwise.
+// SAFETY: only the home thread drops a parcel: it alone takes parcels out of its inbox (`collect_confined`,
+// `Own::drop`). After it has ended, `post` forgets the parcel. No thread accesses the closure in a parcel otherwise.
 unsafe impl Send for Parcel {}
 
 /// Closures that other threads have posted, for their home thread to drop.
@@ -161,8 +162,8 @@ std::thread_local! {
 /// Drops the closures of `confined` callbacks that other threads have posted to the calling thread. Returns how many.
 ///
 /// A closure is posted when another thread would have dropped its callback: by revoking it, or because a call there,
-/// which was refused, was the last to leave. Each `confined` constructor also collects, and so does the end of the thread.
-/// Call this function on a thread that lives long and makes no more confined callbacks. It does not wait.
+/// which was refused, was the last to leave. Each `confined` constructor also collects, and so does the end of the
+/// thread. Call this function on a thread that lives long and makes no more confined callbacks. It does not wait.
 ///
 /// # Panics
 /// With the panic of a closure's destructor.

@@ -15,11 +15,11 @@
 ///
 /// # What to write
 ///
-/// * *Arguments*: those of the C type, in the same order. The word `user_data`, without a type, stands for the `void *`.
-///   Argument and return types must be the Rust types of the C types; the macro cannot check that.
+/// * *Arguments*: those of the C type, in the same order. The word `user_data`, without a type, stands for the
+///   `void *`. Argument and return types must be the Rust types of the C types; the macro cannot check that.
 /// * *ABI*: any that Rust has, for example `"system"`.
-/// * `late`: the late value, an expression of the return type. It is evaluated for each call that needs it. Leave out both
-///   `-> Type` and `late` if the function returns nothing.
+/// * `late`: the late value, an expression of the return type. It is evaluated for each call that needs it. Leave out
+///   both `-> Type` and `late` if the function returns nothing.
 /// * `panic`: a variant of [`PanicPolicy`](crate::signature::PanicPolicy): `Abort`, `Late` or `Carry`.
 /// * `registry`: optional, a constant expression that makes the registry. The default is `Registry::new()`.
 /// * Attributes and visibility are those of the type. It is `Clone`, `Copy` and `Debug`.
@@ -31,12 +31,13 @@
 /// * `registry()`: the signature's own [`Registry`](crate::registry::Registry), a static.
 /// * `function()`: the `extern` function to give to C. It is safe to call with any value of `user_data`.
 /// * `destroy()`: an `extern "C" fn(*mut c_void)` that revokes, for C libraries that take a destroy notify.
-/// * `shared`, `inlined`, `once`, `exclusive`, `confined`, `confined_ref`, `weak`, `switch`: a constructor for each kind.
+/// * `shared`, `inlined`, `once`, `exclusive`, `confined`, `confined_ref`, `weak`, `switch`: a constructor for each
+///   kind.
 ///
 /// # What the function does
 ///
-/// * *Threads*: C may call it on any thread, several at a time, nested, and while the thread's locals are being destroyed.
-///   The callback's kind decides which of these calls run the closure.
+/// * *Threads*: C may call it on any thread, several at a time, nested, and while the thread's locals are being
+///   destroyed. The callback's kind decides which of these calls run the closure.
 /// * *Late value*: C gets it if the registry or the callback refuses the call, and in place of a result after a panic.
 ///   A refused call is counted and reported as the registry's
 ///   [`LatePolicy`](crate::registry::LatePolicy) says.
@@ -233,8 +234,8 @@ macro_rules! __signature {
                 private::destroy::<$name>(user_data);
             }
 
-            // SAFETY: (1) `Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime of the
-            // object, and takes no argument in which it could store a borrow of the object.
+            // SAFETY: (1) `Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime of
+            // the object, and takes no argument in which it could store a borrow of the object.
             unsafe impl Signature for $name {
                 type Target<'a> = dyn Run + 'a;
                 type Function = extern $abi fn($($pre_ty,)* *mut c_void, $($post_ty,)*) -> $ret;
@@ -259,16 +260,16 @@ macro_rules! __signature {
                     &REGISTRY
                 }
 
-                /// The function to give to C, together with a handle of [`registry`](Self::registry). It runs callbacks of
-                /// every kind. Any thread may call it, with any value of `user_data`.
+                /// The function to give to C, together with a handle of [`registry`](Self::registry). It runs callbacks
+                /// of every kind. Any thread may call it, with any value of `user_data`.
                 #[must_use]
                 pub fn function() -> <Self as Signature>::Function {
                     shared
                 }
 
                 /// The destroy notify to give to C. It revokes the registration that its argument names, and does not
-                /// wait: the last call to leave drops the callback. C may call it on any thread, also more than once: the
-                /// callback is dropped once.
+                /// wait: the last call to leave drops the callback. C may call it on any thread, also more than once:
+                /// the callback is dropped once.
                 ///
                 /// Leak the registration after C has accepted it. Until then Rust owns the callback.
                 #[must_use]
@@ -285,8 +286,8 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Shared(run)))
                 }
 
-                /// A callback as `shared` makes it, and a function that is compiled for this closure, which the compiler
-                /// can inline into it. That function refuses the handle of any other callback. The function of
+                /// A callback as `shared` makes it, and a function that is compiled for this closure, which the
+                /// compiler can inline into it. That function refuses the handle of any other callback. The function of
                 /// `function()` runs this callback, too.
                 #[must_use]
                 pub fn inlined<C>(run: C) -> (Boxed<'static, Self>, <Self as Signature>::Function)
@@ -305,8 +306,8 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Once::new(run)))
                 }
 
-                /// A callback that changes what it owns. Any thread may run it, one call at a time; `overlap` decides what
-                /// happens to a call that comes meanwhile.
+                /// A callback that changes what it owns. Any thread may run it, one call at a time; `overlap` decides
+                /// what happens to a call that comes meanwhile.
                 #[must_use]
                 pub fn exclusive<'a, C>(overlap: Overlap, run: C) -> Boxed<'a, Self>
                 where
@@ -337,8 +338,8 @@ macro_rules! __signature {
                 }
 
                 /// A callback on an object that another part of the program owns. Any thread may run it, several at a
-                /// time. A running call keeps the object alive. After the object has been dropped, a call is refused and
-                /// revokes the registration.
+                /// time. A running call keeps the object alive. After the object has been dropped, a call is refused
+                /// and revokes the registration.
                 #[must_use]
                 pub fn weak<'a, T, C>(target: &private::Arc<T>, run: C) -> Boxed<'a, Self>
                 where

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Handles a call by C: runs `run` on the callback that `user_data` names. Returns the result of `run`, or of `late` if
 /// the call is refused or a panic is caught.
 ///
-/// Some kinds of callback refuse a call by themselves. They report the refusal with [`refuse`] and return the late value as
-/// their result: a `Result` would be returned through memory instead of a register.
+/// Some kinds of callback refuse a call by themselves. They report the refusal with [`refuse`] and return the late
+/// value as their result: a `Result` would be returned through memory instead of a register.
 #[inline(always)]
 pub fn deliver<S: Signature, R>(
     user_data: *mut c_void,

@@ -17,15 +17,16 @@ impl<C> Once<C> {
         Self(Mutex::new(Some(run)))
     }
 
-    /// Takes the closure out, for the caller to run. Revokes the registration first, so that every call that starts from
-    /// here on is late, including a call that the closure itself makes.
+    /// Takes the closure out, for the caller to run. Revokes the registration first, so that every call that starts
+    /// from here on is late, including a call that the closure itself makes.
     ///
     /// # Errors
     /// [`Reason::Spent`] if another call has taken it.
     #[track_caller]
     pub fn take<F: ?Sized>(&self, registry: &Registry<F>, handle: Handle) -> Result<C, Reason> {
         let run = lock(&self.0).take().ok_or(Reason::Spent)?;
-        // The callback is not dropped here, because this call is in flight. An error means that it was revoked meanwhile.
+        // The callback is not dropped here, because this call is in flight. An error means that it was revoked
+        // meanwhile.
         let _ = registry.revoke(handle);
         Ok(run)
     }

@@ -14,7 +14,8 @@
 //!     panic = Late;
 //! }
 //!
-//! let registration = OnEvent::registry().builder().label("volume").register(OnEvent::shared(|event| event as i32 + 1));
+//! let callback = OnEvent::shared(|event| event as i32 + 1);
+//! let registration = OnEvent::registry().builder().label("volume").register(callback);
 //! let (function, user_data) = (OnEvent::function(), registration.handle().as_ptr()); // give both to C
 //! assert_eq!(function(41, user_data), 42);
 //! drop(registration);
@@ -35,7 +36,8 @@
 //! Two mistakes of pairing are refused, and nothing is read through the handle:
 //!
 //! * A handle of one signature is given to the function of another: [`Reason::WrongRegistry`].
-//! * A handle is given to a function that was compiled for another closure of the same signature: [`Reason::WrongType`].
+//! * A handle is given to a function that was compiled for another closure of the same signature:
+//!   [`Reason::WrongType`].
 //!
 //! The Rust compiler checks the function's type where it is handed to C. The crate cannot check that C then calls the
 //! function with the type that it declared.

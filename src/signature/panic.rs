@@ -22,8 +22,9 @@ pub enum PanicPolicy {
     /// swallowed, and counted in [`Stats::swallowed_panics`](crate::registry::Stats::swallowed_panics).
     Late,
     /// C gets the late value. The panic continues on the same thread, out of the innermost [`carry`] or
-    /// [`scope`](super::scope) that the call is inside. Of several panics inside one `carry`, the first continues, and the
-    /// others are handled as by `Late`. Without a `carry` on the thread (as on the library's own threads) this is `Late`.
+    /// [`scope`](super::scope) that the call is inside. Of several panics inside one `carry`, the first continues, and
+    /// the others are handled as by `Late`. Without a `carry` on the thread (as on the library's own threads) this is
+    /// `Late`.
     Carry,
 }
 

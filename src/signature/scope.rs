@@ -25,11 +25,12 @@ pub struct Scope<'env, S: Signature> {
 /// handle and calls with it later, the call is late like any other.
 ///
 /// * *Waiting*: `scope` waits for calls on other threads without a limit.
-/// * *Threads*: C may call a lent callback on any thread, as its kind allows. The [`Scope`] itself stays on this thread.
+/// * *Threads*: C may call a lent callback on any thread, as its kind allows. The [`Scope`] itself stays on this
+///   thread.
 ///
 /// # Panics
-/// If `run` or a callback's destructor panics. With [`PanicPolicy::Carry`], also with the panic of a callback that C called
-/// on this thread, as [`carry`] does. In each case the panic continues after all callbacks have been dropped.
+/// If `run` or a callback's destructor panics. With [`PanicPolicy::Carry`], also with the panic of a callback that C
+/// called on this thread, as [`carry`] does. In each case the panic continues after all callbacks have been dropped.
 ///
 /// ```
 /// use latecall::signature::scope;
@@ -72,8 +73,8 @@ pub fn scope<'env, S: Signature, T>(run: impl FnOnce(&Scope<'env, S>) -> T) -> T
 }
 
 impl<'env, S: Signature> Scope<'env, S> {
-    /// Lends `callback` to C until the scope ends. Give the returned handle to C together with [`Signature::function`]. To
-    /// revoke the callback earlier, use its handle.
+    /// Lends `callback` to C until the scope ends. Give the returned handle to C together with [`Signature::function`].
+    /// To revoke the callback earlier, use its handle.
     ///
     /// # Panics
     /// When the signature's registry is exhausted or closed. `callback` has been dropped.
@@ -92,8 +93,8 @@ impl<'env, S: Signature> Scope<'env, S> {
         // Reserved before the registration is made: once it is made, noting it must not fail.
         self.lent.borrow_mut().reserve(1);
         // SAFETY: (1) `End` revokes the callback and waits until it has been dropped, before `scope` returns. 'env is a
-        // lifetime parameter of `scope`, so it outlives that call. `Scope` is not `Sync` and is only lent to `run`, and its
-        // 'env is invariant, so `try_register` runs during that call and with that 'env.
+        // lifetime parameter of `scope`, so it outlives that call. `Scope` is not `Sync` and is only lent to `run`, and
+        // its 'env is invariant, so `try_register` runs during that call and with that 'env.
         let callback = unsafe { outlive::<S>(callback) };
         match S::registry().try_register(callback) {
             Ok(registration) => {
@@ -124,8 +125,8 @@ struct End<'a, 'env, S: Signature>(&'a Scope<'env, S>);
 
 impl<S: Signature> Drop for End<'_, '_, S> {
     fn drop(&mut self) {
-        // If a destructor panics, `Rest::drop` ends the remaining callbacks during the unwind. A second panic aborts the
-        // process, which is sound.
+        // If a destructor panics, `Rest::drop` ends the remaining callbacks during the unwind. A second panic aborts
+        // the process, which is sound.
         struct Rest<'a, S: Signature>(&'a mut Vec<Handle>, PhantomData<S>);
         impl<S: Signature> Rest<'_, S> {
             fn end(&mut self) {

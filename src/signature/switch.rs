@@ -1,8 +1,8 @@
 //! A callback that can be replaced as one unit: C keeps one handle, and Rust exchanges the callback that it runs.
 //!
-//! C's handle names a forwarder. The forwarder runs the *armed* callback, which is a registration of its own, and which the
-//! forwarder finds by its handle. `replace` exchanges that handle, and revokes the old one. The old callback then ends like
-//! any other, after its calls, and each call runs one callback as a whole.
+//! C's handle names a forwarder. The forwarder runs the *armed* callback, which is a registration of its own, and which
+//! the forwarder finds by its handle. `replace` exchanges that handle, and revokes the old one. The old callback then
+//! ends like any other, after its calls, and each call runs one callback as a whole.
 
 use super::{Boxed, Callback, Signature};
 use crate::registry::{Exhausted, Handle, Quiescence, Reason, Revoked, Shortage};
@@ -62,8 +62,9 @@ impl<S: Signature> Switched<S> {
             let handle = Handle::from_bits(armed);
             match S::registry().attempt(handle, |callback| run(callback, handle)) {
                 Ok(answer) => return Ok(answer),
-                // The handle was revoked between the load and the call. If the callback was replaced, `armed` has the new
-                // handle by now, because `replace` writes it before it revokes. Acquire: pairs with the Release there.
+                // The handle was revoked between the load and the call. If the callback was replaced, `armed` has the
+                // new handle by now, because `replace` writes it before it revokes. Acquire: pairs with the Release
+                // there.
                 Err(_) if self.0.armed.load(Ordering::Acquire) != armed => {}
                 Err(reason) => return Err(reason),
             }
@@ -78,10 +79,11 @@ impl<S: Signature> Drop for Switched<S> {
     }
 }
 
-/// Exchanges the callback that a handle of C runs. Made by a signature's `switch`, together with the callback to register.
+/// Exchanges the callback that a handle of C runs. Made by a signature's `switch`, together with the callback to
+/// register.
 ///
-/// The callback that is currently run is the *armed* one; there is none at first. Clones of a `Switch` are one switch. Any
-/// thread may use it, also from inside the callbacks. Dropping it changes nothing.
+/// The callback that is currently run is the *armed* one; there is none at first. Clones of a `Switch` are one switch.
+/// Any thread may use it, also from inside the callbacks. Dropping it changes nothing.
 ///
 /// ```
 /// use latecall::registry::Revoked;
@@ -109,15 +111,16 @@ impl<S: Signature> Drop for Switched<S> {
 pub struct Switch<S: Signature>(Arc<State<S>>);
 
 impl<S: Signature> Switch<S> {
-    /// Arms `callback` and revokes the callback that was armed before. Calls that start after this run `callback`; calls
-    /// that are running the old callback finish. Does not wait.
+    /// Arms `callback` and revokes the callback that was armed before. Calls that start after this run `callback`;
+    /// calls that are running the old callback finish. Does not wait.
     ///
-    /// Returns what the revocation of the old callback found; `None` if none was armed. Any thread may call this, also from
-    /// inside the old or the new callback.
+    /// Returns what the revocation of the old callback found; `None` if none was armed. Any thread may call this, also
+    /// from inside the old or the new callback.
     ///
     /// # Errors
     /// [`Exhausted`], which gives `callback` back. The old callback stays armed. The shortage is [`Shortage::ShutDown`]
-    /// after [`shutdown`](Switch::shutdown), or when C's handle has been revoked; [`ignored`](Switch::ignored) counts these.
+    /// after [`shutdown`](Switch::shutdown), or when C's handle has been revoked; [`ignored`](Switch::ignored) counts
+    /// these.
     ///
     /// # Panics
     /// With the panic of the old callback's destructor. `callback` is armed then.
@@ -151,7 +154,8 @@ impl<S: Signature> Switch<S> {
     }
 
     /// Revokes the armed callback and waits for its calls on other threads, as
-    /// [`Registry::revoke_and_wait`](crate::registry::Registry::revoke_and_wait) does. Another callback may be armed later.
+    /// [`Registry::revoke_and_wait`](crate::registry::Registry::revoke_and_wait) does. Another callback may be armed
+    /// later.
     ///
     /// Returns [`Quiescence::Quiescent`] if no callback is armed; a callback that was revoked before is not waited for.
     ///
@@ -162,8 +166,8 @@ impl<S: Signature> Switch<S> {
         S::registry().revoke_and_wait(self.0.disarm(false)).unwrap_or(Quiescence::Quiescent)
     }
 
-    /// Revokes the armed callback as [`revoke`](Switch::revoke) does, and refuses every later [`replace`](Switch::replace).
-    /// A callback that is still running and tries to arm its successor is refused, too.
+    /// Revokes the armed callback as [`revoke`](Switch::revoke) does, and refuses every later
+    /// [`replace`](Switch::replace). A callback that is still running and tries to arm its successor is refused, too.
     ///
     /// # Panics
     /// With the panic of the callback's destructor, after the shutdown.
@@ -172,7 +176,8 @@ impl<S: Signature> Switch<S> {
         S::registry().revoke(self.0.disarm(true)).unwrap_or(Revoked::AlreadyRevoked)
     }
 
-    /// Shuts down as [`shutdown`](Switch::shutdown) does, and waits as [`revoke_and_wait`](Switch::revoke_and_wait) does.
+    /// Shuts down as [`shutdown`](Switch::shutdown) does, and waits as [`revoke_and_wait`](Switch::revoke_and_wait)
+    /// does.
     ///
     /// # Panics
     /// With the panic of the callback's destructor, after the shutdown.
