@@ -1,21 +1,24 @@
 //! One pointer-wide word per thread, read at every call: the address of the thread's cells (`registry/record/mod.rs`).
 //!
-//! It is worth a module of its own because of what reading it costs in a shared object. The usual thread-local is found
-//! there by a call of `__tls_get_addr`; with the *initial-exec* model it is one load relative to the thread pointer.
-//! Stable Rust cannot choose the model, so on Linux with glibc (x86-64, aarch64) the word is defined in assembly; the
-//! linker turns the access into a constant offset in an executable. It takes eight bytes of the static block that the
-//! loader keeps in reserve for libraries that are opened late. Everywhere else it is a `thread_local!`.
+//! The word has a module of its own to make reading it cheap in a shared object. There, code finds a usual thread-local
+//! by a call of `__tls_get_addr`. With the *initial-exec* model, it is one load relative to the thread pointer. Stable
+//! Rust cannot choose the model, so the word is defined in assembly on Linux with glibc (x86-64, aarch64). In an
+//! executable the linker turns the access into a constant offset. The word takes eight bytes of the static TLS block
+//! that the loader reserves for libraries that are opened late. On other targets it is a `thread_local!`.
 //!
-//! The word has no destructor: it can be read while the thread is being torn down, and in a signal handler.
+//! The aarch64 code has never been compiled or run by this project.
+//!
+//! The word has no destructor, so it may be read while the thread's locals are being destroyed, and in a signal
+//! handler.
 
 use crate::sync::AtomicUsize;
 
-/// What the word points to until it is set: cells that are taken, so that their reader goes the long way.
+/// What the word points to until it is set: cells that are taken, so that a call that reads them takes the slow path.
 ///
-/// As long as what a call looks at before it gives up: two cells of two words each.
+/// Four words, because a call looks at two cells of two words each before it takes the slow path.
 static TAKEN_CELLS: [AtomicUsize; 4] = [const { AtomicUsize::new(usize::MAX) }; 4];
 
-/// The word of a thread that has not set it.
+/// The value of the word on a thread that has not set it.
 pub(crate) const NOWHERE: *const () = (&raw const TAKEN_CELLS).cast();
 
 #[cfg(all(
@@ -28,15 +31,15 @@ pub(crate) const NOWHERE: *const () = (&raw const TAKEN_CELLS).cast();
 mod imp {
     use core::arch::{asm, global_asm};
 
-    /// The symbol's name: another version of this crate in the same program has another.
+    /// The symbol's name. It has the version, because a program may contain several versions of this crate.
     macro_rules! symbol {
         () => {
             concat!("latecall.", env!("CARGO_PKG_VERSION"), ".thread_word")
         };
     }
 
-    // Hidden: two shared objects that each contain this crate have a word each, as they have statics each.
-    // `.pushsection` and `.popsection`: what the compiler emits around this is not disturbed.
+    // `.hidden`: each shared object that contains this crate has a word of its own, as it has statics of its own.
+    // `.pushsection` and `.popsection` leave the compiler's current section as it was.
     global_asm!(
         ".pushsection .tdata.latecall, \"awT\", %progbits",
         ".p2align 3",
@@ -55,9 +58,9 @@ mod imp {
     #[inline(always)]
     pub(crate) fn get() -> *const () {
         let word: *const ();
-        // SAFETY: reads the thread's own word: `@GOTTPOFF` is its offset from the thread pointer, which `fs` points to.
-        // It touches nothing but the register it names (`mov` leaves the flags alone). `readonly`: it depends on memory
-        // that `set` changes.
+        // SAFETY: reads the thread's own word, eight aligned and initialised bytes: `@GOTTPOFF` gives its offset from
+        // the thread pointer, which `fs` holds. Only the named register changes (`mov` does not change the flags). It
+        // is `readonly` and not `nomem`, because the result depends on memory that `set` writes.
         unsafe {
             asm!(
                 concat!("mov {word}, qword ptr [rip + \"", symbol!(), "\"@GOTTPOFF]"),
@@ -73,7 +76,8 @@ mod imp {
     #[cfg(target_arch = "x86_64")]
     #[inline(never)]
     pub(crate) fn set(word: *const ()) {
-        // SAFETY: as `get`, and writes the thread's own eight bytes, which nothing else in the program names.
+        // SAFETY: writes the thread's own word, whose address is found as in `get`. Only `get` and `set` access the
+        // word, and only on the thread that owns it. Only the named registers change.
         unsafe {
             asm!(
                 concat!("mov {place}, qword ptr [rip + \"", symbol!(), "\"@GOTTPOFF]"),
@@ -85,13 +89,13 @@ mod imp {
         }
     }
 
-    /// Where the word is in this thread.
+    /// The address of this thread's word.
     #[cfg(target_arch = "aarch64")]
     #[inline(always)]
     fn place() -> *mut *const () {
         let place: *mut *const ();
-        // SAFETY: computes an address: the thread pointer and the word's offset from it, which the loader put into the
-        // table that `:gottprel:` names. Touches nothing but the registers it names.
+        // SAFETY: computes an address and accesses no memory that changes: it adds the word's offset, which the loader
+        // has written to the table that `:gottprel:` names, to the thread pointer. Only the named registers change.
         unsafe {
             asm!(
                 concat!("adrp {place}, :gottprel:\"", symbol!(), "\""),
@@ -110,7 +114,8 @@ mod imp {
     #[cfg(target_arch = "aarch64")]
     #[inline(always)]
     pub(crate) fn get() -> *const () {
-        // SAFETY: `place` is the thread's own word, aligned and initialised with the thread.
+        // SAFETY: `place` returns the address of this thread's word, which is aligned, and initialised when the thread
+        // starts. No other thread accesses it.
         unsafe { place().read() }
     }
 
@@ -118,7 +123,8 @@ mod imp {
     #[cfg(target_arch = "aarch64")]
     #[inline(never)]
     pub(crate) fn set(word: *const ()) {
-        // SAFETY: as `get`; only this thread uses it.
+        // SAFETY: `place` returns the address of this thread's word, which is aligned. No other thread accesses it, and
+        // no reference to it exists.
         unsafe { place().write(word) }
     }
 }

@@ -1,4 +1,4 @@
-//! What must not compile. Each file under `tests/ui/` says why it would be bad if it did.
+//! Code that must not compile. Each file under `tests/ui/` says which bug it would be.
 
 #[test]
 fn what_must_not_compile() {

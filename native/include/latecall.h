@@ -2,27 +2,44 @@
  *
  * latecall: callbacks that a library may keep for ever, for C and C++.
  *
- * A registry owns objects. What a library is given as `void *user_data` is a *handle*: an integer, and never an address,
- * so that a stale, forged or foreign one is refused, and nothing is read through it. A trampoline of yours, which is the
- * function that the library is given, asks the registry for the object:
+ * The problem. A library keeps a function pointer and a `void *user_data`. You free what `user_data` points at, and
+ * then the library calls once more: a use after free.
  *
- *   static int on_event(uint64_t event, void *user_data) {
- *     struct call call = {event, -1};                     // -1: what the library gets when it calls late
- *     latecall_call(registry, user_data, run, &call);     // static void run(void *object, void *call)
+ * The solution. A *registry* owns your objects. As `user_data` you give the library a *handle*: an integer, never an
+ * address. Your callback function asks the registry for the object that the handle names. If that object has been
+ * revoked, or the handle is forged, or belongs to another registry, the call is refused: it is *late*. Nothing is read
+ * through the handle.
+ *
+ *   static latecall_registry *registry;                  // made once by latecall_registry_new
+ *
+ *   struct call { uint64_t event; int result; };
+ *   static void run(void *object, void *call);           // your code: uses the object, and sets the call's result
+ *
+ *   static int on_event(uint64_t event, void *user_data) // the function that the library is given
+ *   {
+ *     struct call call = {event, -1};                    // -1: what the library gets if the call is late
+ *     latecall_call(registry, user_data, run, &call);
  *     return call.result;
  *   }
  *
- * An object is destroyed once: after it has been revoked and the last call has left, by its destroy function, with no lock
- * held, on the thread that was last. The handles are those of the Rust side of the library, and the rules are the same:
- * see docs/registry.md.
+ * Life of an object. You register it and get a handle. While it is registered, `run` may use it, on several threads at
+ * a time if the library calls on several. After you have revoked it, no further call gets it; calls that are running go
+ * on. When none is running any more, its destroy function is called, once: by the thread that revoked it if no call was
+ * running, otherwise by the thread whose call was the last to return. No lock of the registry is held then.
+ * docs/registry.md has all the rules; they are those of the Rust side.
  *
- * Threads. Every function may be called from any thread at any time, and from inside `run`, destroy and completion
- * functions. None may be called from a signal handler.
+ * Threads. Any thread may call any function of this header at any time, also from inside `run`, destroy and completion
+ * functions. A signal handler must not call any.
  *
- * C++. An exception that leaves `run` leaves latecall_call, counted out. One that leaves a destroy or completion function
- * ends the process. Do not leave `run` by longjmp.
+ * Leaving `run`. A C++ exception may leave `run`: it leaves latecall_call, and the call counts as returned. On Linux a
+ * thread may also end inside `run` (pthread_exit). Do not leave `run` by longjmp: the call would count as running for
+ * ever. An exception that leaves a destroy or completion function ends the process.
  *
- * Link with the library built by `cargo rustc --release --no-default-features --features capi --crate-type staticlib`
+ * fork. The child may call these functions, and calls of threads that do not exist in the child do not count there. For
+ * that, fork waits until no other thread is in the middle of a function of this header (`run` excepted), for at most a
+ * second.
+ *
+ * Linking. Build the library by `cargo rustc --release --no-default-features --features capi --crate-type staticlib`
  * (or cdylib).
  */
 #ifndef LATECALL_H
@@ -35,110 +52,143 @@
 extern "C" {
 #endif
 
-/* Raised whenever a declaration in this header changes meaning or layout. Compare with latecall_abi_version(). */
+/* The version of this header. It is raised whenever a declaration changes its meaning or layout. */
 #define LATECALL_ABI_VERSION 1u
+
+/* The version that the library was built with. Compare it with LATECALL_ABI_VERSION. */
 uint32_t latecall_abi_version(void);
 
-/* Answers. 0 and above: done, and what was found. Below: refused, and nothing was done. */
-typedef enum latecall_answer {
-  LATECALL_DONE = 0,
+/* What a function returns. 0 and above: it was done. Below 0: it was refused, and nothing was done. */
+typedef enum latecall_result {
+  LATECALL_OK = 0,
 
-  /* Revoking. */
-  LATECALL_REMOVED = 1,         /* nobody was inside; the object has been destroyed */
-  LATECALL_IN_FLIGHT = 2,       /* calls are inside; the last to leave destroys it */
-  LATECALL_ALREADY_REVOKED = 3, /* by somebody before; calls may still be inside */
+  /* Of functions that revoke and do not wait. */
+  LATECALL_REMOVED = 1,         /* no call was running; the object has been destroyed */
+  LATECALL_IN_FLIGHT = 2,       /* calls are running; the last one to return destroys the object */
+  LATECALL_ALREADY_REVOKED = 3, /* an earlier call revoked it; calls may still be running */
 
-  /* Waiting. */
-  LATECALL_QUIESCENT = 4,     /* nobody is inside, and the object has been destroyed */
-  LATECALL_DEFERRED = 5,      /* the calling thread is itself inside; its outermost frame destroys the object */
-  LATECALL_STILL_RUNNING = 6, /* the time is up, or the verb does not wait; the last call to leave destroys it */
-  LATECALL_DEADLOCKED = 7,    /* the wait would never have ended; see standard error */
+  /* Of functions that wait. */
+  LATECALL_QUIESCENT = 4,     /* no call is running, and the object has been destroyed */
+  LATECALL_DEFERRED = 5,      /* the calling thread itself is inside `run`; its outermost call destroys the object */
+  LATECALL_STILL_RUNNING = 6, /* the time limit has passed, or the function does not wait; the last call destroys it */
+  LATECALL_DEADLOCKED = 7,    /* the wait could never have ended: threads wait for each other, see standard error */
 
   /* The handle is refused. */
-  LATECALL_NULL = -1,
-  LATECALL_OUT_OF_RANGE = -2,   /* names a slot that never had a tenant */
-  LATECALL_WRONG_REGISTRY = -3, /* is another registry's */
-  LATECALL_UNISSUED = -4,       /* has a generation that was never issued */
-  LATECALL_STALE = -5,          /* is of a registration that is over */
-  LATECALL_REVOKING = -6,       /* is of a registration that has been revoked; calls are inside */
-  LATECALL_EXHAUSTED = -7,      /* as many calls are inside as can be counted */
+  LATECALL_NULL = -1,           /* it is NULL, which is never issued */
+  LATECALL_OUT_OF_RANGE = -2,   /* the registry has issued no handle for the slot that it names */
+  LATECALL_WRONG_REGISTRY = -3, /* another registry has issued it */
+  LATECALL_UNISSUED = -4,       /* the registry has not issued it yet: it is forged */
+  LATECALL_STALE = -5,          /* its object has been revoked, and no call is running */
+  LATECALL_REVOKING = -6,       /* its object has been revoked; calls that started before are still running */
+  LATECALL_EXHAUSTED = -7,      /* as many calls of its object are running as can be counted */
 
-  /* The registration is refused; the object still is the caller's. */
-  LATECALL_NO_SLOTS = -16,
-  LATECALL_NO_REGISTRY_IDS = -17,
-  LATECALL_NO_MEMORY = -18,
-  LATECALL_CLOSED = -19,
+  /* The registration is refused. The object stays yours. */
+  LATECALL_NO_SLOTS = -16,        /* the registry is full */
+  LATECALL_NO_REGISTRY_IDS = -17, /* the process has as many registries as handles can tell apart */
+  LATECALL_NO_MEMORY = -18,       /* an allocation failed */
+  LATECALL_CLOSED = -19,          /* the registry has been closed */
 
-  /* An argument is NULL that must not be. */
+  /* An argument that must not be NULL is NULL, or one is out of range. Nothing was written through any argument. */
   LATECALL_BAD_ARGUMENT = -32
-} latecall_answer;
+} latecall_result;
 
-/* What an answer means, in English. Never NULL. */
-const char *latecall_text(latecall_answer answer);
+/* An English sentence for a result. Never NULL, also for a number that is no result. Static storage. */
+const char *latecall_result_text(latecall_result result);
 
-/* A registry of one kind of object: have one for each, so that a handle of one kind is refused where another is meant.
- * It is never freed, because handles may be used for ever. A fork waits until no other thread is in the middle of one of
- * these functions, so that the child may call them. */
+/* A registry of objects. Make one for each kind of object: it refuses the handles of the others.
+ * It is never freed, because the library may use a handle for ever. */
 typedef struct latecall_registry latecall_registry;
 
-/* A new registry. `name` is for reports, and may be NULL. `tombstones`: for how many objects that are gone a late call can
- * still be explained (1000 is a good number); detecting it does not depend on this. */
+/* Makes a registry. Never returns NULL.
+ *   name        appears in reports. May be NULL. It is copied.
+ *   tombstones  for how many destroyed objects the registry remembers what they were, so that a report of a late call
+ *               can say so. 1000 is a good number. Late calls are refused whatever the number is. */
 latecall_registry *latecall_registry_new(const char *name, size_t tombstones);
 
+/* Your code that uses the object. Called by latecall_call, on the same thread. The object is not destroyed before it
+ * returns. */
 typedef void (*latecall_run)(void *object, void *argument);
+
+/* Frees the object. Called once for each object, on any thread that may make or revoke calls, after the last call. */
 typedef void (*latecall_destroy)(void *object);
+
+/* Is told that an object has been destroyed; see latecall_revoke_then. */
 typedef void (*latecall_done)(void *context);
 
-/* Registers `object` and writes its handle to `*user_data`. `destroy` may be NULL, and so may `label`, which is for
- * reports; `file` and `line` say where (see LATECALL_REGISTER). The object is used by several threads at a time if the
- * library calls from several. On failure `destroy` is not called: the object still is the caller's, and `*user_data` is
- * NULL. */
-latecall_answer latecall_register(latecall_registry *registry, void *object, latecall_destroy destroy,
+/* Registers `object`, and writes its handle to `*user_data`. Give that handle to the library as its `void *user_data`.
+ *   object      is used by `run` until it is destroyed, on several threads at a time if the library calls on several.
+ *   destroy     is called when the object is not used any more. May be NULL.
+ *   label       appears in reports. May be NULL. It is copied.
+ *   file, line  where the object was registered, for reports. `file` may be NULL. It is copied.
+ * Returns LATECALL_OK, or why the registration is refused. If it is refused, `destroy` is not called, the object stays
+ * yours, and `*user_data` is NULL (with LATECALL_BAD_ARGUMENT it is not written). */
+latecall_result latecall_register(latecall_registry *registry, void *object, latecall_destroy destroy,
                                   const char *label, const char *file, uint32_t line, void **user_data);
+
+/* latecall_register with the file and line of this place in the source. */
 #define LATECALL_REGISTER(registry, object, destroy, label, user_data) \
   latecall_register((registry), (object), (destroy), (label), __FILE__, __LINE__, (user_data))
 
-/* Runs run(object, argument) on the object that `user_data` stands for, which is not destroyed meanwhile, or says why not.
- * `user_data` may be any value at all. LATECALL_DONE, or a refusal, which has been counted. */
-latecall_answer latecall_call(latecall_registry *registry, void *user_data, latecall_run run, void *argument);
+/* Calls run(object, argument) with the object that `user_data` names, on the calling thread. `user_data` may have any
+ * value. Returns LATECALL_OK after `run` has returned. Otherwise returns why the handle is refused: `run` was not
+ * called, and the call has been counted as late. */
+latecall_result latecall_call(latecall_registry *registry, void *user_data, latecall_run run, void *argument);
 
-/* From here on no call starts. Does not wait. If `in_flight` is not NULL it gets the number of calls inside. */
-latecall_answer latecall_revoke(latecall_registry *registry, void *user_data, uint32_t *in_flight);
+/* Revokes: no call that starts after this gets the object. Does not wait.
+ * Returns LATECALL_REMOVED, LATECALL_IN_FLIGHT or LATECALL_ALREADY_REVOKED, or why the handle is refused. The handle of
+ * an object that was destroyed long ago is refused as LATECALL_STALE. If `in_flight` is not NULL, writes the number of
+ * running calls to it for LATECALL_IN_FLIGHT, and 0 otherwise. */
+latecall_result latecall_revoke(latecall_registry *registry, void *user_data, uint32_t *in_flight);
 
-/* As latecall_revoke, and returns when no other thread is inside. Never waits for another object's calls. */
-latecall_answer latecall_revoke_and_wait(latecall_registry *registry, void *user_data);
+/* Revokes as latecall_revoke does, and returns when no other thread is running a call of this object.
+ * Never waits for another object's calls, and never for calls of the calling thread.
+ * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED or LATECALL_DEADLOCKED, or why the handle is refused. An object that
+ * was revoked before is waited for as well. */
+latecall_result latecall_revoke_and_wait(latecall_registry *registry, void *user_data);
 
-/* The same, for at most so many milliseconds; 0 does not wait. */
-latecall_answer latecall_revoke_and_wait_for(latecall_registry *registry, void *user_data, uint64_t milliseconds);
+/* The same with a time limit; 0 does not wait. Returns LATECALL_STILL_RUNNING if calls are running after that time. */
+latecall_result latecall_revoke_and_wait_for(latecall_registry *registry, void *user_data, uint64_t milliseconds);
 
-/* As latecall_revoke, and calls done(context) once when the object has been destroyed: before this returns, or on the
- * thread that destroys it. Not called when the handle is refused. */
-latecall_answer latecall_revoke_then(latecall_registry *registry, void *user_data, latecall_done done, void *context);
+/* Revokes as latecall_revoke does, and calls done(context) once when the object has been destroyed: before this
+ * returns, or on the thread that destroys the object. `context` must be valid until then. If the object was revoked
+ * before, the result is LATECALL_ALREADY_REVOKED, and `done` is called all the same. If the handle is refused, `done`
+ * is not called. */
+latecall_result latecall_revoke_then(latecall_registry *registry, void *user_data, latecall_done done, void *context);
 
-/* Waits for everything that has been revoked before. */
-latecall_answer latecall_barrier(latecall_registry *registry);
+/* Waits until every object that has been revoked before this call is destroyed. Does not wait for other objects.
+ * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED or LATECALL_DEADLOCKED. */
+latecall_result latecall_barrier(latecall_registry *registry);
 
-typedef enum latecall_how {
-  LATECALL_DRAIN = 0, /* revoke everything and wait */
-  LATECALL_ABORT = 1, /* revoke everything */
-  LATECALL_LEAVE = 2  /* revoke everything and destroy nothing: for the end of the process */
-} latecall_how;
+/* What latecall_close does beside refusing new registrations and revoking every object. */
+typedef enum latecall_close_how {
+  LATECALL_CLOSE_DRAIN = 0, /* waits until every object has been destroyed */
+  LATECALL_CLOSE_ABORT = 1, /* does not wait: the last call of each object destroys it */
+  LATECALL_CLOSE_LEAVE = 2  /* does not wait, and no object is ever destroyed: for the end of the process */
+} latecall_close_how;
 
-/* Closes the registry for good: nothing is registered any more. */
-latecall_answer latecall_close(latecall_registry *registry, latecall_how how);
+/* Closes the registry for good: refuses every later registration, and revokes every object. Later calls are late.
+ * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED, LATECALL_STILL_RUNNING (ABORT and LEAVE only) or LATECALL_DEADLOCKED.
+ * A registry may be closed again: DRAIN after ABORT waits for the calls that are left. */
+latecall_result latecall_close(latecall_registry *registry, latecall_close_how how);
 
-/* Writes what is known about `user_data` into `buffer`: who registered and revoked it, where and when. At most `size`
- * bytes, the terminating 0 included. Returns the length of the whole text without the 0, as snprintf does. */
+/* Writes what the registry knows about `user_data` into `buffer`, as text: where, when and by which thread the object
+ * was registered and revoked. Writes at most `size` bytes, including the terminating 0. `buffer` may be NULL if `size`
+ * is 0. Returns the length of the whole text without the 0, as snprintf does; 0 if `registry` is NULL. */
 size_t latecall_report(latecall_registry *registry, void *user_data, char *buffer, size_t size);
 
-typedef struct latecall_counts {
-  uint64_t live, revoking;                /* now */
-  uint64_t registered, revoked, destroyed; /* ever */
-  uint64_t late;                          /* calls refused, ever */
-  uint64_t tombstones;                    /* now */
-} latecall_counts;
+/* A registry's counters. */
+typedef struct latecall_stats {
+  uint64_t live;       /* objects that are registered now, and not revoked */
+  uint64_t revoking;   /* objects that are revoked now, and not destroyed */
+  uint64_t registered; /* objects ever registered */
+  uint64_t revoked;    /* objects ever revoked */
+  uint64_t destroyed;  /* objects ever destroyed */
+  uint64_t late;       /* calls ever refused */
+  uint64_t tombstones; /* destroyed objects that are remembered now */
+} latecall_stats;
 
-latecall_answer latecall_count(latecall_registry *registry, latecall_counts *counts);
+/* Writes the counters as they are now to `*stats`. Returns LATECALL_OK or LATECALL_BAD_ARGUMENT. */
+latecall_result latecall_get_stats(latecall_registry *registry, latecall_stats *stats);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Opening and closing an emitter, its memory, and the texts of its answers.
+ * Opening and closing an emitter, its memory, and the texts of its statuses.
  */
 #include "internal.h"
 
@@ -52,7 +52,7 @@ static emitter_status start(emitter *e) {
     if (pthread_create(&e->workers[e->started], NULL, emi_work, e) != 0) return EMITTER_NO_MEMORY;
     e->started++;
   }
-  /* What is posted from here on finds them waiting for it. */
+  /* So that every library thread is ready before the first post. */
   pthread_mutex_lock(&e->lock);
   while (e->running < e->started) emi_wait(e);
   pthread_mutex_unlock(&e->lock);
@@ -71,7 +71,7 @@ emitter_status emitter_open(const emitter_config *config, emitter **out) {
     return EMITTER_NO_MEMORY;
   }
   emitter_status status = start(e);
-  if (status == EMITTER_OK) status = emi_arm_process_exit(e); /* last: nothing takes it back */
+  if (status == EMITTER_OK) status = emi_arm_process_exit(e); /* last, because it cannot be undone */
   if (status != EMITTER_OK) {
     emi_stop_workers(e);
     e->config.hostile &= ~(uint32_t)EMITTER_HOSTILE_FIRE_ATEXIT;
@@ -82,8 +82,8 @@ emitter_status emitter_open(const emitter_config *config, emitter **out) {
   return EMITTER_OK;
 }
 
-/* Everything that is still on its way: visitors of any kind, and what is queued or being delivered. Library threads
- * have frames for as long as they live; what they do is in the queue's list. */
+/* Waits until no other thread has a frame and the queue is empty. The frames of library threads do not count, because
+ * they exist as long as their threads do; the delivery that such a thread is making is in the queue. */
 static void wait_for_visitors(struct frame *here) {
   emitter *e = here->emitter;
   for (;;) {
@@ -104,7 +104,7 @@ static void unsubscribe_all(struct frame *here) {
       emi_release(here);
       s = emi_find(e, id);
     }
-    /* RETURNS: the use that emi_add set aside for this moment. */
+    /* RETURNS: the second use, which emi_add has made so that the destroy notify waits until now. */
     if (s != NULL && s->pair->uses > 0) {
       emi_hold(here, s->pair);
       emi_release(here);
@@ -141,9 +141,9 @@ const char *emitter_status_text(emitter_status status) {
   case EMITTER_NOT_FOUND: return "no live subscription has this id";
   case EMITTER_NO_MEMORY: return "an allocation failed; nothing is retained";
   case EMITTER_FULL: return "the emitter is at its capacity; nothing is retained";
-  case EMITTER_CLOSING: return "the emitter is closing, or would be closed from inside itself";
+  case EMITTER_CLOSING: return "the emitter is being closed, or one of its own callbacks tries to close it";
   case EMITTER_WRONG_MODE: return "the emitter's mode does not offer this function";
-  case EMITTER_BAD_ARGUMENT: return "an argument is missing or out of range";
+  case EMITTER_BAD_ARGUMENT: return "an argument is NULL or out of range";
   case EMITTER_IN_FLIGHT: return "unsubscribed, with calls still in flight";
   }
   return "not a status of this library";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Calling: from a request to the callback and back, and call-scoped use.
+ * Calling: from a request to the callback and back; and call-scoped use.
  */
 #include "internal.h"
 
@@ -25,7 +25,7 @@ static emitter_status load(struct frame *here, const struct request *what) {
     struct subscription *s = emi_find(e, what->id);
     if (s == NULL || (!s->live && !emi_hostile(e, EMITTER_HOSTILE_LATE))) return EMITTER_NOT_FOUND;
     emi_count_in(here, s->pair);
-    /* ONCE forgets in the same breath: of two concurrent fires one finds nothing. Our own use keeps the pair. */
+    /* ONCE ends here, under the same lock: of two concurrent fires one finds nothing. Our use keeps the pair. */
     if (s->live && e->config.mode == EMITTER_MODE_ONCE) emi_retire(e, s)->uses--;
   }
   if (emi_hostile(e, EMITTER_HOSTILE_WRONG_USER_DATA)) emi_lend(here);
@@ -94,7 +94,7 @@ size_t emitter_in_flight(emitter *e) {
   return calls;
 }
 
-/* Call-scoped use of an emitter is in flight like any call, of no subscription. */
+/* A call-scoped call counts as in flight, too, but for no subscription. */
 static emitter_status begin_scoped(struct frame *here, emitter *e) {
   emi_enter(here, e);
   emi_stall(here, EMITTER_STALL_BEFORE_LOAD, 0);
@@ -121,8 +121,8 @@ emitter_status emitter_invoke(emitter *e, emitter_callback callback, void *user_
   return EMITTER_OK;
 }
 
-/* EMITTER_HOSTILE_LATE: an enumeration that keeps what it was lent. Before the first call, so that one can already find
- * it while the enumeration runs. */
+/* EMITTER_HOSTILE_LATE: an enumeration retains its pair. It does so before the first call, so that other threads can
+ * call the pair while the enumeration runs. */
 static emitter_status keep(emitter *e, emitter_callback callback, void *user_data, emitter_id *kept) {
   emitter_entry entry = {callback, user_data, NULL};
   emitter_status status = emi_make_room(e, 1);

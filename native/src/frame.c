@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Frames: who is inside the emitter, in which subscription, on which thread; and waiting for them to leave.
+ * Frames: which threads are inside the emitter, and in which subscription; and waiting for them to leave.
  */
 #include "internal.h"
 
@@ -14,10 +14,10 @@ void emi_link(struct frame *here, emitter *e) {
 
 void emi_unlink(struct frame *here) {
   emitter *e = here->emitter;
-  if (here->state != FRAME_VISITS) emi_release(here); /* what unwound past its own release */
+  if (here->state != FRAME_VISITS) emi_release(here); /* the call unwound past its own release */
   *here->link = here->next;
   if (here->next != NULL) here->next->link = here->link;
-  if (e->closing) emi_wake(e); /* nobody else waits for frames that use nothing */
+  if (e->closing) emi_wake(e); /* only emitter_close waits for frames that use no pair */
 }
 
 void emi_enter(struct frame *here, emitter *e) {
@@ -46,7 +46,7 @@ void emi_release(struct frame *here) {
   struct parting own = emi_drop(e, here->pair);
   struct parting lent = emi_drop(e, here->lent);
   here->pair = here->lent = NULL;
-  /* A due notify still uses user_data: whoever waits for this subscription waits for the notify as well. */
+  /* A due notify still uses user_data, so a thread that waits for this subscription must wait for the notify, too. */
   here->state = own.destroy != NULL || lent.destroy != NULL ? FRAME_HOLDS : FRAME_VISITS;
   if (called) emi_stall(here, EMITTER_STALL_AFTER_COUNT, here->subscription);
   emi_part(here, &own);
@@ -100,14 +100,14 @@ static bool dead(const emitter *e, emitter_id id) {
   return s == NULL || !s->live;
 }
 
-/* The frame uses, or is about to pass to its destroy notify, the user_data of `id`. */
+/* The frame uses the user_data of `id`, or is about to pass it to the destroy notify. */
 static bool uses(const struct frame *frame, emitter_id id) {
   if (frame->state == FRAME_VISITS) return false;
   if (id == EMI_ANY_DEAD) return dead(frame->emitter, frame->subscription) || dead(frame->emitter, frame->lender);
   return frame->subscription == id || frame->lender == id;
 }
 
-/* Announces that this thread is about to wait for `id`: see emi_wait_quiet. */
+/* Marks the frames of this thread that use `id`, because the thread is about to wait for `id`: see emi_wait_quiet. */
 void emi_excuse(struct frame *here, emitter_id id) {
   emitter *e = here->emitter;
   bool any = false;
@@ -119,9 +119,10 @@ void emi_excuse(struct frame *here, emitter_id id) {
   if (any) emi_wake(e);
 }
 
-/* Waits until no other thread uses `id`. Frames of this thread are not waited for: they cannot leave before we return.
- * For the same reason a thread that is inside `id` does not wait for a thread that waits for `id` itself: of two
- * callbacks that unsubscribe each other's call neither could ever return. A thread outside waits for them all. */
+/* Waits until no other thread uses `id`.
+ * It does not wait for frames of this thread, which cannot leave before it returns. If this thread is inside `id`, it
+ * does not wait for other threads that are inside `id` and wait for `id`, either (`excused`): each would wait for the
+ * other to return. A thread outside of `id` waits for all of them. */
 void emi_wait_quiet(struct frame *here, emitter_id id) {
   emitter *e = here->emitter;
   bool inside = false;

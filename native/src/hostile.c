@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * What hostile or buggy libraries do to what they retain, as far as it takes more than a condition elsewhere.
+ * The hostile switches, as far as they need more code than a condition in another file.
  */
 #include "internal.h"
 
@@ -12,8 +12,8 @@ static struct subscription *next_live(const emitter *e, emitter_id id) {
   return s;
 }
 
-/* WRONG_USER_DATA: passes the next subscription's user_data. It is used properly otherwise: the loan counts as a use,
- * so the switch mixes things up but does not make the library late as well. */
+/* WRONG_USER_DATA: passes the user_data of the next live subscription. The frame takes a use of that pair, so that its
+ * user_data is not destroyed during the call: this switch does not make the library late. */
 void emi_lend(struct frame *here) {
   emitter *e = here->emitter;
   struct subscription *next = next_live(e, here->subscription);
@@ -24,7 +24,7 @@ void emi_lend(struct frame *here) {
   here->lent->uses++;
 }
 
-/* CONCURRENT: one fire, three threads. */
+/* CONCURRENT: one fire calls on three threads. */
 #define HELPERS 2
 
 struct helper {
@@ -53,10 +53,11 @@ static void *help(void *argument) {
   return NULL;
 }
 
-/* Also when our own callback unwinds: the helpers use this stack. */
+/* Runs also if our own callback unwinds, because the helpers use this stack frame. */
 static void join_helpers(struct volley *volley) {
   emitter *e = volley->here->emitter;
-  /* Should a helper unsubscribe what an outer frame of this thread is inside of: we wait for it, it must not for us. */
+  /* A helper may unsubscribe the subscription that an outer frame of this thread is inside. This thread waits for the
+   * helper, so the helper must not wait for this thread. */
   emi_excuse(volley->here, volley->here->subscription);
   UNLOCKED(e);
   for (int i = 0; i < HELPERS; i++)
@@ -65,7 +66,7 @@ static void join_helpers(struct volley *volley) {
 
 intptr_t emi_volley(struct frame *here, const emitter_event *event) {
   struct volley volley EMI_CLEANUP(join_helpers) = {.here = here};
-  /* All are counted in before any starts: they are in flight at the same moment, however the threads are scheduled. */
+  /* All are counted in before any starts, so that they are in flight at the same time in every schedule. */
   for (int i = 0; i < HELPERS; i++) {
     struct helper *helper = &volley.helpers[i];
     helper->event = event;
@@ -84,21 +85,21 @@ intptr_t emi_volley(struct frame *here, const emitter_event *event) {
   return emi_call_pair(here, event);
 }
 
-/* Calls everything that was ever subscribed and is still known, live or dead, once. */
+/* Calls every subscription that the emitter knows, live or not, once. */
 void emi_fire_all(struct frame *here) {
   emitter *e = here->emitter;
-  const struct request nobodys = {.id = 0};
+  const struct request unasked = {.id = 0};
   emitter_id id = 0;
   for (struct subscription *s = emi_after(e, id); s != NULL; s = emi_after(e, id)) {
     id = s->id;
     emi_count_in(here, s->pair);
-    emitter_event event = emi_event(here, &nobodys);
+    emitter_event event = emi_event(here, &unasked);
     emi_call(here, here->pair->callback, here->pair->user_data, &event);
     emi_release(here);
   }
 }
 
-/* FIRE_TLS_DESTRUCTOR */
+/* FIRE_TLS_DESTRUCTOR: the destructor of the thread-specific data. */
 static void at_thread_exit(void *argument) {
   FRAME(here);
   here.library = true;
@@ -116,8 +117,8 @@ void emi_arm_this_thread(emitter *e) {
   if (e->has_key) pthread_setspecific(e->key, e);
 }
 
-/* FIRE_ATEXIT. The list only grows, so it can be walked without its lock; and what is on it stays reachable to the end,
- * so no leak checker mistakes it for lost. */
+/* FIRE_ATEXIT: the emitters to fire when the process exits. The list only grows at its head, so at_process_exit walks
+ * it without the lock. The list keeps the emitters reachable, so that leak checkers do not report them. */
 static pthread_mutex_t exit_lock = PTHREAD_MUTEX_INITIALIZER;
 static emitter *exit_list;
 static bool exit_armed;

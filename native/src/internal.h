@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * What the source files of the emitter share: its data, and the one discipline that all of them follow.
+ * What the source files of the emitter share: its data, and the locking rule that all of them follow.
  *
- * The discipline. An emitter has one lock. A function that may run somebody else's code (callback, destroy notify,
- * stall hook) or wait declares a *frame*, enters the emitter with it, and from then on holds the lock; it gives the
- * lock up only in an UNLOCKED block, around that foreign code, and in the waits. Both the frame and the block are
- * undone by `cleanup` variables, so that a callback that unwinds (a C++ exception, a Rust panic; build with
- * -fexceptions) leaves the emitter as a callback that returns does: counted out, unlinked, unlocked.
+ * The rule. An emitter has one lock. Foreign code is a callback, a destroy notify or the stall hook. A function that
+ * may run foreign code, or wait, declares a *frame* and enters the emitter with it. From then on it holds the lock. It
+ * gives the lock up only in waits, and in an UNLOCKED block around foreign code. `cleanup` variables undo the frame and
+ * the block. So a callback that unwinds (a C++ exception, a Rust panic; build with -fexceptions) leaves the emitter as
+ * a callback that returns does: counted out, unlinked, unlocked.
  *
- * Frames live on the stacks of the threads that are inside the library and are linked from the emitter. They are the
- * only record of who is inside what: the in-flight count, "am I inside this callback?", "is this a library thread?" and
- * "may the memory go?" are all questions to that list. There is no thread-local state and no atomic.
+ * A frame is on the stack of the thread that is inside the library, and is linked from the emitter. The list of frames
+ * is the only record of which thread is inside which call. From it come the in-flight count, whether this thread is
+ * inside a callback, whether it is a library thread, and whether memory may be freed. There is no thread-local state,
+ * and no atomic.
  */
 #ifndef EMITTER_INTERNAL_H
 #define EMITTER_INTERNAL_H
@@ -25,103 +26,104 @@
 #define EMI_CLEANUP(function) __attribute__((cleanup(function), unused))
 #define EMI_MOST_WORKERS 8
 
-/* Switches under which the library calls what was unsubscribed, and so never forgets it. */
+/* Switches that call ended subscriptions. With one of them the emitter never forgets a subscription. */
 #define EMI_KEEPS_DEAD                                                                                                 \
   (EMITTER_HOSTILE_LATE | EMITTER_HOSTILE_FIRE_ON_CLOSE | EMITTER_HOSTILE_FIRE_TLS_DESTRUCTOR |                        \
    EMITTER_HOSTILE_FIRE_ATEXIT)
 
-/* What a subscriber handed over, and for how long it is needed. Its own allocation, because calls of it outlive the
- * subscription, and in REPLACE outlive even its being the subscription's. Never changes but for the counts. */
+/* What the subscriber has passed, and how long it is needed. It has an allocation of its own, because its calls may
+ * outlive the subscription, and in REPLACE may outlive the replacement. After it is made, only the counts and flags
+ * change. */
 struct pair {
   emitter_id subscription;
   emitter_callback callback;
   void *user_data;
   emitter_destroy destroy;
-  size_t uses;    /* the subscription itself while it is live, frames that call or are unsubscribing it */
-  size_t pending; /* QUEUED: deliveries that keep it; apart from uses, because NOTIFY_BEFORE_DRAIN ignores them */
-  bool replaced;  /* no subscription leads here any more */
-  bool notified;  /* its destroy notify has run, or is somebody's to run */
+  size_t uses;    /* 1 for the subscription while it is live, and 1 for each frame that calls or unsubscribes it */
+  size_t pending; /* QUEUED: its deliveries in the queue; not in `uses`, because NOTIFY_BEFORE_DRAIN ignores them */
+  bool replaced;  /* no subscription points here any more */
+  bool notified;  /* the destroy notify has run, or a frame has taken it to run it */
 };
 
-/* Lives in the emitter's array, which moves: valid only until the lock is given up. */
+/* An element of the emitter's array, which moves when it grows. A pointer to it is valid until the lock is given up. */
 struct subscription {
   emitter_id id;
   struct pair *pair;
   bool live;
 };
 
-/* A destroy notify that has fallen due, copied out of its pair, which may be gone by the time it runs. */
+/* A destroy notify that is due. A copy, because the pair may be freed before the notify runs. */
 struct parting {
-  emitter_destroy destroy; /* NULL: none has */
+  emitter_destroy destroy; /* NULL: none is due */
   void *user_data;
   emitter_id subscription;
 };
 
 enum frame_state {
   FRAME_VISITS, /* inside the library, using no user_data */
-  FRAME_HOLDS,  /* will run, or is running, the destroy notify of its subscription */
-  FRAME_CALLS   /* in flight */
+  FRAME_HOLDS,  /* keeps its pair: to wait for it, or to run its destroy notify */
+  FRAME_CALLS   /* its call is in flight */
 };
 
 struct frame {
   emitter *emitter; /* NULL until entered */
   struct frame *next, **link;
   pthread_t thread;
-  bool started;  /* `thread` is known; not so for the frames of threads about to be created */
+  bool started;  /* `thread` is set; false for the frame of a thread that is about to be created */
   bool library;  /* belongs to a library thread */
-  bool excused;  /* its thread has waited for its subscription: see emi_wait_quiet */
+  bool excused;  /* its thread waits, or has waited, for its own subscription: see emi_wait_quiet */
   enum frame_state state;
-  emitter_id subscription; /* whose pair it uses, and under WRONG_USER_DATA whose user_data as well */
-  emitter_id lender;
-  struct pair *pair, *lent; /* one use of each; given back by emi_release */
+  emitter_id subscription;  /* the subscription of `pair` */
+  emitter_id lender;        /* WRONG_USER_DATA: the subscription of `lent`, whose user_data is passed */
+  struct pair *pair, *lent; /* the frame has one use of each; emi_release gives it back */
 };
 
-/* What somebody asked to be called. */
+/* A call that was asked for. */
 struct request {
   emitter_id id;
   uint64_t cookie;
   intptr_t a, b;
   bool queued;       /* it came through the queue */
-  struct pair *pair; /* QUEUED posts: the pair that this keeps pending */
+  struct pair *pair; /* posts in QUEUED: the pair, in whose `pending` this is counted */
 };
 
-/* A request in the queue: on the heap for a post, on the sender's stack for a send. */
+/* A request in the queue. It is on the heap for a post, and on the sender's stack for a send. */
 struct delivery {
   emitter *emitter;
   struct delivery *next, *prev;
   uint64_t ticket;
   struct request what;
-  bool posted; /* ours to free; otherwise a sender waits for `done` */
+  bool posted; /* `finish` frees it; otherwise a sender waits for `done` */
   bool done;
   emitter_status status;
   intptr_t result;
 };
 
 struct emitter {
-  emitter_config config; /* never changes after emitter_open: may be read without the lock */
+  emitter_config config; /* does not change after emitter_open, so it may be read without the lock */
 
   pthread_mutex_t lock;
   pthread_cond_t work;    /* a delivery was queued, or stopping was set */
-  pthread_cond_t settled; /* something that emi_wait's callers wait for may have become true */
-  size_t waiting;         /* threads in emi_wait, so that nobody signals to nobody */
+  pthread_cond_t settled; /* a condition that a caller of emi_wait waits for may have become true */
+  size_t waiting;         /* threads in emi_wait; with none, emi_wake does nothing */
 
   bool closing;  /* emitter_close has begun */
   bool stopping; /* library threads are to end */
   struct frame *frames;
 
-  struct subscription *subscriptions; /* in order of subscribing, so sorted by id */
+  struct subscription *subscriptions; /* in order of subscribing, and therefore sorted by id */
   size_t count, room;
   size_t live;
   emitter_id last_id;
   uint64_t allocations;
 
   struct delivery *oldest, *newest; /* queued or being delivered, in order of posting */
-  struct delivery *untaken;         /* the first that no library thread has taken */
+  struct delivery *untaken;         /* the oldest that no library thread has taken */
   uint64_t last_ticket;
 
   pthread_t workers[EMI_MOST_WORKERS];
-  unsigned started; /* of them; only emitter_open and emitter_close touch it */
-  unsigned running; /* of them: inside the emitter by a frame of their own */
+  unsigned started; /* library threads created; only emitter_open and emitter_close use it */
+  unsigned running; /* library threads that have entered the emitter with their frame */
   pthread_key_t key;
   bool has_key;
   emitter *next_at_exit;
@@ -129,7 +131,7 @@ struct emitter {
 
 static inline bool emi_hostile(const emitter *e, uint32_t bits) { return (e->config.hostile & bits) != 0; }
 
-/* UNLOCKED(e): the rest of the block runs without the lock, which is taken again however the block ends. */
+/* UNLOCKED(e): the rest of the block runs without the lock. The lock is taken again when the block ends or unwinds. */
 static inline emitter *emi_unlock(emitter *e) {
   pthread_mutex_unlock(&e->lock);
   return e;
@@ -138,49 +140,49 @@ static inline void emi_relock(emitter **e) { pthread_mutex_lock(&(*e)->lock); }
 #define UNLOCKED(e) emitter *unlocked EMI_CLEANUP(emi_relock) = emi_unlock(e)
 
 /* emitter.c. Needs the lock. */
-void *emi_allocate(emitter *e, size_t size); /* zeroed; counts towards config.fail_allocation */
+void *emi_allocate(emitter *e, size_t size); /* zeroed; counted for config.fail_allocation */
 
-/* frame.c: being inside. FRAME(here) declares a frame that leaves by itself; emi_enter makes it count. */
+/* frame.c: being inside. FRAME(here) declares a frame that leaves at the end of its block; emi_enter links it. */
 #define FRAME(name) struct frame name EMI_CLEANUP(emi_leave) = {.emitter = NULL}
 void emi_enter(struct frame *here, emitter *e);      /* takes the lock */
-void emi_leave(struct frame *here);                  /* lets go of everything, gives the lock up */
-void emi_link(struct frame *here, emitter *e);       /* the same two for who has the lock already and keeps it */
-void emi_unlink(struct frame *here);
-void emi_hold(struct frame *here, struct pair *pair); /* takes over a use that the caller has */
-void emi_release(struct frame *here);                 /* counts out; runs destroy notifies that have fallen due */
+void emi_leave(struct frame *here);                  /* releases and unlinks the frame, gives the lock up */
+void emi_link(struct frame *here, emitter *e);       /* enters, for a caller that has the lock and keeps it */
+void emi_unlink(struct frame *here);                 /* leaves, for a caller that has the lock and keeps it */
+void emi_hold(struct frame *here, struct pair *pair); /* takes over the caller's use of the pair */
+void emi_release(struct frame *here);                 /* counts the call out; runs destroy notifies that are due */
 void emi_stall(struct frame *here, emitter_stall site, emitter_id subscription);
 void emi_wait(emitter *e);
 void emi_wake(emitter *e);
 bool emi_on_library_thread(const struct frame *here);
-bool emi_inside(const struct frame *here); /* this thread is inside this emitter by another frame too */
+bool emi_inside(const struct frame *here); /* this thread has another frame in this emitter */
 bool emi_in_flight(const emitter *e, emitter_id id);
-#define EMI_ANY_DEAD ((emitter_id)0) /* for the next two: every subscription that is no longer live */
+#define EMI_ANY_DEAD ((emitter_id)0) /* for the next two functions: every subscription that is not live */
 void emi_excuse(struct frame *here, emitter_id id);
 void emi_wait_quiet(struct frame *here, emitter_id id);
 
 /* subscribe.c: what is retained. All of these need the lock. */
-struct subscription *emi_find(const emitter *e, emitter_id id);  /* live or dead; NULL when forgotten */
+struct subscription *emi_find(const emitter *e, emitter_id id);  /* live or not; NULL: forgotten, or never made */
 struct subscription *emi_after(const emitter *e, emitter_id id); /* the first with a greater id */
 struct pair *emi_new_pair(emitter *e, const emitter_entry *entry);
 emitter_status emi_make_room(emitter *e, size_t count);
-struct subscription *emi_add(emitter *e, struct pair *pair, bool live); /* needs room */
-struct pair *emi_retire(emitter *e, struct subscription *s);           /* not live; its use is now the caller's */
-struct parting emi_drop(emitter *e, struct pair *pair);                 /* gives one use back; NULL is fine */
-struct parting emi_take_notify(struct pair *pair);
-void emi_part(struct frame *here, const struct parting *parting); /* runs it, as often as the switches say */
+struct subscription *emi_add(emitter *e, struct pair *pair, bool live); /* emi_make_room has made room */
+struct pair *emi_retire(emitter *e, struct subscription *s);           /* ends it; its use is the caller's now */
+struct parting emi_drop(emitter *e, struct pair *pair);                 /* gives one use back; `pair` may be NULL */
+struct parting emi_take_notify(struct pair *pair);                      /* the destroy notify, once */
+void emi_part(struct frame *here, const struct parting *parting); /* runs the notify as often as the switches say */
 
 /* fire.c: calling. All of these need the lock. */
 emitter_status emi_fire(struct frame *here, const struct request *what, intptr_t *result);
 void emi_count_in(struct frame *here, struct pair *pair);
 emitter_event emi_event(const struct frame *here, const struct request *what);
 intptr_t emi_call(struct frame *here, emitter_callback callback, void *user_data, const emitter_event *event);
-intptr_t emi_call_pair(struct frame *here, const emitter_event *event); /* what was counted in; counts it out */
+intptr_t emi_call_pair(struct frame *here, const emitter_event *event); /* after emi_count_in; counts out */
 
 /* queue.c: library threads. */
 void *emi_work(void *e);
-void emi_stop_workers(emitter *e); /* without the lock */
+void emi_stop_workers(emitter *e); /* takes the lock itself */
 
-/* hostile.c: what no good library does. */
+/* hostile.c: what the switches do. */
 void emi_lend(struct frame *here);
 intptr_t emi_volley(struct frame *here, const emitter_event *event);
 void emi_fire_all(struct frame *here);

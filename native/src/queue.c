@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Library threads: the queue they serve, sending and posting to it, and waiting for it.
+ * Library threads, their queue, sending and posting to it, and waiting for it.
  */
 #include "internal.h"
 
@@ -19,7 +19,8 @@ static void append(emitter *e, struct delivery *delivery) {
   pthread_cond_signal(&e->work);
 }
 
-/* A taken delivery stays in the list until it is finished: its oldest member is what a barrier looks at. */
+/* Takes a delivery, or returns NULL when the thread is to end. A taken delivery stays in the list until it is finished,
+ * because emitter_barrier looks for the oldest unfinished one. */
 static struct delivery *take(emitter *e) {
   while (e->untaken == NULL && !e->stopping) pthread_cond_wait(&e->work, &e->lock);
   struct delivery *delivery = e->untaken;
@@ -48,7 +49,7 @@ static void deliver(struct frame *here, struct delivery *delivery) {
 void *emi_work(void *argument) {
   emitter *e = argument;
   emi_arm_this_thread(e);
-  /* One frame from the first act to the last: every foreign code that this thread runs is inside the emitter. */
+  /* One frame for the thread's life, so that all foreign code on this thread runs inside the emitter. */
   FRAME(here);
   here.library = true;
   emi_enter(&here, e);
@@ -117,8 +118,8 @@ emitter_status emitter_barrier(emitter *e) {
   bool queued = e->config.mode == EMITTER_MODE_QUEUED;
   if (queued) emi_excuse(&here, EMI_ANY_DEAD);
   while (e->oldest != NULL && e->oldest->ticket <= last) emi_wait(e);
-  /* QUEUED promises that user_data of what was unsubscribed is used no more after this. Somebody's emitter_fire of it,
-   * which never was in the queue, may still be in flight. */
+  /* QUEUED promises that the user_data of ended subscriptions is not used after this. An emitter_fire, which never was
+   * in the queue, may still use it. */
   if (queued) emi_wait_quiet(&here, EMI_ANY_DEAD);
   return EMITTER_OK;
 }

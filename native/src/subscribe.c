@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * What is retained: subscribing, replacing, unsubscribing, and when a pair's user_data is used no more.
+ * What is retained: subscribing, replacing, unsubscribing, and the last use of a pair's user_data.
  */
 #include "internal.h"
 
@@ -54,12 +54,13 @@ struct subscription *emi_add(emitter *e, struct pair *pair, bool live) {
   s->pair = pair;
   s->live = live;
   if (!live) {
-    pair->notified = true; /* nobody is owed a destroy notify for what was never subscribed */
+    pair->notified = true; /* an enumeration has no destroy notify */
     return s;
   }
   e->live++;
   pair->uses = 1;
-  /* RETURNS: nothing may tell when the last call is over, so a destroy notify waits for emitter_close. */
+  /* RETURNS: nothing may tell when the last call has returned, so the destroy notify waits for emitter_close, which
+   * gives the second use back. */
   if (e->config.mode == EMITTER_MODE_RETURNS && pair->destroy != NULL) pair->uses = 2;
   return s;
 }
@@ -106,14 +107,14 @@ void emi_part(struct frame *here, const struct parting *parting) {
   }
 }
 
-/* All or none. The pairs are made before the first is added, so that a failure leaves nothing to take back. */
+/* Adds all entries or none. All pairs are made before the first is added, so that no addition has to be undone. */
 static emitter_status subscribe(emitter *e, const emitter_entry *table, size_t count, emitter_id *out) {
   if (e->closing) return EMITTER_CLOSING;
   if (e->config.capacity != 0 && count > e->config.capacity - e->live) return EMITTER_FULL;
   emitter_status status = emi_make_room(e, count);
   if (status != EMITTER_OK) return status;
   for (size_t made = 0; made < count; made++) {
-    /* The array's unused part holds the new pairs until all of them are there. */
+    /* The unused part of the array holds the new pairs until all of them are made. */
     struct pair *pair = emi_new_pair(e, &table[made]);
     if (pair == NULL) {
       while (made > 0) free(e->subscriptions[e->count + --made].pair);
@@ -125,7 +126,7 @@ static emitter_status subscribe(emitter *e, const emitter_entry *table, size_t c
   return EMITTER_OK;
 }
 
-/* Subscribing runs no foreign code and waits for nobody, so it needs no frame. */
+/* Needs no frame, because it neither runs foreign code nor waits. */
 static emitter_status subscribe_locked(emitter *e, const emitter_entry *table, size_t count, emitter_id *out) {
   for (size_t i = 0; i < count; i++) out[i] = 0;
   for (size_t i = 0; i < count; i++)
@@ -179,14 +180,14 @@ static emitter_status unsubscribe(emitter *e, emitter_id id, bool waits) {
   emi_enter(&here, e);
   struct subscription *s = emi_find(e, id);
   if (s == NULL || !s->live) {
-    /* Somebody else unsubscribed it. Its calls may not be over, and "not after it returns" holds for us too. */
+    /* It was unsubscribed before. Its calls may still be in flight, and this call, too, must return after them. */
     if (waits && id != 0) {
       emi_excuse(&here, id);
       emi_wait_quiet(&here, id);
     }
     return EMITTER_NOT_FOUND;
   }
-  /* The subscription's use becomes ours until we return: a notify must not come from another thread after that. */
+  /* Takes over the subscription's use until this returns, so that no other thread runs the destroy notify meanwhile. */
   emi_hold(&here, emi_retire(e, s));
   if (waits) emi_excuse(&here, id);
   emi_stall(&here, EMITTER_STALL_UNSUBSCRIBED, id);

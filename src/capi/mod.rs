@@ -1,34 +1,35 @@
-//! The registry for C and C++: what `native/include/latecall.h` declares. The header is the documentation; the items here
-//! are its definitions, in its order.
+//! The registry for C and C++: the definitions of what `native/include/latecall.h` declares, in its order. The header
+//! is the documentation.
 //!
-//! Behind the feature `capi`, because a symbol with a plain C name is one for the whole program: a Rust crate that only
-//! wants a registry must not bring any. No callback of C is called with a lock held. Nothing here unwinds into C, except
-//! what C++ throws through `latecall_call`.
+//! The feature `capi` enables this module. It is a feature because symbols with plain C names belong to the whole
+//! program: a Rust crate that uses the registry must not export them. No function of C is called with a lock held.
+//! Nothing unwinds into C, except for a C++ exception that `run` throws through `latecall_call`.
 #![allow(non_camel_case_types, reason = "C's names")]
 
-mod answer;
+mod results;
 
 use crate::registry::{Close, Handle, LatePolicy, Registry};
-use answer::Answer;
+use results::ResultCode;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-/// An object of C's.
+/// An object that C has registered.
 pub struct Object {
     object: *mut c_void,
     destroy: Option<Destroy>,
 }
 
-// SAFETY: the header says that the object is used by several threads at a time, and destroyed on any.
+// SAFETY: clause 3 of `latecall_register`: any thread may call `destroy` with the object.
 unsafe impl Send for Object {}
-// SAFETY: as for Send.
+// SAFETY: clause 3 of `latecall_register`: several threads at a time may use the object in `run`.
 unsafe impl Sync for Object {}
 
 impl Drop for Object {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
-            // SAFETY: (1) the object is registered no more and nobody is inside; the registry drops it once.
+            // SAFETY: (1) the registry drops an `Object` once, after it has been revoked and its last call has
+            // returned; so no call uses the object any more.
             unsafe { destroy(self.object) };
         }
     }
@@ -40,29 +41,32 @@ pub struct latecall_registry(Registry<Object>);
 /// `latecall_run`.
 ///
 /// # Safety
-/// 1. The first argument is an object that is not destroyed meanwhile, the second what C gave for it.
+/// 1. The first argument is an object that is not destroyed during the call. The second is the `argument` that C passed
+///    to `latecall_call` together with this function.
 pub type Run = unsafe extern "C-unwind" fn(*mut c_void, *mut c_void);
 /// `latecall_destroy`.
 ///
 /// # Safety
-/// 1. The argument is an object that nobody uses any more; called once for each.
+/// 1. The argument is the object that was registered with this function, and no call uses it any more. Called at most
+///    once for each object.
 pub type Destroy = unsafe extern "C" fn(*mut c_void);
 /// `latecall_done`.
 ///
 /// # Safety
-/// 1. The argument is the context that C gave; called once for each.
+/// 1. The argument is the `context` that C passed to `latecall_revoke_then` together with this function. Called at most
+///    once.
 pub type Done = unsafe extern "C" fn(*mut c_void);
 
-/// The version of the header that these definitions are of.
+/// The version of the header that these definitions belong to: its `LATECALL_ABI_VERSION`.
 #[unsafe(no_mangle)]
 pub extern "C" fn latecall_abi_version() -> u32 {
     1
 }
 
-/// A sentence for an answer; for a number that is none, one that says so.
+/// The sentence of a result; for a number that is no result, a sentence that says so.
 #[unsafe(no_mangle)]
-pub extern "C" fn latecall_text(answer: i32) -> *const c_char {
-    answer::text(answer).as_ptr()
+pub extern "C" fn latecall_result_text(result: i32) -> *const c_char {
+    results::text(result).as_ptr()
 }
 
 /// # Safety
@@ -70,13 +74,13 @@ pub extern "C" fn latecall_text(answer: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_registry_new(name: *const c_char, tombstones: usize) -> *mut latecall_registry {
     let mut registry = Registry::new().with_tombstones(tombstones).with_late_policy(LatePolicy::Count);
-    // SAFETY: (1) is (1).
+    // SAFETY: our caller guarantees (1), that `name` is NULL or a C string. That is (1) of `text`.
     if let Some(name) = unsafe { text(name) } {
-        // For ever, as the registry.
+        // Leaked, because the registry is never freed either.
         registry = registry.with_name(name.leak());
     }
     let registry = Box::into_raw(Box::new(latecall_registry(registry)));
-    // SAFETY: from a box that is never given back.
+    // SAFETY: `registry` is from `Box::into_raw`, is never freed, and is only ever used by shared reference.
     let registry_for_good: &'static latecall_registry = unsafe { &*registry };
     registry_for_good.0.announce();
     registry
@@ -84,9 +88,9 @@ pub unsafe extern "C" fn latecall_registry_new(name: *const c_char, tombstones: 
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `label` and `file` are NULL or C strings; `user_data` is NULL or may be written.
-/// 3. `object` may be used by every `run` that C passes with this registry, by several threads at a time, until it is
-///    destroyed, and by `destroy` then.
+/// 2. `label` and `file` are NULL or C strings. `user_data` is NULL, or valid for a write and aligned.
+/// 3. Until `object` is destroyed, any `run` that C passes with this registry may be called with it, by several threads
+///    at a time. After that, `destroy` may be called with it, on any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_register(
     registry: *mut latecall_registry,
@@ -97,12 +101,12 @@ pub unsafe extern "C" fn latecall_register(
     line: u32,
     user_data: *mut *mut c_void,
 ) -> i32 {
-    // SAFETY: (1) is (1).
-    let Some(registry) = (unsafe { get(registry) }) else { return Answer::BAD_ARGUMENT };
-    let Some(user_data) = NonNull::new(user_data) else { return Answer::BAD_ARGUMENT };
-    // SAFETY: (2).
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
+    let Some(user_data) = NonNull::new(user_data) else { return ResultCode::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (2): `user_data`, which is not NULL, may be written.
     unsafe { user_data.write(std::ptr::null_mut()) };
-    // SAFETY: (1) is (2).
+    // SAFETY: our caller guarantees (2), that `label` and `file` are NULL or C strings. That is (1) of `text`.
     let (label, file) = (unsafe { text(label) }, unsafe { text(file) });
     let mut builder = registry.builder();
     builder = match (label, file) {
@@ -113,22 +117,22 @@ pub unsafe extern "C" fn latecall_register(
     };
     match builder.try_register(Box::new(Object { object, destroy })) {
         Ok(registration) => {
-            // SAFETY: (2).
+            // SAFETY: our caller guarantees (2): `user_data`, which is not NULL, may be written.
             unsafe { user_data.write(registration.leak().as_ptr()) };
-            Answer::DONE
+            ResultCode::OK
         }
         Err(exhausted) => {
             let shortage = exhausted.shortage();
-            // The object still is C's: it is not destroyed here.
+            // The object stays C's, so `Object::drop` must not destroy it.
             exhausted.into_callback().destroy = None;
-            answer::shortage(shortage)
+            results::shortage(shortage)
         }
     }
 }
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `run` may be called with any object of the registry, and with `argument`.
+/// 2. `run` is NULL, or may be called on this thread with any object of the registry and with `argument`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn latecall_call(
     registry: *mut latecall_registry,
@@ -136,45 +140,46 @@ pub unsafe extern "C-unwind" fn latecall_call(
     run: Option<Run>,
     argument: *mut c_void,
 ) -> i32 {
-    // SAFETY: (1) is (1).
-    let (Some(registry), Some(run)) = (unsafe { get(registry) }, run) else { return Answer::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let (Some(registry), Some(run)) = (unsafe { get(registry) }, run) else { return ResultCode::BAD_ARGUMENT };
     let called = registry.call(user_data, |object| {
-        // SAFETY: (1) the registry does not drop the object while this runs, and (2).
+        // SAFETY: (1) the registry does not drop `object` before this closure returns, so it is not destroyed; and our
+        // caller guarantees (2), that `run` may be called with it and with `argument`.
         unsafe { run(object.object, argument) };
     });
     match called {
-        Ok(()) => Answer::DONE,
-        Err(late) => answer::reason(late.reason()),
+        Ok(()) => ResultCode::OK,
+        Err(late) => results::reason(late.reason()),
     }
 }
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `in_flight` is NULL or may be written.
+/// 2. `in_flight` is NULL, or valid for a write and aligned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_revoke(
     registry: *mut latecall_registry,
     user_data: *mut c_void,
     in_flight: *mut u32,
 ) -> i32 {
-    // SAFETY: (1) is (1).
-    let Some(registry) = (unsafe { get(registry) }) else { return Answer::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
     let revoked = registry.revoke(Handle::from_ptr(user_data));
-    let (answer, calls) = answer::revoked(revoked);
+    let (result, calls) = results::revoked(revoked);
     if let Some(in_flight) = NonNull::new(in_flight) {
-        // SAFETY: (2).
+        // SAFETY: our caller guarantees (2): `in_flight`, which is not NULL, may be written.
         unsafe { in_flight.write(calls) };
     }
-    answer
+    result
 }
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_revoke_and_wait(registry: *mut latecall_registry, user_data: *mut c_void) -> i32 {
-    // SAFETY: (1) is (1).
-    let Some(registry) = (unsafe { get(registry) }) else { return Answer::BAD_ARGUMENT };
-    answer::waited(registry.revoke_and_wait(Handle::from_ptr(user_data)))
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
+    results::waited(registry.revoke_and_wait(Handle::from_ptr(user_data)))
 }
 
 /// # Safety
@@ -185,10 +190,10 @@ pub unsafe extern "C" fn latecall_revoke_and_wait_for(
     user_data: *mut c_void,
     milliseconds: u64,
 ) -> i32 {
-    // SAFETY: (1) is (1).
-    let Some(registry) = (unsafe { get(registry) }) else { return Answer::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
     let handle = Handle::from_ptr(user_data);
-    answer::waited(match milliseconds {
+    results::waited(match milliseconds {
         0 => registry.try_revoke_and_wait(handle),
         _ => registry.revoke_and_wait_for(handle, Duration::from_millis(milliseconds)),
     })
@@ -196,7 +201,7 @@ pub unsafe extern "C" fn latecall_revoke_and_wait_for(
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `done` may be called with `context`, on any thread, now or later.
+/// 2. `done` is NULL, or may be called once with `context`, on any thread, now or later.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_revoke_then(
     registry: *mut latecall_registry,
@@ -205,46 +210,47 @@ pub unsafe extern "C" fn latecall_revoke_then(
     context: *mut c_void,
 ) -> i32 {
     struct Context(*mut c_void);
-    // SAFETY: (2).
+    // SAFETY: the only use of the pointer is the call of `done`, which clause 2 allows on any thread.
     unsafe impl Send for Context {}
-    // SAFETY: (1) is (1).
-    let (Some(registry), Some(done)) = (unsafe { get(registry) }, done) else { return Answer::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let (Some(registry), Some(done)) = (unsafe { get(registry) }, done) else { return ResultCode::BAD_ARGUMENT };
     let context = Context(context);
     let revoked = registry.revoke_then(Handle::from_ptr(user_data), move || {
         let context = context;
-        // SAFETY: (1) is (2), and the registry runs this once.
+        // SAFETY: (1) `context` is the one that C passed with `done`, and the registry runs this closure at most once.
+        // Our caller guarantees (2), that this thread may make the call.
         unsafe { done(context.0) };
     });
-    answer::revoked(revoked).0
+    results::revoked(revoked).0
 }
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_barrier(registry: *mut latecall_registry) -> i32 {
-    // SAFETY: (1) is (1).
-    let Some(registry) = (unsafe { get(registry) }) else { return Answer::BAD_ARGUMENT };
-    answer::waited(Ok(registry.barrier()))
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
+    results::waited(Ok(registry.barrier()))
 }
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_close(registry: *mut latecall_registry, how: i32) -> i32 {
-    // SAFETY: (1) is (1).
-    let Some(registry) = (unsafe { get(registry) }) else { return Answer::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
     let how = match how {
         0 => Close::Drain,
         1 => Close::Abort,
         2 => Close::Leave,
-        _ => return Answer::BAD_ARGUMENT,
+        _ => return ResultCode::BAD_ARGUMENT,
     };
-    answer::waited(Ok(registry.close(how)))
+    results::waited(Ok(registry.close(how)))
 }
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `size` bytes may be written to `buffer`, or it is NULL and `size` is 0.
+/// 2. `buffer` is NULL, or valid for writes of `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_report(
     registry: *mut latecall_registry,
@@ -252,25 +258,26 @@ pub unsafe extern "C" fn latecall_report(
     buffer: *mut c_char,
     size: usize,
 ) -> usize {
-    // SAFETY: (1) is (1).
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let Some(registry) = (unsafe { get(registry) }) else { return 0 };
     let text = registry.explain(Handle::from_ptr(user_data));
     if let Some(buffer) = NonNull::new(buffer.cast::<u8>()).filter(|_| size > 0) {
         let length = text.len().min(size - 1);
-        // SAFETY: (2): `length` bytes and a 0 are at most `size`.
+        // SAFETY: our caller guarantees (2), that `size` bytes may be written; `length` is less than `size`. `text` is
+        // a `String` of ours with at least `length` bytes, so the two do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), buffer.as_ptr(), length) };
-        // SAFETY: as above.
+        // SAFETY: `length` is less than `size`, so the result is inside the buffer of clause 2.
         let end = unsafe { buffer.add(length) };
-        // SAFETY: as above.
+        // SAFETY: `end` is inside the buffer of clause 2, so one byte may be written there.
         unsafe { end.write(0) };
     }
     text.len()
 }
 
-/// `latecall_counts`.
+/// `latecall_stats`.
 #[repr(C)]
 #[derive(Debug)]
-pub struct latecall_counts {
+pub struct latecall_stats {
     live: u64,
     revoking: u64,
     registered: u64,
@@ -282,15 +289,15 @@ pub struct latecall_counts {
 
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `counts` is NULL or may be written.
+/// 2. `stats` is NULL, or valid for a write and aligned.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn latecall_count(registry: *mut latecall_registry, counts: *mut latecall_counts) -> i32 {
-    // SAFETY: (1) is (1).
-    let (Some(registry), Some(counts)) = (unsafe { get(registry) }, NonNull::new(counts)) else {
-        return Answer::BAD_ARGUMENT;
+pub unsafe extern "C" fn latecall_get_stats(registry: *mut latecall_registry, stats: *mut latecall_stats) -> i32 {
+    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
+    let (Some(registry), Some(target)) = (unsafe { get(registry) }, NonNull::new(stats)) else {
+        return ResultCode::BAD_ARGUMENT;
     };
     let stats = registry.stats();
-    let now = latecall_counts {
+    let now = latecall_stats {
         live: stats.live,
         revoking: stats.revoking,
         registered: stats.registered,
@@ -299,21 +306,26 @@ pub unsafe extern "C" fn latecall_count(registry: *mut latecall_registry, counts
         late: stats.late.total(),
         tombstones: stats.tombstones,
     };
-    // SAFETY: (2).
-    unsafe { counts.write(now) };
-    Answer::DONE
+    // SAFETY: our caller guarantees (2): `stats`, which is not NULL, may be written.
+    unsafe { target.write(now) };
+    ResultCode::OK
 }
 
+/// The registry, unless it is NULL.
+///
 /// # Safety
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 unsafe fn get(registry: *mut latecall_registry) -> Option<&'static Registry<Object>> {
-    // SAFETY: (1): it was a box, and is never given back or written to.
+    // SAFETY: our caller guarantees (1). `latecall_registry_new` returns a pointer to a box that is never freed and of
+    // which no mutable reference is made, so a shared reference is valid for ever.
     unsafe { registry.as_ref() }.map(|registry| &registry.0)
 }
 
+/// A copy of the text, unless it is NULL. Bytes that are not UTF-8 are replaced.
+///
 /// # Safety
 /// 1. `text` is NULL or a C string.
 unsafe fn text(text: *const c_char) -> Option<String> {
-    // SAFETY: (1), and it is not NULL; copied before this returns.
+    // SAFETY: our caller guarantees (1), and `text` is not NULL here. It is copied before this returns.
     NonNull::new(text.cast_mut()).map(|text| unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned())
 }

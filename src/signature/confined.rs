@@ -1,17 +1,18 @@
-//! Callbacks that belong to a thread: run there and nowhere else, and dropped there.
+//! Callbacks that belong to one thread, their home: they run only there, and are dropped only there.
 //!
-//! A call from another thread is counted in before it is refused, so it may be the last to leave a revoked callback and
-//! would then drop it. It posts the callback to its thread instead (S49), which drops it when it next makes, runs or
-//! [collects](collect_confined) a confined callback, or when it ends.
+//! Another thread may have to drop the callback: it revokes it, or its call is the last to leave. (A call on the wrong
+//! thread is refused, but counts as in flight until then.) That thread posts the closure to the home thread's inbox.
+//! The home thread drops it when it next makes or [collects](collect_confined) a confined callback, or ends.
 
 use crate::registry::{Reason, ThreadTag};
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
-/// `Fn` that is not `Send`, its own (`Posted`) or borrowed (`&C`).
+/// A `Fn` that is not `Send`: owned (`Posted`) or borrowed (`&C`).
 pub struct Confined<H: Held> {
-    owner: u64,
+    /// The number of the home thread.
+    home: u64,
     held: ManuallyDrop<H>,
 }
 
@@ -19,19 +20,19 @@ pub struct Confined<H: Held> {
 ///
 /// # Safety
 ///
-/// 1. Moving it touches nothing of the closure, on whichever thread.
-/// 2. Neither does `let_go`, unless told that it is `at_home`.
-/// 3. What it holds beside the closure is `Send` and `Sync`.
+/// 1. Any thread may move it: a move does not access the closure.
+/// 2. Any thread may call `release(false)`: it does not access the closure.
+/// 3. Everything in it except the closure is `Send` and `Sync`.
 pub unsafe trait Held: Deref {
-    /// Gives the closure up. `at_home`: this is the thread that it belongs to.
-    fn let_go(self, at_home: bool);
+    /// Gives the closure up. `at_home`: the calling thread is the home thread.
+    fn release(self, at_home: bool);
 }
 
-// SAFETY: `held` is dereferenced and let go of `at_home` by the thread `owner` alone: `get` and `drop` compare, and thread
-// numbers are never reused. All else that another thread does touches nothing of the closure, and what is not the closure may
-// be touched: clauses 1. to 3. of `Held`.
+// SAFETY: only the home thread accesses the closure. `get` and `drop` compare the thread's number with `home` before
+// they dereference `held` or call `release(true)`, and thread numbers are never reused. Another thread can only move
+// `held` (clause 1 of `Held`), call `release(false)` (clause 2), and access the rest (clause 3).
 unsafe impl<H: Held> Send for Confined<H> {}
-// SAFETY: as for Send.
+// SAFETY: a shared reference gives `get`, which dereferences `held` on the home thread only; `home` is a number.
 unsafe impl<H: Held> Sync for Confined<H> {}
 
 impl<C: 'static> Confined<Posted<C>> {
@@ -44,7 +45,7 @@ impl<C: 'static> Confined<Posted<C>> {
 }
 
 impl<'a, C> Confined<&'a C> {
-    /// A callback of the calling thread, which keeps the closure.
+    /// A callback of the calling thread. The caller keeps the closure.
     pub fn borrowed(run: &'a C) -> Self {
         Self::of_this_thread(run)
     }
@@ -52,14 +53,17 @@ impl<'a, C> Confined<&'a C> {
 
 impl<H: Held> Confined<H> {
     fn of_this_thread(held: H) -> Self {
-        Self { owner: ThreadTag::current().number(), held: ManuallyDrop::new(held) }
+        Self { home: ThreadTag::current().number(), held: ManuallyDrop::new(held) }
     }
 
     fn at_home(&self) -> bool {
-        ThreadTag::current().number() == self.owner
+        ThreadTag::current().number() == self.home
     }
 
-    /// The closure, on its own thread (S60).
+    /// The closure, if this is the home thread.
+    ///
+    /// # Errors
+    /// [`Reason::WrongThread`] on any other thread.
     pub fn get(&self) -> Result<&H::Target, Reason> {
         if self.at_home() { Ok(&self.held) } else { Err(Reason::WrongThread) }
     }
@@ -67,15 +71,15 @@ impl<H: Held> Confined<H> {
 
 impl<H: Held> Drop for Confined<H> {
     fn drop(&mut self) {
-        // SAFETY: `held` is not used after this: the value is being dropped.
+        // SAFETY: `self` is being dropped, so `held` is neither used nor taken again.
         let held = unsafe { ManuallyDrop::take(&mut self.held) };
-        held.let_go(self.at_home());
+        held.release(self.at_home());
     }
 }
 
-/// A closure that is posted home when another thread lets it go.
+/// An owned closure. If another thread releases it, it is posted to its home thread.
 pub struct Posted<C: 'static> {
-    /// `None`: the thread was being torn down when this was made.
+    /// The home thread's. `None`: that thread's locals were already destroyed when this was made.
     inbox: Option<Arc<Inbox>>,
     run: Box<C>,
 }
@@ -88,38 +92,41 @@ impl<C> Deref for Posted<C> {
     }
 }
 
-// SAFETY: 1. a box is an address. 2. Away from home the box is moved, into a parcel, or forgotten. 3. The inbox is.
+// SAFETY: (1) a move copies the box's address and the inbox's. (2) `release(false)` moves the box into a parcel, or
+// forgets it. (3) the rest is an `Arc<Inbox>`, which is `Send` and `Sync`.
 unsafe impl<C> Held for Posted<C> {
-    fn let_go(self, at_home: bool) {
+    fn release(self, at_home: bool) {
         let Posted { inbox, run } = self;
         match inbox {
             _ if at_home => drop(run),
             Some(inbox) => inbox.post(Parcel(run)),
-            // Its thread was ending when it was made: nobody may run its destructor any more.
+            // A leak: the home thread had no inbox any more, and no other thread may run the destructor.
             None => std::mem::forget(run),
         }
     }
 }
 
-// SAFETY: 1. a reference is an address. 2. There is nothing to let go of: the closure stays with its owner. 3. Nothing else.
+// SAFETY: (1) a move copies an address. (2) `release` does nothing: the closure stays with its owner. (3) There is no
+// rest.
 unsafe impl<C> Held for &C {
-    fn let_go(self, _at_home: bool) {}
+    fn release(self, _at_home: bool) {}
 }
 
 trait Anything {}
 impl<T> Anything for T {}
 
-/// A closure on its way to the thread that may drop it.
+/// A closure on its way to its home thread.
 struct Parcel(#[expect(dead_code, reason = "kept to be dropped")] Box<dyn Anything>);
 
-// SAFETY: `Inbox` gives parcels to the thread that the closure belongs to, and forgets them when that has ended.
+// SAFETY: only the home thread drops a parcel: it alone takes parcels out of its inbox (`collect_confined`,
+// `Own::drop`). After it has ended, `post` forgets the parcel. No thread accesses the closure in a parcel otherwise.
 unsafe impl Send for Parcel {}
 
-/// Where other threads leave what one thread has to drop.
+/// Closures that other threads have posted, for their home thread to drop.
 pub(super) struct Inbox {
-    /// Whether there may be something, so that looking is cheap.
+    /// Whether there may be parcels. Saves taking the lock.
     waiting: AtomicBool,
-    /// `None` when the thread has ended.
+    /// `None`: the home thread has ended.
     parcels: Mutex<Option<Vec<Parcel>>>,
 }
 
@@ -128,20 +135,21 @@ impl Inbox {
         match &mut *lock(&self.parcels) {
             Some(parcels) => {
                 parcels.push(parcel);
-                // Release pairs with the Acquire in `collect_confined`; the parcel itself is ordered by the lock.
+                // Release: pairs with the Acquire load in `collect_confined`. The lock orders the parcel itself.
                 self.waiting.store(true, Ordering::Release);
             }
-            // The thread has ended: a leak is all that can be done for a destructor that belongs to it.
+            // A leak: the home thread has ended, and no other thread may run the destructor.
             None => std::mem::forget(parcel),
         }
     }
 }
 
+/// The inbox of this thread. Dropped when the thread ends.
 struct Own(Arc<Inbox>);
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // Taken out first: a destructor may drop further confined callbacks.
+        // The parcels are dropped with no lock held: a destructor may drop or post further confined callbacks.
         let parcels = lock(&self.0.parcels).take();
         drop(parcels);
     }
@@ -151,25 +159,29 @@ std::thread_local! {
     static OWN: Own = Own(Arc::new(Inbox { waiting: AtomicBool::new(false), parcels: Mutex::new(Some(Vec::new())) }));
 }
 
-/// Drops the confined callbacks of this thread that other threads were the last to leave. Returns how many.
+/// Drops the closures of `confined` callbacks that other threads have posted to the calling thread. Returns how many.
 ///
-/// Making a confined callback does so as well, and so does the end of the thread; call this where a thread lives long and
-/// makes none.
+/// A closure is posted when another thread would have dropped its callback: by revoking it, or because a call there,
+/// which was refused, was the last to leave. Each `confined` constructor also collects, and so does the end of the
+/// thread. Call this function on a thread that lives long and makes no more confined callbacks. It does not wait.
+///
+/// # Panics
+/// With the panic of a closure's destructor.
 ///
 /// ```
 /// assert_eq!(latecall::signature::collect_confined(), 0);
 /// ```
 pub fn collect_confined() -> usize {
     let parcels = OWN.try_with(|own| {
-        // Acquire pairs with the Release in `post`.
+        // Acquire: pairs with the Release store in `post`.
         if !own.0.waiting.load(Ordering::Acquire) {
             return Vec::new();
         }
         let mut parcels = lock(&own.0.parcels);
-        // Relaxed: written under the lock.
+        // Relaxed: every write of `waiting` is under this lock.
         own.0.waiting.store(false, Ordering::Relaxed);
         parcels.as_mut().map(std::mem::take).unwrap_or_default()
     });
-    // No lock is held where the destructors run.
+    // The parcels are dropped here, with no lock held: a destructor may make or post confined callbacks.
     parcels.map(|parcels| parcels.len()).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! The macro that declares a signature.
 
-/// Declares a C callback type: a type with a registry, the function to give to C, and a constructor for each kind of
-/// callback. See [`signature`](mod@crate::signature) for the kinds.
+/// Declares a C callback type. The macro makes a type with a registry, the function to give to C, and a constructor for
+/// each kind of callback. The page of [`signature`](mod@crate::signature) lists the kinds, with examples.
 ///
 /// ```text
 /// latecall::signature! {
@@ -13,22 +13,36 @@
 /// }
 /// ```
 ///
-/// * The arguments are those of the C type, in its order; the bare word `user_data` stands where the `void *` is. Any
-///   ABI that Rust has can be named, `"system"` for one.
-/// * `late`: what C gets when the call is refused, and in place of a panic: an expression of the return type, evaluated
-///   each time. Leave it out where the function returns nothing.
-/// * `panic`: `Abort`, `Late` or `Carry`, of [`PanicPolicy`](crate::signature::PanicPolicy).
-/// * `registry`: may be left out; how the registry is made. It has to be a constant expression.
+/// # What to write
 ///
-/// The type has these functions, all without `self`:
+/// * *Arguments*: those of the C type, in the same order. The word `user_data`, without a type, stands for the
+///   `void *`. Argument and return types must be the Rust types of the C types; the macro cannot check that.
+/// * *ABI*: any that Rust has, for example `"system"`.
+/// * `late`: the late value, an expression of the return type. It is evaluated for each call that needs it. Leave out
+///   both `-> Type` and `late` if the function returns nothing.
+/// * `panic`: a variant of [`PanicPolicy`](crate::signature::PanicPolicy): `Abort`, `Late` or `Carry`.
+/// * `registry`: optional, a constant expression that makes the registry. The default is `Registry::new()`.
+/// * Attributes and visibility are those of the type. It is `Clone`, `Copy` and `Debug`.
 ///
-/// * `registry()`: the signature's own [`Registry`](crate::registry::Registry), which lives as long as the process.
-/// * `function()`: the `extern` function to give to C. It is safe to call with any `user_data` at all.
-/// * `destroy()`: an `extern "C" fn(*mut c_void)` for C libraries that take a destroy notify: it revokes. See there.
-/// * `shared`, `inlined`, `once`, `exclusive`, `confined`, `confined_ref`, `weak`, `switch`: the kinds of callback.
+/// # What it makes
 ///
-/// A panic in the closure of a binding in C++ is no different; a C++ exception that reaches the function ends the
-/// process.
+/// The type implements [`Signature`](crate::signature::Signature), and has these functions, none of which takes `self`:
+///
+/// * `registry()`: the signature's own [`Registry`](crate::registry::Registry), a static.
+/// * `function()`: the `extern` function to give to C. It is safe to call with any value of `user_data`.
+/// * `destroy()`: an `extern "C" fn(*mut c_void)` that revokes, for C libraries that take a destroy notify.
+/// * `shared`, `inlined`, `once`, `exclusive`, `confined`, `confined_ref`, `weak`, `switch`: a constructor for each
+///   kind.
+///
+/// # What the function does
+///
+/// * *Threads*: C may call it on any thread, several at a time, nested, and while the thread's locals are being
+///   destroyed. The callback's kind decides which of these calls run the closure.
+/// * *Late value*: C gets it if the registry or the callback refuses the call, and in place of a result after a panic.
+///   A refused call is counted and reported as the registry's
+///   [`LatePolicy`](crate::registry::LatePolicy) says.
+/// * *Panics*: none unwinds into C; the declared `panic` policy says what happens instead.
+/// * *C++ exceptions* that reach the function end the process.
 #[macro_export]
 macro_rules! signature {
     (
@@ -65,8 +79,8 @@ macro_rules! __signature {
     };
     (@args $head:tt $pre:tt $($rest:tt)*) => {
         ::core::compile_error!(
-            "the arguments of a signature are `name: Type`, and in one place the bare word `user_data`, where C has its \
-             `void *`"
+            "each argument of a signature must be `name: Type`, except for one: write the word `user_data`, without a type, \
+             where the C type has its `void *`"
         );
     };
 
@@ -80,7 +94,7 @@ macro_rules! __signature {
         #[derive(Clone, Copy, Debug)]
         $vis struct $name;
 
-        #[allow(clippy::too_many_arguments, reason = "as many as the C type has")]
+        #[allow(clippy::too_many_arguments, reason = "the C type decides how many")]
         const _: () = {
             use ::core::ffi::c_void;
             use ::core::result::Result;
@@ -169,12 +183,12 @@ macro_rules! __signature {
                 }
             }
 
-            /// What C gets where there is no result.
+            /// The late value.
             fn late() -> $ret {
                 $late
             }
 
-            /// What C gets where the callback itself refuses the call.
+            /// Reports that the callback itself refuses the call. Returns what C gets.
             #[cold]
             fn refused(handle: private::Handle, reason: private::Reason) -> $ret {
                 private::refuse::<$name>(handle, reason);
@@ -220,7 +234,8 @@ macro_rules! __signature {
                 private::destroy::<$name>(user_data);
             }
 
-            // SAFETY: (1) `Run` has no lifetime, and its method returns what C takes, which borrows nothing.
+            // SAFETY: (1) `Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime of
+            // the object, and takes no argument in which it could store a borrow of the object.
             unsafe impl Signature for $name {
                 type Target<'a> = dyn Run + 'a;
                 type Function = extern $abi fn($($pre_ty,)* *mut c_void, $($post_ty,)*) -> $ret;
@@ -236,28 +251,34 @@ macro_rules! __signature {
                 }
             }
 
-            #[allow(dead_code, reason = "a binding uses the kinds that it needs")]
+            #[allow(dead_code, reason = "a binding uses only the kinds that it needs")]
             #[allow(clippy::self_named_constructors, reason = "the name is the binding's choice")]
             impl $name {
                 /// The registry of this signature's callbacks.
+                #[must_use]
                 pub fn registry() -> &'static private::Registry<Callback<dyn Run>> {
                     &REGISTRY
                 }
 
-                /// The function to give to C, with a handle of [`registry`](Self::registry). It runs callbacks of every
-                /// kind; any `user_data` at all is safe.
+                /// The function to give to C, together with a handle of [`registry`](Self::registry). It runs callbacks
+                /// of every kind. Any thread may call it, with any value of `user_data`.
+                #[must_use]
                 pub fn function() -> <Self as Signature>::Function {
                     shared
                 }
 
-                /// A destroy notify to give to C: it revokes the registration of its argument, and does not wait. Leak
-                /// the registration when C has accepted it; until then Rust is the owner. If C calls it as well, or
-                /// twice, the callback is dropped once all the same.
+                /// The destroy notify to give to C. It revokes the registration that its argument names, and does not
+                /// wait: the last call to leave drops the callback. C may call it on any thread, also more than once:
+                /// the callback is dropped once.
+                ///
+                /// Leak the registration after C has accepted it. Until then Rust owns the callback.
+                #[must_use]
                 pub fn destroy() -> extern "C" fn(*mut c_void) {
                     destroy
                 }
 
-                /// A callback for any thread, and several at a time.
+                /// A callback that any thread may run, also several at a time.
+                #[must_use]
                 pub fn shared<'a, C>(run: C) -> Boxed<'a, Self>
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'a,
@@ -265,8 +286,10 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Shared(run)))
                 }
 
-                /// As `shared`, and a function compiled for this closure: the closure's code is part of it. Given the
-                /// handle of any other callback it refuses the call. The function of `function()` runs this one, too.
+                /// A callback as `shared` makes it, and a function that is compiled for this closure, which the
+                /// compiler can inline into it. That function refuses the handle of any other callback. The function of
+                /// `function()` runs this callback, too.
+                #[must_use]
                 pub fn inlined<C>(run: C) -> (Boxed<'static, Self>, <Self as Signature>::Function)
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'static,
@@ -274,7 +297,8 @@ macro_rules! __signature {
                     (Box::new(Callback::inlined(private::Shared(run))), inlined::<C>)
                 }
 
-                /// A callback for one call: the first gets it and revokes the registration; others are late.
+                /// A callback for one call. The first call runs it and revokes the registration; later calls are late.
+                #[must_use]
                 pub fn once<'a, C>(run: C) -> Boxed<'a, Self>
                 where
                     C: FnOnce($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + 'a,
@@ -282,7 +306,9 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Once::new(run)))
                 }
 
-                /// A callback that changes what it owns: one call at a time, whichever thread it is on.
+                /// A callback that changes what it owns. Any thread may run it, one call at a time; `overlap` decides
+                /// what happens to a call that comes meanwhile.
+                #[must_use]
                 pub fn exclusive<'a, C>(overlap: Overlap, run: C) -> Boxed<'a, Self>
                 where
                     C: FnMut($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + 'a,
@@ -290,8 +316,10 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Exclusive::new(run, overlap)))
                 }
 
-                /// A callback that belongs to the calling thread: calls on any other are refused before it is touched,
-                /// and it is dropped there.
+                /// A callback that belongs to the calling thread. Calls on other threads are refused. The closure is
+                /// dropped on the calling thread, too; see
+                /// `latecall::signature::collect_confined`.
+                #[must_use]
                 pub fn confined<C>(run: C) -> Boxed<'static, Self>
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + 'static,
@@ -299,7 +327,9 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Confined::new(run)))
                 }
 
-                /// As `confined`, borrowed: for a scope.
+                /// A callback that belongs to the calling thread and borrows its closure: for a
+                /// `latecall::signature::scope`. Calls on other threads are refused.
+                #[must_use]
                 pub fn confined_ref<'a, C>(run: &'a C) -> Boxed<'a, Self>
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
@@ -307,8 +337,10 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Confined::borrowed(run)))
                 }
 
-                /// A callback on an object that is somebody else's. A call keeps the object alive; when there is none
-                /// left, the call is refused and the registration revoked.
+                /// A callback on an object that another part of the program owns. Any thread may run it, several at a
+                /// time. A running call keeps the object alive. After the object has been dropped, a call is refused
+                /// and revokes the registration.
+                #[must_use]
                 pub fn weak<'a, T, C>(target: &private::Arc<T>, run: C) -> Boxed<'a, Self>
                 where
                     T: ::core::marker::Send + ::core::marker::Sync + 'a,
@@ -317,7 +349,8 @@ macro_rules! __signature {
                     Box::new(Callback::new(private::Weakly::new(target, run)))
                 }
 
-                /// A callback that runs what its switch has armed, which is nothing at first.
+                /// A callback that runs the callback which the returned switch has armed; none is armed at first.
+                #[must_use]
                 pub fn switch() -> (Boxed<'static, Self>, Switch<Self>) {
                     let (forward, switch) = private::Switched::new();
                     (Box::new(Callback::new(forward)), switch)

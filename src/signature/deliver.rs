@@ -1,14 +1,15 @@
-//! The way in, shared by all trampolines: look up, run, contain.
+//! The path of a call, shared by all trampolines: look up the callback, run it, catch its panic.
 
 use super::{Callback, PanicPolicy, Signature, panic};
 use crate::registry::{Handle, Reason, Registry};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A call by C: runs `run` on the callback behind `user_data`, or gives what C gets instead.
+/// Handles a call by C: runs `run` on the callback that `user_data` names. Returns the result of `run`, or of `late` if
+/// the call is refused or a panic is caught.
 ///
-/// A callback that refuses the call for a reason of its own kind says so with [`refuse`] and gives the late value itself: a
-/// result that could be either would have to go through memory.
+/// Some kinds of callback refuse a call by themselves. They report the refusal with [`refuse`] and return the late
+/// value as their result: a `Result` would be returned through memory instead of a register.
 #[inline(always)]
 pub fn deliver<S: Signature, R>(
     user_data: *mut c_void,
@@ -18,7 +19,7 @@ pub fn deliver<S: Signature, R>(
     let registry = S::registry();
     let call = || registry.call(user_data, |callback| run(callback, Handle::from_ptr(user_data))).ok();
     let outcome = if matches!(S::PANIC, PanicPolicy::Abort) {
-        // Nothing is caught: an unwind that comes here ends the process, and costs nothing until it does.
+        // Nothing is caught: `AbortOnUnwind` ends the process. A call that does not panic pays nothing for it.
         let abort = AbortOnUnwind { registry, user_data };
         let outcome = call();
         std::mem::forget(abort);
@@ -35,13 +36,13 @@ pub fn deliver<S: Signature, R>(
     outcome.unwrap_or_else(late)
 }
 
-/// Counts and reports a call that was let in and then refused by the callback itself.
+/// Counts and reports a call that the registry admitted and the callback itself refused.
 #[cold]
 pub fn refuse<S: Signature>(handle: Handle, reason: Reason) {
     S::registry().refuse(handle, reason);
 }
 
-/// The destroy notify that a C library calls when it will not call any more: revokes, and does not wait.
+/// The destroy notify that a C library calls when it will make no more calls: revokes the registration, does not wait.
 pub fn destroy<S: Signature>(user_data: *mut c_void) {
     let registry = S::registry();
     let revoke = || match registry.revoke(Handle::from_ptr(user_data)) {
@@ -49,7 +50,7 @@ pub fn destroy<S: Signature>(user_data: *mut c_void) {
         Err(rejected) => registry.refuse(rejected.handle(), rejected.reason()),
     };
     if let Err(payload) = catch_unwind(AssertUnwindSafe(revoke)) {
-        // A destructor's panic; there is no value to give and nobody to carry it to but an enclosing `carry`.
+        // The callback's destructor panicked.
         if matches!(S::PANIC, PanicPolicy::Abort) {
             drop(AbortOnUnwind { registry, user_data });
         }
@@ -66,8 +67,11 @@ impl<F: ?Sized> Drop for AbortOnUnwind<'_, F> {
     #[cold]
     fn drop(&mut self) {
         let handle = Handle::from_ptr(self.user_data);
-        // If formatting panics the process aborts as well: it is unwinding.
-        eprintln!("latecall: a panic left a callback whose policy is to abort\n{}", self.registry.describe(handle));
+        // If formatting panics the process aborts as well, because the thread is already unwinding.
+        eprintln!(
+            "latecall: a panic in a callback must not reach C, and its signature says `panic = Abort`: aborting\n{}",
+            self.registry.describe(handle)
+        );
         std::process::abort();
     }
 }

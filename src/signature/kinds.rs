@@ -1,14 +1,14 @@
-//! The kinds of callback that any thread may run. Each wrapper lets a call in to what it wraps, or gives the [`Reason`]
-//! why not; the macro implements the signature's trait for all of them.
+//! The kinds of callback that any thread may run. Each wrapper gives a call access to its closure, or refuses the call
+//! with a [`Reason`]. The macro implements the signature's trait for all of them.
 
 use crate::registry::{Handle, Reason, Registry, Status, ThreadTag};
 use crate::sync::{Arc, Condvar, Mutex, Weak, lock, wait_for};
 use std::time::Duration;
 
-/// `Fn + Send + Sync`: let in as it is.
+/// `Fn + Send + Sync`: needs no protection.
 pub struct Shared<C>(pub C);
 
-/// `FnOnce + Send`: the first call gets it, and revokes the registration (S51).
+/// `FnOnce + Send`: the first call takes it, and revokes the registration.
 pub struct Once<C>(Mutex<Option<C>>);
 
 impl<C> Once<C> {
@@ -17,48 +17,58 @@ impl<C> Once<C> {
         Self(Mutex::new(Some(run)))
     }
 
-    /// What to run. Revoking before it runs makes every call that starts from here on late in the usual way, also one
-    /// that it makes itself.
+    /// Takes the closure out, for the caller to run. Revokes the registration first, so that every call that starts
+    /// from here on is late, including a call that the closure itself makes.
+    ///
+    /// # Errors
+    /// [`Reason::Spent`] if another call has taken it.
     #[track_caller]
     pub fn take<F: ?Sized>(&self, registry: &Registry<F>, handle: Handle) -> Result<C, Reason> {
         let run = lock(&self.0).take().ok_or(Reason::Spent)?;
-        // This call is inside, so nothing is dropped here. It may have been revoked since it was entered.
+        // The callback is not dropped here, because this call is in flight. An error means that it was revoked
+        // meanwhile.
         let _ = registry.revoke(handle);
         Ok(run)
     }
 }
 
-/// What happens to a call of an exclusive callback while another call is inside it.
+/// What happens to a call of an `exclusive` callback while another call is running it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Overlap {
-    /// It is refused with [`Reason::Busy`].
+    /// The call is refused with [`Reason::Busy`].
     Reject,
-    /// It waits for its turn, unless it is made from inside the call that it would wait for: that is refused with
-    /// [`Reason::Busy`]. When the callback is revoked, calls that still wait are refused with [`Reason::Revoking`].
+    /// The call waits until the running call has returned. Exceptions:
+    ///
+    /// * The running call is on the same thread, so that the wait would never end: refused with [`Reason::Busy`].
+    /// * The callback is revoked while the call waits: refused with [`Reason::Revoking`], within about 2 ms.
     Serialise,
 }
 
-/// `FnMut + Send`: never two at a time (S50).
+/// `FnMut + Send`: runs one call at a time.
 pub struct Exclusive<C> {
     overlap: Overlap,
-    /// The number of the thread inside; 0 for none.
+    /// The number of the thread that runs the closure; 0: none does.
     inside: Mutex<u64>,
     left: Condvar,
-    /// Locked by the thread that `inside` names alone, so never contended.
+    /// Only the thread that `inside` names locks it, so it is never contended.
     run: Mutex<C>,
 }
 
-/// How often a call that waits for its turn looks whether the callback has been revoked meanwhile. It bounds how long
-/// a callback that waits for its own quiescence waits for those; turns themselves are told, not looked for.
+/// How often a waiting call checks whether the callback has been revoked. A callback that waits for its own quiescence
+/// waits at most this long for each call that waits for its turn. The end of a turn is signalled by `left`, not polled.
 const REVOCATION_CHECK: Duration = Duration::from_millis(2);
 
 impl<C> Exclusive<C> {
-    /// A callback that nobody is inside.
+    /// A callback that no call is running.
     pub fn new(run: C, overlap: Overlap) -> Self {
         Self { overlap, inside: Mutex::new(0), left: Condvar::new(), run: Mutex::new(run) }
     }
 
-    /// Runs `run` on the callback when nobody else does.
+    /// Runs `run` on the closure, alone.
+    ///
+    /// # Errors
+    /// [`Reason::Busy`] or [`Reason::Revoking`], as [`Overlap`] says.
     pub fn with<F: ?Sized, R>(
         &self,
         registry: &Registry<F>,
@@ -78,7 +88,7 @@ impl<C> Exclusive<C> {
         }
         *inside = me;
         drop(inside);
-        // Also when `run` unwinds.
+        // Ends the turn also if `run` unwinds.
         let _turn = Turn(self);
         Ok(run(&mut lock(&self.run)))
     }
@@ -93,10 +103,10 @@ impl<C> Drop for Turn<'_, C> {
     }
 }
 
-/// `Fn(&T, ..)` with a `T` that is somebody else's: kept alive for the time of a call, and no longer (S13).
+/// `Fn(&T, ..)` with a `T` that another part of the program owns. Only a running call keeps the `T` alive.
 pub struct Weakly<T, C> {
     target: Weak<T>,
-    /// What to run on the object.
+    /// The closure to run on the object.
     pub run: C,
 }
 
@@ -106,7 +116,10 @@ impl<T, C> Weakly<T, C> {
         Self { target: Arc::downgrade(target), run }
     }
 
-    /// The object. When it is gone the registration is revoked: there is nothing left for it to do.
+    /// The object, kept alive by the returned `Arc`.
+    ///
+    /// # Errors
+    /// [`Reason::OwnerGone`] if the object has been dropped. The registration is revoked then, as no call can succeed.
     #[track_caller]
     pub fn target<F: ?Sized>(&self, registry: &Registry<F>, handle: Handle) -> Result<Arc<T>, Reason> {
         self.target.upgrade().ok_or_else(|| {

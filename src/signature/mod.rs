@@ -1,8 +1,8 @@
-//! Typed trampolines, and the kinds of callback that they run: what a binding writes in place of an `extern "C" fn`.
+//! Typed trampolines, and the kinds of callback that they run. A binding uses them in place of its own `extern "C" fn`.
 //!
-//! [`signature!`](crate::signature!) declares one C callback type: its arguments, where among them the user data is,
-//! what it returns, what C gets when the call is refused, and what becomes of a panic. It makes a type with a
-//! [`Registry`] of its own, the function to give to C, and a constructor for each kind of callback:
+//! [`signature!`](crate::signature!) declares one C callback type: its arguments, the position of the user data among
+//! them, its return type, the value that C gets when a call is refused, and what happens to a panic. The macro makes a
+//! type that has its own [`Registry`], the function to give to C, and a constructor for each kind of callback:
 //!
 //! ```
 //! use latecall::signature;
@@ -14,28 +14,33 @@
 //!     panic = Late;
 //! }
 //!
-//! let registration = OnEvent::registry().builder().label("volume").register(OnEvent::shared(|event| event as i32 + 1));
+//! let callback = OnEvent::shared(|event| event as i32 + 1);
+//! let registration = OnEvent::registry().builder().label("volume").register(callback);
 //! let (function, user_data) = (OnEvent::function(), registration.handle().as_ptr()); // give both to C
 //! assert_eq!(function(41, user_data), 42);
 //! drop(registration);
-//! assert_eq!(function(41, user_data), -1); // late: nobody's closure ran
+//! assert_eq!(function(41, user_data), -1); // late: no closure ran
 //! ```
 //!
 //! | Constructor | Takes | Runs it |
 //! | --- | --- | --- |
 //! | `shared` | `Fn + Send + Sync` | on any thread, several at a time |
 //! | `inlined` | `Fn + Send + Sync + 'static` | as `shared`, from a function compiled for that closure |
-//! | `once` | `FnOnce + Send` | once, and then the registration is revoked (S51) |
-//! | `exclusive` | `FnMut + Send` | one call at a time: others are rejected or wait (S50) |
-//! | `confined` | `Fn`, not `Send` | on the thread that made it and no other (S60) |
-//! | `confined_ref` | `&Fn`, not `Send` | the same, borrowed: for [`scope`] |
-//! | `weak` | `&Arc<T>`, `Fn(&T, ..)` | while the object lives, which the call keeps alive (S13) |
-//! | `switch` | any of these | whichever is armed: replaced as one unit (S31) |
+//! | `once` | `FnOnce + Send` | once; the first call revokes the registration |
+//! | `exclusive` | `FnMut + Send` | one call at a time; other calls are refused, or wait |
+//! | `confined` | `Fn`, not `Send` | only on the thread that made it |
+//! | `confined_ref` | `&Fn`, not `Send` | as `confined`, but borrowed: for [`scope`] |
+//! | `weak` | `&Arc<T>`, `Fn(&T, ..)` | while the object is alive; a call keeps the object alive |
+//! | `switch` | any of these | the armed callback; [`Switch::replace`] exchanges it as one unit |
 //!
-//! A handle of one signature given to another's function is [`Reason::WrongRegistry`]; a handle of the same signature
-//! given to a function compiled for another closure is [`Reason::WrongType`] (S96). Neither reads anything through it.
-//! That C calls the function with the right C type is out of reach (S97): the compiler checks it where the pointer is
-//! handed over.
+//! Two mistakes of pairing are refused, and nothing is read through the handle:
+//!
+//! * A handle of one signature is given to the function of another: [`Reason::WrongRegistry`].
+//! * A handle is given to a function that was compiled for another closure of the same signature:
+//!   [`Reason::WrongType`].
+//!
+//! The Rust compiler checks the function's type where it is handed to C. The crate cannot check that C then calls the
+//! function with the type that it declared.
 //!
 //! # Each kind
 //!
@@ -49,16 +54,16 @@
 //!     late = 0;
 //!     panic = Late;
 //! }
-//! // What a library does that was given Tick::function() and a handle.
+//! // What a C library does with Tick::function() and a handle.
 //! let fire = |owner: &Registered<Tick>| Tick::function()(owner.handle().as_ptr());
 //!
 //! let shared = Tick::registry().register(Tick::shared(|| 7));
 //! assert_eq!((fire(&shared), fire(&shared)), (7, 7));
 //!
-//! let (callback, function) = Tick::inlined(|| 8); // give this function to C, and none but this handle with it
+//! let (callback, function) = Tick::inlined(|| 8); // give this function to C, only with the handle of this callback
 //! let inlined = Tick::registry().register(callback);
 //! assert_eq!(function(inlined.handle().as_ptr()), 8);
-//! assert_eq!(function(shared.handle().as_ptr()), 0); // refused: another closure
+//! assert_eq!(function(shared.handle().as_ptr()), 0); // refused: the function is for another closure
 //!
 //! let owned = String::from("consumed");
 //! let once = Tick::registry().register(Tick::once(move || owned.into_bytes().len() as u32));
@@ -79,7 +84,7 @@
 //! drop(model);
 //! assert_eq!(fire(&weak), 0);
 //!
-//! // C takes a destroy notify: from here on C is the owner.
+//! // For a C library that takes a destroy notify: from here on C owns the callback.
 //! let handle = shared.leak();
 //! Tick::destroy()(handle.as_ptr());
 //! assert_eq!(Tick::function()(handle.as_ptr()), 0);
@@ -87,14 +92,18 @@
 //!
 //! [`scope`] and [`Switch`] have examples of their own.
 //!
-//! # How the parts fit
+//! # The modules
 //!
-//! `declare` is the macro. `callback` is what a signature's registry stores: a trait object with the type it was made
-//! from. `deliver` is the way in, shared by all trampolines: look up, run, contain. `panic` says what becomes of a
-//! panic; `kinds` has a wrapper for each kind of callback, `confined` those that belong to a thread, `switch` the one
-//! that can be replaced, and `scope` lends borrowed callbacks to C for the time of a call.
+//! * `declare`: the macro.
+//! * `callback`: what a signature's registry stores, a trait object and the type that it was made from.
+//! * `deliver`: the path of a call, shared by all trampolines: look up the callback, run it, catch its panic.
+//! * `panic`: what happens to a panic.
+//! * `kinds`: a wrapper for each kind of callback that any thread may run.
+//! * `confined`: callbacks that belong to one thread.
+//! * `switch`: a callback that can be replaced.
+//! * `scope`: lends borrowed callbacks to C for the duration of a function call.
 //!
-//! Built on [`crate::registry`]; nothing in here is part of the protocol that the models explore.
+//! All of it is built on [`crate::registry`]. The models explore the registry's protocol, and no code of this module.
 
 mod callback;
 mod confined;
@@ -112,10 +121,10 @@ pub use panic::{PanicPolicy, carry};
 pub use scope::{Scope, scope};
 pub use switch::Switch;
 
-#[allow(unused_imports, reason = "named in this page")]
+#[allow(unused_imports, reason = "linked from this page")]
 use crate::registry::{Reason, Registry};
 
-/// What the macro's expansion names; not public API.
+/// What the macro's expansion uses. Not public API.
 #[doc(hidden)]
 pub mod __private {
     pub use super::confined::{Confined, Held};
@@ -124,6 +133,6 @@ pub mod __private {
     pub use super::switch::Switched;
     pub use crate::registry::{Handle, Reason, Registry};
 
-    /// `std`'s, by the name of the seam: a project that forbids the other name in its own code may still declare signatures.
+    /// `std::sync::Arc`. The alias lets a project declare signatures even if its lints forbid to name `std::sync::Arc`.
     pub type Arc<T> = crate::sync::Arc<T>;
 }

@@ -1,4 +1,4 @@
-//! What becomes of a panic in a callback: it must not reach C.
+//! What happens to a panic in a callback. It must not unwind into C.
 
 use crate::registry::Registry;
 use std::any::Any;
@@ -6,39 +6,48 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 
-/// What a trampoline does with a panic: the callback's own, one from its destructor if the call was the last of a
-/// revoked callback, or one from a late hook (S62, S64, S65). Each is counted in
-/// [`Stats::panics`](crate::registry::Stats::panics), except that `Abort` leaves nobody to count.
+/// What a trampoline does with a panic. The panic may come from:
+///
+/// * the callback;
+/// * the callback's destructor, if this call was the last of a revoked callback;
+/// * a late hook, if the call was late.
+///
+/// [`Stats::panics`](crate::registry::Stats::panics) counts each panic that `Late` and `Carry` handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PanicPolicy {
-    /// Says on standard error whose callback it was, and aborts the process.
+    /// Names the callback on standard error, and aborts the process.
     Abort,
-    /// C gets the late value. The panic's payload is dropped; if that panics too, the second panic is swallowed and
-    /// counted.
+    /// C gets the late value. The panic's payload is dropped. If the payload's destructor panics, that second panic is
+    /// swallowed, and counted in [`Stats::swallowed_panics`](crate::registry::Stats::swallowed_panics).
     Late,
-    /// C gets the late value, and the panic goes on in the Rust caller: out of the nearest [`carry`] or
-    /// [`scope`](super::scope) around the call on the same thread. Where there is none, as on a thread of the
-    /// library's own, this is `Late`. Of several panics the first goes on.
+    /// C gets the late value. The panic continues on the same thread, out of the innermost [`carry`] or
+    /// [`scope`](super::scope) that the call is inside. Of several panics inside one `carry`, the first continues, and
+    /// the others are handled as by `Late`. Without a `carry` on the thread (as on the library's own threads) this is
+    /// `Late`.
     Carry,
 }
 
-/// One `carry` on this thread's stack.
+/// A running `carry` of this thread.
 struct Carrier {
+    /// The first panic that was handed to it.
     payload: Cell<Option<Box<dyn Any + Send>>>,
     outer: *const Carrier,
 }
 
 std::thread_local! {
-    // No destructor, so that callbacks may be called while the thread is being torn down (S57).
+    // No destructor, so that callbacks may be called while the thread's locals are being destroyed.
     static NEAREST: Cell<*const Carrier> = const { Cell::new(ptr::null()) };
 }
 
-/// Runs `run`, which calls into C; a panic in a callback with [`PanicPolicy::Carry`] that C calls meanwhile on this
-/// thread goes on here, once C has returned.
+/// Runs `run`, which calls into C. If a callback with [`PanicPolicy::Carry`] panics on this thread meanwhile, the panic
+/// continues here, after `run` has returned.
+///
+/// Calls of `carry` nest: a panic goes to the innermost one. Panics on other threads are not carried.
 ///
 /// # Panics
-/// With the payload of that panic.
+/// With the payload of the callback's panic. If `run` itself panics, with the payload of that panic; the callback's is
+/// dropped.
 ///
 /// ```
 /// use latecall::signature::carry;
@@ -67,7 +76,7 @@ pub fn carry<T>(run: impl FnOnce() -> T) -> T {
     }
     let carrier = Carrier { payload: Cell::new(None), outer: NEAREST.with(Cell::get) };
     let result = {
-        // Declared after the carrier, so dropped before it.
+        // Declared after `carrier`, so that it is dropped first: `NEAREST` never points to a dropped carrier.
         let _restore = Restore(carrier.outer);
         NEAREST.with(|nearest| nearest.set(&raw const carrier));
         run()
@@ -84,8 +93,8 @@ fn hand_over(payload: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>> {
     if nearest.is_null() {
         return Err(payload);
     }
-    // SAFETY: the pointer is to the local variable of a `carry` of this thread that has neither returned nor unwound:
-    // its `Restore` would have taken it away. It is only ever shared.
+    // SAFETY: `nearest` points to a local variable of a `carry` of this thread that has neither returned nor unwound,
+    // because its `Restore` resets `NEAREST` then. `carry` makes no mutable reference to that variable.
     let carrier = unsafe { &*nearest };
     match carrier.payload.take() {
         None => {
@@ -99,7 +108,7 @@ fn hand_over(payload: Box<dyn Any + Send>) -> Result<(), Box<dyn Any + Send>> {
     }
 }
 
-/// Deals with a panic that was caught, by any policy but `Abort`.
+/// Handles a panic that was caught, by any policy except `Abort`.
 #[cold]
 pub(super) fn contain<F: ?Sized>(registry: &Registry<F>, policy: PanicPolicy, payload: Box<dyn Any + Send>) {
     registry.count_panic();
@@ -109,8 +118,8 @@ pub(super) fn contain<F: ?Sized>(registry: &Registry<F>, policy: PanicPolicy, pa
     }
 }
 
-/// Drops a payload; one whose destructor panics is counted, and what that panic carries is not dropped: it could panic
-/// as well (S64).
+/// Drops a payload. If its destructor panics, counts that second panic and leaks its payload, whose destructor could
+/// panic as well.
 fn dispose<F: ?Sized>(registry: &Registry<F>, payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         registry.count_swallowed_panic();

@@ -1,7 +1,7 @@
 //! Borrowed callbacks, for C functions that call back while they run: enumerations, sorts, walks.
 //!
-//! That the C function promises to keep nothing is not relied upon. What it is given is a handle; when the scope ends
-//! the registration behind it is revoked and waited for, and a handle that the library kept all the same is late.
+//! Soundness does not depend on the C function's promise to keep nothing. C is given a handle. The end of the scope
+//! revokes the registration and waits for its calls, so a later call with a handle that C kept is late.
 
 use super::{Boxed, Callback, PanicPolicy, Signature, carry};
 use crate::registry::{Exhausted, Handle, Shortage};
@@ -12,24 +12,25 @@ use std::marker::PhantomData;
 /// Lends callbacks to C; see [`scope`].
 pub struct Scope<'env, S: Signature> {
     lent: RefCell<Vec<Handle>>,
-    /// Invariant: a scope of a shorter `'env` could be lent what does not live as long as the scope.
+    /// Makes `'env` invariant. With a shortened `'env` the scope would accept callbacks that do not outlive it.
     _env: PhantomData<(&'env mut &'env (), S)>,
 }
 
-/// Runs `run` with a [`Scope`] through which it may lend callbacks that borrow from the caller. When `run` returns or
-/// unwinds, each is revoked and waited for, so that none is inside any more when `scope` returns (S01).
+/// Runs `run` with a [`Scope`], through which `run` may lend callbacks that borrow from the caller.
 ///
-/// There is no guard to drop, and so none to forget: nothing that `run` does makes a lent callback outlive what it
-/// borrows. If the library keeps a handle and calls with it later, the call is late like any other.
+/// When `run` returns or unwinds, `scope` revokes each lent callback and waits for its calls. When `scope` returns, no
+/// call is running a lent callback, and all of them have been dropped.
 ///
-/// With [`PanicPolicy::Carry`] a panic in a callback that C calls on this thread goes on here, as out of
-/// [`carry`].
+/// There is no guard that could be forgotten, so a lent callback cannot outlive what it borrows. If the library keeps a
+/// handle and calls with it later, the call is late like any other.
 ///
-/// It waits for calls on other threads, for as long as they take.
+/// * *Waiting*: `scope` waits for calls on other threads without a limit.
+/// * *Threads*: C may call a lent callback on any thread, as its kind allows. The [`Scope`] itself stays on this
+///   thread.
 ///
 /// # Panics
-/// If `run` panics, if a callback's destructor does, and with a panic that is carried; always after all callbacks are
-/// gone.
+/// If `run` or a callback's destructor panics. With [`PanicPolicy::Carry`], also with the panic of a callback that C
+/// called on this thread, as [`carry`] does. In each case the panic continues after all callbacks have been dropped.
 ///
 /// ```
 /// use latecall::signature::scope;
@@ -59,7 +60,7 @@ pub struct Scope<'env, S: Signature> {
 pub fn scope<'env, S: Signature, T>(run: impl FnOnce(&Scope<'env, S>) -> T) -> T {
     let scoped = || {
         let scope = Scope { lent: RefCell::new(Vec::new()), _env: PhantomData };
-        // Also when `run` unwinds. It is a local variable of this function, so nobody can forget it.
+        // Ends the scope also if `run` unwinds. `run` cannot forget it, because it gets the reference only.
         let end = End(&scope);
         let result = run(end.0);
         drop(end);
@@ -72,28 +73,28 @@ pub fn scope<'env, S: Signature, T>(run: impl FnOnce(&Scope<'env, S>) -> T) -> T
 }
 
 impl<'env, S: Signature> Scope<'env, S> {
-    /// Lends `callback` to C until the scope ends; give the handle to C with [`Signature::function`]. It may be revoked
-    /// before, by its handle.
+    /// Lends `callback` to C until the scope ends. Give the returned handle to C together with [`Signature::function`].
+    /// To revoke the callback earlier, use its handle.
     ///
     /// # Panics
-    /// When the signature's registry is exhausted; `callback` is dropped by the unwind.
+    /// When the signature's registry is exhausted or closed. `callback` has been dropped.
     #[track_caller]
     pub fn register(&self, callback: Boxed<'env, S>) -> Handle {
         self.try_register(callback)
-            .unwrap_or_else(|shortage| panic!("the registry of {} is exhausted: {shortage}", S::NAME))
+            .unwrap_or_else(|shortage| panic!("signature {}: the callback cannot be lent: {shortage}", S::NAME))
     }
 
-    /// As [`register`](Scope::register), with failure as a value.
+    /// Lends `callback` to C as [`register`](Scope::register) does, and returns an error instead of a panic.
     ///
     /// # Errors
-    /// What ran out; `callback` has been dropped.
+    /// [`Shortage`]: what ran out. `callback` has been dropped.
     #[track_caller]
     pub fn try_register(&self, callback: Boxed<'env, S>) -> Result<Handle, Shortage> {
-        // Before there is something to note, so that noting cannot fail.
+        // Reserved before the registration is made: once it is made, noting it must not fail.
         self.lent.borrow_mut().reserve(1);
-        // SAFETY: (1) `End` has seen to it that the callback is gone when the scope ends, which is within 'env: the
-        // caller of `scope` named 'env, so it outlives that call. The scope cannot be sent or shared, and its 'env
-        // cannot be shortened, so this is called within it.
+        // SAFETY: (1) `End` revokes the callback and waits until it has been dropped, before `scope` returns. 'env is a
+        // lifetime parameter of `scope`, so it outlives that call. `Scope` is not `Sync` and is only lent to `run`, and
+        // its 'env is invariant, so `try_register` runs during that call and with that 'env.
         let callback = unsafe { outlive::<S>(callback) };
         match S::registry().try_register(callback) {
             Ok(registration) => {
@@ -106,24 +107,26 @@ impl<'env, S: Signature> Scope<'env, S> {
     }
 }
 
-/// Forgets how long the callback may live.
+/// Extends the callback's lifetime to `'static`.
 ///
 /// # Safety
-/// 1. It is dropped, and no longer in use, before `'env` ends.
+/// 1. The callback is dropped before `'env` ends, and is not used after that.
 unsafe fn outlive<'env, S: Signature>(callback: Boxed<'env, S>) -> Boxed<'static, S> {
     let raw: *mut Callback<S::Target<'env>> = Box::into_raw(callback);
-    // SAFETY: the two types differ in a lifetime only (`Signature`, clause 1), so they are of one size and layout.
-    // That the lifetime is longer than the truth is what this function's own clause answers.
+    // SAFETY: the two pointer types differ in a lifetime only (clause 1 of `Signature`), so they have the same size and
+    // layout. Our caller guarantees that the callback is not used for longer than the true lifetime (clause 1).
     let raw: *mut Callback<S::Target<'static>> = unsafe { std::mem::transmute_copy(&raw) };
-    // SAFETY: `raw` came out of `Box::into_raw` a moment ago, and only this uses it.
+    // SAFETY: `raw` is from `Box::into_raw` above, and no other box is made from it.
     unsafe { Box::from_raw(raw) }
 }
 
+/// Revokes the lent callbacks, and waits for them, when it is dropped.
 struct End<'a, 'env, S: Signature>(&'a Scope<'env, S>);
 
 impl<S: Signature> Drop for End<'_, '_, S> {
     fn drop(&mut self) {
-        // If a destructor panics, the rest still has to be waited for; a second panic aborts, which is sound.
+        // If a destructor panics, `Rest::drop` ends the remaining callbacks during the unwind. A second panic aborts
+        // the process, which is sound.
         struct Rest<'a, S: Signature>(&'a mut Vec<Handle>, PhantomData<S>);
         impl<S: Signature> Rest<'_, S> {
             fn end(&mut self) {

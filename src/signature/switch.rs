@@ -1,8 +1,8 @@
-//! A callback that can be replaced as one unit: C keeps one handle, Rust changes what is behind it.
+//! A callback that can be replaced as one unit: C keeps one handle, and Rust exchanges the callback that it runs.
 //!
-//! What C holds names a forwarder; what the forwarder runs is a registration of its own, found by its handle. To replace
-//! is to exchange that handle and to revoke the one that was there: the old callback ends as any other does, after its
-//! own calls, and no call sees parts of two (S31).
+//! C's handle names a forwarder. The forwarder runs the *armed* callback, which is a registration of its own, and which
+//! the forwarder finds by its handle. `replace` exchanges that handle, and revokes the old one. The old callback then
+//! ends like any other, after its calls, and each call runs one callback as a whole.
 
 use super::{Boxed, Callback, Signature};
 use crate::registry::{Exhausted, Handle, Quiescence, Reason, Revoked, Shortage};
@@ -11,30 +11,33 @@ use std::fmt;
 use std::marker::PhantomData;
 
 struct State<S> {
-    /// The handle of what is armed; 0 for nothing.
+    /// The handle of the armed callback; 0: none is armed.
     armed: AtomicUsize,
-    /// Held while `armed` is written; says whether it is so for good.
+    /// Locked for each write of `armed`.
     shut: Mutex<Shut>,
     _signature: PhantomData<fn() -> S>,
 }
 
 #[derive(Default)]
 struct Shut {
+    /// No callback may be armed any more.
     down: bool,
+    /// Callbacks that were refused since.
     ignored: u64,
 }
 
 impl<S: Signature> State<S> {
-    /// Takes out what is armed. Nothing is dropped here: `shut` is held.
+    /// Takes out the handle of the armed callback, for the caller to revoke. Does not revoke, because that may run a
+    /// destructor, and `shut` is locked here.
     fn disarm(&self, down: bool) -> Handle {
         let mut shut = lock(&self.shut);
         shut.down |= down;
-        // AcqRel pairs with the Acquire in `forward` and with the other writers.
+        // Release: pairs with the Acquire loads in `forward`. Acquire: pairs with the Release of the swap in `replace`.
         Handle::from_bits(self.armed.swap(0, Ordering::AcqRel))
     }
 }
 
-/// What C's handle stands for: runs what is armed.
+/// The forwarder, which C's handle names: runs the armed callback.
 pub struct Switched<S: Signature>(Arc<State<S>>);
 
 impl<S: Signature> Switched<S> {
@@ -45,10 +48,13 @@ impl<S: Signature> Switched<S> {
         (Self(Arc::clone(&state)), Switch(state))
     }
 
-    /// Runs `run` on what is armed, once, or says why not.
+    /// Runs `run` once, on the armed callback.
+    ///
+    /// # Errors
+    /// [`Reason::Unarmed`] if no callback is armed. The registry's reason if it refuses the armed callback's handle.
     pub fn forward<R>(&self, mut run: impl FnMut(&Callback<S::Target<'static>>, Handle) -> R) -> Result<R, Reason> {
         loop {
-            // Acquire pairs with the AcqRel of `disarm` and `replace`.
+            // Acquire: pairs with the Release of the swaps in `replace` and `disarm`.
             let armed = self.0.armed.load(Ordering::Acquire);
             if armed == 0 {
                 return Err(Reason::Unarmed);
@@ -56,8 +62,9 @@ impl<S: Signature> Switched<S> {
             let handle = Handle::from_bits(armed);
             match S::registry().attempt(handle, |callback| run(callback, handle)) {
                 Ok(answer) => return Ok(answer),
-                // It was revoked between the load and the call. If it was replaced the new one is there by now.
-                // Acquire: as above.
+                // The handle was revoked between the load and the call. If the callback was replaced, `armed` has the
+                // new handle by now, because `replace` writes it before it revokes. Acquire: pairs with the Release
+                // there.
                 Err(_) if self.0.armed.load(Ordering::Acquire) != armed => {}
                 Err(reason) => return Err(reason),
             }
@@ -67,12 +74,16 @@ impl<S: Signature> Switched<S> {
 
 impl<S: Signature> Drop for Switched<S> {
     fn drop(&mut self) {
-        // C's handle is gone, so nothing can reach what is armed; and nothing may be armed any more.
+        // C's handle has been revoked, so no call can reach the armed callback, and arming another one is useless.
         let _ = S::registry().revoke(self.0.disarm(true));
     }
 }
 
-/// Says what is behind a handle that C keeps; made by a signature's `switch`.
+/// Exchanges the callback that a handle of C runs. Made by a signature's `switch`, together with the callback to
+/// register.
+///
+/// The callback that is currently run is the *armed* one; there is none at first. Clones of a `Switch` are one switch.
+/// Any thread may use it, also from inside the callbacks. Dropping it changes nothing.
 ///
 /// ```
 /// use latecall::registry::Revoked;
@@ -91,24 +102,28 @@ impl<S: Signature> Drop for Switched<S> {
 /// assert_eq!(tick(), 1);
 /// assert_eq!(switch.replace(OnTick::shared(|| 2)).unwrap(), Some(Revoked::Removed));
 /// assert_eq!(tick(), 2);
-/// let _ = switch.revoke(); // may be armed again
+/// let _ = switch.revoke(); // another one may be armed later
 /// assert_eq!(switch.replace(OnTick::shared(|| 3)).unwrap(), None);
-/// let _ = switch.shutdown(); // may not
+/// let _ = switch.shutdown(); // none may be armed any more
 /// assert!(switch.replace(OnTick::shared(|| 4)).is_err());
 /// assert_eq!((tick(), switch.ignored()), (0, 1));
 /// ```
 pub struct Switch<S: Signature>(Arc<State<S>>);
 
 impl<S: Signature> Switch<S> {
-    /// Arms `callback` in place of what was armed, which is revoked: calls that are inside it finish, calls that start
-    /// from here on run `callback`. `None` if nothing was armed. Any thread may replace, also from inside either.
+    /// Arms `callback` and revokes the callback that was armed before. Calls that start after this run `callback`;
+    /// calls that are running the old callback finish. Does not wait.
+    ///
+    /// Returns what the revocation of the old callback found; `None` if none was armed. Any thread may call this, also
+    /// from inside the old or the new callback.
     ///
     /// # Errors
-    /// [`Exhausted`] with `callback`; what was armed stays. [`Shortage::ShutDown`] after
-    /// [`shutdown`](Switch::shutdown), or when C's handle has been revoked; those are counted (S32).
+    /// [`Exhausted`], which gives `callback` back. The old callback stays armed. The shortage is [`Shortage::ShutDown`]
+    /// after [`shutdown`](Switch::shutdown), or when C's handle has been revoked; [`ignored`](Switch::ignored) counts
+    /// these.
     ///
     /// # Panics
-    /// With the panic of the old callback's destructor, after everything has been put in order.
+    /// With the panic of the old callback's destructor. `callback` is armed then.
     #[track_caller]
     pub fn replace(
         &self,
@@ -120,40 +135,58 @@ impl<S: Signature> Switch<S> {
             return Err(Exhausted::new(callback, Shortage::ShutDown, None));
         }
         let armed = S::registry().try_register(callback)?.leak();
-        // AcqRel pairs with the Acquire in `forward` and with the other writers.
+        // Release: pairs with the Acquire loads in `forward`. Acquire: pairs with the Release of the other swaps.
         let old = Handle::from_bits(self.0.armed.swap(armed.bits(), Ordering::AcqRel));
-        // No lock is held where the old callback may be dropped.
+        // Unlocked before the revocation, which may drop the old callback: its destructor may use this switch.
         drop(shut);
         Ok(S::registry().revoke(old).ok())
     }
 
-    /// Revokes what is armed, and does not wait; [`Revoked::AlreadyRevoked`] if nothing is. Something else may be armed
-    /// later.
+    /// Revokes the armed callback. Does not wait. Another callback may be armed later.
+    ///
+    /// Returns [`Revoked::AlreadyRevoked`] if no callback is armed.
+    ///
+    /// # Panics
+    /// With the panic of the callback's destructor, after it has been revoked.
     #[track_caller]
     pub fn revoke(&self) -> Revoked {
         S::registry().revoke(self.0.disarm(false)).unwrap_or(Revoked::AlreadyRevoked)
     }
 
-    /// Revokes what is armed and waits for it, as [`Registry::revoke_and_wait`](crate::registry::Registry::revoke_and_wait).
+    /// Revokes the armed callback and waits for its calls on other threads, as
+    /// [`Registry::revoke_and_wait`](crate::registry::Registry::revoke_and_wait) does. Another callback may be armed
+    /// later.
+    ///
+    /// Returns [`Quiescence::Quiescent`] if no callback is armed; a callback that was revoked before is not waited for.
+    ///
+    /// # Panics
+    /// With the panic of the callback's destructor, after it has been revoked.
     #[track_caller]
     pub fn revoke_and_wait(&self) -> Quiescence {
         S::registry().revoke_and_wait(self.0.disarm(false)).unwrap_or(Quiescence::Quiescent)
     }
 
-    /// As [`revoke`](Switch::revoke), for good: nothing is armed any more, also not by a callback that is running now and
-    /// arms its successor (S32, S33).
+    /// Revokes the armed callback as [`revoke`](Switch::revoke) does, and refuses every later
+    /// [`replace`](Switch::replace). A callback that is still running and tries to arm its successor is refused, too.
+    ///
+    /// # Panics
+    /// With the panic of the callback's destructor, after the shutdown.
     #[track_caller]
     pub fn shutdown(&self) -> Revoked {
         S::registry().revoke(self.0.disarm(true)).unwrap_or(Revoked::AlreadyRevoked)
     }
 
-    /// As [`shutdown`](Switch::shutdown), and waits as [`revoke_and_wait`](Switch::revoke_and_wait).
+    /// Shuts down as [`shutdown`](Switch::shutdown) does, and waits as [`revoke_and_wait`](Switch::revoke_and_wait)
+    /// does.
+    ///
+    /// # Panics
+    /// With the panic of the callback's destructor, after the shutdown.
     #[track_caller]
     pub fn shutdown_and_wait(&self) -> Quiescence {
         S::registry().revoke_and_wait(self.0.disarm(true)).unwrap_or(Quiescence::Quiescent)
     }
 
-    /// How many callbacks came after the shutdown and were not armed.
+    /// How many callbacks [`replace`](Switch::replace) has refused because of the shutdown.
     #[must_use]
     pub fn ignored(&self) -> u64 {
         lock(&self.0.shut).ignored
@@ -168,7 +201,7 @@ impl<S: Signature> Clone for Switch<S> {
 
 impl<S: Signature> fmt::Debug for Switch<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: a glance.
+        // Relaxed: only printed.
         let armed = Handle::from_bits(self.0.armed.load(Ordering::Relaxed));
         f.debug_struct("Switch").field("signature", &S::NAME).field("armed", &armed).finish_non_exhaustive()
     }

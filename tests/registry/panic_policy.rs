@@ -217,6 +217,6 @@ fn the_abort_policy_ends_the_process_and_names_the_callback() {
     assert!(!stdout.contains("survived"), "{stdout}");
     // A panic would end the process with an exit code.
     assert!(!cfg!(unix) || out.status.code().is_none(), "not aborted: {}", out.status);
-    assert!(stderr.contains("policy is to abort") && stderr.contains("`fan speed`"), "{stderr}");
+    assert!(stderr.contains("panic = Abort") && stderr.contains("`fan speed`"), "{stderr}");
     assert!(stderr.contains(concat!("`Aborted`, registered ", file!(), ":")), "{stderr}");
 }

@@ -1,4 +1,4 @@
-// Without a scope a registration may be leaked, and C may call for ever: nothing on the stack lives that long.
+// Outside of a scope a registration may be leaked, so C may call for ever. No local variable lives that long.
 latecall::signature! {
     extern "C" fn Item(item: u32, user_data) -> i32;
     late = 0;

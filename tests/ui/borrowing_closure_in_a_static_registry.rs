@@ -1,5 +1,5 @@
-// A `Registration` can be forgotten, and then its closure stays callable for as long as the registry lives. If it could
-// borrow from a stack frame in a registry that outlives the frame, a later call would use a dead frame.
+// After a `Registration` has been forgotten, C can call its closure for as long as the registry lives. If the closure
+// borrowed from a stack frame that ends before the registry does, such a call would use a dead frame.
 
 use latecall::registry::Registry;
 

@@ -1,4 +1,4 @@
-// The same with a registry on the stack: it may hold closures that borrow, but only from what outlives it.
+// A registry on the stack may hold closures that borrow, but only from variables that outlive the registry.
 
 use latecall::registry::Registry;
 

@@ -1,4 +1,4 @@
-// A C library may call one subscription on several threads at once. A `Cell` shared by those calls would be a data race.
+// A C library may call one callback on several threads at the same time. These calls would race on the `Cell`.
 
 use latecall::registry::Registry;
 use std::cell::Cell;

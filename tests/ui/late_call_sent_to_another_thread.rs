@@ -1,5 +1,5 @@
-// A late call's report names the calling thread, and is made when it is asked for. Sent to another thread it would name
-// the wrong one. (`LateCall::report` makes a value that can be sent.)
+// `LateCall` makes its report when it is asked for, and the report names the current thread as the caller. On another
+// thread it would name the wrong one. (`LateCall::report` makes a value that can be sent.)
 
 use latecall::registry::Registry;
 use std::ptr;

@@ -1,4 +1,4 @@
-// A `Registration` revokes when it is dropped, in the registry's memory. It must not outlive it.
+// Dropping a `Registration` writes to the registry's memory. So a registration must not outlive its registry.
 
 use latecall::registry::Registry;
 

@@ -1,5 +1,5 @@
-// A callback that destroys the registry it is called through (S45) would free the frame's own bookkeeping, and a waiter
-// that does so on waking (S30) would free what the call that woke it is about to touch.
+// A callback that drops the registry which is running it (S45) would free memory that its own call still uses. A waiter
+// that drops the registry when it wakes up (S30) would free memory that the call which woke it still uses.
 
 use latecall::registry::Registry;
 use std::ptr;

@@ -1,4 +1,4 @@
-// A thread that is still at it when the scope ends could lend a callback after everything has been waited for.
+// Another thread could lend a callback after the scope has waited for all callbacks.
 latecall::signature! {
     extern "C" fn Item(item: u32, user_data) -> i32;
     late = 0;

@@ -1,4 +1,4 @@
-// What a scope lends must outlive the scope: a local variable of the body is gone before the callbacks are.
+// What a lent callback borrows must outlive the scope. A local variable of the body does not.
 latecall::signature! {
     extern "C" fn Item(item: u32, user_data) -> i32;
     late = 0;

@@ -1,4 +1,4 @@
-// C may call from any thread, several at a time: what is not `Sync` has to be `exclusive` or `confined`.
+// C may call on several threads at a time. A closure that is not `Sync` must be `exclusive` or `confined`.
 latecall::signature! {
     extern "C" fn Item(item: u32, user_data) -> i32;
     late = 0;

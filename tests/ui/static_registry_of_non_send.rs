@@ -1,4 +1,4 @@
-// Any thread that calls may be the last to leave and drop the closure, so being callable from every thread is not enough.
+// Any thread's call may be the last to leave, and then that thread drops the closure. So `Sync` alone is not enough.
 
 use latecall::registry::Registry;
 

@@ -1,5 +1,5 @@
-// A registration that nobody keeps is revoked at once (S06): the C library would be given a handle that is dead already.
-// `Registration` is `#[must_use]`, so this is a warning, and an error for who denies it.
+// A registration that is not kept is revoked at once (S06), so the C library would get a handle that is already late.
+// `Registration` is `#[must_use]`: this is a warning, and an error under `deny(unused_must_use)`.
 #![deny(unused_must_use)]
 
 use latecall::registry::Registry;

@@ -1,4 +1,4 @@
-// S97: the function has the declared C type, so handing it to a C function that wants another does not compile.
+// S97: the function has the declared C type. Passing it to a C function that expects another type does not compile.
 latecall::signature! {
     extern "C" fn Item(item: u32, user_data) -> i32;
     late = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * C code that uses the registry through latecall.h. Each function returns NULL, or what was not as it should be;
- * tests/registry/c.rs calls them. */
+ * C code that uses the registry through latecall.h. Each test returns NULL if it passes, otherwise the condition that does
+ * not hold. tests/registry/c.rs calls the tests. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,20 +34,20 @@ static void add(void *object, void *call) {
 
 static void destroy(void *object) { atomic_fetch_add(&((struct counter *)object)->destroyed, 1); }
 
-/* The trampoline of the header's example. */
+/* The callback function of the header's example. */
 static int fire(latecall_registry *registry, void *user_data, int argument) {
   struct call call = {argument, -1};
   latecall_call(registry, user_data, add, &call);
   return call.result;
 }
 
-/* S03, S04: register, call, revoke; late afterwards, explained, and never through the address. */
+/* S03, S04: register, call, revoke. A later call is refused and explained, and does not run the object. */
 TEST(life) {
   latecall_registry *registry = latecall_registry_new("c", 10);
   struct counter counter = {0};
   void *user_data = &counter;
   CHECK(latecall_abi_version() == LATECALL_ABI_VERSION);
-  CHECK(LATECALL_REGISTER(registry, &counter, destroy, "volume", &user_data) == LATECALL_DONE);
+  CHECK(LATECALL_REGISTER(registry, &counter, destroy, "volume", &user_data) == LATECALL_OK);
   CHECK(user_data != NULL && user_data != (void *)&counter);
   CHECK(fire(registry, user_data, 41) == 42);
 
@@ -70,20 +70,20 @@ TEST(life) {
   latecall_report(registry, user_data, tight, sizeof tight);
   CHECK(strcmp(tight, "late") == 0);
 
-  latecall_counts counts;
-  CHECK(latecall_count(registry, &counts) == LATECALL_DONE);
-  CHECK(counts.registered == 1 && counts.revoked == 1 && counts.destroyed == 1 && counts.live == 0);
-  CHECK(counts.late == 1 && counts.tombstones == 1 && counts.revoking == 0);
+  latecall_stats stats;
+  CHECK(latecall_get_stats(registry, &stats) == LATECALL_OK);
+  CHECK(stats.registered == 1 && stats.revoked == 1 && stats.destroyed == 1 && stats.live == 0);
+  CHECK(stats.late == 1 && stats.tombstones == 1 && stats.revoking == 0);
   return NULL;
 }
 
-/* S11, S83: whatever the value is, it is refused for its own reason. */
+/* S11, S83: each wrong value is refused for its own reason. */
 TEST(refusals) {
   latecall_registry *registry = latecall_registry_new(NULL, 0), *other = latecall_registry_new(NULL, 0);
   struct counter counter = {0};
   void *user_data, *others;
-  CHECK(latecall_register(registry, &counter, NULL, NULL, NULL, 0, &user_data) == LATECALL_DONE);
-  CHECK(latecall_register(other, &counter, NULL, NULL, NULL, 0, &others) == LATECALL_DONE);
+  CHECK(latecall_register(registry, &counter, NULL, NULL, NULL, 0, &user_data) == LATECALL_OK);
+  CHECK(latecall_register(other, &counter, NULL, NULL, NULL, 0, &others) == LATECALL_OK);
   struct call call = {1, -1};
   CHECK(latecall_call(registry, NULL, add, &call) == LATECALL_NULL);
   CHECK(latecall_call(registry, others, add, &call) == LATECALL_WRONG_REGISTRY);
@@ -92,22 +92,22 @@ TEST(refusals) {
   CHECK(latecall_call(NULL, user_data, add, &call) == LATECALL_BAD_ARGUMENT);
   CHECK(latecall_call(registry, user_data, NULL, &call) == LATECALL_BAD_ARGUMENT);
   CHECK(latecall_register(registry, &counter, NULL, NULL, NULL, 0, NULL) == LATECALL_BAD_ARGUMENT);
-  CHECK(latecall_close(registry, (latecall_how)9) == LATECALL_BAD_ARGUMENT);
+  CHECK(latecall_close(registry, (latecall_close_how)9) == LATECALL_BAD_ARGUMENT);
   CHECK(call.result == -1 && counter.runs == 0);
-  CHECK(strstr(latecall_text(LATECALL_WRONG_REGISTRY), "another registry"));
-  CHECK(latecall_text((latecall_answer)1234) != NULL);
+  CHECK(strstr(latecall_result_text(LATECALL_WRONG_REGISTRY), "another registry"));
+  CHECK(latecall_result_text((latecall_result)1234) != NULL);
   return NULL;
 }
 
-/* A place where a thread can be held. */
+/* An object in whose `run` a thread stays until the test calls `leave`. */
 struct parking {
-  struct counter counter; /* first: `destroy` takes the object for one */
+  struct counter counter; /* first, because `destroy` casts the object to a counter */
   pthread_mutex_t lock;
   pthread_cond_t moved;
   int inside, may_leave;
   latecall_registry *registry;
   void *user_data;
-  latecall_answer answer;
+  latecall_result result;
 };
 
 static void park(void *object, void *argument) {
@@ -122,11 +122,11 @@ static void park(void *object, void *argument) {
 
 static void *caller(void *argument) {
   struct parking *parking = argument;
-  parking->answer = latecall_call(parking->registry, parking->user_data, park, NULL);
+  parking->result = latecall_call(parking->registry, parking->user_data, park, NULL);
   return NULL;
 }
 
-static void let_go(struct parking *parking) {
+static void leave(struct parking *parking) {
   pthread_mutex_lock(&parking->lock);
   parking->may_leave = 1;
   pthread_cond_broadcast(&parking->moved);
@@ -146,18 +146,18 @@ static pthread_t begin(struct parking *parking) {
 
 static void *waiter(void *argument) {
   struct parking *parking = argument;
-  latecall_answer answer = latecall_revoke_and_wait(parking->registry, parking->user_data);
-  /* 1: it was over when the wait ended. */
-  return answer == LATECALL_QUIESCENT && parking->counter.destroyed == 1 ? &parking->answer : NULL;
+  latecall_result result = latecall_revoke_and_wait(parking->registry, parking->user_data);
+  /* The object is destroyed before the wait ends. */
+  return result == LATECALL_QUIESCENT && parking->counter.destroyed == 1 ? &parking->result : NULL;
 }
 
 static void note(void *context) { atomic_fetch_add((atomic_int *)context, 1); }
 
-/* S17, S18, S29: not waiting, waiting for a while, waiting, and being told. */
+/* S17, S18, S29: revoke without waiting, with a time limit, with waiting, and with a completion function. */
 TEST(in_flight) {
   struct parking parking = {.registry = latecall_registry_new("parking", 10)};
   latecall_registry *registry = parking.registry;
-  CHECK(LATECALL_REGISTER(registry, &parking, destroy, NULL, &parking.user_data) == LATECALL_DONE);
+  CHECK(LATECALL_REGISTER(registry, &parking, destroy, NULL, &parking.user_data) == LATECALL_OK);
   pthread_t thread = begin(&parking);
   uint32_t in_flight = 0;
   CHECK(latecall_revoke(registry, parking.user_data, &in_flight) == LATECALL_IN_FLIGHT);
@@ -171,12 +171,12 @@ TEST(in_flight) {
   CHECK(told == 0 && parking.counter.destroyed == 0);
   pthread_t waiting;
   pthread_create(&waiting, NULL, waiter, &parking);
-  let_go(&parking);
+  leave(&parking);
   void *over = NULL;
   pthread_join(waiting, &over);
   pthread_join(thread, NULL);
   CHECK(over != NULL);
-  CHECK(parking.answer == LATECALL_DONE && told == 1 && parking.counter.destroyed == 1);
+  CHECK(parking.result == LATECALL_OK && told == 1 && parking.counter.destroyed == 1);
   CHECK(latecall_revoke_then(registry, parking.user_data, note, &told) == LATECALL_ALREADY_REVOKED);
   CHECK(told == 2);
   CHECK(latecall_revoke_then(registry, NULL, note, &told) == LATECALL_NULL);
@@ -188,36 +188,36 @@ struct itself {
   struct counter counter;
   latecall_registry *registry;
   void *user_data;
-  latecall_answer answer;
+  latecall_result result;
   int destroyed_inside;
 };
 
 static void revoke_itself(void *object, void *argument) {
   struct itself *itself = object;
   (void)argument;
-  itself->answer = latecall_revoke_and_wait(itself->registry, itself->user_data);
+  itself->result = latecall_revoke_and_wait(itself->registry, itself->user_data);
   itself->destroyed_inside = itself->counter.destroyed;
 }
 
-/* S37: from inside. */
+/* S37: a call revokes its own object. */
 TEST(self_revoke) {
   struct itself itself = {.registry = latecall_registry_new(NULL, 0)};
-  CHECK(LATECALL_REGISTER(itself.registry, &itself, destroy, NULL, &itself.user_data) == LATECALL_DONE);
-  CHECK(latecall_call(itself.registry, itself.user_data, revoke_itself, NULL) == LATECALL_DONE);
-  CHECK(itself.answer == LATECALL_DEFERRED && itself.destroyed_inside == 0 && itself.counter.destroyed == 1);
+  CHECK(LATECALL_REGISTER(itself.registry, &itself, destroy, NULL, &itself.user_data) == LATECALL_OK);
+  CHECK(latecall_call(itself.registry, itself.user_data, revoke_itself, NULL) == LATECALL_OK);
+  CHECK(itself.result == LATECALL_DEFERRED && itself.destroyed_inside == 0 && itself.counter.destroyed == 1);
   return NULL;
 }
 
-/* S28, S48: closed: the object of a registration that fails stays the caller's; the others are destroyed, or left. */
+/* S28, S48: a closed registry destroys its objects (except with LEAVE). A refused object stays the caller's. */
 TEST(closing) {
-  for (int how = LATECALL_DRAIN; how <= LATECALL_LEAVE; how++) {
+  for (int how = LATECALL_CLOSE_DRAIN; how <= LATECALL_CLOSE_LEAVE; how++) {
     latecall_registry *registry = latecall_registry_new(NULL, 10);
     struct counter first = {0}, second = {0};
     void *user_data, *refused = &second;
-    CHECK(LATECALL_REGISTER(registry, &first, destroy, NULL, &user_data) == LATECALL_DONE);
+    CHECK(LATECALL_REGISTER(registry, &first, destroy, NULL, &user_data) == LATECALL_OK);
     CHECK(latecall_barrier(registry) == LATECALL_QUIESCENT);
-    CHECK(latecall_close(registry, (latecall_how)how) == LATECALL_QUIESCENT);
-    CHECK(first.destroyed == (how == LATECALL_LEAVE ? 0 : 1));
+    CHECK(latecall_close(registry, (latecall_close_how)how) == LATECALL_QUIESCENT);
+    CHECK(first.destroyed == (how == LATECALL_CLOSE_LEAVE ? 0 : 1));
     CHECK(LATECALL_REGISTER(registry, &second, destroy, NULL, &refused) == LATECALL_CLOSED);
     CHECK(refused == NULL && second.destroyed == 0);
     CHECK(fire(registry, user_data, 1) == -1);
