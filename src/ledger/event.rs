@@ -80,6 +80,29 @@ pub enum Turned {
     WrongThread,
 }
 
+/// What a library tells a callback when it calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Call {
+    /// The firing that asked for the call, as [`Session::fire`](crate::subject::Session::fire) received it. 0: no firing
+    /// asked for the call, or the library carries no cookies.
+    pub cookie: u32,
+    /// First argument.
+    pub a: i64,
+    /// Second argument.
+    pub b: i64,
+    /// The library itself reports that it passed the user data of another subscription. A call that runs the wrong
+    /// callback is then the library's fault and not the binding's.
+    pub misdirected: bool,
+}
+
+impl Call {
+    /// A call for the firing `cookie` with the arguments `a` and `b`, not misdirected.
+    pub const fn new(cookie: u32, a: i64, b: i64) -> Self {
+        Call { cookie, a, b, misdirected: false }
+    }
+}
+
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {

@@ -6,8 +6,7 @@
 //!
 //! Pairs with: `engine::run`, which opens a ledger for each run and closes it; `witness`, which writes.
 
-use super::event::{Event, EventKind, ThreadNo};
-use super::witness::Call;
+use super::event::{Call, Event, EventKind, ThreadNo};
 use crate::program::{CallbackId, Program, Site};
 use crate::sync::{Arc, Mutex};
 use crate::sync::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};

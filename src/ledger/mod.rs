@@ -22,9 +22,9 @@ pub mod quarantine;
 pub mod violation;
 pub mod witness;
 
-pub use event::{Answer, Event, EventKind, Section, StepId, ThreadNo, Turned};
+pub use event::{Answer, Call, Event, EventKind, Section, StepId, ThreadNo, Turned};
 pub use judge::{Contract, judge};
 pub use log::{Ledger, RunId, stray_events};
 pub use quarantine::Quarantine;
 pub use violation::{Verdict, Violation, ViolationKind};
-pub use witness::{Call, Probe, Witness};
+pub use witness::{Probe, Witness};

@@ -6,7 +6,7 @@
 //!
 //! Pairs with: `engine::run`, which makes witnesses and interprets bodies; `quarantine`, which keeps freed bytes intact.
 
-use super::event::{EventKind, ThreadNo, Turned};
+use super::event::{Call, EventKind, ThreadNo, Turned};
 use super::log::{Ledger, RunId};
 use crate::program::CallbackId;
 
@@ -18,21 +18,6 @@ crate::sync::per_thread! {
 /// Whether this thread is inside a callback.
 pub fn inside_callback() -> bool {
     INSIDE::get() > 0
-}
-
-/// What a library told a callback about the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Call {
-    /// The firing that asked for the call, as the session's `fire` was given it; 0: nobody asked, or the library carries
-    /// no cookies.
-    pub cookie: u32,
-    /// First argument.
-    pub a: i64,
-    /// Second argument.
-    pub b: i64,
-    /// The library says itself that it passed another subscription's user data, so that a call which runs the wrong
-    /// callback is its doing and not the binding's.
-    pub misdirected: bool,
 }
 
 /// Stands in for a user's closure: give it to the library as the user would give theirs.

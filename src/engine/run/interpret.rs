@@ -322,7 +322,7 @@ impl Run {
             Op::Enumerate(id, count) => {
                 let witness = self.witness(*id, thread);
                 // lparam 1: a plain sum is then never 0, and does not stop the enumeration.
-                let call = Call { cookie, a: 0, b: 1, misdirected: false };
+                let call = Call::new(cookie, 0, 1);
                 let answer = self.using(|session| session.enumerate(witness, *count, call));
                 // A hostile library may have kept it: then it can be fired.
                 self.registered[id.0 as usize].store(true, Ordering::Release); // pairs with `is_registered`
@@ -458,5 +458,5 @@ fn set_depth(depth: u32) {
 
 fn call(cookie: u32, args: Option<Args>) -> Call {
     let (a, b) = args.map_or((0, 0), |args| (args.a, args.b));
-    Call { cookie, a, b, misdirected: false }
+    Call::new(cookie, a, b)
 }

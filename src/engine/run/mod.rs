@@ -12,8 +12,7 @@ use crate::sync;
 mod stage;
 
 use super::monitor;
-use crate::ledger::witness::Call;
-use crate::ledger::{Contract, Event, EventKind, Ledger, Quarantine, RunId, Verdict, judge, log};
+use crate::ledger::{Call, Contract, Event, EventKind, Ledger, Quarantine, RunId, Verdict, judge, log};
 use crate::program::{Hostile, Op, Program, Site, Verb};
 use crate::subject::{OpenError, Session, Subject};
 use crate::sync::{Arc, thread};
