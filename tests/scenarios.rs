@@ -4,9 +4,9 @@
 use latecall::emitter::{Api, bundled_object};
 use latecall::engine::run::{Options, RunError, execute};
 use latecall::program::Op;
-use latecall::program::seeds::{SEEDS, suits};
-use latecall::subject::Subject;
+use latecall::program::seeds::SEEDS;
 use latecall::subject::catalogue::every;
+use latecall::subject::{Subject, suits};
 
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();

@@ -3,9 +3,7 @@
 //! Every sound subject that offers what a seed uses must run it clean; the replay engine does so in each gate. Numbers are
 //! the scenarios that a seed stands for, as in its first line.
 
-use super::{Expect, Op, Program};
-use crate::subject::Subject;
-use std::collections::BTreeMap;
+use super::Program;
 
 /// A seed program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,23 +89,4 @@ impl Seed {
     pub fn program(&self) -> Program {
         Program::parse(self.text).unwrap_or_else(|error| panic!("the seed {} is not a program: {error}", self.name))
     }
-}
-
-/// Whether a program's expectations can hold on a subject: a library that takes one subscription refuses the second, and
-/// one that calls once does not call again. Programs without expectations suit every subject that offers their ops.
-pub fn suits(program: &Program, subject: &dyn Subject) -> bool {
-    let capacity = subject.offer().capacity.unwrap_or(usize::MAX);
-    let registered: usize = program
-        .steps()
-        .filter(|step| step.expect != Some(Expect::Refused))
-        .map(|step| if let Op::Register(ids) = &step.op { ids.len() } else { 0 })
-        .sum();
-    let mut firings = BTreeMap::new();
-    for step in program.steps() {
-        if let Op::Fire(id, _) | Op::Send(id, _) | Op::Post(id, _) = step.op {
-            *firings.entry(id).or_insert(0) += 1;
-        }
-    }
-    let once = subject.contract().once && firings.values().any(|n| *n > 1);
-    registered <= capacity && !(once && program.steps().any(|step| step.expect.is_some()))
 }

@@ -25,7 +25,8 @@ mod shelf;
 
 use crate::engine::run::Env;
 use crate::ledger::{Answer, Call, Contract, Witness};
-use crate::program::{CallbackId, Hostile, Site, VerbSet};
+use crate::program::{CallbackId, Expect, Hostile, Op, Program, Site, VerbSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A binding under test.
@@ -173,4 +174,29 @@ pub trait Session: Send + Sync {
     /// Revokes everything that is registered, and closes the library. [`Answer::Refused`] when called from inside one of
     /// its callbacks, and then it does nothing. Called at the end of each run when the program did not.
     fn shutdown(&self) -> Answer;
+}
+
+/// Whether the expectations of `program` can hold on `subject`.
+///
+/// False in two cases:
+///
+/// * the program registers more callbacks than the subject's library takes;
+/// * the subject's library calls each callback at most once, and a program with expectations fires one callback twice.
+///
+/// A program without expectations passes the second rule on every subject.
+pub fn suits(program: &Program, subject: &dyn Subject) -> bool {
+    let capacity = subject.offer().capacity.unwrap_or(usize::MAX);
+    let registered: usize = program
+        .steps()
+        .filter(|step| step.expect != Some(Expect::Refused))
+        .map(|step| if let Op::Register(ids) = &step.op { ids.len() } else { 0 })
+        .sum();
+    let mut firings = BTreeMap::new();
+    for step in program.steps() {
+        if let Op::Fire(id, _) | Op::Send(id, _) | Op::Post(id, _) = step.op {
+            *firings.entry(id).or_insert(0) += 1;
+        }
+    }
+    let once = subject.contract().once && firings.values().any(|n| *n > 1);
+    registered <= capacity && !(once && program.steps().any(|step| step.expect.is_some()))
 }
