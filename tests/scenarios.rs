@@ -87,6 +87,7 @@ fn every_expectation_of_every_seed_can_fail() {
                 Expect::Quiescent => Some(Expect::Deferred),
                 Expect::Deferred => Some(Expect::Quiescent),
                 Expect::Refused => Some(Expect::Value(1)),
+                other => panic!("no false answer in place of `{other}`"),
             };
             Some(())
         };

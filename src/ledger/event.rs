@@ -4,7 +4,7 @@
 //! is its time: a thread takes the place with one relaxed `fetch_add` at the moment it reports, so the order of two events
 //! is the order in which they were reported, and reporting makes no thread wait for another and publishes nothing.
 
-use crate::program::{CallbackId, GateId};
+use crate::program::{CallbackId, GateId, Section, StepId};
 
 /// A thread of a run, in reports `main`, `t1`…, `lib1`….
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,28 +24,6 @@ impl ThreadNo {
             n => format!("lib{}", n - Self::FIRST_FOREIGN + 1),
         }
     }
-}
-
-/// Where a step stands in its program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StepId {
-    /// The section.
-    pub section: Section,
-    /// Its number in the section, 0 is the first.
-    pub index: u16,
-}
-
-/// A section of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Section {
-    /// `before`
-    Before,
-    /// `thread`, 0 is the first.
-    Thread(u8),
-    /// `after`
-    After,
-    /// The body of a callback.
-    Body(CallbackId),
 }
 
 /// What an op answered.

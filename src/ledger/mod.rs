@@ -22,7 +22,8 @@ pub mod quarantine;
 pub mod violation;
 pub mod witness;
 
-pub use event::{Answer, Call, Event, EventKind, Section, StepId, ThreadNo, Turned};
+pub use crate::program::{Section, StepId};
+pub use event::{Answer, Call, Event, EventKind, ThreadNo, Turned};
 pub use judge::{Contract, judge};
 pub use log::{Ledger, RunId, stray_events};
 pub use quarantine::Quarantine;

@@ -9,7 +9,10 @@ const PLENTY: Tries = Tries { most: 20_000 };
 
 /// A program of at least this many steps, always the same.
 fn haystack(steps: usize) -> Program {
-    let domain = Domain { max_steps: 2 * steps, max_threads: 4, max_callbacks: 6, ..Domain::everything() };
+    let mut domain = Domain::everything();
+    domain.max_steps = 2 * steps;
+    domain.max_threads = 4;
+    domain.max_callbacks = 6;
     let mut state: u32 = 0x9e37_79b9;
     let mut record = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -13,7 +13,7 @@ use crate::engine::gates::Passed;
 use crate::engine::run::{BodyPanic, Env, MAX_DEPTH, Options, RunError, message, needs_library_threads};
 use crate::ledger::log::{self, Interpreter};
 use crate::ledger::{Answer, Call, Event, EventKind, Ledger, RunId, Section, StepId, ThreadNo, Witness};
-use crate::program::{Args, CallbackId, GateId, Kind, Op, Program, Site, Step};
+use crate::program::{Args, CallbackId, GateId, Op, Program, Returns, Site, Step};
 use crate::subject::{Session, Subject};
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -63,9 +63,9 @@ impl Interpreter for Run {
         let it = &self.program.callbacks[callback.0 as usize];
         // Relaxed: each call gets a number of its own; nothing else hangs on it.
         let nth = if it.counts() { self.calls[callback.0 as usize].fetch_add(1, Ordering::Relaxed) + 1 } else { 1 };
-        let mut value = match it.kind {
-            Kind::Sum => call.a.wrapping_add(call.b),
-            Kind::Counting => call.a.wrapping_add(call.b).wrapping_add(i64::from(nth)),
+        let mut value = match it.returns {
+            Returns::Sum => call.a.wrapping_add(call.b),
+            Returns::Counting => call.a.wrapping_add(call.b).wrapping_add(i64::from(nth)),
         };
         self.stage.disturb(self.ledger); // user code takes its time
         for (i, step) in it.body.iter().enumerate() {

@@ -21,8 +21,8 @@ fn survive(text: &str) {
             assert_eq!(Program::parse(&program.to_string()), Ok(program), "{text:?}");
         }
         Err(error) => {
-            let line = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').nth(error.line - 1);
-            assert!(line.is_some_and(|line| error.column <= line.chars().count() + 1), "{text:?}: {error}");
+            let line = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').nth(error.line() - 1);
+            assert!(line.is_some_and(|line| error.column() <= line.chars().count() + 1), "{text:?}: {error}");
             assert!(error.to_string().len() < 2000, "{error}");
         }
     }

@@ -9,7 +9,7 @@ mod refused_layout;
 mod refused_ops;
 mod rules;
 
-use latecall::program::{Op, Program, Step};
+use latecall::program::{Expect, Op, Program, Step};
 
 /// A program with some of everything.
 const EXAMPLE: &str = "\
@@ -36,6 +36,12 @@ after
 
 fn step(op: Op) -> Step {
     Step::from(op)
+}
+
+fn expecting(op: Op, expect: Expect) -> Step {
+    let mut step = step(op);
+    step.expect = Some(expect);
+    step
 }
 
 /// What the parser says to each text, in one piece.

@@ -7,9 +7,9 @@
 //! Not here: deadlocks and crashes, which no event reports (`engine::monitor`, `gate`), and what happens after the run
 //! ([`stray_events`](super::stray_events)).
 
-use super::event::{Answer, Event, EventKind, Section, StepId, ThreadNo};
+use super::event::{Answer, Event, EventKind, ThreadNo};
 use super::violation::{Verdict, Violation, ViolationKind, named};
-use crate::program::{CallbackId, Expect, Hostile, Op, Program, Step};
+use crate::program::{CallbackId, Expect, Hostile, Op, Program, Step, StepId};
 use std::collections::HashMap;
 
 /// What the rules need to know of a subject.
@@ -515,23 +515,12 @@ impl<'a> Judge<'a> {
     }
 
     fn step(&self, id: StepId) -> Option<&'a Step> {
-        step(self.program, id)
+        self.program.step(id)
     }
 
     fn target(&self, id: StepId) -> Option<CallbackId> {
         self.step(id)?.op.callbacks().first().copied()
     }
-}
-
-/// The step that an id names.
-pub(crate) fn step(program: &Program, id: StepId) -> Option<&Step> {
-    let steps = match id.section {
-        Section::Before => &program.before,
-        Section::Thread(n) => program.threads.get(n as usize)?,
-        Section::After => &program.after,
-        Section::Body(callback) => &program.callbacks.get(callback.0 as usize)?.body,
-    };
-    steps.get(id.index as usize)
 }
 
 /// An answer as the text form writes it.
