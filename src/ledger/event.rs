@@ -83,11 +83,19 @@ impl Call {
 
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event {
-    /// Who reported it.
+    /// The thread that reported the event.
     pub thread: ThreadNo,
-    /// What it reported.
+    /// What the thread reported.
     pub kind: EventKind,
+}
+
+impl Event {
+    /// The event that `thread` reports.
+    pub const fn new(thread: ThreadNo, kind: EventKind) -> Self {
+        Event { thread, kind }
+    }
 }
 
 /// What an event says.

@@ -1,6 +1,5 @@
 //! Which rules there are, and what a run's verdict is.
 
-use crate::program::CallbackId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -97,9 +96,4 @@ impl Verdict {
     pub fn has(&self, kind: ViolationKind) -> bool {
         self.violations.iter().any(|v| v.kind == kind)
     }
-}
-
-/// The name of a callback in a violation.
-pub(super) fn named(program: &crate::program::Program, id: CallbackId) -> String {
-    program.callback_name(id).to_owned()
 }

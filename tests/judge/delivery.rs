@@ -1,0 +1,139 @@
+//! Firings that run another callback, or none, or whose answer is lost.
+
+use super::*;
+
+#[test]
+fn a_firing_that_runs_another_callback() {
+    let fired = |callback, misdirected| {
+        then([
+            (MAIN, begin(Section::Before, 1, 7)),
+            (MAIN, Enter { callback, cookie: 7, misdirected }),
+            (MAIN, leave(callback, 0)),
+            (MAIN, end(Answer::Value(0))),
+        ])
+    };
+    assert_eq!(judged(FIRED, &fired(B, false)), [V::Aliased, V::LostCall]);
+    assert_eq!(judged(FIRED, &fired(A, false)), []);
+    let churned = CallbackId(u8::MAX);
+    assert_eq!(judged(FIRED, &fired(churned, false)), [V::Aliased, V::LostCall]);
+    // The library says that it mixed the user data up: the binding delivered what it was given.
+    assert_eq!(judged(FIRED, &fired(B, true)), []);
+    assert_eq!(judged(FIRED, &fired(churned, true)), [V::LostCall], "and a's own call is owed all the same");
+}
+
+#[test]
+fn a_successor_may_run_for_a_replaced_callback() {
+    let program = "callback a\ncallback b\nbefore\n register a\nthread\n fire a\nthread\n replace a b\n";
+    let events = then([
+        (T2, begin(Section::Thread(1), 0, 0)),
+        (T1, begin(Section::Thread(0), 0, 3)),
+        (T1, enter(B, 3)),
+        (T1, leave(B, 0)),
+        (T1, end(Answer::Value(0))),
+        (T2, end(Answer::Done)),
+    ]);
+    assert_eq!(judged(program, &events), []);
+}
+
+#[test]
+fn a_live_callback_that_does_not_run_is_a_lost_call() {
+    assert_eq!(judged(FIRED, &fired_and(&[], Answer::Value(0))), [V::LostCall]);
+    assert_eq!(judged(FIRED, &fired_and(&[Late { cookie: 7 }], Answer::Value(0))), [V::LostCall], "it was not late");
+    assert_eq!(judged(FIRED, &fired_and(&[enter(A, 7), leave(A, 5)], Answer::Value(5))), []);
+    assert_eq!(judged(FIRED, &fired_and(&[], Answer::Refused)), []);
+    let away = TurnedAway { callback: A, cookie: 7, why: Turned::Busy };
+    assert_eq!(judged(FIRED, &fired_and(&[away], Answer::Value(0))), []);
+}
+
+#[test]
+fn an_answer_that_does_not_come_back_is_a_lost_call() {
+    assert_eq!(judged(FIRED, &fired_and(&[enter(A, 7), leave(A, 5)], Answer::Value(6))), [V::LostCall]);
+}
+
+#[test]
+fn a_callback_that_somebody_began_to_revoke_owes_nothing() {
+    let events = then([
+        (T1, begin(Section::Thread(0), 0, 1)),
+        (T2, begin(Section::Thread(1), 0, 0)),
+        (T1, end(Answer::Value(0))),
+        (T2, end(Answer::Removed)),
+    ]);
+    assert_eq!(judged(FIRED_T1, &events), []);
+}
+
+#[test]
+fn what_was_posted_before_a_barrier_has_run_after_it() {
+    let program = "callback a\nbefore\n register a\n post a\n barrier\n";
+    let posted = |ran: bool| {
+        let mut events = then([(MAIN, begin(Section::Before, 1, 4)), (MAIN, end(Answer::Done)), (MAIN, before(2))]);
+        if ran {
+            events.extend([(ThreadNo(100), enter(A, 4)), (ThreadNo(100), leave(A, 0))]);
+        }
+        events.push((MAIN, end(Answer::Done)));
+        events
+    };
+    assert_eq!(judged(program, &posted(false)), [V::LostCall]);
+    assert_eq!(judged(program, &posted(true)), []);
+    // Posted while the barrier was already waiting: it need not wait for that.
+    let program = "callback a\nbefore\n register a\nthread\n post a\nthread\n barrier\n";
+    let racing = then([
+        (T1, begin(Section::Thread(0), 0, 4)),
+        (T2, begin(Section::Thread(1), 0, 0)),
+        (T1, end(Answer::Done)),
+        (T2, end(Answer::Done)),
+    ]);
+    assert_eq!(judged(program, &racing), []);
+}
+
+#[test]
+fn a_post_that_had_not_ended_when_the_barrier_began_is_not_owed() {
+    let program = "callback a\nbefore\n register a\nthread\n post a\nthread\n barrier\n";
+    let (post, barrier) = (begin(Section::Thread(0), 0, 4), begin(Section::Thread(1), 0, 0));
+    let done = end(Answer::Done);
+    // The queue may have taken it after the barrier looked.
+    assert_eq!(judged(program, &then([(T1, post), (T2, barrier), (T1, done), (T2, done)])), []);
+    assert_eq!(judged(program, &then([(T1, post), (T1, done), (T2, barrier), (T2, done)])), [V::LostCall]);
+}
+
+#[test]
+fn an_enumeration_makes_as_many_calls_as_it_says() {
+    let program = "callback a\nbefore\n enumerate a 2\n";
+    let calls = |n: usize, answer| {
+        let mut events = vec![(MAIN, begin(Section::Before, 0, 1))];
+        for _ in 0..n {
+            events.extend([(MAIN, enter(A, 1)), (MAIN, leave(A, 1))]);
+        }
+        events.push((MAIN, end(Answer::Value(answer))));
+        events
+    };
+    assert_eq!(judged(program, &calls(2, 2)), []);
+    assert_eq!(judged(program, &calls(1, 2)), [V::LostCall]);
+    assert_eq!(judged(program, &calls(1, 1)), [V::LostCall], "nothing stopped it");
+}
+
+#[test]
+fn one_shot_runs_once_and_not_twice() {
+    let once = Contract::one_shot();
+    let program = "callback a\nbefore\n register a\n fire a\n fire a\n";
+    let second = |kinds: &[EventKind]| {
+        let mut events = fired_and(&[enter(A, 7), leave(A, 0)], Answer::Value(0));
+        events.push((MAIN, begin(Section::Before, 2, 8)));
+        events.extend(kinds.iter().map(|kind| (MAIN, *kind)));
+        events.push((MAIN, end(Answer::Value(0))));
+        events
+    };
+    assert_eq!(judged_with(program, once, &second(&[])), []);
+    assert_eq!(judged_with(program, once, &second(&[enter(A, 8), leave(A, 0)])), [V::LateCall]);
+    let never = fired_and(&[], Answer::Value(0));
+    assert_eq!(judged_with(program, once, &never), [V::LostCall]);
+    // Another firing had taken the one call, and came too late with it: after the end, but not before.
+    let late_at_the_end = |closing: bool| {
+        let mut events = fired_and(&[], Answer::Value(0));
+        events.extend([(MAIN, begin(Section::Before, 2, 8)), (MAIN, end(Answer::Value(0)))]);
+        events.extend(closing.then_some((MAIN, Closing)));
+        events.push((T1, Late { cookie: 8 }));
+        events
+    };
+    assert_eq!(judged_with(program, once, &late_at_the_end(true)), []);
+    assert_eq!(judged_with(program, once, &late_at_the_end(false)), [V::LostCall]);
+}

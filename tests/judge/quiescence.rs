@@ -1,0 +1,107 @@
+//! Calls that start too late, or that are still running when a wait for them ends.
+
+use super::*;
+
+#[test]
+fn a_call_after_the_drop_is_late() {
+    let dropped = then([(MAIN, Dropped { callback: A }), (T1, enter(A, 0)), (T1, leave(A, 0))]);
+    assert_eq!(judged(FIRED_T1, &dropped), [V::LateCall]);
+    let alive = then([(T1, enter(A, 0)), (T1, leave(A, 0)), (MAIN, Dropped { callback: A })]);
+    assert_eq!(judged(FIRED_T1, &alive), []);
+}
+
+fn revoked(answer: Answer) -> Vec<(ThreadNo, EventKind)> {
+    let t1 = |index| begin(Section::Thread(0), index, 1);
+    then([
+        (T1, t1(0)),
+        (T2, begin(Section::Thread(1), 0, 0)),
+        (T2, end(answer)),
+        (T1, enter(A, 1)),
+        (T1, leave(A, 0)),
+        (T1, end(Answer::Value(0))),
+    ])
+}
+
+#[test]
+fn a_call_after_revoke_removed_it_is_late_and_one_in_flight_is_not() {
+    assert_eq!(judged(FIRED_T1, &revoked(Answer::Removed)), [V::LateCall]);
+    // It was let in before, and only then reported that it entered.
+    assert_eq!(judged(FIRED_T1, &revoked(Answer::InFlight(1))), []);
+    let second = [(T1, enter(A, 1)), (T1, leave(A, 0))];
+    let more: Vec<_> = revoked(Answer::InFlight(1)).into_iter().chain(second).collect();
+    assert_eq!(judged(FIRED_T1, &more), [V::LateCall], "one was in flight, two came");
+}
+
+#[test]
+fn a_call_that_was_seen_before_revoke_uses_up_its_count() {
+    let events = then([
+        (T1, begin(Section::Thread(0), 0, 1)),
+        (T1, enter(A, 1)),
+        (T2, begin(Section::Thread(1), 0, 0)),
+        (T2, end(Answer::InFlight(1))),
+        (T1, leave(A, 0)),
+        (T1, end(Answer::Value(0))),
+        (T1, enter(A, 0)),
+        (T1, leave(A, 0)),
+    ]);
+    assert_eq!(judged(FIRED_T1, &events), [V::LateCall]);
+}
+
+#[test]
+fn starting_after_quiescence() {
+    let waited = |answer| {
+        then([
+            (T2, begin(Section::Thread(1), 0, 0)),
+            (T2, end(answer)),
+            (T1, begin(Section::Thread(0), 0, 1)),
+            (T1, enter(A, 1)),
+            (T1, leave(A, 0)),
+            (T1, end(Answer::Value(0))),
+        ])
+    };
+    assert_eq!(judged(WAITED, &waited(Answer::Quiescent)), [V::StartedAfterQuiescence]);
+    assert_eq!(judged(WAITED, &waited(Answer::Deferred)), [V::LateCall]);
+    assert_eq!(judged(WAITED, &waited(Answer::Done)), [], "a binding that claims nothing is held to nothing");
+}
+
+#[test]
+fn running_after_quiescence() {
+    let waited = |answer| {
+        then([
+            (T1, begin(Section::Thread(0), 0, 1)),
+            (T1, enter(A, 1)),
+            (T2, begin(Section::Thread(1), 0, 0)),
+            (T2, end(answer)),
+            (T1, leave(A, 0)),
+            (T1, end(Answer::Value(0))),
+        ])
+    };
+    assert_eq!(judged(WAITED, &waited(Answer::Quiescent)), [V::RunningAfterQuiescence]);
+    assert_eq!(judged(WAITED, &waited(Answer::Deferred)), [V::RunningAfterQuiescence], "t2 is not inside");
+}
+
+#[test]
+fn two_that_wait_from_inside_excuse_each_other() {
+    let program = "callback a\n revoke_and_wait a\nbefore\n register a\nthread\n fire a\nthread\n fire a\n";
+    let body = || begin(Section::Body(A), 0, 0);
+    let both = then([
+        (T1, enter(A, 0)),
+        (T2, enter(A, 0)),
+        (T1, body()),
+        (T2, body()),
+        (T1, end(Answer::Deferred)),
+        (T2, end(Answer::Deferred)),
+        (T1, leave(A, 0)),
+        (T2, leave(A, 0)),
+    ]);
+    assert_eq!(judged(program, &both), []);
+    let one = then([
+        (T1, enter(A, 0)),
+        (T2, enter(A, 0)),
+        (T1, body()),
+        (T1, end(Answer::Deferred)),
+        (T2, leave(A, 0)),
+        (T1, leave(A, 0)),
+    ]);
+    assert_eq!(judged(program, &one), [V::RunningAfterQuiescence], "t2 was not waiting");
+}
