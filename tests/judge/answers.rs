@@ -29,3 +29,39 @@ fn an_op_that_does_not_answer_as_the_program_says() {
     let expects_zero = released.replace("late", "0");
     assert_eq!(judged(&expects_zero, &late), [V::Unexpected], "late is not the value 0");
 }
+
+/// Each answer meets the expectation with its own name and no other.
+#[test]
+fn every_expectation_is_met_by_its_own_answer_only() {
+    let answers = [
+        ("removed", Answer::Removed),
+        ("in_flight(2)", Answer::InFlight(2)),
+        ("in_flight(3)", Answer::InFlight(3)),
+        ("already_revoked", Answer::AlreadyRevoked),
+        ("quiescent", Answer::Quiescent),
+        ("deferred", Answer::Deferred),
+        ("refused", Answer::Refused),
+        ("skipped", Answer::Skipped),
+        ("done", Answer::Done),
+        ("7", Answer::Value(7)),
+    ];
+    let expectations = [
+        ("revoke", ["removed", "in_flight(2)", "already_revoked", "refused"]),
+        ("release", ["quiescent", "deferred", "already_revoked", "refused"]),
+    ];
+    for (verb, expected) in expectations {
+        for expect in expected {
+            let program = format!("callback a\nbefore\n register a\n {verb} a = {expect}\n");
+            for (name, answer) in answers {
+                let found = violations(&program, Contract::default(), &then([(MAIN, before(1)), (MAIN, end(answer))]));
+                if name == expect {
+                    assert_eq!(found, [], "{verb} a = {expect} answers {name}");
+                } else {
+                    let text = format!("`{verb} a` must answer {expect} and answered {name}");
+                    assert_eq!(found.iter().map(|v| (v.kind, &*v.text)).collect::<Vec<_>>(), [(V::Unexpected, &*text)]);
+                    assert_eq!(found[0].proof, [3, 4], "the op's begin and end");
+                }
+            }
+        }
+    }
+}

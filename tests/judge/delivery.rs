@@ -137,3 +137,25 @@ fn one_shot_runs_once_and_not_twice() {
     assert_eq!(judged_with(program, once, &late_at_the_end(true)), []);
     assert_eq!(judged_with(program, once, &late_at_the_end(false)), [V::LostCall]);
 }
+
+#[test]
+fn an_enumeration_may_stop_early_only_if_a_call_stops_it() {
+    let judged_with_body = |body: &str, leaves: EventKind| {
+        let program = format!("callback a\n{body}before\n enumerate a 3\n");
+        let events = [begin(Section::Before, 0, 1), enter(A, 1), leaves, end(Answer::Value(1))];
+        judged(&program, &events.map(|kind| (MAIN, kind)))
+    };
+    assert_eq!(judged_with_body("", leave(A, 1)), [V::LostCall]);
+    assert_eq!(judged_with_body("", leave(A, 0)), [], "0 stops it");
+    assert_eq!(judged_with_body("", Unwind { callback: A }), [], "a panic may stop it");
+    assert_eq!(judged_with_body(" return 1\n", leave(A, 1)), [], "the library may have been told another value");
+}
+
+#[test]
+fn the_proof_of_a_one_shot_that_never_ran_is_its_first_firing() {
+    let program = "callback a\nbefore\n register a\n fire a\n fire a\n";
+    let mut events = fired_and(&[], Answer::Value(0));
+    events.extend([(MAIN, begin(Section::Before, 2, 8)), (MAIN, end(Answer::Value(0)))]);
+    let found = violations(program, Contract::one_shot(), &events);
+    assert_eq!(found.iter().map(|v| (v.kind, &*v.proof)).collect::<Vec<_>>(), [(V::LostCall, &[3, 4][..])]);
+}

@@ -36,3 +36,17 @@ fn never_dropped_is_a_leak_once_the_session_is_closed() {
     let refused = [(MAIN, before(0)), (MAIN, Refused { callback: A }), (MAIN, end(Answer::Refused)), (MAIN, Closed)];
     assert_eq!(judged(FIRED_T1, &refused), [V::Leak]);
 }
+
+#[test]
+fn the_proof_of_freeing_in_flight_names_the_call_that_is_still_running() {
+    let two = then([
+        (T1, enter(A, 0)),
+        (T2, enter(A, 0)),
+        (T1, leave(A, 0)),
+        (MAIN, Dropped { callback: A }),
+        (MAIN, Dropped { callback: A }),
+    ]);
+    let found = violations(FIRED_T1, Contract::default(), &two);
+    let said: Vec<_> = found.iter().map(|v| (&*v.text, &*v.proof)).collect();
+    assert_eq!(said, [("`a` was freed while t2 was in it", &[4, 6][..]), ("`a` was freed a second time", &[6, 7])]);
+}

@@ -7,7 +7,9 @@ mod quiescence;
 mod threads;
 
 use latecall::ledger::EventKind::{self, *};
-use latecall::ledger::{Answer, Contract, Event, Section, StepId, ThreadNo, Turned, ViolationKind as V, judge};
+use latecall::ledger::{
+    Answer, Contract, Event, Section, StepId, ThreadNo, Turned, Violation, ViolationKind as V, judge,
+};
 use latecall::program::{CallbackId, GateId, Program};
 
 const A: CallbackId = CallbackId(0);
@@ -22,6 +24,10 @@ fn judged(program: &str, events: &[(ThreadNo, EventKind)]) -> Vec<V> {
 }
 
 fn judged_with(program: &str, contract: Contract, events: &[(ThreadNo, EventKind)]) -> Vec<V> {
+    violations(program, contract, events).iter().map(|v| v.kind).collect()
+}
+
+fn violations(program: &str, contract: Contract, events: &[(ThreadNo, EventKind)]) -> Vec<Violation> {
     let program = Program::parse(program).unwrap();
     let events: Vec<Event> = events.iter().map(|&(thread, kind)| Event::new(thread, kind)).collect();
     let verdict = judge(&program, contract, &events);
@@ -29,7 +35,7 @@ fn judged_with(program: &str, contract: Contract, events: &[(ThreadNo, EventKind
         assert!(violation.proof.iter().all(|at| *at < events.len()), "a proof points nowhere: {violation:?}");
         assert!(!violation.text.contains('?'), "a violation without a name: {violation}");
     }
-    verdict.violations.iter().map(|v| v.kind).collect()
+    verdict.violations
 }
 
 fn begin(section: Section, index: u16, cookie: u32) -> EventKind {
@@ -106,4 +112,14 @@ fn events_in_no_order_do_not_panic() {
             let _ = judge(&program, Contract::default(), &events);
         }
     }
+}
+
+#[test]
+fn calls_and_late_calls_are_counted() {
+    let program = Program::parse(FIRED).unwrap();
+    let kinds =
+        [enter(A, 0), leave(A, 0), Late { cookie: 0 }, enter(A, 0), leave(A, 0), Late { cookie: 9 }, enter(A, 0)];
+    let events: Vec<Event> = kinds.into_iter().map(|kind| Event::new(T1, kind)).collect();
+    let verdict = judge(&program, Contract::default(), &events);
+    assert_eq!((verdict.calls, verdict.defused, verdict.gave_up), (3, 2, 0));
 }

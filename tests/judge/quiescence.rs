@@ -105,3 +105,24 @@ fn two_that_wait_from_inside_excuse_each_other() {
     ]);
     assert_eq!(judged(program, &one), [V::RunningAfterQuiescence], "t2 was not waiting");
 }
+
+#[test]
+fn the_proof_of_a_late_call_is_the_first_thing_that_forbids_it() {
+    // Revoked, revoked and waited for from inside, quiescent, freed: each time the proof is the strongest that holds.
+    let program = "callback a\n revoke_and_wait a\nbefore\n register a\n revoke a\n revoke_and_wait a\n";
+    let call = [(T1, enter(A, 0)), (T1, leave(A, 0))];
+    let revoked = [(MAIN, before(1)), (MAIN, end(Answer::Removed))];
+    let deferred = [(T2, begin(Section::Body(A), 0, 0)), (T2, end(Answer::Deferred))];
+    let quiescent = [(MAIN, before(2)), (MAIN, end(Answer::Quiescent))];
+    let parts =
+        [&call[..], &revoked, &call, &deferred, &call, &quiescent, &call, &[(MAIN, Dropped { callback: A })], &call];
+    let found = violations(program, Contract::default(), &then(parts.concat()));
+    let said: Vec<_> = found.iter().map(|v| (v.kind, &*v.proof)).collect();
+    let expected = [
+        (V::LateCall, &[6, 7][..]),
+        (V::LateCall, &[6, 11]),
+        (V::StartedAfterQuiescence, &[14, 15]),
+        (V::LateCall, &[17, 18]),
+    ];
+    assert_eq!(said, expected);
+}

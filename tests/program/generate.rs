@@ -1,5 +1,5 @@
-//! The decoder: whatever the choices, a valid program that stays in its domain, that prints and parses back, and
-//! that ends; and all of the domain comes up.
+//! The decoder: all choices give a valid program that stays in its domain and that prints and parses back. All of the domain
+//! is used. (That the programs end is tested in `ends`.)
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use latecall::program::{Hostile, Op, Program, Site, Step, Verb, VerbSet, validat
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-/// The same programs in every run, and no file of failures in the tree.
+/// Makes the same programs in every run, and writes no file of failures.
 fn runner(cases: u32) -> TestRunner {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(Default::default()))
@@ -46,7 +46,7 @@ fn scoped() -> Domain {
     })
 }
 
-/// A small one: one thread of its own, no gates.
+/// A small subject: one thread of its own, no gates.
 fn small() -> Domain {
     let verbs = [Verb::Register, Verb::Fire, Verb::Revoke, Verb::RevokeAndWait];
     changed(|domain| {
@@ -127,7 +127,7 @@ fn programs_lean_towards_the_hazard() {
     };
     let races = programs.iter().filter(races).count();
     assert!(share(races) >= 25, "{}% race a call against a revocation", share(races));
-    // The dead is called afterwards, and by then its slot may be another's.
+    // A revoked callback is called, and by then its slot may have a new tenant.
     let late = |program: &&Program| {
         let mut dead = BTreeSet::new();
         let mut sections = program.before.iter().chain(program.threads.iter().flatten()).chain(&program.after);
@@ -200,6 +200,6 @@ fn a_failing_property_shrinks_to_the_ops_it_is_about() {
     };
     let failure = runner(2000).run(&strategy(retaining()), harmless).unwrap_err();
     let TestError::Fail(_, program) = failure else { panic!("{failure}") };
-    // The two it is about, and what registers the callback.
+    // The two ops, and the op that registers the callback.
     assert!(program.len() <= 3, "{program}");
 }

@@ -1,4 +1,4 @@
-//! A text means one program, however it is written, and a program prints as the text that means it.
+//! A text stands for one program, however it is laid out, and a program prints as that text.
 
 use super::{EXAMPLE, expecting, step};
 use latecall::program::{Args, Callback, CallbackId, Expect, GateId, Hostile, Op, Program, Returns, validate};

@@ -1,6 +1,5 @@
-//! The text form: what parses prints back to itself, and what does not parse is answered with the place and the reason.
-//!
-//! Not here: what a program does when it runs.
+//! The text form: a program prints back to itself, and a text that is no program gets an error with the place and the
+//! reason. The tests of the engines run programs.
 
 mod garbage;
 mod meaning;
@@ -11,7 +10,7 @@ mod rules;
 
 use latecall::program::{Expect, Op, Program, Step};
 
-/// A program with some of everything.
+/// A program with some of every part of the language.
 const EXAMPLE: &str = "\
 subject registry/waits
 hostile late

@@ -1,4 +1,4 @@
-//! What the parser says to a text whose lines are not what may stand there: words, names, attributes, headers and sections.
+//! The parser's errors about words, names, attributes, headers and sections that do not fit.
 
 use super::errors;
 

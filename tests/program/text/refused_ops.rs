@@ -1,5 +1,4 @@
-//! What the parser says to ops that are known and cannot be meant: where they stand, what they name, the numbers and the
-//! answers in them.
+//! The parser's errors about ops: their place, the names, numbers and answers in them.
 
 use super::errors;
 

@@ -1,4 +1,4 @@
-//! What holds beyond the grammar: limits, and the rules that a program built in code is held to as well.
+//! Rules beyond the grammar: limits, and what a program that is built in code must keep to.
 
 use super::{EXAMPLE, expecting, step};
 use latecall::program::{
