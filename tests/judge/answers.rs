@@ -65,3 +65,24 @@ fn every_expectation_is_met_by_its_own_answer_only() {
         }
     }
 }
+
+#[test]
+fn a_firing_that_runs_nothing_answers_a_value_and_not_late_unless_it_was_reported_late() {
+    let program = "callback a\nbefore\n register a\n revoke a\n fire a = 0\n";
+    let fired = |late: &[EventKind]| {
+        let mut events = then([(MAIN, before(1)), (MAIN, end(Answer::Removed)), (MAIN, begin(Section::Before, 2, 9))]);
+        events.extend(late.iter().map(|kind| (MAIN, *kind)));
+        events.push((MAIN, end(Answer::Value(0))));
+        judged(program, &events)
+    };
+    assert_eq!(fired(&[]), []);
+    assert_eq!(fired(&[Late { cookie: 9 }]), [V::Unexpected]);
+    assert_eq!(fired(&[Late { cookie: 8 }]), [], "another firing was late");
+}
+
+#[test]
+fn an_unexpected_answer_is_blamed_on_the_first_callback_that_the_op_names() {
+    let program = "callback a\ncallback b\nbefore\n register a\n replace a b = refused\n";
+    let found = violations(program, Contract::default(), &then([(MAIN, before(1)), (MAIN, end(Answer::Done))]));
+    assert_eq!(found.iter().map(|v| (v.kind, v.callback.as_deref())).collect::<Vec<_>>(), [(V::Unexpected, Some("a"))]);
+}

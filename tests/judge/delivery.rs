@@ -159,3 +159,74 @@ fn the_proof_of_a_one_shot_that_never_ran_is_its_first_firing() {
     let found = violations(program, Contract::one_shot(), &events);
     assert_eq!(found.iter().map(|v| (v.kind, &*v.proof)).collect::<Vec<_>>(), [(V::LostCall, &[3, 4][..])]);
 }
+
+/// A firing at an event that makes the registration end, or that shows that there is none, owes no call.
+#[test]
+fn a_firing_that_cannot_be_delivered_owes_nothing() {
+    let nothing_ran = |cookie, section, index| [(T1, begin(section, index, cookie)), (T1, end(Answer::Value(0)))];
+    let fired = nothing_ran(1, Section::Thread(0), 0);
+    assert_eq!(judged("callback a\nthread\n fire a\n", &fired), [], "never registered");
+    assert_eq!(judged("callback a\nthread\n invoke a\n", &fired), [V::LostCall], "a scope registers by itself");
+    let mixed_up = "hostile wrong_user_data\ncallback a\nbefore\n register a\nthread\n fire a\n";
+    assert_eq!(judged(mixed_up, &then(fired)), [], "the library may have passed another user data");
+    // A scope that begins when the session closes, or when the callback is being revoked.
+    let scope = "callback a\nbefore\n revoke a\nthread\n invoke a\n";
+    let closing = [(MAIN, Closing)].into_iter().chain(fired).collect::<Vec<_>>();
+    assert_eq!(judged(scope, &closing), []);
+    let ending = [(MAIN, before(0))].into_iter().chain(fired).collect::<Vec<_>>();
+    assert_eq!(judged(scope, &ending), []);
+}
+
+#[test]
+fn a_post_is_owed_only_if_it_was_deliverable_and_done() {
+    let posted = |registered: bool, answer| {
+        let events = [begin(Section::Thread(0), 0, 4), end(answer), begin(Section::Thread(0), 1, 0), end(Answer::Done)];
+        let events = events.map(|kind| (T1, kind));
+        if registered { then(events) } else { events.to_vec() }
+    };
+    let program = "callback a\nbefore\n register a\nthread\n post a\n barrier\n";
+    assert_eq!(judged(program, &posted(true, Answer::Done)), [V::LostCall]);
+    assert_eq!(judged(program, &posted(true, Answer::Refused)), []);
+    assert_eq!(judged(program, &posted(false, Answer::Done)), []);
+}
+
+#[test]
+fn a_post_that_races_one_barrier_is_owed_to_the_next() {
+    let program = "callback a\nbefore\n register a\nthread\n post a\nthread\n barrier\n barrier\n";
+    let barrier = |index| begin(Section::Thread(1), index, 0);
+    let done = end(Answer::Done);
+    let racing = [(T1, begin(Section::Thread(0), 0, 4)), (T2, barrier(0)), (T1, done), (T2, done)];
+    assert_eq!(judged(program, &then(racing)), []);
+    let next = [(T2, barrier(1)), (T2, done)];
+    assert_eq!(judged(program, &then(racing.into_iter().chain(next))), [V::LostCall]);
+}
+
+#[test]
+fn the_one_call_of_a_one_shot_may_be_that_of_another_firing() {
+    let program = "callback a\ncallback b\nbefore\n register a b\n fire a\n fire a\n fire b\n revoke a\n revoke a\n";
+    let run = |after: &[EventKind]| {
+        let first = [begin(Section::Before, 1, 7), end(Answer::Value(0)), begin(Section::Before, 2, 8)];
+        let events: Vec<_> = first.iter().chain(after).map(|kind| (MAIN, *kind)).collect();
+        judged_with(program, Contract::one_shot(), &then(events))
+    };
+    let done = end(Answer::Value(0));
+    assert_eq!(run(&[done]), [V::LostCall]);
+    assert_eq!(run(&[enter(A, 8), leave(A, 0), done]), []);
+    assert_eq!(run(&[TurnedAway { callback: A, cookie: 8, why: Turned::Busy }, done]), []);
+    // The first revocation counts, not a later one and not the end of the session.
+    let removed = end(Answer::Removed);
+    assert_eq!(run(&[done, before(4), removed, Late { cookie: 8 }, before(5), removed, Closing]), []);
+    assert_eq!(run(&[done, Late { cookie: 8 }, before(4), removed, Closing]), [V::LostCall]);
+    // A firing of b neither takes a's call nor uses up b's.
+    let b_registered = [Registered { callback: B }, enter(A, 8), leave(A, 0), done, begin(Section::Before, 3, 9), done];
+    assert_eq!(run(&b_registered), [V::LostCall]);
+    let b_ran = [done, begin(Section::Before, 3, 9), enter(B, 9), leave(B, 0), done];
+    assert_eq!(run(&b_ran), [V::LostCall]);
+}
+
+#[test]
+fn the_first_identifier_that_the_program_does_not_have_is_a_churned_callback() {
+    let events =
+        [begin(Section::Before, 1, 7), enter(CallbackId(2), 7), leave(CallbackId(2), 0), end(Answer::Value(0))];
+    assert_eq!(judged(FIRED, &then(events.map(|kind| (MAIN, kind)))), [V::Aliased, V::LostCall]);
+}

@@ -126,3 +126,29 @@ fn the_proof_of_a_late_call_is_the_first_thing_that_forbids_it() {
     ];
     assert_eq!(said, expected);
 }
+
+#[test]
+fn a_second_revocation_does_not_replace_the_proof_of_the_first() {
+    let program = "callback a\nbefore\n register a\n revoke a\n revoke a\n release a\n release a\n";
+    let ended = |index, answer| [(MAIN, before(index)), (MAIN, end(answer))];
+    let call = [(T1, enter(A, 0)), (T1, leave(A, 0))];
+    let revoked = [ended(1, Answer::Removed), ended(2, Answer::Removed), call].concat();
+    let waited = [ended(3, Answer::Quiescent), ended(4, Answer::Quiescent), call].concat();
+    let found = violations(program, Contract::default(), &then([revoked, waited].concat()));
+    let said: Vec<_> = found.iter().map(|v| (v.kind, &*v.proof)).collect();
+    assert_eq!(said, [(V::LateCall, &[4, 7][..]), (V::StartedAfterQuiescence, &[10, 13])]);
+}
+
+#[test]
+fn the_proof_that_a_wait_ended_too_early_is_the_oldest_running_call() {
+    let events = then([
+        (T1, enter(A, 0)),
+        (T2, enter(A, 0)),
+        (MAIN, begin(Section::Thread(1), 0, 0)),
+        (MAIN, end(Answer::Quiescent)),
+    ]);
+    let found = violations(WAITED, Contract::default(), &events);
+    let said: Vec<_> = found.iter().map(|v| (v.kind, &*v.text, &*v.proof)).collect();
+    let text = "t1 was still in `a` when the wait for it ended on main";
+    assert_eq!(said, [(V::RunningAfterQuiescence, text, &[3, 6][..])]);
+}

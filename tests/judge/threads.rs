@@ -18,3 +18,10 @@ fn a_confined_callback_on_another_thread() {
     assert_eq!(judged(program, &on(T1)), [V::WrongThread]);
     assert_eq!(judged(program, &on(MAIN)), []);
 }
+
+#[test]
+fn the_proof_of_an_overlap_is_the_oldest_running_call() {
+    let events = then([(T1, enter(A, 0)), (T2, enter(A, 0)), (MAIN, enter(A, 0))]);
+    let found = violations("callback a exclusive\nbefore\n register a\n", Contract::default(), &events);
+    assert_eq!(found.iter().map(|v| &*v.proof).collect::<Vec<_>>(), [[3, 4], [3, 5]]);
+}
