@@ -47,7 +47,6 @@ impl Contract {
 }
 
 /// Judges the events of a run of `program`, in their order.
-#[must_use]
 pub fn judge(program: &Program, contract: Contract, events: &[Event]) -> Verdict {
     let mut judge = Judge::new(program, contract);
     for (at, event) in events.iter().enumerate() {
