@@ -48,6 +48,8 @@ fn a_live_callback_that_does_not_run_is_a_lost_call() {
 #[test]
 fn an_answer_that_does_not_come_back_is_a_lost_call() {
     assert_eq!(judged(FIRED, &fired_and(&[enter(A, 7), leave(A, 5)], Answer::Value(6))), [V::LostCall]);
+    let once = judged_with(FIRED, Contract::one_shot(), &fired_and(&[enter(A, 7), leave(A, 5)], Answer::Value(6)));
+    assert_eq!(once, [V::LostCall], "of a one-shot as well");
 }
 
 #[test]
@@ -203,7 +205,8 @@ fn a_post_that_races_one_barrier_is_owed_to_the_next() {
 
 #[test]
 fn the_one_call_of_a_one_shot_may_be_that_of_another_firing() {
-    let program = "callback a\ncallback b\nbefore\n register a b\n fire a\n fire a\n fire b\n revoke a\n revoke a\n";
+    let program =
+        "callback a\ncallback b\nbefore\n register a b\n fire a\n fire a\n fire b\n revoke a\n revoke a\n shutdown\n";
     let run = |after: &[EventKind]| {
         let first = [begin(Section::Before, 1, 7), end(Answer::Value(0)), begin(Section::Before, 2, 8)];
         let events: Vec<_> = first.iter().chain(after).map(|kind| (MAIN, *kind)).collect();
@@ -217,6 +220,8 @@ fn the_one_call_of_a_one_shot_may_be_that_of_another_firing() {
     let removed = end(Answer::Removed);
     assert_eq!(run(&[done, before(4), removed, Late { cookie: 8 }, before(5), removed, Closing]), []);
     assert_eq!(run(&[done, Late { cookie: 8 }, before(4), removed, Closing]), [V::LostCall]);
+    // `shutdown` begins to close the session.
+    assert_eq!(run(&[done, before(6), Late { cookie: 8 }, Closing]), []);
     // A firing of b neither takes a's call nor uses up b's.
     let b_registered = [Registered { callback: B }, enter(A, 8), leave(A, 0), done, begin(Section::Before, 3, 9), done];
     assert_eq!(run(&b_registered), [V::LostCall]);

@@ -45,10 +45,18 @@ fn the_proof_of_freeing_in_flight_names_the_call_that_is_still_running() {
         (T1, leave(A, 0)),
         (MAIN, Dropped { callback: A }),
         (MAIN, Dropped { callback: A }),
+        (MAIN, Dropped { callback: A }),
     ]);
     let found = violations(FIRED_T1, Contract::default(), &two);
     let said: Vec<_> = found.iter().map(|v| (&*v.text, &*v.proof)).collect();
-    assert_eq!(said, [("`a` was freed while t2 was in it", &[4, 6][..]), ("`a` was freed a second time", &[6, 7])]);
+    assert_eq!(
+        said,
+        [
+            ("`a` was freed while t2 was in it", &[4, 6][..]),
+            ("`a` was freed a second time", &[6, 7]),
+            ("`a` was freed a second time", &[6, 8])
+        ]
+    );
     let both = then([(T1, enter(A, 0)), (T2, enter(A, 0)), (MAIN, Dropped { callback: A })]);
     assert_eq!(violations(FIRED_T1, Contract::default(), &both)[0].proof, [3, 5], "the oldest of two running calls");
 }

@@ -152,3 +152,14 @@ fn the_proof_that_a_wait_ended_too_early_is_the_oldest_running_call() {
     let text = "t1 was still in `a` when the wait for it ended on main";
     assert_eq!(said, [(V::RunningAfterQuiescence, text, &[3, 6][..])]);
 }
+
+#[test]
+fn of_the_calls_in_flight_those_that_have_reported_are_not_excused_again() {
+    let program = "callback a\nbefore\n register a\n revoke a\n";
+    // Three in flight, of which t1 and t2 have reported: one more may.
+    let revoked = [(T1, enter(A, 0)), (T2, enter(A, 0)), (MAIN, before(1)), (MAIN, end(Answer::InFlight(3)))];
+    let third = [(ThreadNo(3), enter(A, 0))];
+    assert_eq!(judged(program, &then(revoked.into_iter().chain(third))), []);
+    let fourth = [(ThreadNo(4), enter(A, 0))];
+    assert_eq!(judged(program, &then(revoked.into_iter().chain(third).chain(fourth))), [V::LateCall]);
+}
