@@ -32,7 +32,7 @@ fn never_dropped_is_a_leak_once_the_session_is_closed() {
     assert_eq!(judged(FIRED_T1, &dropped), []);
     let forgotten = "callback a\nbefore\n register a\n forget a\n";
     assert_eq!(judged(forgotten, &then([(MAIN, before(1)), (MAIN, end(Answer::Done)), (MAIN, Closed)])), []);
-    // Refused: the closure was handed over, so somebody has to free it.
+    // Refused: the closure was handed over, so the binding has to free it.
     let refused = [(MAIN, before(0)), (MAIN, Refused { callback: A }), (MAIN, end(Answer::Refused)), (MAIN, Closed)];
     assert_eq!(judged(FIRED_T1, &refused), [V::Leak]);
 }
