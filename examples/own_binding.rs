@@ -11,7 +11,6 @@
 
 use latecall::engine::property::Property;
 use latecall::engine::replay::Replay;
-
 use latecall::engine::stress::Stress;
 use latecall::engine::{Engine, report::Report};
 use latecall::ledger::{Answer, Call, Quarantine, Witness};

@@ -150,8 +150,9 @@ fn a_forced_program_gives_the_same_events_each_time() {
     }
 }
 
+/// The programs themselves are compared where they can be recorded: in the unit tests of `engine::property`.
 #[test]
-fn property_makes_the_same_programs_from_the_same_seed() {
+fn property_reports_the_same_number_of_programs_from_the_same_seed() {
     let subject = &every(Api::linked())[1].subject;
     let programs = |seed| {
         let property = Property { cases: 40, seed, seeds: None };

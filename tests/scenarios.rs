@@ -4,8 +4,7 @@
 use latecall::engine::run::{RunError, RunOptions, execute};
 use latecall::program::Op;
 use latecall::program::seeds::SEEDS;
-use latecall::subject::Subject;
-use latecall::subject::suits;
+use latecall::subject::{Subject, suits};
 use latecall_bundled::catalogue::every;
 use latecall_bundled::emitter::{Api, bundled_object};
 
@@ -88,6 +87,7 @@ fn every_expectation_of_every_seed_can_fail() {
                 Expect::Quiescent => Some(Expect::Deferred),
                 Expect::Deferred => Some(Expect::Quiescent),
                 Expect::Refused => Some(Expect::Value(1)),
+                other => panic!("no false answer in place of `{other}`"),
             };
             Some(())
         };

@@ -111,7 +111,7 @@ impl Subject for EmitterSubject {
     }
 
     fn contract(&self) -> Contract {
-        Contract { once: self.mode == Mode::Once }
+        if self.mode == Mode::Once { Contract::one_shot() } else { Contract::default() }
     }
 
     fn modelled(&self) -> Option<Box<dyn Subject>> {

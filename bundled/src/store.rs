@@ -81,12 +81,8 @@ impl Delivery {
     pub unsafe fn of(event: *const EmitterEvent) -> Self {
         // SAFETY: the caller's clause 1.
         let event = unsafe { *event };
-        let call = Call {
-            cookie: event.cookie as u32,
-            a: event.a as i64,
-            b: event.b as i64,
-            misdirected: event.user_data_of != event.subscription,
-        };
+        let mut call = Call::new(event.cookie as u32, event.a as i64, event.b as i64);
+        call.misdirected = event.user_data_of != event.subscription;
         Delivery { run: internal::run_from_bits(event.owner as u64), call }
     }
 

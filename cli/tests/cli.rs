@@ -111,7 +111,9 @@ fn results() -> Vec<CheckResult> {
     };
     let finding = |kind, text: &str, program: &str| {
         let timeline = ["main  register a", "t1    fire a", "t1      enters a"].map(String::from).to_vec();
-        let violation = Violation { kind, callback: Some("a".into()), text: text.into(), proof: vec![2] };
+        let mut violation = Violation::new(kind, text);
+        violation.callback = Some("a".into());
+        violation.proof = vec![2];
         Some(Counterexample { violation, program: program.into(), steps: program.lines().count() - 3, timeline })
     };
     let result = |subject: &str, engine: &str, expected: Expected, (programs, events), finding, error: Option<&str>| {

@@ -1,4 +1,4 @@
-//! Any bytes as the text of a program. See `latecall::engine::fuzz`.
+//! Parses any bytes as the text of a program. See `latecall::engine::fuzz`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Programs on bundled subjects, judged by the ledger. See `latecall::engine::fuzz`.
+//! Runs programs on bundled subjects; the ledger judges the runs. See `latecall::engine::fuzz`.
 #![no_main]
 
 use latecall::engine::fuzz::{self, Subjects};
@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
-/// Without AddressSanitizer (`cargo fuzz run -s none`) it is the quarantine that lets a dangling callback name itself.
+/// Without AddressSanitizer (`cargo fuzz run -s none`), the quarantine lets the ledger report a call of a freed callback.
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
 
 static SUBJECTS: LazyLock<Subjects> = LazyLock::new(|| Subjects::for_target(BUNDLED));
 
-/// A fuzzer's bytes. Prints as the programs that they mean, one for each subject, so that `cargo fuzz fmt` does.
+/// A fuzzer's bytes. `Debug` prints the program that they decode to for each subject: `cargo fuzz fmt` shows that.
 struct Bytes(Vec<u8>);
 
 impl<'a> Arbitrary<'a> for Bytes {
@@ -28,8 +28,9 @@ impl std::fmt::Debug for Bytes {
     }
 }
 
-/// Leaks are for the ledger to find: `forget` leaks a callback on purpose, which LeakSanitizer cannot know.
-// SAFETY: the sanitizer's runtime looks for a function with this name and type; nothing else defines it.
+/// Switches LeakSanitizer off: `forget` leaks a callback on purpose. The ledger finds other leaks.
+// SAFETY: the sanitizer's runtime looks for a function of this name, type and calling convention. No other function in the
+// program has this name.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_is_turned_off() -> std::ffi::c_int {
     1
@@ -37,7 +38,7 @@ extern "C" fn __lsan_is_turned_off() -> std::ffi::c_int {
 
 fuzz_target!(
     init: {
-        LazyLock::force(&SUBJECTS); // a name that does not exist is an error of the caller's, not a finding
+        LazyLock::force(&SUBJECTS); // refuses a name that does not exist before the first input, so that it is no finding
     },
     |bytes: Bytes| fuzz::programs(&bytes.0, &SUBJECTS)
 );

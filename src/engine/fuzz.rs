@@ -248,8 +248,8 @@ pub fn parser(bytes: &[u8]) -> bool {
         }
         Err(error) => {
             let lines = text.lines().count().max(1);
-            assert!((1..=lines + 1).contains(&error.line), "line {} of {lines}: {error}\n{text}", error.line);
-            assert!(error.column >= 1, "column {}: {error}\n{text}", error.column);
+            assert!((1..=lines + 1).contains(&error.line()), "line {} of {lines}: {error}\n{text}", error.line());
+            assert!(error.column() >= 1, "column {}: {error}\n{text}", error.column());
             assert!(!error.to_string().is_empty());
             false
         }

@@ -9,7 +9,6 @@
 
 use super::gates::Gates;
 use super::run::RunOptions;
-use crate::ledger::judge::step;
 use crate::ledger::{Event, EventKind, StepId, ThreadNo, Violation, ViolationKind};
 use crate::program::{CallbackId, Op, Program};
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -173,7 +172,7 @@ pub(crate) fn deadlock(program: &Program, events: &[Event], unfinished: &[Thread
     let mut sentences = Vec::new();
     for (thread, open) in &ops {
         let Some((at, id)) = open.last() else { continue };
-        let Some(op) = step(program, *id).map(|s| &s.op) else { continue };
+        let Some(op) = program.step(*id).map(|s| &s.op) else { continue };
         proof.push(*at);
         let names: Vec<_> = op.callbacks().iter().map(|id| program.callback_name(*id)).collect();
         let inside =

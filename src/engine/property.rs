@@ -101,3 +101,64 @@ impl Engine for Property {
         report
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::stress::Stress;
+    use crate::program::{Hostile, Site, Verb, VerbSet};
+    use crate::subject::Env;
+    use crate::subject::{Offer, OpenError, Session};
+    use crate::sync::Mutex;
+
+    /// Records each program that is about to run on it, and opens no session.
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<Program>>);
+
+    impl Subject for Recorder {
+        fn name(&self) -> &str {
+            "recorder"
+        }
+
+        fn offer(&self) -> Offer {
+            let (hostile, sites) = (Hostile::ALL.to_vec(), Site::ALL.to_vec());
+            Offer { verbs: VerbSet::of(Verb::ALL), hostile, sites, capacity: None }
+        }
+
+        fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
+            self.0.lock().unwrap().push(env.program().unwrap());
+            Err(OpenError("this subject only records".to_owned()))
+        }
+    }
+
+    fn recorded(engine: &dyn Engine) -> Vec<Program> {
+        let recorder = Recorder::default();
+        let report = engine.check(&recorder, &mut |_| ());
+        assert!(report.error.is_some(), "without a session there is no verdict");
+        recorder.0.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_programs_and_another_seed_makes_others() {
+        let programs = |seed| recorded(&Property { cases: 40, seed, seeds: None });
+        let first = programs(7);
+        assert_eq!(first.len(), 40);
+        assert!(first.iter().any(|program| program.len() > 5), "only small programs: they might be the same by chance");
+        assert_eq!(first, programs(7));
+        let other = programs(8);
+        let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+        assert!(same < 20, "{same} of 40 programs do not depend on the seed");
+    }
+
+    #[test]
+    fn the_stress_engine_begins_with_the_program_of_its_seed() {
+        // It stops at the first program without a verdict.
+        let programs = |seed| recorded(&Stress { seed, at_least: 1, ..Stress::default() });
+        let firsts: Vec<Vec<Program>> = (0..20).map(programs).collect();
+        assert!(firsts.iter().all(|programs| programs.len() == 1));
+        for (seed, first) in (0..).zip(&firsts) {
+            assert_eq!(*first, programs(seed));
+        }
+        assert!(firsts[1..].iter().any(|other| *other != firsts[0]), "the seed changes nothing");
+    }
+}

@@ -1,6 +1,6 @@
 //! A run's events as lines for people: who, what, in the words of the program.
 
-use crate::ledger::judge::{describe, step};
+use crate::ledger::judge::describe;
 use crate::ledger::{Event, EventKind, ThreadNo, Turned};
 use crate::program::Program;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ fn texts(program: &Program, events: &[Event]) -> Vec<String> {
         let ops = ops.entry(event.thread).or_default();
         let (text, before, after) = match event.kind {
             EventKind::OpBegin { step: id, .. } => {
-                let text = step(program, id).map_or_else(|| "?".to_owned(), |step| program.step_text(step));
+                let text = program.step(id).map_or_else(|| "?".to_owned(), |step| program.step_text(step));
                 ops.push(text.clone());
                 (text, 0, 1)
             }

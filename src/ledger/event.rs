@@ -1,22 +1,22 @@
-//! What happened: one event each, small enough to be written without a lock and without an allocation.
+//! Events: what happened in a run. An event is written without a lock and without an allocation.
 //!
-//! An event is two machine words in a fixed log (`ledger::log`); [`Event`] is their readable form. Its place in the log
-//! is its time: a thread takes the place with one relaxed `fetch_add` at the moment it reports, so the order of two events
-//! is the order in which they were reported, and reporting makes no thread wait for another and publishes nothing.
+//! An event is two machine words in a fixed log (`ledger::log`); [`Event`] is the readable form. Its place in the log is its
+//! time. A thread takes a place with one relaxed `fetch_add` when it reports. Events are therefore in the order in which
+//! they were reported. Reporting makes no thread wait for another, and it publishes nothing.
 
-use crate::program::{CallbackId, GateId};
+use crate::program::{CallbackId, GateId, Section, StepId};
 
-/// A thread of a run, in reports `main`, `t1`…, `lib1`….
+/// A thread of a run. Reports call it `main`, `t1`…, or `lib1`….
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ThreadNo(pub u8);
 
 impl ThreadNo {
     /// The thread that runs `before` and `after`.
     pub const MAIN: ThreadNo = ThreadNo(0);
-    /// First number of threads that the harness did not start.
+    /// The smallest number of a thread that the harness did not start.
     pub(crate) const FIRST_FOREIGN: u8 = 100;
 
-    /// Its name in reports.
+    /// The name in reports.
     pub fn name(self) -> String {
         match self.0 {
             0 => "main".to_owned(),
@@ -26,53 +26,33 @@ impl ThreadNo {
     }
 }
 
-/// Where a step stands in its program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StepId {
-    /// The section.
-    pub section: Section,
-    /// Its number in the section, 0 is the first.
-    pub index: u16,
-}
-
-/// A section of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Section {
-    /// `before`
-    Before,
-    /// `thread`, 0 is the first.
-    Thread(u8),
-    /// `after`
-    After,
-    /// The body of a callback.
-    Body(CallbackId),
-}
-
 /// What an op answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Answer {
-    /// It was done and there is nothing to say.
+    /// Done, without a value.
     Done,
-    /// The library answered with a value: what the callback returned, or 0 when nothing was called.
+    /// What the callback returned, or 0 if no callback was called. For `enumerate`: the number of calls.
     Value(i64),
-    /// Revoked; no call was in flight.
+    /// Revoked, and no call was in flight.
     Removed,
-    /// Revoked; so many calls were in flight.
+    /// Revoked, and this many calls were in flight.
     InFlight(u32),
-    /// Somebody else had revoked it before.
+    /// The callback had been revoked before.
     AlreadyRevoked,
-    /// Revoked; no call is in flight any more.
+    /// Revoked, and no call is in flight any more.
     Quiescent,
-    /// Revoked; frames of this thread are still in it.
+    /// Revoked, and this thread is still inside the callback.
     Deferred,
     /// Not done: the library or the registry refused.
     Refused,
-    /// Not done: there was nothing to do it to (not registered yet, or gone with the session).
+    /// Not done: the callback was not registered yet, or the session was closed.
     Skipped,
 }
 
-/// Why a binding turned a call away without running user code, other than that it was late.
+/// Why a binding turned away a call that was not late, without running user code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Turned {
     /// Another call of an `exclusive` callback was running.
     Busy,
@@ -80,107 +60,140 @@ pub enum Turned {
     WrongThread,
 }
 
+/// What a library tells a callback when it calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Call {
+    /// The firing that asked for the call, as [`Session::fire`](crate::subject::Session::fire) received it. 0: no firing
+    /// asked for the call, or the library carries no cookies.
+    pub cookie: u32,
+    /// First argument.
+    pub a: i64,
+    /// Second argument.
+    pub b: i64,
+    /// The library itself reports that it passed the user data of another subscription. A call that runs the wrong
+    /// callback is then the library's fault and not the binding's.
+    pub misdirected: bool,
+}
+
+impl Call {
+    /// A call for the firing `cookie` with the arguments `a` and `b`, not misdirected.
+    pub const fn new(cookie: u32, a: i64, b: i64) -> Self {
+        Call { cookie, a, b, misdirected: false }
+    }
+}
+
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event {
-    /// Who reported it.
+    /// The thread that reported the event.
     pub thread: ThreadNo,
-    /// What it reported.
+    /// What the thread reported.
     pub kind: EventKind,
 }
 
-/// What an event says.
+impl Event {
+    /// The event that `thread` reports.
+    pub const fn new(thread: ThreadNo, kind: EventKind) -> Self {
+        Event { thread, kind }
+    }
+}
+
+/// What an event reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EventKind {
-    /// An op starts. `cookie` names the firing, for ops that ask for calls; 0 otherwise.
+    /// An op begins.
     OpBegin {
-        /// Which.
+        /// The op's step.
         step: StepId,
-        /// The firing.
+        /// Names the firing, for ops that ask for calls. 0 for other ops.
         cookie: u32,
     },
     /// The innermost op that this thread has begun ends.
     OpEnd {
-        /// Its answer.
+        /// The op's answer.
         answer: Answer,
     },
-    /// The library has taken a callback.
+    /// The library has accepted a callback.
     Registered {
-        /// Which.
+        /// The callback.
         callback: CallbackId,
     },
     /// The library or the registry has refused a callback.
     Refused {
-        /// Which.
+        /// The callback.
         callback: CallbackId,
     },
     /// User code of a callback starts.
     Enter {
-        /// Which.
+        /// The callback. An identifier that the program does not have stands for a callback that `churn` made.
         callback: CallbackId,
-        /// The firing that asked for the call; 0 when nobody did, or when the binding does not carry cookies.
+        /// The firing that asked for the call. 0: no firing did, or the binding carries no cookies.
         cookie: u32,
-        /// The library says itself that it passed another subscription's user data.
+        /// The library itself reports that it passed the user data of another subscription.
         misdirected: bool,
     },
     /// User code of a callback returns.
     Leave {
-        /// Which.
+        /// The callback.
         callback: CallbackId,
-        /// What it returns.
+        /// What the call returns.
         value: i64,
     },
     /// User code of a callback unwinds.
     Unwind {
-        /// Which.
+        /// The callback.
         callback: CallbackId,
     },
-    /// A callback's closure is dropped: what it stands for is freed.
+    /// A callback's closure is dropped.
     Dropped {
-        /// Which.
+        /// The callback.
         callback: CallbackId,
     },
-    /// A call came late and was defused: the binding noticed, and ran no user code.
+    /// A call came late and was defused: the binding ran no user code.
     Late {
-        /// The firing; 0 when nobody asked.
+        /// The firing that asked for the call; 0: no firing did.
         cookie: u32,
     },
-    /// A call was turned away for another reason.
+    /// A call was turned away for another reason than being late.
     TurnedAway {
-        /// The callback it was for.
+        /// The callback.
         callback: CallbackId,
-        /// The firing.
+        /// The firing that asked for the call; 0: no firing did.
         cookie: u32,
-        /// Why.
+        /// The reason.
         why: Turned,
     },
     /// A panic of a callback came out of the library.
     UnwindEscaped,
-    /// A block that a binding keeps beside its callback ([`super::Probe`]) is freed.
+    /// A block that a binding keeps beside a callback ([`super::Probe`]) is freed.
     BlockFreed {
-        /// The callback it belongs to.
+        /// The callback.
         callback: CallbackId,
     },
-    /// Such a block is used.
+    /// A block that a binding keeps beside a callback is used.
     BlockUsed {
-        /// The callback it belongs to.
+        /// The callback.
         callback: CallbackId,
     },
     /// A thread is held at a gate.
     Held {
-        /// Which.
+        /// The gate.
         gate: GateId,
     },
-    /// It goes on.
+    /// A thread that was held at a gate goes on.
     LetGo {
-        /// Which.
+        /// The gate.
         gate: GateId,
-        /// Nobody opened the gate: nothing else in the program could move, so the order it asks for is impossible here.
+        /// The gate was not opened, and no other thread of the program could move: the order that the program asks for is
+        /// impossible on this subject.
         gave_up: bool,
     },
-    /// The program is over, and the session begins to close.
+    /// The program has ended, and the session begins to close.
     Closing,
-    /// The session is closed: nothing is registered, and the library has been shut down.
+    /// The session is closed: no callback is registered, and the library is shut down.
     Closed,
 }
 
@@ -240,7 +253,7 @@ impl Event {
         }
     }
 
-    /// `None` for words that no [`Event::pack`] made: a place that was taken and not filled yet.
+    /// `None` for words that [`Event::pack`] did not make: those of a place that was taken and is not filled yet.
     pub(crate) fn unpack([head, payload]: [u64; 2]) -> Option<Self> {
         let flags = (head >> 8) as u8;
         let small = (head >> 24) as u8;
@@ -339,6 +352,6 @@ mod tests {
             let event = Event { thread: ThreadNo(199), kind };
             assert_eq!(Event::unpack(event.pack()), Some(event));
         }
-        assert_eq!(Event::unpack([0, 0]), None, "an unfilled place is no event");
+        assert_eq!(Event::unpack([0, 0]), None, "a place that is not filled is no event");
     }
 }

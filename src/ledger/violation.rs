@@ -1,49 +1,50 @@
-//! Which rules there are, and what a run's verdict is.
+//! The rules, and the verdict of a run.
 
-use crate::program::CallbackId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A rule that was broken. The names are the ones in reports, documentation and `flawed`.
+/// A rule that was broken. Reports and documentation use these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ViolationKind {
-    /// User code started after the callback was freed, or after `revoke` had answered that no call was left (S04, S05).
+    /// User code started after the callback was freed, or after `revoke` answered that no call was left. Or a one-shot
+    /// callback ran a second time.
     LateCall,
-    /// What a callback stands for, or a block kept beside it, was freed while a call of it was running (S17, S30).
+    /// A callback was freed while a call of it was running, or a block that the binding keeps beside a callback was used after
+    /// it was freed.
     FreedInFlight,
-    /// User code started after `revoke_and_wait` had answered `quiescent` (S18).
+    /// User code started after `revoke_and_wait` or `release` answered `quiescent`.
     StartedAfterQuiescence,
-    /// User code was still running when `revoke_and_wait` answered that it was not (S18, S24).
+    /// User code was still running when `revoke_and_wait` or `release` answered that no call was left to wait for.
     RunningAfterQuiescence,
-    /// A firing of one callback ran another (S85, S86).
+    /// A firing of one callback ran another.
     Aliased,
-    /// A callback was freed twice (S12).
+    /// A callback was freed twice.
     DoubleDrop,
-    /// A callback was never freed (S48).
+    /// A callback was never freed.
     Leak,
-    /// A live callback was fired and did not run, or its answer did not come back.
+    /// A live callback was fired and did not run, or what it returned did not come back.
     LostCall,
-    /// Two calls of an `FnMut` overlapped (S50).
+    /// Two calls of an `FnMut` overlapped.
     ConcurrentFnMut,
-    /// A confined callback ran on another thread (S60).
+    /// A confined callback ran on another thread.
     WrongThread,
-    /// A panic of a callback came out of the library (S62).
+    /// A panic of a callback came out of the library.
     UnwindEscaped,
-    /// The program cannot go on: every thread waits (S37, S40, S41).
+    /// The program cannot go on, because every thread waits.
     Deadlock,
-    /// An op did not answer what the program says it must.
+    /// An op did not give the answer that the program expects.
     Unexpected,
-    /// Two threads touched the same memory at once, one of them writing.
+    /// Two threads accessed the same memory without synchronisation, and at least one of them wrote.
     DataRace,
-    /// The C side used memory after it was freed.
+    /// C code used memory after it was freed.
     ForeignUseAfterFree,
     /// The process died.
     Crashed,
 }
 
 impl ViolationKind {
-    /// Its name, as in the enum.
+    /// The name of the variant.
     pub fn name(self) -> String {
         format!("{self:?}")
     }
@@ -57,15 +58,23 @@ impl fmt::Display for ViolationKind {
 
 /// A broken rule, with its proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Violation {
     /// The rule.
     pub kind: ViolationKind,
-    /// The callback it was broken for, by name.
+    /// The name of the callback for which the rule was broken, if there is one.
     pub callback: Option<String>,
     /// What happened, in one sentence.
     pub text: String,
-    /// The events that prove it, as places in the run's events.
+    /// The events that prove it, as indices into the run's events.
     pub proof: Vec<usize>,
+}
+
+impl Violation {
+    /// A violation of the rule `kind`: what happened, in one sentence, without a callback and without a proof.
+    pub fn new(kind: ViolationKind, text: impl Into<String>) -> Self {
+        Violation { kind, callback: None, text: text.into(), proof: Vec::new() }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -75,15 +84,17 @@ impl fmt::Display for Violation {
 }
 
 /// What a run proved.
+#[must_use]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Verdict {
-    /// The broken rules, in the order in which they were broken; empty: none was seen.
+    /// The broken rules, in the order in which they were broken. Empty if no violation was seen.
     pub violations: Vec<Violation>,
-    /// Calls in which user code ran.
+    /// The number of calls in which user code ran.
     pub calls: usize,
-    /// Calls that came late and were defused.
+    /// The number of calls that came late and were defused.
     pub defused: usize,
-    /// Gates that gave up: orders that the program asks for and that are impossible on this subject.
+    /// The number of times that a gate gave up: the program asks for an order that is impossible on this subject.
     pub gave_up: usize,
 }
 
@@ -93,13 +104,8 @@ impl Verdict {
         self.violations.is_empty()
     }
 
-    /// Whether this rule was broken.
+    /// Whether the rule `kind` was broken.
     pub fn has(&self, kind: ViolationKind) -> bool {
         self.violations.iter().any(|v| v.kind == kind)
     }
-}
-
-/// The name of a callback in a violation.
-pub(super) fn named(program: &crate::program::Program, id: CallbackId) -> String {
-    program.callback_name(id).to_owned()
 }

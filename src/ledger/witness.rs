@@ -1,52 +1,37 @@
 //! The callback that reports its own life.
 //!
-//! What a subject registers is a [`Witness`]: it owns nothing but integers, so that reading it after it was freed (in
-//! quarantine, where its bytes are still what they were) follows no dangling pointer. Calling it runs the callback's body
-//! as the program says; dropping it is reported.
+//! A subject registers a [`Witness`]. Calling the witness runs the callback's body, as the program says. Calls and the drop
+//! are reported to the ledger. A witness owns nothing but integers: a read of a freed witness, whose bytes the quarantine
+//! keeps, follows no dangling pointer.
 //!
 //! Pairs with: `engine::run`, which makes witnesses and interprets bodies; `quarantine`, which keeps freed bytes intact.
 
-use super::event::{EventKind, ThreadNo, Turned};
+use super::event::{Call, EventKind, ThreadNo, Turned};
 use super::log::{Ledger, RunId};
 use crate::program::CallbackId;
 
 crate::sync::per_thread! {
-    /// How many calls of witnesses this thread is inside.
+    /// The number of calls of witnesses that this thread is inside.
     static INSIDE: u32 = 0;
 }
 
-/// Whether this thread is inside a callback.
+/// Whether this thread is inside a call of a [`Witness`].
 pub fn inside_callback() -> bool {
     INSIDE::get() > 0
 }
 
-/// What a library told a callback about the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Call {
-    /// The firing that asked for the call, as the session's `fire` was given it; 0: nobody asked, or the library carries
-    /// no cookies.
-    pub cookie: u32,
-    /// First argument.
-    pub a: i64,
-    /// Second argument.
-    pub b: i64,
-    /// The library says itself that it passed another subscription's user data, so that a call which runs the wrong
-    /// callback is its doing and not the binding's.
-    pub misdirected: bool,
-}
-
-/// Stands in for a user's closure: give it to the library as the user would give theirs.
+/// Takes the place of a user's closure: give it to the library in the same way.
 ///
-/// `Send` and `Sync`, as what a foreign library may call from any thread has to be.
+/// `Send` and `Sync`, because a foreign library may call it from any thread.
 #[derive(Debug)]
 pub struct Witness {
     run: u64,
     callback: u8,
     exclusive: bool,
     confined: bool,
-    /// The thread that registers it.
+    /// The thread that registers the callback.
     home: u8,
-    /// Not one of the program's: `churn` makes it, and nobody may call it.
+    /// `churn` made it: it is not a callback of the program, and must not be called.
     anonymous: bool,
 }
 
@@ -59,7 +44,7 @@ impl Witness {
         Witness { run: run.to_bits(), callback: 0, exclusive: false, confined: false, home: 0, anonymous: true }
     }
 
-    /// The callback of the program that it stands for.
+    /// The callback of the program that the witness stands for.
     pub fn callback(&self) -> CallbackId {
         CallbackId(self.callback)
     }
@@ -74,23 +59,25 @@ impl Witness {
         self.confined
     }
 
-    /// Whether this thread is the one that registered it.
+    /// Whether this thread registered the callback. False if the run is over.
     pub fn at_home(&self) -> bool {
         let ledger = RunId::from_bits(self.run).and_then(|run| Some((Ledger::find(run)?, run)));
         ledger.is_some_and(|(ledger, run)| ledger.thread_no(run).0 == self.home)
     }
 
-    /// What user code would do: reports, runs the callback's body, and returns what the callback returns.
+    /// Does what user code would do: runs the callback's body and returns what the callback returns. Reports the call.
+    ///
+    /// Returns 0 and runs nothing if the run is over, or if `churn` made the witness.
     ///
     /// # Panics
     ///
-    /// When the body says `panic`.
+    /// If the body says `panic`.
     pub fn call(&self, call: &Call) -> i64 {
         let Some((ledger, run)) = self.for_event() else { return 0 };
         let callback = self.callback();
         if self.anonymous {
-            // A churned callback is never fired by anybody, so this is another callback's call, unless the library has
-            // mixed its user data up by itself.
+            // No program fires a callback that `churn` made. This call was meant for another callback, unless the library
+            // itself has mixed up the user data. `judge` decides that by the identifier, which no program has.
             let (callback, misdirected) = (CallbackId(u8::MAX), call.misdirected);
             ledger.report_here(run, EventKind::Enter { callback, cookie: call.cookie, misdirected });
             return 0;
@@ -114,8 +101,8 @@ impl Witness {
         value
     }
 
-    /// The binding turns a call away without running user code, because another call of an exclusive callback is running
-    /// or because this thread is not the one it is confined to.
+    /// Reports that the binding turns a call away without running user code: another call of an exclusive callback is
+    /// running, or the callback is confined to another thread.
     pub fn turn_away(&self, call: &Call, why: Turned) {
         if let Some((ledger, run)) = self.for_event() {
             ledger.report_here(run, EventKind::TurnedAway { callback: self.callback(), cookie: call.cookie, why });
@@ -124,7 +111,7 @@ impl Witness {
 
     /// A probe for a block that the binding keeps beside this callback.
     pub fn probe(&self) -> Probe {
-        // 0 names no run: callbacks that `churn` made are not the program's, and neither are their blocks.
+        // 0 names no run: blocks beside callbacks that `churn` made are not reported.
         Probe { run: if self.anonymous { 0 } else { self.run }, callback: self.callback }
     }
 
@@ -145,8 +132,8 @@ impl Drop for Witness {
     }
 }
 
-/// Watches a block of memory that a binding keeps beside a callback (a count, a lock): put one in the block, and call
-/// [`Probe::used`] wherever the block is touched.
+/// Watches a block of memory that a binding keeps beside a callback, such as a count or a lock. Put a probe into the block,
+/// and call [`Probe::used`] wherever the block is accessed. Dropping the probe reports that the block is freed.
 #[derive(Debug)]
 pub struct Probe {
     run: u64,
@@ -154,7 +141,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The block is touched.
+    /// Reports that the block is accessed.
     pub fn used(&self) {
         self.report(EventKind::BlockUsed { callback: CallbackId(self.callback) });
     }

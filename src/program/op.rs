@@ -1,7 +1,7 @@
 //! The data of a program: ops, steps, expectations, and the names that the text form uses for them.
 //!
-//! Every name here is the one that reports, the command line and the C header use. Not here: what an op *does*
-//! (`engine::run`), and how it is written (`text`).
+//! Reports, the command line and the C header use the same names. Elsewhere: what an op does (`engine::run`), and how it is
+//! written (`text`).
 
 use std::fmt;
 
@@ -13,14 +13,17 @@ pub struct CallbackId(pub u8);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GateId(pub u8);
 
-/// One line: an op, what it must answer, and in which call of its callback it runs.
+/// One line of a program: an op, the answer it must give, and the call of the callback in which it runs.
+///
+/// Made from an [`Op`] by `Step::from`, without an expectation and for every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// What to do.
     pub op: Op,
-    /// What it must answer (`= …`); anything else is the violation `Unexpected`.
+    /// The answer that the op must give (`= …`). Any other answer is the violation `Unexpected`.
     pub expect: Option<Expect>,
-    /// Only in the Nth call of the callback whose body this stands in, 1 is the first (`nth N …`).
+    /// In bodies: the step runs only in the Nth call of the callback; 1 is the first (`nth N …`).
     pub nth: Option<u32>,
 }
 
@@ -33,62 +36,64 @@ impl From<Op> for Step {
 /// The two arguments of a firing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Args {
-    /// First argument; in an enumeration the item's number.
+    /// First argument. In an enumeration: the item's number.
     pub a: i64,
-    /// Second argument; in an enumeration `lparam`.
+    /// Second argument. In an enumeration: `lparam`.
     pub b: i64,
 }
 
 /// What an owner, a library or a test does.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Op {
-    /// `register A…`: hands the callbacks to the library, which retains them; several at once are one table.
+    /// `register A…`: hands the callbacks to the library, which retains them. Several callbacks form one table.
     Register(Vec<CallbackId>),
-    /// `invoke A [n m]`: call-scoped use: the library calls once, on this thread, and keeps nothing.
+    /// `invoke A [n m]`: call-scoped use. The library calls once, on this thread, and keeps nothing.
     Invoke(CallbackId, Option<Args>),
-    /// `enumerate A N`: call-scoped use: the library calls for items 0 to N-1 until the callback returns 0. Answers how
-    /// many calls were made.
+    /// `enumerate A N`: call-scoped use. The library calls for the items 0 to N-1, until the callback returns 0. Answers
+    /// with the number of calls.
     Enumerate(CallbackId, u32),
-    /// `fire A [n m]`: the library calls it now, on this thread. Answers what the callback returned.
+    /// `fire A [n m]`: the library calls now, on this thread. Answers with what the callback returned.
     Fire(CallbackId, Option<Args>),
-    /// `send A [n m]`: the library calls it on a thread of its own; the op waits for the answer.
+    /// `send A [n m]`: the library calls on a thread of its own, and the op waits for the answer.
     Send(CallbackId, Option<Args>),
-    /// `post A [n m]`: the library queues a delivery for a thread of its own; the op returns at once.
+    /// `post A [n m]`: the library queues a delivery for a thread of its own. The op returns at once.
     Post(CallbackId, Option<Args>),
-    /// `revoke A`: no new call starts; does not wait.
+    /// `revoke A`: no new call starts. Does not wait.
     Revoke(CallbackId),
-    /// `revoke_and_wait A`: no new call starts; returns once quiescent, frames of this thread excepted.
+    /// `revoke_and_wait A`: no new call starts. Returns once no call is in flight, except on this thread's stack.
     RevokeAndWait(CallbackId),
-    /// `release A`: the Rust side lets go (revokes, waits and frees) and the library is *not* told.
+    /// `release A`: the Rust side revokes, waits and frees. The library is *not* told.
     Release(CallbackId),
-    /// `unsubscribe A`: the library is told, and the Rust side keeps the callback.
+    /// `unsubscribe A`: the library is told. The Rust side keeps the callback.
     Unsubscribe(CallbackId),
-    /// `forget A`: the guard is leaked (`mem::forget`): nobody will ever revoke.
+    /// `forget A`: the guard is leaked (`mem::forget`), so it never revokes.
     Forget(CallbackId),
-    /// `replace A B`: the library swaps A for B in place, as one unit; then A is revoked, without waiting.
+    /// `replace A B`: the library swaps A for B in place, as one unit. Then A is revoked, without waiting.
     Replace(CallbackId, CallbackId),
-    /// `churn N`: N callbacks are registered and revoked, one after the other; none is ever fired.
+    /// `churn N`: registers and revokes N callbacks, one after the other. None of them is ever fired.
     Churn(u32),
-    /// `barrier`: returns once everything posted before has been delivered or dropped.
+    /// `barrier`: returns once every delivery that was posted before has been made or dropped.
     Barrier,
-    /// `shutdown`: everything still registered is revoked, then the library is closed.
+    /// `shutdown`: revokes every callback that is still registered, then closes the library.
     Shutdown,
-    /// `hold G`: this thread stays here until gate G is opened, or until nothing else in the program can move.
+    /// `hold G`: this thread stops until gate G is opened, or until no other thread of the program can move.
     Hold(GateId),
-    /// `open G`: lets go whoever is held, or will be held, at G.
+    /// `open G`: releases every thread that is held at G now or arrives there later.
     Open(GateId),
-    /// `reach G`: waits until a thread is held at G, or until nothing else in the program can move.
+    /// `reach G`: waits until a thread is held at G, or until no other thread of the program can move.
     Reach(GateId),
     /// `stall SITE G`: the first thread that passes SITE from now on is held at G.
     Stall(Site, GateId),
     /// `panic` (bodies only): the callback panics.
     Panic,
-    /// `return V` (bodies only): the callback returns V instead of what its kind says.
+    /// `return V` (bodies only): the callback returns V instead of what [`Callback::returns`](super::Callback::returns)
+    /// says.
     Return(i64),
 }
 
 impl Op {
-    /// The verb it starts with.
+    /// The verb that the op's line starts with.
     pub fn verb(&self) -> Verb {
         match self {
             Op::Register(_) => Verb::Register,
@@ -115,12 +120,44 @@ impl Op {
         }
     }
 
-    /// Whether it only forces an order.
+    /// Whether the op does nothing but force an order.
     pub(crate) fn is_about_gates(&self) -> bool {
-        matches!(self, Op::Hold(_) | Op::Open(_) | Op::Reach(_) | Op::Stall(..))
+        self.gate().is_some()
     }
 
-    /// The callbacks it names, in the order it names them.
+    /// The gate that the op names.
+    pub fn gate(&self) -> Option<GateId> {
+        match self {
+            Op::Hold(gate) | Op::Open(gate) | Op::Reach(gate) | Op::Stall(_, gate) => Some(*gate),
+            _ => None,
+        }
+    }
+
+    /// The gate that the op names, for editing.
+    pub(super) fn gate_mut(&mut self) -> Option<&mut GateId> {
+        match self {
+            Op::Hold(gate) | Op::Open(gate) | Op::Reach(gate) | Op::Stall(_, gate) => Some(gate),
+            _ => None,
+        }
+    }
+
+    /// The arguments that the op gives; `None` if it gives none or takes none.
+    pub(super) fn args(&self) -> Option<Args> {
+        match self {
+            Op::Invoke(_, args) | Op::Fire(_, args) | Op::Send(_, args) | Op::Post(_, args) => *args,
+            _ => None,
+        }
+    }
+
+    /// The arguments for editing; `None` if the op takes none.
+    pub(super) fn args_mut(&mut self) -> Option<&mut Option<Args>> {
+        match self {
+            Op::Invoke(_, args) | Op::Fire(_, args) | Op::Send(_, args) | Op::Post(_, args) => Some(args),
+            _ => None,
+        }
+    }
+
+    /// The callbacks that the op names, in that order.
     pub fn callbacks(&self) -> Vec<CallbackId> {
         match self {
             Op::Register(ids) => ids.clone(),
@@ -131,7 +168,18 @@ impl Op {
         }
     }
 
-    /// The callbacks that it registers: each may be registered once in a program.
+    /// The callbacks that the op names, for editing.
+    pub(super) fn callbacks_mut(&mut self) -> Vec<&mut CallbackId> {
+        match self {
+            Op::Register(ids) => ids.iter_mut().collect(),
+            Op::Invoke(a, _) | Op::Enumerate(a, _) | Op::Fire(a, _) | Op::Send(a, _) | Op::Post(a, _) => vec![a],
+            Op::Revoke(a) | Op::RevokeAndWait(a) | Op::Release(a) | Op::Unsubscribe(a) | Op::Forget(a) => vec![a],
+            Op::Replace(a, b) => vec![a, b],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The callbacks that the op registers. A program registers each callback at most once.
     pub fn registers(&self) -> Vec<CallbackId> {
         match self {
             Op::Register(ids) => ids.clone(),
@@ -142,24 +190,25 @@ impl Op {
     }
 }
 
-/// What an op must answer.
+/// The answer that a program expects of an op.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Expect {
-    /// `= 501`: the callback ran and this came back (for `enumerate`: so many calls were made).
+    /// `= 501`: the callback ran and returned this value. For `enumerate`: the number of calls.
     Value(i64),
-    /// `= late`: the call came late, was defused and reported; no user code ran.
+    /// `= late`: the call came late, was defused and was reported. No user code ran.
     Late,
-    /// `= removed`: no call was in flight.
+    /// `= removed`: revoked, and no call was in flight.
     Removed,
-    /// `= in_flight(N)`: N calls were in flight.
+    /// `= in_flight(N)`: revoked, and N calls were in flight.
     InFlight(u32),
-    /// `= already_revoked`: somebody else had revoked it.
+    /// `= already_revoked`: the callback had been revoked before.
     AlreadyRevoked,
-    /// `= quiescent`: no call is in flight any more.
+    /// `= quiescent`: revoked, and no call is in flight any more.
     Quiescent,
-    /// `= deferred`: frames of this thread are still in it; the outermost of them destroys it.
+    /// `= deferred`: revoked, and this thread is still inside the callback. Its outermost frame destroys the callback.
     Deferred,
-    /// `= refused`: the library or the registry would not have it; nothing is retained.
+    /// `= refused`: the library or the registry refused. Nothing is retained.
     Refused,
 }
 
@@ -178,19 +227,20 @@ impl fmt::Display for Expect {
     }
 }
 
-/// An enum whose values have the names that the text form uses.
+/// An enum without fields whose variants carry the names that the text form uses.
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum $name { $($(#[$vmeta])* $variant),+ }
 
         impl $name {
-            /// All of them, in order.
+            /// All values, in the order of their declaration.
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
 
-            /// Its name in programs, reports and documentation.
+            /// The name in programs, reports and documentation.
             pub const fn name(self) -> &'static str {
                 match self { $($name::$variant => $text),+ }
             }
@@ -210,7 +260,7 @@ macro_rules! named {
 }
 
 named! {
-    /// What a subject may offer and a program may need. Most are the first word of an op's line.
+    /// What a subject may offer and a program may need. Most verbs are the first word of an op's line.
     Verb {
         /// [`Op::Register`]
         Register = "register",
@@ -254,21 +304,22 @@ named! {
         Panic = "panic",
         /// [`Op::Return`]
         Return = "return",
-        /// Not an op: callbacks may be `exclusive`.
+        /// Not an op: the attribute `exclusive` of callbacks.
         Exclusive = "exclusive",
-        /// Not an op: callbacks may be `confined`.
+        /// Not an op: the attribute `confined` of callbacks.
         Confined = "confined",
     }
 }
 
 named! {
-    /// What a hostile or buggy library does; the bits `EMITTER_HOSTILE_…` of `native/include/emitter.h`, which says more.
+    /// What a hostile or buggy library does. These are the bits `EMITTER_HOSTILE_…` of `native/include/emitter.h`, which
+    /// describes them in detail.
     Hostile {
         /// A subscription stays callable after it was unsubscribed.
         Late = "late",
         /// Each fire calls twice.
         Twice = "twice",
-        /// Each fire also calls on two more library threads at once.
+        /// Each fire also calls on two more library threads at the same time.
         Concurrent = "concurrent",
         /// Destroy notify before calls in flight have returned.
         NotifyEarly = "notify_early",
@@ -278,120 +329,52 @@ named! {
         NotifyNever = "notify_never",
         /// Destroy notify before the queue has drained.
         NotifyBeforeDrain = "notify_before_drain",
-        /// Everything known, live or dead, is fired when the library closes.
+        /// Every subscription, live or dead, is fired when the library closes.
         FireOnClose = "fire_on_close",
-        /// The same, from a thread-specific-data destructor of each library thread.
+        /// Every subscription is fired from a thread-specific-data destructor of each library thread.
         FireTlsDestructor = "fire_tls_destructor",
-        /// The same, from an `atexit` handler.
+        /// Every subscription is fired from an `atexit` handler.
         FireAtexit = "fire_atexit",
-        /// A fire passes another subscription's user data.
+        /// A fire passes the user data of another subscription.
         WrongUserData = "wrong_user_data",
     }
 }
 
 named! {
-    /// Places where a thread can be parked: in the C library (the first nine, `EMITTER_STALL_…` of
-    /// `native/include/emitter.h`), and in what stands between C and the callback.
+    /// Places where a thread can be held. The first nine are in the C library (`EMITTER_STALL_…` of
+    /// `native/include/emitter.h`), the others in the binding and the registry.
     Site {
-        /// C: asked to fire; the pair has not been loaded.
+        /// C: a fire begins. Function and user data have not been loaded.
         BeforeLoad = "before_load",
-        /// C: the pair was loaded and counted in; the callback has not been called.
+        /// C: function and user data are loaded, and the call is counted. The callback has not been called.
         BeforeCall = "before_call",
-        /// C: the callback has returned; the in-flight count has not dropped.
+        /// C: the callback has returned. The in-flight count has not dropped.
         AfterCall = "after_call",
-        /// C: the count has dropped; destroy notify and waiters are not served.
+        /// C: the in-flight count has dropped. The destroy notify has not been sent, and no waiter has been woken.
         AfterCount = "after_count",
         /// C: a destroy notify is about to run.
         BeforeNotify = "before_notify",
-        /// C: a library thread took a delivery off the queue.
+        /// C: a library thread has taken a delivery off the queue.
         Popped = "popped",
-        /// C: unsubscribe has unlinked; it has not waited or returned.
+        /// C: `unsubscribe` has unlinked the subscription. It has not waited or returned.
         Unsubscribed = "unsubscribed",
-        /// C: first act of a library thread.
+        /// C: the first act of a library thread.
         WorkerStart = "worker_start",
-        /// C: last act of a library thread.
+        /// C: the last act of a library thread.
         WorkerExit = "worker_exit",
-        /// Rust: in the trampoline, nothing looked at yet.
+        /// Rust: the trampoline begins. It has looked nothing up.
         BeforeAcquire = "before_acquire",
-        /// Rust: the handle was found good; user code has not been entered.
+        /// Rust: the handle is valid. User code has not been entered.
         AfterAcquire = "after_acquire",
-        /// Rust: user code has returned; the in-flight count has not dropped.
+        /// Rust: user code has returned. The in-flight count has not dropped.
         BeforeRelease = "before_release",
-        /// Rust: the count has dropped; the waiter is not served.
+        /// Rust: the in-flight count has dropped. The waiter has not been woken.
         AfterRelease = "after_release",
-        /// Rust: revoke has set its mark; it has not freed, waited or returned.
+        /// Rust: `revoke` has marked the slot. It has not freed, waited or returned.
         Revoked = "revoked",
-        /// Rust: the slot's tombstone is written; the slot cannot be had yet.
+        /// Rust: the slot's tombstone is written. The slot is not on the freelist yet.
         TombstoneWritten = "tombstone_written",
-        /// Rust: the slot can be had by the next registration.
+        /// Rust: the slot is on the freelist, and the next registration may take it.
         SlotListed = "slot_listed",
-    }
-}
-
-/// A set of verbs.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct VerbSet(u32);
-
-impl VerbSet {
-    /// None.
-    pub const EMPTY: VerbSet = VerbSet(0);
-
-    /// The set of these.
-    pub const fn of(verbs: &[Verb]) -> Self {
-        let mut set = 0;
-        let mut i = 0;
-        while i < verbs.len() {
-            set |= 1 << verbs[i] as u32;
-            i += 1;
-        }
-        VerbSet(set)
-    }
-
-    /// Both sets' verbs.
-    #[must_use]
-    pub const fn union(self, other: VerbSet) -> Self {
-        VerbSet(self.0 | other.0)
-    }
-
-    /// What this set has and `other` has not.
-    #[must_use]
-    pub const fn minus(self, other: VerbSet) -> Self {
-        VerbSet(self.0 & !other.0)
-    }
-
-    /// Whether it has this verb.
-    pub const fn contains(self, verb: Verb) -> bool {
-        self.0 & (1 << verb as u32) != 0
-    }
-
-    /// Whether it has none.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Adds a verb.
-    pub fn insert(&mut self, verb: Verb) {
-        self.0 |= 1 << verb as u32;
-    }
-
-    /// Its verbs, in order.
-    pub fn iter(self) -> impl Iterator<Item = Verb> {
-        Verb::ALL.iter().copied().filter(move |verb| self.contains(*verb))
-    }
-}
-
-impl FromIterator<Verb> for VerbSet {
-    fn from_iter<I: IntoIterator<Item = Verb>>(verbs: I) -> Self {
-        let mut set = VerbSet::EMPTY;
-        for verb in verbs {
-            set.insert(verb);
-        }
-        set
-    }
-}
-
-impl fmt::Debug for VerbSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(Verb::name)).finish()
     }
 }

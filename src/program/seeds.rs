@@ -1,24 +1,25 @@
-//! The seed programs: the hazard and its relatives, written by hand, with what each op must answer.
+//! The seed programs, written by hand: each shows one hazard and says what each op must answer.
 //!
-//! Every sound subject that offers what a seed uses must run it clean; the replay engine does so in each gate. Numbers are
-//! the scenarios that a seed stands for, as in its first line.
+//! Every sound subject that offers the ops of a seed must run it without a violation. The replay engine checks this in each
+//! gate.
 
 use super::Program;
 
 /// A seed program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Seed {
-    /// Its name, which says what it is about.
+    /// The name, which says what the program is about.
     pub name: &'static str,
-    /// The scenarios it stands for.
+    /// The scenarios that the program covers, by their numbers in `docs/scenarios.md`.
     pub scenarios: &'static [&'static str],
-    /// The program.
+    /// The text of the program.
     pub text: &'static str,
 }
 
 macro_rules! seeds {
     ($($name:literal: [$($scenario:literal),*],)+) => {
-        /// All seeds, by name.
+        /// All seeds, in alphabetical order.
         pub static SEEDS: &[Seed] = &[$(
             Seed {
                 name: $name,
@@ -81,11 +82,11 @@ seeds! {
 }
 
 impl Seed {
-    /// The program.
+    /// Parses the text.
     ///
     /// # Panics
     ///
-    /// Never: a test parses every seed.
+    /// If the text is not a program. A test parses every seed.
     pub fn program(&self) -> Program {
         Program::parse(self.text).unwrap_or_else(|error| panic!("the seed {} is not a program: {error}", self.name))
     }

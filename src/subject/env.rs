@@ -2,8 +2,7 @@
 //!
 //! Pairs with: `engine::run`, which makes an [`Env`] for each run; `ledger::log`, which finds the run by its id.
 
-use crate::ledger::witness::Call;
-use crate::ledger::{EventKind, Ledger, RunId, log};
+use crate::ledger::{Call, EventKind, Ledger, RunId, log};
 use crate::program::{Hostile, Program, Site};
 
 /// What a subject may use of the run, while it opens its session and later.

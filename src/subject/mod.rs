@@ -168,8 +168,14 @@ pub trait Session: Send + Sync {
     fn shutdown(&self) -> Answer;
 }
 
-/// Whether a program's expectations can hold on a subject: a library that takes one subscription refuses the second, and
-/// one that calls once does not call again. Programs without expectations suit every subject that offers their ops.
+/// Whether the expectations of `program` can hold on `subject`.
+///
+/// False in two cases:
+///
+/// * the program registers more callbacks than the subject's library takes;
+/// * the subject's library calls each callback at most once, and a program with expectations fires one callback twice.
+///
+/// A program without expectations passes the second rule on every subject.
 pub fn suits(program: &Program, subject: &dyn Subject) -> bool {
     let capacity = subject.offer().capacity.unwrap_or(usize::MAX);
     let registered: usize = program

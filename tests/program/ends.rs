@@ -1,8 +1,8 @@
-//! Generated programs end: on a subject that is sound, no order of events makes one of them wait in a circle or run for
-//! ever. Otherwise the engines would blame subjects for what the program did.
+//! Generated programs end: on a sound subject, no order of events makes a generated program wait in a circle or run for ever.
+//! Otherwise the engines would blame subjects for what the program did.
 //!
-//! The subject here is as small as it can be, one step at a time, and the scheduler is a die. It is as unhelpful as a
-//! sound subject may be: what can wait does wait, in the registry and in the library.
+//! The subject here is minimal and takes one step at a time. The scheduler chooses threads at random. The subject is as
+//! unhelpful as a sound subject may be: whatever may wait, in the registry or in the library, does wait.
 
 use std::collections::VecDeque;
 
@@ -11,32 +11,33 @@ use latecall::program::{CallbackId, GateId, Hostile, Op, Program, Step, Verb, Ve
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-/// What a thread does next; the last of its list comes first.
+/// What a thread does next. A thread's list holds its moves in reverse order.
 #[derive(Debug, Clone)]
 enum Move {
     Op(Op),
-    /// The library calls: the callback is entered when it is live.
+    /// The library calls: the callback is entered if it is live.
     Enter(usize),
     Leave(usize),
-    /// Waits until no other thread is in it.
+    /// Waits until no other thread is in the callback.
     Quiet(usize),
     /// Waits until the queue is empty and the library's threads are idle.
     Drained,
-    /// Waits for a delivery; says that it was made.
+    /// Waits until the delivery has been made.
     Delivered(usize),
+    /// Marks the delivery as made.
     Deliver(usize),
-    /// Waits for other threads to have nothing to do.
+    /// Waits until these threads have nothing to do.
     Idle(Vec<usize>),
 }
 
-/// How a sound subject behaves, where it has a choice.
+/// What a sound subject may choose.
 #[derive(Debug, Clone, Copy)]
 struct Manners {
     /// A second call of an exclusive callback waits for the first, instead of being refused.
     serialises: bool,
-    /// Revoking and waiting waits for the queue as well, except on the library's threads.
+    /// `revoke_and_wait` waits for the queue as well, except on the library's threads.
     drains: bool,
-    /// Revoking what somebody else revoked waits too.
+    /// `revoke_and_wait` waits even if the callback was revoked before.
     waits_again: bool,
 }
 
@@ -44,12 +45,12 @@ struct Run<'a> {
     program: &'a Program,
     manners: Manners,
     dice: u64,
-    /// Thread 0 is the main thread, then the program's, then two of the library's, then those for concurrent calls.
+    /// The main thread, the program's threads, two threads of the library, then the threads of concurrent calls.
     threads: Vec<Vec<Move>>,
     live: Vec<bool>,
     subscribed: Vec<bool>,
     calls: Vec<u32>,
-    /// The threads that are in a callback, one entry for each frame.
+    /// For each callback, the threads that are in it: one entry for each frame.
     frames: Vec<Vec<usize>>,
     open: Vec<bool>,
     /// Gates at which the next calls are held.
@@ -93,7 +94,7 @@ impl<'a> Run<'a> {
         (first..first + 2).contains(&thread)
     }
 
-    /// Runs it all; how many times `hold` or `reach` had to give up.
+    /// Runs the program. Returns how many times `hold` or `reach` had to give up.
     fn run(&mut self) -> Result<usize, String> {
         let mut gave_up = 0;
         self.steps(0, &self.program.before);
@@ -120,7 +121,7 @@ impl<'a> Run<'a> {
         self.threads[thread].extend(steps.iter().rev().map(|step| Move::Op(step.op.clone())));
     }
 
-    /// Moves threads, in any order, until all are through.
+    /// Moves threads in random order until no thread has a move left.
     fn settle(&mut self) -> Result<usize, String> {
         let mut gave_up = 0;
         for _ in 0..5000 {
@@ -206,7 +207,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The library fires: once or twice, alone or with two other threads that it waits for.
+    /// The library fires: once or twice, and perhaps on two other threads, for which it waits.
     fn call(&mut self, thread: usize, k: usize) {
         let mut target = k;
         if self.hostile(Hostile::WrongUserData) && self.roll(2) == 0 {
@@ -229,7 +230,7 @@ impl<'a> Run<'a> {
         self.delivered.len() - 1
     }
 
-    /// Revokes and waits, when nobody did before.
+    /// Revokes, and waits unless the callback was revoked before.
     fn revoke_and_wait(&mut self, thread: usize, k: usize) {
         if std::mem::replace(&mut self.live[k], false) || self.manners.waits_again {
             if self.manners.drains && thread <= self.program.threads.len() {
@@ -288,6 +289,7 @@ impl<'a> Run<'a> {
                 }
             }
             Op::Forget(_) | Op::Churn(_) | Op::Hold(_) | Op::Reach(_) => {}
+            other => panic!("this subject does not know {other:?}"),
         }
     }
 }
@@ -297,15 +299,18 @@ fn no_generated_program_deadlocks_or_runs_for_ever() {
     let few =
         [Verb::Register, Verb::Fire, Verb::Post, Verb::Revoke, Verb::RevokeAndWait, Verb::Release, Verb::Exclusive];
     let least = [Verb::Register, Verb::Fire, Verb::RevokeAndWait];
-    // Bodies that wait and call are more frequent when there is little else.
-    let domain = |verbs: &[Verb], hostile: &[Hostile]| Domain {
-        verbs: VerbSet::of(verbs),
-        hostile: hostile.to_vec(),
-        max_callbacks: 3,
-        ..Domain::everything()
+    // Bodies that wait and call are more frequent if the domain has little else.
+    let domain = |verbs: &[Verb], hostile: &[Hostile]| {
+        let mut domain = Domain::everything();
+        domain.verbs = VerbSet::of(verbs);
+        domain.hostile = hostile.to_vec();
+        domain.max_callbacks = 3;
+        domain
     };
+    let mut long = Domain::everything();
+    long.max_steps = 24;
     let domains = [
-        Domain { max_steps: 24, ..Domain::everything() },
+        long,
         domain(&few, &[]),
         domain(&few, &[Hostile::Concurrent, Hostile::WrongUserData]),
         domain(&least, &[]),
@@ -332,7 +337,7 @@ fn no_generated_program_deadlocks_or_runs_for_ever() {
             }
         }
     }
-    // The runs did reach what the rules are about, and gates are seldom waited for in vain.
+    // The runs reach the situations that the rules are about, and seldom wait for a gate in vain.
     assert!((3..=4).contains(&deepest), "{deepest} deep");
     assert!(waiting_bodies > 1000, "{waiting_bodies} programs with a body that waits");
     assert!(gave_up < 20 * programs as usize / 5, "{gave_up} gates given up");

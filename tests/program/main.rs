@@ -1,7 +1,8 @@
-//! The tests of programs, as a language and as data: their text, how they are generated and shrunk, and that they end. None
-//! of them runs a program on a subject; the engines' tests do.
+//! Tests of programs as a language and as data: their text, how they are generated and shrunk, and that they end. None of
+//! these tests runs a program on a subject; the tests of the engines do.
 
 mod ends;
 mod generate;
+mod seeds;
 mod shrink;
 mod text;

@@ -1,5 +1,5 @@
-//! The shrinker: finds the core of a failure in a haystack, asks only about valid programs, keeps its budget, and leaves
-//! alone what it cannot improve.
+//! The shrinker: finds the steps that a failure needs, asks only about valid programs, keeps its budget, and returns what it
+//! cannot improve unchanged.
 
 use latecall::program::generate::{Domain, decode};
 use latecall::program::shrink::{Tries, minimise};
@@ -9,7 +9,10 @@ const PLENTY: Tries = Tries { most: 20_000 };
 
 /// A program of at least this many steps, always the same.
 fn haystack(steps: usize) -> Program {
-    let domain = Domain { max_steps: 2 * steps, max_threads: 4, max_callbacks: 6, ..Domain::everything() };
+    let mut domain = Domain::everything();
+    domain.max_steps = 2 * steps;
+    domain.max_threads = 4;
+    domain.max_callbacks = 6;
     let mut state: u32 = 0x9e37_79b9;
     let mut record = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -89,8 +92,8 @@ after
   churn 1000
 ";
     let program = Program::parse(text).unwrap();
-    // Two threads at once, one calling what the other revokes, the call held in the callback; under `late`; and a churn of
-    // three or more.
+    // The failure needs: two threads, of which one calls what the other revokes; a `hold` in the callback; `late`; and a
+    // churn of three or more.
     let mut fails = |program: &Program| {
         let on_threads = |verb: Verb| {
             let has = |(i, thread): (usize, &Vec<latecall::program::Step>)| {
@@ -172,7 +175,7 @@ before
   register a
   fire a
 ";
-    // Dropping an `nth` from what calls or waits could make a program that never ends, and blame the subject for it.
+    // A step that calls or waits must keep its `nth`: the program might not end, and the subject would get the blame.
     let mut seen = 0;
     let mut fails = |program: &Program| {
         seen += 1;

@@ -9,7 +9,6 @@
 //! Pairs with: `ledger::judge`, whose rules these are, by their names.
 
 use super::Common;
-use crate::ledger::judge::step;
 use crate::ledger::{Answer, Event, EventKind, ThreadNo, Violation, ViolationKind};
 use crate::program::{CallbackId, Op, Program};
 use crate::sync::{Arc, Mutex, lock};
@@ -88,7 +87,7 @@ impl Order {
         let thread = event.thread;
         match event.kind {
             EventKind::OpBegin { step: id, .. } => {
-                if let Some(step) = step(&self.program, id) {
+                if let Some(step) = self.program.step(id) {
                     self.ops.entry(thread).or_default().push(step.op.clone());
                 }
             }

@@ -12,7 +12,7 @@
 //! `shutdown` while threads run), what a thread does after its own end of the callback, two replacements, bodies with more
 //! than one op, and hostile switches.
 
-use crate::program::{Args, Callback, CallbackId, Kind, Op, Program, Step, Verb, VerbSet};
+use crate::program::{Args, Callback, CallbackId, Op, Program, Step, Verb, VerbSet};
 
 /// How large the programs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,13 +130,7 @@ fn cost(program: &Program) -> usize {
 fn program(threads: Vec<Vec<Op>>) -> Program {
     let steps = |ops: Vec<Op>| ops.into_iter().map(Step::from).collect::<Vec<_>>();
     let ids = threads.iter().flatten().flat_map(Op::callbacks).map(|id| id.0).max().unwrap_or(0);
-    let callbacks = (0..=ids).map(|i| Callback {
-        name: char::from(b'a' + i).to_string(),
-        kind: Kind::Sum,
-        exclusive: false,
-        confined: false,
-        body: Vec::new(),
-    });
+    let callbacks = (0..=ids).map(|i| Callback::new(char::from(b'a' + i)));
     let scoped = threads.iter().flatten().any(|op| matches!(op, Op::Invoke(..) | Op::Enumerate(..)));
     Program {
         callbacks: callbacks.collect(),

@@ -13,7 +13,7 @@ use crate::engine::gates::Passed;
 use crate::engine::run::{BodyPanic, MAX_DEPTH, RunError, RunOptions, message, needs_library_threads};
 use crate::ledger::log::{self, Interpreter};
 use crate::ledger::{Answer, Call, Event, EventKind, Ledger, RunId, Section, StepId, ThreadNo, Witness};
-use crate::program::{Args, CallbackId, GateId, Kind, Op, Program, Site, Step};
+use crate::program::{Args, CallbackId, GateId, Op, Program, Returns, Site, Step};
 use crate::subject::{Env, Session, Subject};
 use std::cell::Cell;
 use std::panic::resume_unwind;
@@ -63,9 +63,9 @@ impl Interpreter for Run {
         let it = &self.program.callbacks[callback.0 as usize];
         // Relaxed: each call gets a number of its own; nothing else hangs on it.
         let nth = if it.counts() { self.calls[callback.0 as usize].fetch_add(1, Ordering::Relaxed) + 1 } else { 1 };
-        let mut value = match it.kind {
-            Kind::Sum => call.a.wrapping_add(call.b),
-            Kind::Counting => call.a.wrapping_add(call.b).wrapping_add(i64::from(nth)),
+        let mut value = match it.returns {
+            Returns::Sum => call.a.wrapping_add(call.b),
+            Returns::Counting => call.a.wrapping_add(call.b).wrapping_add(i64::from(nth)),
         };
         self.stage.disturb(self.ledger); // user code takes its time
         for (i, step) in it.body.iter().enumerate() {
@@ -322,7 +322,7 @@ impl Run {
             Op::Enumerate(id, count) => {
                 let witness = self.witness(*id, thread);
                 // lparam 1: a plain sum is then never 0, and does not stop the enumeration.
-                let call = Call { cookie, a: 0, b: 1, misdirected: false };
+                let call = Call::new(cookie, 0, 1);
                 let answer = self.using(|session| session.enumerate(witness, *count, call));
                 // A hostile library may have kept it: then it can be fired.
                 self.registered[id.0 as usize].store(true, Ordering::Release); // pairs with `is_registered`
@@ -458,5 +458,5 @@ fn set_depth(depth: u32) {
 
 fn call(cookie: u32, args: Option<Args>) -> Call {
     let (a, b) = args.map_or((0, 0), |args| (args.a, args.b));
-    Call { cookie, a, b, misdirected: false }
+    Call::new(cookie, a, b)
 }

@@ -1,12 +1,12 @@
-//! What callbacks do when called, and the rules by which that always ends: see the module above.
+//! What callbacks do when they are called. The rules by which every program ends are in `generate`'s docs.
 
-use super::builder::{Builder, Place, revoking};
+use super::builder::{Builder, body_of, revoking};
 use crate::program::{CallbackId, Hostile, Op, Step, Verb};
 
-/// Most body steps that call, in one program: the first call and these nest at most four deep.
+/// Maximum number of body steps that call, in one program. With the first call they nest at most four deep.
 const MAX_BODY_CALLS: usize = 3;
 
-/// The ops of bodies, with how often each is chosen.
+/// The ops of bodies, each with its weight.
 const BODY_OPS: &[(Verb, u32)] = &[
     (Verb::Revoke, 6),
     (Verb::RevokeAndWait, 6),
@@ -41,13 +41,13 @@ impl Builder<'_> {
             Verb::Fire | Verb::Post => self.body_call(verb, own, how),
             Verb::Register => {
                 if let Some(new) = self.fresh(own) {
-                    self.drafts[new].registered = Some(Place::Body(own));
+                    self.drafts[new].registered = Some(body_of(own));
                     self.body_step(own, once, Op::Register(vec![CallbackId(new as u8)]));
                 }
             }
             Verb::Replace => {
                 if let Some(new) = self.fresh(own) {
-                    self.drafts[new].registered = Some(Place::Body(own));
+                    self.drafts[new].registered = Some(body_of(own));
                     self.body_step(own, once, Op::Replace(CallbackId(own as u8), CallbackId(new as u8)));
                 }
             }
@@ -72,14 +72,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Nobody else may be in it while one is: its body must not wait, nor call anything but itself.
+    /// Makes a callback exclusive, unless its body waits or calls another callback: a registry that serialises its calls
+    /// could then be made to wait in a circle.
     pub(super) fn make_exclusive(&mut self, own: usize) {
         let draft = &mut self.drafts[own];
         draft.callback.exclusive |= !draft.calls && !draft.waits;
     }
 
     fn body_step(&mut self, own: usize, nth: Option<u32>, op: Op) {
-        self.push(Place::Body(own), Step { nth, ..op.into() });
+        self.push(body_of(own), Step { nth, ..op.into() });
     }
 
     fn body_call(&mut self, verb: Verb, own: usize, how: u8) {
@@ -102,14 +103,14 @@ impl Builder<'_> {
             return;
         }
         self.body_calls += 1;
-        // A callback that calls only itself may still be made exclusive; the library that calls on other threads as well
-        // would make it wait for itself.
+        // A callback that calls only itself may still become exclusive, unless the library also calls on other threads: the
+        // callback would then wait for itself.
         self.drafts[own].calls |= target != own || concurrent;
         self.body_step(own, nth, Op::Fire(id, None));
     }
 
     fn body_scope(&mut self, verb: Verb, own: usize, how: u8) {
-        // It waits, when it ends, for calls that the library makes meanwhile on other threads.
+        // A scope waits at its end for the calls that the library makes on other threads meanwhile.
         if self.body_calls == MAX_BODY_CALLS || self.body_waits > 0 && !self.one_thread() || !self.may_wait(own) {
             return;
         }
@@ -122,7 +123,7 @@ impl Builder<'_> {
             Verb::Invoke => Op::Invoke(id, None),
             _ => Op::Enumerate(id, 1 + u32::from(how % 3)),
         };
-        self.drafts[new].registered = Some(Place::Body(own));
+        self.drafts[new].registered = Some(body_of(own));
         self.drafts[new].awaited = true;
         self.drafts[own].calls = true;
         self.drafts[own].waits = true;
@@ -138,7 +139,8 @@ impl Builder<'_> {
             2 => self.caller_of(own).unwrap_or(own),
             _ => self.other(own, how),
         };
-        // Its own frames, frames further out on the same stack, or a callback that ends without waiting.
+        // Allowed: waiting for its own frames, for frames further out on the same stack, or for a callback that ends
+        // without waiting.
         let outer = target == own || self.caller_of(own) == Some(target);
         let ends = target > own && !self.drafts[target].waits;
         let often = self.one_thread() && (self.body_waits > 0 || how & 4 == 0);
@@ -161,24 +163,24 @@ impl Builder<'_> {
         self.body_step(own, nth, revoking(verb, id));
     }
 
-    /// Whether a step that waits may stand in this body at all.
+    /// Whether a step that waits may stand in this body.
     fn may_wait(&self, own: usize) -> bool {
         !self.drafts[own].callback.exclusive && !self.drafts[own].awaited
     }
 
-    /// Whether all frames of callbacks are on one thread at a time, so that no wait is for another thread.
+    /// Whether all frames of callbacks are on one thread at a time. No wait is then for another thread.
     fn one_thread(&self) -> bool {
         let scattered = [Hostile::Concurrent, Hostile::FireTlsDestructor];
         self.threads.is_empty() && !self.posted && !scattered.iter().any(|hostile| self.is_on(*hostile))
     }
 
-    /// The callback whose body fires this one, another than itself.
+    /// Another callback, whose body fires this one.
     fn caller_of(&self, own: usize) -> Option<usize> {
         let fires = |step: &Step| matches!(step.op, Op::Fire(CallbackId(id), _) if id as usize == own);
         (0..self.drafts.len()).find(|i| *i != own && self.drafts[*i].callback.body.iter().any(fires))
     }
 
-    /// Another callback than this one, when there is one.
+    /// Another callback, if there is one.
     fn other(&self, own: usize, how: u8) -> usize {
         let others = self.drafts.len() - 1;
         if others == 0 { own } else { (own + 1 + (how as usize >> 5) % others) % self.drafts.len() }

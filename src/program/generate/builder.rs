@@ -1,34 +1,25 @@
-//! A program while it is being decoded: where steps go, who is registered where, and how much room is left. What may stand
-//! in bodies is in `bodies`; ops that come in patterns are in `patterns`.
+//! A program while it is being decoded: where its steps go, where its callbacks are registered, and how much room is left.
+//! What may stand in bodies is in `bodies`. Ops that come in patterns are in `patterns`.
 
 use super::{Domain, Record};
 use crate::program::canonical::tidy;
 use crate::program::op::Args;
-use crate::program::{Callback, CallbackId, Hostile, Kind, Op, Program, Step, Verb};
-
-/// Where a step goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Before,
-    Thread(usize),
-    After,
-    Body(usize),
-}
+use crate::program::{Callback, CallbackId, Hostile, Op, Program, Returns, Section, Step, Verb};
 
 /// A callback while it is being decoded.
 pub(super) struct Draft {
     pub(super) callback: Callback,
-    /// Where it is registered, once it is.
-    pub(super) registered: Option<Place>,
-    /// Its first call is held at a gate that a thread opens: it must not be called in `before`.
+    /// The section that registers it.
+    pub(super) registered: Option<Section>,
+    /// Its first call is held at a gate that a thread opens, so `before` must not call it.
     pub(super) held: bool,
-    /// It is called in `before`.
+    /// `before` calls it.
     pub(super) called_before: bool,
-    /// Its body calls something.
+    /// Its body has an op that calls.
     pub(super) calls: bool,
-    /// Its body waits for something.
+    /// Its body has an op that waits.
     pub(super) waits: bool,
-    /// A body waits for it, or calls it in a scope: its own body must not wait.
+    /// Another body waits for it or calls it in a scope, so its own body must not wait.
     pub(super) awaited: bool,
 }
 
@@ -37,29 +28,29 @@ pub(super) struct Builder<'a> {
     pub(super) domain: &'a Domain,
     pub(super) threads: Vec<Vec<Step>>,
     pub(super) drafts: Vec<Draft>,
-    /// How many of the drafts records can name; the others were added to reuse a slot.
+    /// The number of drafts that records can name. The others were added to reuse a slot.
     named: usize,
-    /// Registrations that no record asked for, at the start of `before`.
+    /// Registrations that no record asked for. They go to the start of `before`.
     implied: Vec<Step>,
     before: Vec<Step>,
     after: Vec<Step>,
     pub(super) gates: u8,
-    /// Steps so far.
+    /// The number of steps so far.
     steps: usize,
     hostile: Vec<Hostile>,
-    /// Implied registrations are one table.
+    /// The implied registrations are one `register`.
     table: bool,
-    /// How many body steps call.
+    /// The number of body steps that call.
     pub(super) body_calls: usize,
-    /// How many body steps wait.
+    /// The number of body steps that wait.
     pub(super) body_waits: usize,
-    /// Bodies may wait more than once: nothing may be posted, so that frames stay on one thread.
+    /// Bodies may wait more than once. Nothing may be posted then, so that all frames stay on one thread.
     pub(super) waits_often: bool,
-    /// Something is posted.
+    /// A step posts.
     pub(super) posted: bool,
 }
 
-/// The ops of sections, with how often each is chosen.
+/// The ops of sections, each with its weight.
 const SECTION_OPS: &[(Verb, u32)] = &[
     (Verb::Fire, 10),
     (Verb::Send, 4),
@@ -130,15 +121,14 @@ impl<'a> Builder<'a> {
             posted: false,
         };
         for i in 0..builder.named {
-            builder.draft(if shape >> (1 + i % 4) & 1 == 0 { Kind::Sum } else { Kind::Counting });
+            builder.draft(if shape >> (1 + i % 4) & 1 == 0 { Returns::Sum } else { Returns::Counting });
         }
         builder
     }
 
-    fn draft(&mut self, kind: Kind) -> usize {
-        let callback = Callback { name: String::new(), kind, exclusive: false, confined: false, body: Vec::new() };
+    fn draft(&mut self, returns: Returns) -> usize {
         self.drafts.push(Draft {
-            callback,
+            callback: Callback { returns, ..Callback::new("") },
             registered: None,
             held: false,
             called_before: false,
@@ -149,9 +139,9 @@ impl<'a> Builder<'a> {
         self.drafts.len() - 1
     }
 
-    /// Adds what one record says. A record that has no room, or asks for what cannot be, adds nothing.
+    /// Adds the ops of one record. A record adds nothing if there is no room or if its ops cannot stand there.
     pub(super) fn record(&mut self, record: Record) {
-        let [what, place, target, how] = record;
+        let [what, section, target, how] = record;
         if self.named == 0 {
             return;
         }
@@ -159,31 +149,31 @@ impl<'a> Builder<'a> {
             192.. if self.drafts.len() > self.named => self.drafts.len() - 1,
             _ => target as usize % self.named,
         };
-        let thread = place as usize / 16;
-        let place = match place % 16 {
-            0 | 1 => Place::Before,
-            2 | 3 => Place::After,
+        let thread = section as usize / 16;
+        let section = match section % 16 {
+            0 | 1 => Section::Before,
+            2 | 3 => Section::After,
             4..=6 => return self.body_record(what, target, how),
-            _ if self.threads.is_empty() => Place::Before,
-            _ => Place::Thread(thread % self.threads.len()),
+            _ if self.threads.is_empty() => Section::Before,
+            _ => Section::Thread((thread % self.threads.len()) as u8),
         };
         let Some(verb) = self.choose(SECTION_OPS, what) else { return };
         match verb {
-            Verb::Register | Verb::Invoke | Verb::Enumerate => self.register(verb, place, target, how),
-            Verb::Replace => self.replace(place, target),
+            Verb::Register | Verb::Invoke | Verb::Enumerate => self.register(verb, section, target, how),
+            Verb::Replace => self.replace(section, target),
             Verb::Hold => self.hold_pattern(thread, target, how),
             Verb::Stall => self.stall_pattern(thread, target, how),
             Verb::Exclusive => self.make_exclusive(target),
             Verb::Confined => self.drafts[target].callback.confined = true,
-            Verb::Barrier => self.push(place, Op::Barrier),
-            Verb::Shutdown => self.push(Place::After, Op::Shutdown),
-            Verb::Churn => self.push(place, Op::Churn(1 + u32::from(how % 16))),
-            Verb::Fire | Verb::Send | Verb::Post => self.call(verb, place, target, how),
-            _ => self.revoke(verb, place, target, how),
+            Verb::Barrier => self.push(section, Op::Barrier),
+            Verb::Shutdown => self.push(Section::After, Op::Shutdown),
+            Verb::Churn => self.push(section, Op::Churn(1 + u32::from(how % 16))),
+            Verb::Fire | Verb::Send | Verb::Post => self.call(verb, section, target, how),
+            _ => self.revoke(verb, section, target, how),
         }
     }
 
-    /// The verb that this byte chooses among those of the domain.
+    /// The verb that `byte` chooses among those of `ops` that the domain has.
     pub(super) fn choose(&self, ops: &[(Verb, u32)], byte: u8) -> Option<Verb> {
         let there = || ops.iter().filter(|(verb, _)| self.domain.has(*verb));
         let total: u32 = there().map(|(_, weight)| weight).sum();
@@ -205,29 +195,29 @@ impl<'a> Builder<'a> {
         self.hostile.contains(&hostile)
     }
 
-    /// Appends a step, when there is room and its verb is of the domain.
-    pub(super) fn push(&mut self, place: Place, op: impl Into<Step>) {
+    /// Appends a step to a section, if there is room and the domain has its verb.
+    pub(super) fn push(&mut self, section: Section, op: impl Into<Step>) {
         let step = op.into();
         if !self.room(1) || !self.domain.has(step.op.verb()) {
             return;
         }
         self.steps += 1;
-        match place {
-            Place::Before => self.before.push(step),
-            Place::Thread(i) => self.threads[i].push(step),
-            Place::After => self.after.push(step),
-            Place::Body(i) => self.drafts[i].callback.body.push(step),
+        match section {
+            Section::Before => self.before.push(step),
+            Section::Thread(i) => self.threads[i as usize].push(step),
+            Section::After => self.after.push(step),
+            Section::Body(id) => self.drafts[id.0 as usize].callback.body.push(step),
         }
     }
 
-    /// Puts a step first in a body.
+    /// Puts a step at the start of a body.
     pub(super) fn push_front(&mut self, body: usize, step: Step) {
-        self.push(Place::Body(body), step);
+        self.push(body_of(body), step);
         self.drafts[body].callback.body.rotate_right(1);
     }
 
-    /// Makes sure that a callback is registered, at the start when nobody said where. False when there is no room for it
-    /// and for the step that wants it.
+    /// Registers a callback at the start of `before`, unless it is registered already. Returns false if there is no room
+    /// for that and for one more step.
     pub(super) fn ensure_registered(&mut self, target: usize) -> bool {
         if self.drafts[target].registered.is_some() {
             return self.room(1);
@@ -246,39 +236,40 @@ impl<'a> Builder<'a> {
             return true;
         }
         self.steps += 1;
-        self.drafts[target].registered = Some(Place::Before);
+        self.drafts[target].registered = Some(Section::Before);
         self.drafts[target].called_before |= !self.domain.has(Verb::Register);
         true
     }
 
-    /// The place nearest to the one wanted at which a callback is already registered; `race` allows it not to be.
-    fn after_registration(&self, target: usize, wanted: Place, race: bool) -> Place {
-        let place = match (self.drafts[target].registered, wanted) {
-            (None | Some(Place::Before), _) => wanted,
+    /// The section nearest to `wanted` in which a callback is already registered. With `race`, a thread will do even if the
+    /// callback may not be registered yet.
+    fn after_registration(&self, target: usize, wanted: Section, race: bool) -> Section {
+        let section = match (self.drafts[target].registered, wanted) {
+            (None | Some(Section::Before), _) => wanted,
             (Some(registered), _) if registered == wanted => wanted,
-            (Some(_), Place::Body(_) | Place::After) => wanted,
-            (Some(_), Place::Thread(_)) if race => wanted,
-            (Some(Place::Thread(thread)), Place::Thread(_)) => Place::Thread(thread),
-            (Some(_), _) => Place::After,
+            (Some(_), Section::Body(_) | Section::After) => wanted,
+            (Some(_), Section::Thread(_)) if race => wanted,
+            (Some(Section::Thread(thread)), Section::Thread(_)) => Section::Thread(thread),
+            (Some(_), _) => Section::After,
         };
-        if place == Place::Before && self.drafts[target].held { Place::After } else { place }
+        if section == Section::Before && self.drafts[target].held { Section::After } else { section }
     }
 
-    /// A callback that is not registered yet: this one, the next of those that records can name, or a new one.
+    /// A callback that is not registered yet: `target`, the next one that records can name, or a new one.
     pub(super) fn fresh(&mut self, target: usize) -> Option<usize> {
         let order = (target..self.named).chain(0..target.min(self.named));
         let unregistered = order.chain(self.named..self.drafts.len()).find(|i| self.drafts[*i].registered.is_none());
         match unregistered {
-            None if self.drafts.len() < self.domain.callbacks() => Some(self.draft(Kind::Sum)),
+            None if self.drafts.len() < self.domain.callbacks() => Some(self.draft(Returns::Sum)),
             found => found,
         }
     }
 
-    fn register(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
+    fn register(&mut self, verb: Verb, section: Section, target: usize, how: u8) {
         let Some(first) = self.fresh(target).filter(|_| self.room(1)) else {
-            return self.call(Verb::Fire, place, target, how);
+            return self.call(Verb::Fire, section, target, how);
         };
-        self.drafts[first].registered = Some(place);
+        self.drafts[first].registered = Some(section);
         let id = CallbackId(first as u8);
         let op = match verb {
             Verb::Invoke => Op::Invoke(id, arguments(how)),
@@ -288,74 +279,75 @@ impl<'a> Builder<'a> {
                 if how & 12 == 12
                     && let Some(second) = self.fresh(target)
                 {
-                    self.drafts[second].registered = Some(place);
+                    self.drafts[second].registered = Some(section);
                     ids.push(CallbackId(second as u8));
                 }
                 Op::Register(ids)
             }
         };
-        self.drafts[first].called_before |= place == Place::Before && verb != Verb::Register;
-        self.push(place, op);
+        self.drafts[first].called_before |= section == Section::Before && verb != Verb::Register;
+        self.push(section, op);
     }
 
-    fn replace(&mut self, place: Place, target: usize) {
+    fn replace(&mut self, section: Section, target: usize) {
         if self.drafts.len() < 2 && self.domain.callbacks() < 2 || !self.room(2) || !self.ensure_registered(target) {
             return;
         }
-        let place = self.after_registration(target, place, false);
+        let section = self.after_registration(target, section, false);
         if let Some(new) = self.fresh(target) {
-            self.drafts[new].registered = Some(place);
-            self.push(place, Op::Replace(CallbackId(target as u8), CallbackId(new as u8)));
+            self.drafts[new].registered = Some(section);
+            self.push(section, Op::Replace(CallbackId(target as u8), CallbackId(new as u8)));
         }
     }
 
-    pub(super) fn call(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
+    pub(super) fn call(&mut self, verb: Verb, section: Section, target: usize, how: u8) {
         let verb = if verb == Verb::Post && self.waits_often { Verb::Fire } else { verb };
         if !self.domain.has(verb) || !self.ensure_registered(target) {
             return;
         }
-        let place = self.after_registration(target, place, how >= 224);
+        let section = self.after_registration(target, section, how >= 224);
         let (id, args) = (CallbackId(target as u8), arguments(how));
-        self.drafts[target].called_before |= place == Place::Before;
+        self.drafts[target].called_before |= section == Section::Before;
         self.posted |= verb == Verb::Post;
         let op = match verb {
             Verb::Send => Op::Send(id, args),
             Verb::Post => Op::Post(id, args),
             _ => Op::Fire(id, args),
         };
-        self.push(place, op);
+        self.push(section, op);
     }
 
-    pub(super) fn revoke(&mut self, verb: Verb, place: Place, target: usize, how: u8) {
+    pub(super) fn revoke(&mut self, verb: Verb, section: Section, target: usize, how: u8) {
         if !self.ensure_registered(target) {
             return;
         }
-        let place = self.after_registration(target, place, how >= 224);
-        if let Place::Thread(thread) = place
+        let section = self.after_registration(target, section, how >= 224);
+        if let Section::Thread(thread) = section
             && how & 4 != 0
             && self.threads.len() > 1
         {
-            // A call on another thread for it to race against.
-            self.call(Verb::Fire, Place::Thread((thread + 1) % self.threads.len()), target, 0);
+            // The revocation races against a call on another thread.
+            let other = (thread as usize + 1) % self.threads.len();
+            self.call(Verb::Fire, Section::Thread(other as u8), target, 0);
         }
-        self.push(place, revoking(verb, CallbackId(target as u8)));
+        self.push(section, revoking(verb, CallbackId(target as u8)));
         if how & 1 != 0
             && self.domain.has(Verb::Register)
             && self.room(1)
             && let Some(new) = self.fresh(target)
         {
-            self.drafts[new].registered = Some(place);
-            self.push(place, Op::Register(vec![CallbackId(new as u8)]));
+            self.drafts[new].registered = Some(section);
+            self.push(section, Op::Register(vec![CallbackId(new as u8)]));
         }
         if how & 2 != 0 {
-            self.push(Place::After, Op::Fire(CallbackId(target as u8), None));
+            self.push(Section::After, Op::Fire(CallbackId(target as u8), None));
         }
     }
 
     pub(super) fn finish(mut self) -> Program {
         let mut program = Program { hostile: self.hostile, ..Program::default() };
         if self.table {
-            // `register a`, `register b` become `register a b`; other implied ops stay as they are.
+            // `register a` and `register b` become `register a b`. Other implied ops stay as they are.
             let ids: Vec<CallbackId> = self.implied.iter().flat_map(|step| step.op.registers()).collect();
             if !ids.is_empty() && self.domain.has(Verb::Register) {
                 self.implied = vec![Op::Register(ids).into()];
@@ -372,7 +364,12 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The op with this verb, of those that end a registration.
+/// The body of the callback at this index of [`Builder::drafts`].
+pub(super) fn body_of(draft: usize) -> Section {
+    Section::Body(CallbackId(draft as u8))
+}
+
+/// The op with this verb, one of those that end a registration.
 pub(super) fn revoking(verb: Verb, id: CallbackId) -> Op {
     match verb {
         Verb::RevokeAndWait => Op::RevokeAndWait(id),
@@ -383,7 +380,7 @@ pub(super) fn revoking(verb: Verb, id: CallbackId) -> Op {
     }
 }
 
-/// None for a quarter of the choices, zero among them.
+/// The arguments of a firing. None for a quarter of the choices, including 0.
 fn arguments(how: u8) -> Option<Args> {
     (!how.is_multiple_of(4)).then(|| Args { a: i64::from(how / 4), b: i64::from(how % 4) })
 }

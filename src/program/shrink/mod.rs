@@ -1,15 +1,15 @@
-//! From a program that fails to the smallest one found that still does.
+//! Shrinking: from a program that fails to a small program that still fails.
 //!
-//! Greedy delta debugging on the structure: [`minimise`] goes through the edits of the current program (`edits`), from the
-//! largest to the smallest, keeps each result that costs less (`cost`) and still fails, and starts again until no
-//! single edit helps or no try is left. Every kept edit lowers the cost, so it ends; nothing is left to chance, so
-//! the same program, judged the same way, comes out the same.
+//! This is greedy delta debugging on the structure of programs. [`minimise`] tries the edits of the current program
+//! (`edits`), the largest first. It keeps each result that costs less (`cost`) and still fails. It repeats that until no
+//! single edit helps or no try is left. Every kept edit lowers the cost, so the search ends. Nothing is random: the same
+//! program, judged in the same way, gives the same result.
 //!
-//! A minimised program ends on a sound subject if the program it came from does: no edit makes a body call or wait more
-//! often than before, so that what is found is the subject's fault still, and not the edit's.
+//! If the original program ends on a sound subject, so does the minimised one: no edit makes a body call or wait more often
+//! than before. The failure is then still the subject's fault, and not one of an edit.
 //!
-//! Not here: what failing means. Where the failure is a matter of luck, `still_fails` should try more than once; and it
-//! should ask for the *same* violation, or the search will slip to another one.
+//! Elsewhere: what failing means. If a failure does not happen in every run, `still_fails` should try more than once. It
+//! should ask for the same violation, or the search may turn to a different one.
 
 mod cost;
 mod edits;
@@ -17,22 +17,22 @@ mod edits;
 use super::canonical::{number_gates, tidy};
 use super::{Program, validate};
 use cost::cost;
-use edits::{Edit, Kinds};
+use edits::{Edit, Group};
 
 /// How much work [`minimise`] may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {
-    /// Most programs that `still_fails` is asked about.
+    /// Maximum number of programs that `still_fails` is asked about.
     pub most: usize,
 }
 
-/// The smallest program found that still fails, tidied; `program` itself, unchanged, when nothing smaller fails.
+/// The smallest failing program found, tidied. Returns `program` itself, unchanged, if no smaller program fails.
 ///
-/// `program` must be valid and is taken to fail: it is not tried again. Every program that `still_fails` sees is valid,
-/// and a changed one is returned only if `still_fails` said yes to it.
+/// `program` must be valid and must fail; it is not tried again. Every program that `still_fails` is asked about is valid. A
+/// changed program is returned only if `still_fails` returned true for it.
 #[must_use]
 pub fn minimise(program: &Program, still_fails: &mut dyn FnMut(&Program) -> bool, tries: Tries) -> Program {
-    // One try is kept for the tidied end.
+    // One try is kept for the tidied result.
     let mut search = Search { best: program.clone(), still_fails, tries: tries.most.saturating_sub(1) };
     search.ask(tidy(program));
     while search.round() {}
@@ -44,28 +44,28 @@ pub fn minimise(program: &Program, still_fails: &mut dyn FnMut(&Program) -> bool
 }
 
 struct Search<'a> {
-    /// The cheapest program so far that fails.
+    /// The cheapest failing program so far.
     best: Program,
     still_fails: &'a mut dyn FnMut(&Program) -> bool,
-    /// How often it may still be asked.
+    /// How often `still_fails` may still be asked.
     tries: usize,
 }
 
 impl Search<'_> {
-    /// Tries every edit of every kind, the large ones first; says whether to go on.
+    /// Tries every edit of every group. Returns whether another round may help.
     fn round(&mut self) -> bool {
         let mut helped = false;
-        for kinds in Kinds::ALL {
-            let mut edits = kinds.of(&self.best);
+        for group in Group::ALL {
+            let mut edits = group.edits(&self.best);
             let mut next = 0;
             while let Some(edit) = edits.get(next) {
                 if self.tries == 0 {
                     return false;
                 }
                 if self.edit(*edit) {
-                    // The edits of what is left; the same number is now the next place.
+                    // `next` stays: in the edits of the new program it stands for the next place.
                     helped = true;
-                    edits = kinds.of(&self.best);
+                    edits = group.edits(&self.best);
                 } else {
                     next += 1;
                 }
@@ -74,13 +74,14 @@ impl Search<'_> {
         helped
     }
 
+    /// Keeps the edited program if it costs less and still fails.
     fn edit(&mut self, edit: Edit) -> bool {
         let Some(mut candidate) = edit.apply(&self.best) else { return false };
         number_gates(&mut candidate);
         cost(&candidate) < cost(&self.best) && self.ask(candidate)
     }
 
-    /// Takes this program when it is another one, valid, and fails as well.
+    /// Keeps `candidate` if it differs from the best program, is valid, and fails.
     fn ask(&mut self, candidate: Program) -> bool {
         if candidate == self.best || self.tries == 0 || validate(&candidate).is_err() {
             return false;

@@ -1,28 +1,23 @@
-//! What is wrong with a text, said so that the reader can mend it: the place, what was expected there, what was found, and
-//! a note where the rule behind it is not plain. Not here: finding it (`parse`).
+//! The error of the parser: the place, what was expected there, what was found, and a note where the rule is not obvious.
+//! Finding the error is the work of `parse`.
 
 use std::error::Error;
 use std::fmt;
 
-/// Longest piece of a source line that a message shows; what a fuzzer writes on one line would fill the screen.
+/// Maximum number of characters of a source line in a message: a fuzzer's lines would fill the screen.
 const EXCERPT: usize = 100;
-/// Longest word that a message repeats.
+/// Maximum number of characters of a word in a message.
 const WORD: usize = 40;
 
-/// The first place of a text that is not a program.
+/// The first place of a text that is not a program. `Display` prints it with the source line and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
-    /// Line, 1 is the first.
-    pub line: usize,
-    /// Column in characters, 1 is the first.
-    pub column: usize,
-    /// What could have stood there.
-    pub expected: String,
-    /// What stands there: a word in back quotes, or `the end of the line`.
-    pub found: String,
-    /// A hint: the nearest word that would do, the line of the first of two, or the rule; empty when there is none.
-    pub note: String,
-    /// The source line, or the piece of it around the column.
+    line: usize,
+    column: usize,
+    expected: String,
+    found: String,
+    note: Option<String>,
+    /// The source line, or the part of it around the column.
     excerpt: String,
     /// Where the caret goes under the excerpt, in characters from its start.
     caret: u32,
@@ -30,10 +25,10 @@ pub struct ParseError {
 
 impl ParseError {
     /// An error at byte `at` of `source`, which is line `line` of the text.
-    pub(super) fn new(line: usize, source: &str, at: usize, expected: String, found: String, note: String) -> Self {
+    pub(super) fn new(line: usize, source: &str, at: usize, expected: String, found: String) -> Self {
         let before = source.get(..at).unwrap_or(source).chars().count();
         let length = source.chars().count();
-        // A long line is cut so that the column stands in its first half and something of what follows is seen.
+        // Cut a long line so that the column is in the first half of the excerpt and some of what follows is shown.
         let skip = if length <= EXCERPT { 0 } else { before.saturating_sub(EXCERPT / 2) };
         let mut excerpt: String = source.chars().skip(skip).take(EXCERPT).map(visible).collect();
         if skip + EXCERPT < length {
@@ -45,11 +40,42 @@ impl ParseError {
             caret += 1;
         }
         let caret = u32::try_from(caret).unwrap_or(0);
-        ParseError { line, column: before + 1, expected, found, note, excerpt, caret }
+        ParseError { line, column: before + 1, expected, found, note: None, excerpt, caret }
+    }
+
+    /// The error with this note, if there is one.
+    pub(super) fn with_note(self, note: impl Into<Option<String>>) -> Self {
+        ParseError { note: note.into(), ..self }
+    }
+
+    /// The line; 1 is the first.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column in characters; 1 is the first. One past the end of the line if a word is missing there.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    /// What the parser expected at this place.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// What the parser found: a word in back quotes, or `the end of the line`.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+
+    /// How to mend the text: the nearest word that fits, the line that this one contradicts, or the rule. `None` if
+    /// [`ParseError::expected`] says all there is to say.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 }
 
-/// One column of a terminal for every character: tabs and what cannot be seen would move the caret.
+/// Replaces tabs and control characters, so that each character takes one column of a terminal and the caret stays right.
 fn visible(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -58,7 +84,7 @@ fn visible(c: char) -> char {
     }
 }
 
-/// A word as messages show it: quoted, escaped, and cut when it is long.
+/// A word as messages show it: in back quotes, escaped, and cut if it is long.
 pub(super) fn quoted(word: &str) -> String {
     let mut shown: String = word.chars().take(WORD).flat_map(char::escape_debug).collect();
     if word.chars().nth(WORD).is_some() {
@@ -75,10 +101,10 @@ impl fmt::Display for ParseError {
         let margin = " ".repeat(number.len());
         writeln!(f, "{number} | {}", self.excerpt)?;
         write!(f, "{margin} | {}^", " ".repeat(self.caret as usize))?;
-        if !self.note.is_empty() {
-            write!(f, "\n{margin} = {}", self.note)?;
+        match &self.note {
+            Some(note) => write!(f, "\n{margin} = {note}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -1,11 +1,11 @@
-//! The text form of programs: for people to write and read, and what every counterexample is kept as.
+//! The text form of programs: people write and read it, and every counterexample is kept in it.
 //!
-//! One op a line; a line's first word decides what it is; indentation is for the reader's eyes. `docs/program.md` is the
-//! language's page. [`parse`] reads it, `Display` of [`Program`] writes it, and
+//! One op a line. A line's first word decides what the line is. Indentation has no meaning. `docs/program.md` describes the
+//! language. [`parse`] reads it and `Display` of [`Program`] writes it.
 //! `parse(&program.to_string())` is an equal program for every program that [`validate`](super::validate) accepts.
 //!
-//! Not here: whether a program makes sense to run (nothing stops anyone from firing what was never registered: that it
-//! comes to no harm is what the engines check), and which verbs a subject offers.
+//! Elsewhere: whether a program makes sense (a program may fire a callback that was never registered; the engines check that
+//! no harm comes of it), and which verbs a subject offers.
 
 mod error;
 pub(crate) mod nearest;
@@ -20,7 +20,7 @@ pub use error::ParseError;
 
 /// Parses the text form.
 ///
-/// Time and memory are linear in the text, whatever it holds.
+/// Takes time and memory linear in the length of the text, whatever the text contains.
 ///
 /// # Errors
 ///
@@ -33,7 +33,8 @@ pub use error::ParseError;
 /// assert_eq!(program.len(), 2);
 ///
 /// let error = text::parse("before\n  fire 7\n").unwrap_err();
-/// assert_eq!((error.line, error.column), (2, 8));
+/// assert_eq!((error.line(), error.column()), (2, 8));
+/// assert_eq!(error.expected(), "a callback's name");
 /// ```
 pub fn parse(text: &str) -> Result<Program, ParseError> {
     parse::parse(text)

@@ -1,26 +1,23 @@
-//! Which word was meant: the nearest of those that would do, by edit distance.
+//! Suggestions for a misspelt word: the nearest candidate by edit distance.
 
-/// Longer words were not typed by a person who meant one of ours.
+/// Longer words are not misspelt words of the language.
 const LONGEST: usize = 24;
 
-/// "did you mean …?" for a word that is one of `candidates` but for a slip; otherwise nothing.
-pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+/// "did you mean …?" if `word` is one of `candidates` with a slip of the keyboard.
+pub(super) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let word: Vec<char> = word.chars().take(LONGEST + 1).collect();
     if word.len() > LONGEST {
-        return String::new();
+        return None;
     }
-    // A third of the word may be wrong: `fier` means `fire`; `x` means nothing in particular.
+    // A third of the word may be wrong: `fier` means `fire`, and `x` means nothing in particular.
     let most = word.len().div_ceil(3).min(3);
-    let best = candidates.into_iter().map(|c| (distance(&word, c), c)).min_by_key(|(distance, _)| *distance);
-    match best {
-        Some((distance, candidate)) if distance <= most && distance < word.len() => {
-            format!("did you mean `{candidate}`?")
-        }
-        _ => String::new(),
-    }
+    let (distance, candidate) =
+        candidates.into_iter().map(|c| (distance(&word, c), c)).min_by_key(|(distance, _)| *distance)?;
+    (distance <= most && distance < word.len()).then(|| format!("did you mean `{candidate}`?"))
 }
 
-/// How many single-character insertions, deletions, replacements and swaps of neighbours lead from one to the other.
+/// The least number of insertions, deletions and replacements of one character, and of swaps of neighbours, that turn
+/// `from` into `to`.
 pub(crate) fn distance(from: &[char], to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut before_last: Vec<usize> = Vec::new();
@@ -47,12 +44,32 @@ mod tests {
     #[test]
     fn a_slip_is_recognised_and_a_guess_is_not_made() {
         let verbs = ["fire", "revoke", "revoke_and_wait", "hold"];
-        assert_eq!(did_you_mean("fier", verbs), "did you mean `fire`?");
-        assert_eq!(did_you_mean("revok", verbs), "did you mean `revoke`?");
-        assert_eq!(did_you_mean("revoke_wait", verbs), "");
-        assert_eq!(did_you_mean("revoke_andwait", verbs), "did you mean `revoke_and_wait`?");
-        assert_eq!(did_you_mean("x", verbs), "");
-        assert_eq!(did_you_mean("", verbs), "");
-        assert_eq!(did_you_mean(&"f".repeat(1000), verbs), "");
+        let meant = |word: &str| did_you_mean(word, verbs);
+        assert_eq!(meant("fier").unwrap(), "did you mean `fire`?");
+        assert_eq!(meant("revok").unwrap(), "did you mean `revoke`?");
+        assert_eq!(meant("revoke_wait"), None);
+        assert_eq!(meant("revoke_andwait").unwrap(), "did you mean `revoke_and_wait`?");
+        assert_eq!(meant("x"), None);
+        assert_eq!(meant(""), None);
+        assert_eq!(meant(&"f".repeat(1000)), None);
+        // A word of one letter is never a slip, and neither is one of more than 24 letters.
+        assert_eq!(did_you_mean("f", ["g"]), None);
+        assert_eq!(did_you_mean(&"f".repeat(25), [&*"f".repeat(24)]), None);
+        assert!(did_you_mean(&"f".repeat(24), [&*"f".repeat(23)]).is_some());
+    }
+
+    #[test]
+    fn the_distance_counts_edits_of_one_character() {
+        let far = |from: &str, to| distance(&from.chars().collect::<Vec<_>>(), to);
+        assert_eq!(far("", ""), 0);
+        assert_eq!(far("", "abc"), 3);
+        assert_eq!(far("abc", ""), 3);
+        assert_eq!(far("abc", "abc"), 0);
+        assert_eq!(far("abc", "axc"), 1, "a replacement");
+        assert_eq!(far("abc", "abxc"), 1, "an insertion");
+        assert_eq!(far("abxc", "abc"), 1, "a deletion");
+        assert_eq!(far("abc", "bac"), 1, "a swap");
+        assert_eq!(far("abcd", "badc"), 2, "two swaps");
+        assert_eq!(far("kitten", "sitting"), 3);
     }
 }

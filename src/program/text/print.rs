@@ -1,9 +1,9 @@
-//! The canonical text of a program: what `Display` writes, and what `parse` reads back to an equal program.
+//! The canonical text of a program: `Display` writes it, and `parse` reads it back to an equal program.
 
 use std::fmt;
 
 use crate::program::op::Args;
-use crate::program::{CallbackId, GateId, Kind, Op, Program, Step};
+use crate::program::{CallbackId, GateId, Op, Program, Returns, Step};
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,13 +20,13 @@ impl fmt::Display for Program {
             writeln!(f, "capacity {n}")?;
         }
         for callback in &self.callbacks {
-            let kind = match callback.kind {
-                Kind::Sum => "",
-                Kind::Counting => " counting",
+            let returns = match callback.returns {
+                Returns::Sum => "",
+                Returns::Counting => " counting",
             };
             let exclusive = if callback.exclusive { " exclusive" } else { "" };
             let confined = if callback.confined { " confined" } else { "" };
-            writeln!(f, "callback {}{kind}{exclusive}{confined}", callback.name)?;
+            writeln!(f, "callback {}{returns}{exclusive}{confined}", callback.name)?;
             self.write_steps(f, &callback.body)?;
         }
         self.write_section(f, "before", &self.before)?;
@@ -39,7 +39,7 @@ impl fmt::Display for Program {
 }
 
 impl Program {
-    /// One step as its line in the text form, without indentation.
+    /// The line of `step` in the text form, without indentation. `step` need not be one of the program's.
     pub fn step_text(&self, step: &Step) -> String {
         StepText(self, step).to_string()
     }

@@ -1,24 +1,24 @@
-//! A line cut into words, each with its place. Not here: what the words mean.
+//! A line cut into words, each with its position. What the words mean is decided in `parse`.
 
 use super::error::{ParseError, quoted};
 
-/// A word and the byte of its line where it starts.
+/// A word, and the byte of its line at which it starts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Word<'a> {
     pub(super) text: &'a str,
     pub(super) at: usize,
 }
 
-/// The words of one line, in order, up to its comment. `=` is a word of its own, with or without blanks around it.
+/// The words of one line up to its comment, in order. `=` is always a word of its own, with or without blanks around it.
 #[derive(Debug, Clone)]
 pub(super) struct Words<'a> {
-    /// Number of the line, 1 is the first.
+    /// The number of the line; 1 is the first.
     pub(super) line: usize,
     /// The whole line.
     source: &'a str,
     /// The line up to its comment.
     code: &'a str,
-    /// The byte at which the next word is looked for.
+    /// The byte at which the search for the next word starts.
     at: usize,
 }
 
@@ -42,18 +42,18 @@ impl<'a> Words<'a> {
         (length > 0).then(|| Word { text: &rest[..length], at })
     }
 
-    /// The next word, left where it is.
+    /// Returns the next word without taking it.
     pub(super) fn peek(&self) -> Option<Word<'a>> {
         self.clone().next()
     }
 
-    /// An error at a word, or at the end of the line.
-    pub(super) fn error(&self, word: Option<Word<'a>>, expected: impl Into<String>, note: String) -> ParseError {
+    /// An error at `word`, or at the end of the line if there is no word.
+    pub(super) fn error(&self, word: Option<Word<'a>>, expected: impl Into<String>) -> ParseError {
         let (at, found) = match word {
             Some(word) => (word.at, quoted(word.text)),
             None => (self.code.len(), "the end of the line".to_owned()),
         };
-        ParseError::new(self.line, self.source, at, expected.into(), found, note)
+        ParseError::new(self.line, self.source, at, expected.into(), found)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Whatever the text, parsing it ends, in time that grows with its length, with a program or an error at a place in it.
+//! Parsing any text ends, in time linear in its length, with a program or with an error at a place in the text.
 
 use super::EXAMPLE;
 use latecall::program::{Program, validate};
 
-/// A small generator of numbers, so that a failure comes back.
+/// A generator of the same numbers in each run, so that a failure can be repeated.
 struct Dice(u64);
 
 impl Dice {
@@ -13,7 +13,7 @@ impl Dice {
     }
 }
 
-/// Parses, and checks what must hold of any answer.
+/// Parses `text` and checks what must hold of every result.
 fn survive(text: &str) {
     match Program::parse(text) {
         Ok(program) => {
@@ -21,8 +21,8 @@ fn survive(text: &str) {
             assert_eq!(Program::parse(&program.to_string()), Ok(program), "{text:?}");
         }
         Err(error) => {
-            let line = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').nth(error.line - 1);
-            assert!(line.is_some_and(|line| error.column <= line.chars().count() + 1), "{text:?}: {error}");
+            let line = text.strip_prefix('\u{feff}').unwrap_or(text).split('\n').nth(error.line() - 1);
+            assert!(line.is_some_and(|line| error.column() <= line.chars().count() + 1), "{text:?}: {error}");
             assert!(error.to_string().len() < 2000, "{error}");
         }
     }

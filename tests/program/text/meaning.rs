@@ -1,41 +1,33 @@
-//! A text means one program, however it is written, and a program prints as the text that means it.
+//! A text stands for one program, however it is laid out, and a program prints as that text.
 
-use super::{EXAMPLE, step};
-use latecall::program::{Callback, CallbackId, Expect, GateId, Hostile, Kind, Op, Program, Step, op::Args, validate};
+use super::{EXAMPLE, expecting, step};
+use latecall::program::{Args, Callback, CallbackId, Expect, GateId, Hostile, Op, Program, Returns, validate};
 
 #[test]
 fn a_text_means_the_program_it_says() {
     let (a, b, g) = (CallbackId(0), CallbackId(1), GateId(0));
-    let expected = Program {
-        subject: Some("registry/waits".to_owned()),
-        hostile: vec![Hostile::Late],
-        fail_allocation: Some(3),
-        capacity: Some(2),
-        callbacks: vec![
-            Callback {
-                name: "a".to_owned(),
-                kind: Kind::Counting,
-                exclusive: true,
-                confined: false,
-                body: vec![step(Op::Hold(g)), Step { nth: Some(2), ..step(Op::Revoke(a)) }],
-            },
-            Callback { name: "b".to_owned(), kind: Kind::Sum, exclusive: false, confined: false, body: vec![] },
-        ],
-        gates: vec!["g".to_owned()],
-        before: vec![
-            step(Op::Register(vec![a, b])),
-            Step { expect: Some(Expect::Value(501)), ..step(Op::Fire(a, Some(Args { a: 243, b: 257 }))) },
-        ],
-        threads: vec![
-            vec![step(Op::Fire(a, None))],
-            vec![
-                step(Op::Reach(g)),
-                Step { expect: Some(Expect::InFlight(1)), ..step(Op::Revoke(a)) },
-                step(Op::Open(g)),
-            ],
-        ],
-        after: vec![Step { expect: Some(Expect::Late), ..step(Op::Fire(a, None)) }],
-    };
+    let mut in_second_call = step(Op::Revoke(a));
+    in_second_call.nth = Some(2);
+    let mut first = Callback::new("a");
+    first.returns = Returns::Counting;
+    first.exclusive = true;
+    first.body = vec![step(Op::Hold(g)), in_second_call];
+    let mut expected = Program::default();
+    expected.subject = Some("registry/waits".to_owned());
+    expected.hostile = vec![Hostile::Late];
+    expected.fail_allocation = Some(3);
+    expected.capacity = Some(2);
+    expected.callbacks = vec![first, Callback::new("b")];
+    expected.gates = vec!["g".to_owned()];
+    expected.before =
+        vec![step(Op::Register(vec![a, b])), expecting(Op::Fire(a, Some(Args { a: 243, b: 257 })), Expect::Value(501))];
+    expected.threads = vec![
+        vec![step(Op::Fire(a, None))],
+        vec![step(Op::Reach(g)), expecting(Op::Revoke(a), Expect::InFlight(1)), step(Op::Open(g))],
+    ];
+    expected.after = vec![expecting(Op::Fire(a, None), Expect::Late)];
+    let b = &expected.callbacks[1];
+    assert_eq!((b.returns, b.exclusive, b.confined, b.body.len()), (Returns::Sum, false, false, 0));
     let program = Program::parse(EXAMPLE).unwrap();
     assert_eq!(program, expected);
     assert_eq!(program.to_string(), EXAMPLE);

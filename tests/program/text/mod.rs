@@ -1,6 +1,5 @@
-//! The text form: what parses prints back to itself, and what does not parse is answered with the place and the reason.
-//!
-//! Not here: what a program does when it runs.
+//! The text form: a program prints back to itself, and a text that is no program gets an error with the place and the
+//! reason. The tests of the engines run programs.
 
 mod garbage;
 mod meaning;
@@ -9,9 +8,9 @@ mod refused_layout;
 mod refused_ops;
 mod rules;
 
-use latecall::program::{Op, Program, Step};
+use latecall::program::{Expect, Op, Program, Step};
 
-/// A program with some of everything.
+/// A program with some of every part of the language.
 const EXAMPLE: &str = "\
 subject registry/waits
 hostile late
@@ -36,6 +35,12 @@ after
 
 fn step(op: Op) -> Step {
     Step::from(op)
+}
+
+fn expecting(op: Op, expect: Expect) -> Step {
+    let mut step = step(op);
+    step.expect = Some(expect);
+    step
 }
 
 /// What the parser says to each text, in one piece.

@@ -1,4 +1,4 @@
-//! What the parser says to a text whose lines are not what may stand there: words, names, attributes, headers and sections.
+//! The parser's errors about words, names, attributes, headers and sections that do not fit.
 
 use super::errors;
 
@@ -18,7 +18,7 @@ fn words_that_begin_no_line_are_refused_with_place_and_reason() {
 line 1, column 1: expected `subject`, `hostile`, `fail_allocation`, `capacity`, `callback`, `before`, `thread` or `after`, found `fire`
 1 | fire a
   | ^
-  = ops stand in a body or in a section
+  = an op belongs in a callback's body or in a section
 
 line 2, column 3: expected an op, `thread` or `after`, found `fier`
 2 |   fier a
@@ -46,7 +46,7 @@ line 2, column 3: expected an op, `thread` or `after`, found `exclusive`
 line 2, column 3: expected an op, `thread` or `after`, found `counting`
 2 |   counting
   |   ^
-  = `counting` is a kind: `callback NAME counting`
+  = `counting` says what a callback returns: `callback NAME counting`
 
 line 3, column 3: expected an op, `thread` or `after`, found `=`
 3 |   = late
@@ -83,10 +83,10 @@ line 1, column 10: expected a name for the callback (`a` to `z`, then `a` to `z`
 1 | callback a-b
   |          ^
 
-line 3, column 10: expected a new callback's name, found `a`
+line 3, column 10: expected a name that no other callback has, found `a`
 3 | callback a
   |          ^
-  = `a` is declared on line 1 already
+  = line 1 declares `a` already
 
 line 3, column 8: expected a declared callback's name, found `tock`
 3 |   fire tock
@@ -128,16 +128,16 @@ line 1, column 8: expected a subject's name (`a` to `z`, `0` to `9`, `_/.-`), fo
 fn unknown_and_repeated_attributes_are_refused_with_place_and_reason() {
     let said = errors(&["callback a exclusiv\n", "callback a sum counting\n", "callback a confined confined\n"]);
     insta::assert_snapshot!(said, @r#"
-line 1, column 12: expected a kind or an attribute: `sum`, `counting`, `exclusive` or `confined`, found `exclusiv`
+line 1, column 12: expected `sum`, `counting`, `exclusive` or `confined`, found `exclusiv`
 1 | callback a exclusiv
   |            ^
   = did you mean `exclusive`?
 
-line 1, column 16: expected at most one kind, and each attribute once, found `counting`
+line 1, column 16: expected at most one of `sum` and `counting`, and each attribute only once, found `counting`
 1 | callback a sum counting
   |                ^
 
-line 1, column 21: expected at most one kind, and each attribute once, found `confined`
+line 1, column 21: expected at most one of `sum` and `counting`, and each attribute only once, found `confined`
 1 | callback a confined confined
   |                     ^
 "#);
@@ -167,15 +167,15 @@ line 1, column 8: expected a hostile switch: `late`, `twice`, `concurrent`, `not
 1 | hostile
   |        ^
 
-line 2, column 9: expected each switch once, found `late`
+line 2, column 9: expected each switch only once, found `late`
 2 | hostile late
   |         ^
-  = `late` is on already
+  = an earlier line switches `late` on already
 
-line 2, column 1: expected `subject` once, found `subject`
+line 2, column 1: expected `subject` only once, found `subject`
 2 | subject b
   | ^
-  = `subject` stands on line 1 already
+  = line 1 has `subject` already
 
 line 1, column 10: expected a number of subscriptions from 1 to 4294967295, found `0`
 1 | capacity 0
@@ -215,10 +215,10 @@ fn sections_out_of_order_are_refused_with_place_and_reason() {
         "thread 1\n",
     ]);
     insta::assert_snapshot!(said, @r#"
-line 2, column 1: expected `before` once, found `before`
+line 2, column 1: expected `before` only once, found `before`
 2 | before
   | ^
-  = `before` stands on line 1 already
+  = line 1 has `before` already
 
 line 2, column 1: expected an op, found `before`
 2 | before
@@ -235,10 +235,10 @@ line 2, column 1: expected an op, `thread` or `after`, found `callback`
   | ^
   = the order is: header, `callback`s, `before`, `thread`s, `after`
 
-line 2, column 1: expected `after` once, found `after`
+line 2, column 1: expected `after` only once, found `after`
 2 | after
   | ^
-  = `after` stands on line 1 already
+  = line 1 has `after` already
 
 line 1, column 8: expected the end of the line, found `1`
 1 | thread 1

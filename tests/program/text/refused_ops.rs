@@ -1,5 +1,4 @@
-//! What the parser says to ops that are known and cannot be meant: where they stand, what they name, the numbers and the
-//! answers in them.
+//! The parser's errors about ops: their place, the names, numbers and answers in them.
 
 use super::errors;
 
@@ -35,7 +34,7 @@ line 5, column 13: expected a callback that is not registered yet, found `b`
   |             ^
   = `b` is registered on line 4; a callback is registered at most once
 
-line 3, column 13: expected another callback than the one it replaces, found `a`
+line 3, column 13: expected a callback other than the one it replaces, found `a`
 3 |   replace a a
   |             ^
 
@@ -66,17 +65,17 @@ fn body_ops_outside_bodies_and_bad_nths_are_refused_with_place_and_reason() {
 line 2, column 3: expected an op, `thread` or `after`, found `panic`
 2 |   panic
   |   ^
-  = `panic` is for callback bodies
+  = `panic` is only for callback bodies
 
 line 2, column 3: expected an op, `thread` or `after`, found `return`
 2 |   return 0
   |   ^
-  = `return` is for callback bodies
+  = `return` is only for callback bodies
 
 line 2, column 3: expected an op, `thread` or `after`, found `nth`
 2 |   nth 1 barrier
   |   ^
-  = `nth` is for callback bodies: it says in which call of the callback the op runs
+  = `nth` is only for callback bodies: it says in which call of the callback the op runs
 
 line 2, column 7: expected a call's number from 1 to 4294967295, found `0`
 2 |   nth 0 revoke a
@@ -93,7 +92,7 @@ line 2, column 8: expected an op, found the end of the line
 line 2, column 9: expected an op, found `nth`
 2 |   nth 1 nth 2 revoke a
   |         ^
-  = `nth` is for callback bodies: it says in which call of the callback the op runs
+  = `nth` is only for callback bodies: it says in which call of the callback the op runs
 
 line 2, column 9: expected an op, found `revoek`
 2 |   nth 1 revoek a

@@ -1,8 +1,8 @@
-//! What holds beyond the grammar: limits, and the rules that a program built in code is held to as well.
+//! Rules beyond the grammar: limits, and what a program that is built in code must keep to.
 
-use super::{EXAMPLE, step};
+use super::{EXAMPLE, expecting, step};
 use latecall::program::{
-    Callback, CallbackId, Expect, GateId, Hostile, MAX_CALLBACKS, MAX_GATES, MAX_STEPS, MAX_THREADS, Op, Program, Step,
+    Callback, CallbackId, Expect, GateId, Hostile, MAX_CALLBACKS, MAX_GATES, MAX_STEPS, MAX_THREADS, Op, Program,
     validate,
 };
 
@@ -24,8 +24,8 @@ fn limits_are_kept() {
         assert_eq!(validate(&program), Ok(()));
         assert_eq!(program.to_string(), at_limit);
         let error = Program::parse(&past).unwrap_err();
-        assert!(error.expected.starts_with("at most "), "{error}");
-        assert_eq!(error.line, past.lines().count());
+        assert!(error.expected().starts_with("at most "), "{error}");
+        assert_eq!(error.line(), past.lines().count());
     }
 }
 
@@ -36,13 +36,11 @@ fn what_is_built_in_code_is_held_to_the_same_rules() {
         let mut program = valid.clone();
         change(&mut program);
         assert_ne!(Program::parse(&program.to_string()), Ok(program.clone()), "valid after all:\n{program}");
-        validate(&program).unwrap_err()
+        validate(&program).unwrap_err().to_string()
     };
     let (a, b) = (CallbackId(0), CallbackId(1));
     let push = |op: Op| move |program: &mut Program| program.after.push(step(op.clone()));
-    let expect = |op: Op, expect| {
-        move |program: &mut Program| program.after.push(Step { expect: Some(expect), ..step(op.clone()) })
-    };
+    let expect = |op: Op, expect| move |program: &mut Program| program.after.push(expecting(op.clone(), expect));
     let said = [
         broken(&|program| program.subject = Some("Registry".to_owned())),
         broken(&|program| program.hostile = vec![Hostile::Twice, Hostile::Late]),
@@ -64,34 +62,34 @@ fn what_is_built_in_code_is_held_to_the_same_rules() {
         broken(&expect(Op::Revoke(a), Expect::InFlight(0))),
         broken(&expect(Op::Barrier, Expect::Value(0))),
         broken(&|program| {
-            program.callbacks.push(Callback { name: "c".to_owned(), body: vec![], ..program.callbacks[1].clone() });
+            program.callbacks.push(Callback::new("c"));
             program.callbacks[1].body.push(step(Op::Register(vec![CallbackId(2)])));
         }),
         broken(&|program| program.threads = vec![vec![]; MAX_THREADS + 1]),
         broken(&|program| program.before = vec![step(Op::Barrier); MAX_STEPS + 1]),
     ];
     insta::assert_snapshot!(said.join("\n"), @r#"
-    "Registry" is not a subject's name
-    hostile switches: out of order, or one twice
-    capacity 0
+    "Registry" is not a subject's name (`a` to `z`, `0` to `9`, `_/.-`)
+    `hostile`: each switch at most once, in the order of `Hostile::ALL`
+    `capacity 0`: the smallest capacity is 1
     two callbacks are named `a`
-    "B" is not a callback's name
-    a gate that no op names
-    callback a, op 1 (`hold ?`): no such gate
+    "B" is not a callback's name (`a` to `z`, then `a` to `z`, `0` to `9` and `_`)
+    no op names the gate `h`
+    callback a, op 1 (`hold ?`): the program has no such gate
     callback a, op 2 (`nth 0 revoke a`): `nth 0`: 1 is the first call
     after, op 1 (`nth 1 fire a = late`): `nth` is only for callback bodies
-    after, op 2 (`panic`): only in callback bodies
-    after, op 2 (`register`): registers nothing
-    after, op 2 (`register b`): `b` is registered twice
+    after, op 2 (`panic`): `panic` is only for callback bodies
+    after, op 2 (`register`): names no callback
+    after, op 2 (`register b`): `b` is registered twice; a callback is registered at most once
     after, op 2 (`replace a a`): replaces a callback by itself
-    after, op 2 (`fire ?`): no such callback
-    after, op 2 (`churn 0`): not from 1 to 10000000
-    after, op 2 (`open ?`): no such gate
+    after, op 2 (`fire ?`): the program has no such callback
+    after, op 2 (`churn 0`): the number must be from 1 to 10000000
+    after, op 2 (`open ?`): the program has no such gate
     after, op 2 (`fire a = removed`): `fire` never answers `removed`
     after, op 2 (`revoke a = in_flight(0)`): `revoke` never answers `in_flight(0)`
     after, op 2 (`barrier = 0`): `barrier` never answers `0`
-    callback b, op 1 (`register c`): a body runs in every call: what registers there needs an `nth`
-    threads: 9, and 8 is the most
-    before: ops: 1001, and 1000 is the most
+    callback b, op 1 (`register c`): a body runs in every call, and a callback is registered at most once: `register` needs an `nth`
+    9 threads; at most 8 are allowed
+    before: 1001 ops; at most 1000 are allowed
     "#);
 }
