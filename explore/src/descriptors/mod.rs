@@ -201,7 +201,7 @@ fn send_to(number: c_int, from: usize, size: usize, quietly: bool, at_once: bool
     let put = transfer(me, pc, number, (channel, waits), |content| content.put(from, size));
     did(me, pc, describes("writes", put, number));
     if put < 0 && !quietly && with(|world| *world.thread(me).errno) == libc::EPIPE && raises_signal(libc::SIGPIPE) {
-        refuse_call("write to a descriptor that nobody reads, without ignoring SIGPIPE,", pc);
+        refuse_call("write to a descriptor without a reader, which would raise SIGPIPE,", pc);
     }
     put
 }

@@ -118,7 +118,7 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
     // No number that is counted.
     const NOTHING: u8 = 0xA5;
     let Some(finds) = finds(&text::<u8>(format, pc)) else {
-        refuse_call("sscanf with a format that is not known", pc);
+        refuse_call("sscanf with an unknown format", pc);
         return 0;
     };
     let input = text::<u8>(from, pc).len();

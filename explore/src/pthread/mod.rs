@@ -226,7 +226,7 @@ pub(crate) fn refuse_call_because(what: &str, why: &str, pc: Pc) {
         with(|world| {
             let from = world.thread(me).calls.last().copied().unwrap_or_default();
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            let what = format!("{what} was called at {} from {}, which is refused{why}", later(pc), later(from));
+            let what = format!("{what} was called at {} from {}{why}", later(pc), later(from));
             leave(world, Leave::Limited(Bound::Unmodelled(what)));
         });
     }
@@ -276,7 +276,7 @@ impl Call {
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
                 let name = world.name_address(address);
-                world.convict(me, pc, FindingKind::Misuse, format!("{what} of {name}, which was destroyed"));
+                world.convict(me, pc, FindingKind::Misuse, format!("{what} is called on {name}, which was destroyed"));
             }
             Self { me, pc, address, since }
         };

@@ -237,8 +237,8 @@ pub(super) extern "C-unwind" fn mutex_unlock(address: usize, pc: Pc) -> c_int {
             return libc::EPERM;
         }
         let message = match owner {
-            Some(owner) => format!("a mutex is unlocked that thread {owner} has locked"),
-            None => "a mutex is unlocked that nobody has locked".to_owned(),
+            Some(owner) => format!("a mutex is unlocked by a thread that does not hold it; thread {owner} holds it"),
+            None => "a mutex is unlocked that is not locked".to_owned(),
         };
         call.convict(FindingKind::Misuse, &message);
     }

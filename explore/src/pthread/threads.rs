@@ -118,7 +118,7 @@ pub(super) fn create(out: usize, function: usize, argument: usize, detached: boo
     0
 }
 
-/// A thread that [`spawn`] made. Dropping it lets the thread go on by itself.
+/// A thread that was created by [`spawn`]. Dropping the handle detaches the thread.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     thread: thread::JoinHandle<()>,
@@ -126,18 +126,20 @@ pub struct JoinHandle<T> {
     value: Rc<RefCell<Option<T>>>,
 }
 
-/// Makes a thread of the search that runs `f`: what `std::thread::spawn` is in the program under test.
+/// Creates a thread that runs `f`. In the closure of a search, it takes the place of `std::thread::spawn`.
 ///
-/// It is a thread like those that C code makes: with a stack of [`Options::stack`](crate::Options::stack) bytes, and when `f` has
-/// returned its values of C's thread-specific keys are destroyed, its thread-local variables end, and only then is it
-/// joined. `loom::thread::spawn` has 32 KiB of stack and does none of that.
+/// The thread is like one that C code creates. Its stack has [`Options::stack`](crate::Options::stack) bytes. When `f` has
+/// returned, the destructors of C's thread-specific keys run, and C's thread-local variables end; after that the thread can be
+/// joined. A thread of `loom::thread::spawn` has 32 KiB of stack and does neither of these.
 ///
 /// # Panics
 ///
-/// Outside of a search.
+/// Outside a search.
 #[track_caller]
 pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    let me = enter().expect("model::spawn is called in the closure of a search");
+    let me = enter().expect(
+        "latecall_explore::spawn was called outside a search: call it in the closure that is passed to explore",
+    );
     let place = format!(" ({})", crate::finding::at(std::panic::Location::caller()));
     let value = Rc::new(RefCell::new(None));
     let out = value.clone();
@@ -149,21 +151,23 @@ pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the end of the thread, and answers what it returned.
+    /// Waits for the thread to end, and returns the closure's value.
     ///
     /// # Panics
     ///
-    /// When it returned nothing, because C code left it by `pthread_exit`.
+    /// When there is no value, because C code ended the thread by `pthread_exit`. Outside a search.
     #[track_caller]
     pub fn join(self) -> T {
         let Self { thread, child, value } = self;
-        let me = enter().expect("threads are joined in the search that made them");
+        let me = enter().expect(
+            "JoinHandle::join was called outside a search: join threads in the closure that is passed to explore",
+        );
         let place = crate::finding::at(std::panic::Location::caller());
         let joined = waiting(me, 0, "the end of thread", child, || thread.join());
         joined.expect("a thread that panicked took the interleaving with it");
         with(|world| world.did(me, 0, format!("joins thread {child} ({place})")));
         let value = value.borrow_mut().take();
-        value.expect("C code left the thread by pthread_exit, so there is no value")
+        value.expect("the thread has no value to return, because C code ended it by pthread_exit")
     }
 }
 
@@ -193,7 +197,7 @@ pub(super) fn join(name: usize, pc: Pc) -> Result<usize, c_int> {
             return handle;
         }
         let why = if world.objects.gone.contains(&child) { "was joined or detached before" } else { "does not exist" };
-        world.convict(me, pc, FindingKind::Misuse, format!("thread {child} is joined, which {why}"))
+        world.convict(me, pc, FindingKind::Misuse, format!("join of thread {child}, which {why}"))
     });
     with(|world| world.objects.gone.insert(child));
     let joined = waiting(me, pc, "the end of thread", child, || handle.join());
@@ -225,7 +229,7 @@ pub(super) extern "C-unwind" fn pthread_detach(name: usize, pc: Pc) -> c_int {
                 me,
                 pc,
                 FindingKind::Misuse,
-                format!("thread {child} is detached, which was joined or detached before"),
+                format!("detach of thread {child}, which was joined or detached before"),
             );
         }
         world.objects.gone.insert(child);
@@ -366,7 +370,7 @@ impl World {
     pub(super) fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
         let thread = name.wrapping_sub(1);
         if self.threads.get(thread).is_none_or(Option::is_none) {
-            self.convict(me, pc, FindingKind::Misuse, format!("{name:#x} is no thread"));
+            self.convict(me, pc, FindingKind::Misuse, format!("{name:#x} is not a thread"));
         }
         thread
     }
