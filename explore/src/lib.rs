@@ -107,8 +107,8 @@
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!(
-    "latecall-explore, which feature `harness` of latecall needs, works on Linux on x86-64 only: for another target, leave the feature out \
-     (latecall's registry builds on every target without it)"
+    "latecall-explore works on Linux on x86-64 only: for other targets, build latecall without its feature `harness` (its registry \
+     builds on every target)"
 );
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
