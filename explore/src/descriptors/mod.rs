@@ -91,7 +91,8 @@ extern "C-unwind" fn pipe2(out: usize, flags: c_int, pc: Pc) -> c_int {
         [from, all.open(with_flags(None, Some(channel), flags))]
     });
     did(me, pc, format!("makes a pipe from descriptor {} to {}", ends[1], ends[0]));
-    answer(out, ends, pc);
+    // SAFETY: (1) C passes a place for two descriptors to `pipe2`.
+    unsafe { answer(out, ends, pc) };
     0
 }
 
@@ -111,7 +112,8 @@ extern "C-unwind" fn socketpair(domain: c_int, kind: c_int, _: c_int, out: usize
         [first, all.open(with_flags(Some(other), Some(one), kind))]
     });
     did(me, pc, format!("makes a pair of descriptors, {} and {}", ends[0], ends[1]));
-    answer(out, ends, pc);
+    // SAFETY: (1) C passes a place for two descriptors to `socketpair`.
+    unsafe { answer(out, ends, pc) };
     0
 }
 

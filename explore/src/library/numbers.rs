@@ -42,7 +42,8 @@ fn number<T: Unit, R>(start: usize, end: usize, pc: Pc, find: impl FnOnce(*const
     }
     accessed(start, read, Access::Read, pc);
     if end != 0 {
-        answer(end, start + found * size_of::<T>(), pc);
+        // SAFETY: (1) C passes a place for a pointer to the functions of the `strtol` family, where they put the end of the number.
+        unsafe { answer(end, start + found * size_of::<T>(), pc) };
     }
     number
 }

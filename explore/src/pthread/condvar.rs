@@ -187,7 +187,8 @@ pub(super) extern "C-unwind" fn cond_broadcast(address: usize, pc: Pc) -> c_int 
 }
 
 extern "C-unwind" fn attributes_get_clock(_: usize, out: usize, _: Pc) -> c_int {
-    write(out, libc::CLOCK_REALTIME);
+    // SAFETY: (1) C passes a place for a clock to `pthread_condattr_getclock`.
+    unsafe { write(out, libc::CLOCK_REALTIME) };
     0
 }
 

@@ -107,7 +107,8 @@ pub(super) fn create(out: usize, function: usize, argument: usize, detached: boo
     let Some(me) = enter() else { return libc::EAGAIN };
     let (child, handle) = start(me, pc, "", move |me| run_c(me, function, argument, answers_int));
     accessed(out, size_of::<usize>(), Access::Write, pc);
-    write(out, name_of(child));
+    // SAFETY: (1) C passes a place for the new thread's name to `pthread_create`.
+    unsafe { write(out, name_of(child)) };
     with(|world| {
         if detached {
             world.objects.gone.insert(child);
@@ -215,7 +216,8 @@ extern "C-unwind" fn pthread_join(name: usize, out: usize, pc: Pc) -> c_int {
     };
     if out != 0 {
         accessed(out, size_of::<usize>(), Access::Write, pc);
-        write(out, value);
+        // SAFETY: (1) C passes a place for the thread's value to `pthread_join`, and `accessed` has checked it.
+        unsafe { write(out, value) };
     }
     0
 }
@@ -280,14 +282,21 @@ extern "C-unwind" fn getname(name: usize, out: usize, size: usize, pc: Pc) -> c_
     if size <= title.len() {
         return libc::ERANGE;
     }
-    answer_text(out, &title, pc);
+    // SAFETY: (1) C passes a buffer of `size` bytes to `pthread_getname_np`, and the name is shorter.
+    unsafe { answer_text(out, &title, pc) };
     0
 }
 
-fn answer_text(out: usize, title: &str, pc: Pc) {
+/// Writes a thread's name where C wants it, and checks that memory first.
+///
+/// # Safety
+///
+/// 1. C passed `out` as a place for a text that is as long.
+unsafe fn answer_text(out: usize, title: &str, pc: Pc) {
     accessed(out, title.len() + 1, Access::Write, pc);
     for (at, byte) in title.bytes().chain([0]).enumerate() {
-        write(out + at, byte);
+        // SAFETY: (1) the caller guarantees by clause 1 that the text with its end fits.
+        unsafe { write(out + at, byte) };
     }
 }
 
@@ -303,7 +312,8 @@ extern "C-unwind" fn prctl(option: c_int, argument: usize, _: usize, _: usize, _
         }
         libc::PR_GET_NAME => {
             let title = with(|world| world.thread(me).title.clone()).unwrap_or_default();
-            answer_text(argument, &title, pc);
+            // SAFETY: (1) C passes a buffer of 16 bytes to `prctl(PR_GET_NAME)`, and a name has at most 15.
+            unsafe { answer_text(argument, &title, pc) };
         }
         _ => refuse_call(&format!("prctl with option {option}"), pc),
     }
@@ -321,7 +331,8 @@ extern "C-unwind" fn getschedparam(name: usize, policy: usize, parameters: usize
         with(|world| world.known(me, pc, name));
         for out in [policy, parameters] {
             accessed(out, size_of::<c_int>(), Access::Write, pc);
-            write::<c_int>(out, 0);
+            // SAFETY: (1) C passes places for a policy and for a priority to `pthread_getschedparam`; `accessed` has checked both.
+            unsafe { write::<c_int>(out, 0) };
         }
     }
     0
