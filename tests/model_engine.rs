@@ -53,7 +53,7 @@ fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
         let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.known.name, explored.exploration));
         assert!(flaw.known.convicted_of.contains(&violation.kind), "{}: {violation}", flaw.known.name);
         let finding = explored.exploration.finding.expect("a conviction has a finding");
-        assert!(!finding.unsteady, "{}: {finding}", flaw.known.name);
+        assert!(!finding.not_reproduced, "{}: {finding}", flaw.known.name);
         convicted += 1;
     }
     // All but the one that would take the search down with it.
@@ -465,6 +465,6 @@ fn a_conviction_is_counted_once_and_found_again_without_time() {
     let found =
         search(&two("fire a", "revoke a"), &flaw.subject(Api::linked()), &Options::new().max_duration(Duration::ZERO));
     let finding = found.exploration.finding.expect("in the first interleaving");
-    assert!(!finding.unsteady && finding.interleaving == 1, "{finding}");
+    assert!(!finding.not_reproduced && finding.interleaving == 1, "{finding}");
     assert_eq!(found.calls, 1, "one interleaving, one call");
 }

@@ -30,13 +30,11 @@
 //! ```
 //!
 //! ```no_run
-//! // build.rs
-//! fn main() {
-//!     latecall_build::Instrument::new("model_counter").file("vendor/counter.c").link();
-//! }
+//! // In the `main` of build.rs:
+//! latecall_build::Instrument::new("explored").file("vendor/counter.c").link();
 //! ```
 //!
-//! The test declares the library's functions with the prefix `model_counter_`, and calls them from two threads:
+//! The test declares the library's functions with the prefix `explored_`, and calls them from two threads:
 //!
 //! ```no_run
 //! // A unit test of the same package.
@@ -44,14 +42,14 @@
 //! use std::ffi::c_int;
 //!
 //! unsafe extern "C-unwind" {
-//!     safe fn model_counter_counter_add(n: c_int);
-//!     safe fn model_counter_counter_value() -> c_int;
+//!     safe fn explored_counter_add(n: c_int);
+//!     safe fn explored_counter_value() -> c_int;
 //! }
 //!
 //! # fn main() {
 //! explore("counter", &Options::new(), || {
-//!     let adder = spawn(|| model_counter_counter_add(1));
-//!     model_counter_counter_value();
+//!     let adder = spawn(|| explored_counter_add(1));
+//!     explored_counter_value();
 //!     adder.join();
 //! })
 //! .check();
@@ -61,7 +59,18 @@
 //! The test fails, and prints:
 //!
 //! ```text
-//! @@OUTPUT@@
+//! counter: convicted, 120.30ms
+//! data race in interleaving 1
+//!      | main                                                 | thread 1
+//!    1 | creates thread 1 (src/lib.rs:14)                     |
+//!    2 | counter_value: reads global data count (counter.c:5) |
+//!    3 |                                                      | counter_add: locks global data lock (counter.c:4)
+//!    4 |                                                      |   reads global data count (counter.c:4)
+//!    5 |                                                      |   writes global data count (counter.c:4)
+//! data race in thread 1: write of 4 bytes at global data count by thread 1, and nothing orders it after the read by main at
+//! counter_value vendor/counter.c:5 from counter::tests::counts::{{closure}} src/lib.rs:15
+//!   at counter_add vendor/counter.c:4
+//!   from counter::tests::counts::{{closure}}::{{closure}} src/lib.rs:14
 //! ```
 //!
 //! # What it finds

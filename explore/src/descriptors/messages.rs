@@ -18,7 +18,8 @@ use std::ffi::c_int;
 /// 2. Every bit pattern is a valid `T`.
 unsafe fn given<T>(address: usize, pc: Pc) -> T {
     accessed(address, size_of::<T>(), Access::Read, pc);
-    // SAFETY: the caller guarantees by clause 1 that the memory is that of a `T`, and by clause 2 that what it holds is one.
+    // SAFETY: the caller guarantees by clause 1 that the memory is that of a `T`, and by clause 2 that what it holds is
+    // one.
     unsafe { pointer::<T>(address).read() }
 }
 
@@ -30,7 +31,8 @@ unsafe fn given<T>(address: usize, pc: Pc) -> T {
 unsafe fn pieces(pieces: usize, count: usize, pc: Pc) -> Option<Vec<(usize, usize)>> {
     (count <= libc::UIO_MAXIOV as usize).then(|| {
         let all = (0..count).map(|index| {
-            // SAFETY: (1) the element lies in the array that the caller guarantees by clause 1; (2) it consists of two numbers.
+            // SAFETY: (1) the element lies in the array that the caller guarantees by clause 1; (2) it consists of two
+            // numbers.
             unsafe { given::<[usize; 2]>(pieces + index * size_of::<libc::iovec>(), pc) }
         });
         all.map(|[start, size]| (start, size)).collect()

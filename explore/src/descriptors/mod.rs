@@ -225,7 +225,8 @@ fn foreign(me: Me, what: &str, number: c_int, pc: Pc) -> isize {
 
 fn foreign_write(me: Me, number: c_int, from: usize, size: usize, pc: Pc) -> isize {
     if (1..FIRST).contains(&number) {
-        // SAFETY: C passes this many bytes; what the model knows of them has been checked. People see them, and nobody else.
+        // SAFETY: C passes this many bytes; what the model knows of them has been checked. People see them, and nobody
+        // else.
         return unsafe { libc::write(number, std::ptr::with_exposed_provenance(from), size) };
     }
     foreign(me, "write", number, pc)

@@ -130,7 +130,8 @@ extern "C-unwind" fn poll(all: usize, count: u64, milliseconds: c_int, pc: Pc) -
     for (index, result) in results.into_iter().enumerate() {
         // SAFETY: as above; only the address is taken.
         let out = unsafe { &raw mut (*at(index)).revents };
-        // SAFETY: (1) `out` is a field of an element in the array that C passes to `poll`, which writes the results there.
+        // SAFETY: (1) `out` is a field of an element in the array that C passes to `poll`, which writes the results
+        // there.
         unsafe { answer(out.expose_provenance(), result, pc) };
     }
     did(me, pc, format!("polls {count} descriptors: {found} ready"));

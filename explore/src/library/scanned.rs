@@ -155,7 +155,8 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
             // SAFETY: there are 16.
             let bytes = unsafe { std::slice::from_raw_parts(own, size) };
             if bytes.iter().any(|&byte| byte != NOTHING) {
-                // SAFETY: (1) there are 16 bytes, and `size` is at most 8; (2) C passes a place for a number of this size.
+                // SAFETY: (1) there are 16 bytes, and `size` is at most 8; (2) C passes a place for a number of this
+                // size.
                 unsafe { hand_over(own, to, size, pc) };
             }
             continue;
@@ -169,7 +170,8 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
             What::Bytes(size) => unsafe { hand_over(own, to, size, pc) },
             // SAFETY: (1) the C library has found a text, whose end was looked for; (2) C passes a place for a text.
             What::Text(unit) => unsafe { hand_over(own, to, with_end(own, unit), pc) },
-            // SAFETY: (1) the C library has found no more units than the input has, and `own` is as large; (2) C passes a place for them.
+            // SAFETY: (1) the C library has found no more units than the input has, and `own` is as large; (2) C passes
+            // a place for them.
             What::Units(unit, count) => unsafe { hand_over(own, to, count.min(input) * unit, pc) },
             What::Block(unit, count) => {
                 // SAFETY: the C library has put a block of its own here.

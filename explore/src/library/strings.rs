@@ -39,7 +39,8 @@ fn size<T>(units: usize) -> usize {
 /// 1. C passed `start` to a function that reads at least `number + 1` units there. Where the explorer knows the bounds of that
 ///    memory, the unit lies within them: the caller has asked [`room`] or [`accessed`].
 unsafe fn unit<T: Unit>(start: usize, number: usize) -> T {
-    // SAFETY: the caller guarantees by clause 1 that the unit can be read; all bit patterns are numbers, and no alignment is needed.
+    // SAFETY: the caller guarantees by clause 1 that the unit can be read; all bit patterns are numbers, and no
+    // alignment is needed.
     unsafe { pointer::<T>(start + size::<T>(number)).read_unaligned() }
 }
 
@@ -55,7 +56,8 @@ pub(super) fn before<T: Unit>(start: usize, most: usize, pc: Pc, mut is_it: impl
     let room = room(start) / size_of::<T>();
     let mut length = 0;
     while length < most.min(room) {
-        // SAFETY: (1) C passed `start` to be read up to the unit that is looked for, which has not come yet; `length` is below `room`.
+        // SAFETY: (1) C passed `start` to be read up to the unit that is looked for, which has not come yet; `length`
+        // is below `room`.
         if is_it(unsafe { unit(start, length) }) {
             accessed(start, size::<T>(length + 1), Access::Read, pc);
             return length;
@@ -98,7 +100,8 @@ fn compare<T: Unit>(
                 read_beyond(start, size::<T>(length + 1), pc);
             }
         }
-        // SAFETY: (1) C passed both to be compared, and no difference has come yet; the loop above has checked the room of both.
+        // SAFETY: (1) C passed both to be compared, and no difference has come yet; the loop above has checked the room
+        // of both.
         let [one, other]: [T; 2] = [a, b].map(|start| unsafe { unit(start, length) });
         length += 1;
         answer = as_if(one) - as_if(other);
@@ -266,7 +269,8 @@ extern "C-unwind" fn swab(from: usize, to: usize, size: isize, pc: Pc) {
     let size = size.max(0) as usize & !1;
     let bytes: Vec<u8> = {
         accessed(from, size, Access::Read, pc);
-        // SAFETY: (1) C passes `size` bytes to `swab`, and `accessed` has checked them; `size` is even, so `at ^ 1` is below it.
+        // SAFETY: (1) C passes `size` bytes to `swab`, and `accessed` has checked them; `size` is even, so `at ^ 1` is
+        // below it.
         (0..size).map(|at| unsafe { unit(from, at ^ 1) }).collect()
     };
     // SAFETY: (1) C passes memory for `size` bytes to `swab`, which writes there.

@@ -230,7 +230,8 @@ pub(crate) unsafe fn answer<T>(out: usize, value: T, pc: Pc) {
 pub(crate) unsafe fn answer_all<T: Copy>(out: usize, values: &[T], pc: Pc) {
     let size = size_of_val(values);
     accessed(out, size, Access::Write, pc);
-    // SAFETY: the caller guarantees by clause 1 that all values fit there; the values are Rust's, so the two do not overlap.
+    // SAFETY: the caller guarantees by clause 1 that all values fit there; the values are Rust's, so the two do not
+    // overlap.
     unsafe { pointer::<u8>(out).copy_from_nonoverlapping(values.as_ptr().cast(), size) };
 }
 

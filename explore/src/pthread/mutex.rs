@@ -56,7 +56,8 @@ impl Lock {
 pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
     world.objects.locks.get_or_insert_with(address, || Lock {
         gate: Rc::new(named(address as u64, || Mutex::new(()))),
-        // SAFETY: (1) C passed a mutex, whose kind is an `int` at this offset; `Call::begin` or `accessed` has checked it.
+        // SAFETY: (1) C passed a mutex, whose kind is an `int` at this offset; `Call::begin` or `accessed` has checked
+        // it.
         kind: match unsafe { read_int(address + KIND_OFFSET) } & 3 {
             1 => MutexKind::Recursive,
             2 => MutexKind::Checking,

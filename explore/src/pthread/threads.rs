@@ -331,7 +331,8 @@ extern "C-unwind" fn getschedparam(name: usize, policy: usize, parameters: usize
         with(|world| world.known(me, pc, name));
         for out in [policy, parameters] {
             accessed(out, size_of::<c_int>(), Access::Write, pc);
-            // SAFETY: (1) C passes places for a policy and for a priority to `pthread_getschedparam`; `accessed` has checked both.
+            // SAFETY: (1) C passes places for a policy and for a priority to `pthread_getschedparam`; `accessed` has
+            // checked both.
             unsafe { write::<c_int>(out, 0) };
         }
     }
@@ -363,7 +364,8 @@ extern "C-unwind" fn getaffinity(name: usize, size: usize, out: usize, pc: Pc) -
     let Some(me) = enter() else { return 0 };
     with(|world| world.known(me, pc, name));
     accessed(out, size, Access::Write, pc);
-    // SAFETY: C passes so many bytes, which have been checked. It answers for the machine's thread, which all of a model share.
+    // SAFETY: C passes so many bytes, which have been checked. It answers for the machine's thread, which all of a
+    // model share.
     match unsafe { libc::sched_getaffinity(0, size, pointer(out)) } {
         0 => 0,
         _ => libc::EINVAL,
