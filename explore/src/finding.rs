@@ -187,7 +187,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// One whose interleaving is not known yet.
+    /// A finding without its interleaving, which [`Self::finish`] adds.
     pub(crate) fn new(kind: FindingKind, message: String, at: Option<(Me, Pc)>) -> Self {
         Self {
             kind,
@@ -364,8 +364,8 @@ fn render(
 const ROUND: usize = 8;
 const MOST_ROUNDS: usize = 4;
 
-/// Tells what a loop does again and again once, with how often; lines that somebody was told of stay. `told` has lines of the
-/// timeline, of which the first is the heading.
+/// Folds lines that a loop repeats: they are shown once, with how often they repeat. Lines with events of the harness stay. Each
+/// element of `told` is such an event with its line in the timeline, whose first line is the heading.
 fn folded(cells: Vec<(Me, String)>, told: &mut [(usize, usize)]) -> Vec<(Me, String)> {
     let kept: BTreeSet<usize> = told.iter().map(|(_, line)| line - 1).collect();
     let mut result: Vec<(Me, String)> = Vec::new();

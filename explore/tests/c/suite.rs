@@ -329,7 +329,7 @@ fn an_attempt_succeeds_and_fails() {
         assert_eq!(outcomes(name, program, outcome), [0, libc::EBUSY].into(), "{name}");
     }
     assert_eq!(outcomes("mtx_try", mtx_try, outcome), [0, 1].into(), "thrd_success and thrd_busy");
-    // Readers keep nobody out but writers.
+    // Readers exclude only writers.
     assert_eq!(outcomes("rwlock_readers", rwlock_readers, outcome), [0].into());
 }
 

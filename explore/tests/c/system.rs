@@ -61,7 +61,7 @@ programs! {
 #[test]
 fn a_loop_on_a_lock_or_a_clock_lets_others_run() {
     passes_giving_way("polls_for_a_second", polls_for_a_second);
-    // Nobody else is there to let run: nothing is lost.
+    // There is no other thread to give way to, so no schedule is lost.
     does("waits_a_minute", waits_a_minute);
     let exploration = passed_giving_way("polls_a_lock", polls_a_lock);
     assert!(exploration.interleavings > 50, "each round of the loop in which the other thread may come: {exploration}");
