@@ -7,7 +7,7 @@
 
 mod support;
 
-use latecall::registry::{Quiescence, Revoked, Standing};
+use latecall::registry::{Quiescence, Revoked, Status};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -136,7 +136,7 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
         assert_eq!(revoked.revoke(), Revoked::InFlight(1));
         let status = in_a_child(|| {
             let mut passed = 0;
-            passed += c_int::from(registry.standing(live_handle) == Ok(Standing::Live(0)));
+            passed += c_int::from(registry.status(live_handle) == Ok(Status::Live(0)));
             passed += c_int::from(registry.revoke_and_wait(live_handle) == Ok(Quiescence::Quiescent));
             passed += c_int::from(registry.revoke_and_wait(revoked_handle) == Ok(Quiescence::Quiescent));
             passed += c_int::from(watches.iter().all(|watch| watch.drops() == 1));
@@ -146,8 +146,8 @@ fn calls_of_threads_that_a_fork_leaves_behind_do_not_count_in_the_child() {
             passed
         });
         assert_eq!(status, 6, "checks passed in the child");
-        assert_eq!(registry.standing(live_handle), Ok(Standing::Live(1)), "nothing has changed in the parent");
-        assert_eq!(registry.standing(revoked_handle), Ok(Standing::Revoking(1)));
+        assert_eq!(registry.status(live_handle), Ok(Status::Live(1)), "nothing has changed in the parent");
+        assert_eq!(registry.status(revoked_handle), Ok(Status::Revoking(1)));
         one_host.let_go();
         two_host.let_go();
     });
@@ -165,7 +165,7 @@ fn the_thread_that_forks_inside_a_callback_is_still_inside_in_the_child() {
         .call(handle.as_ptr(), |_| {
             in_a_child(|| {
                 let inside = registry.revoke_and_wait(handle) == Ok(Quiescence::DeferredToOuterFrame);
-                c_int::from(inside && registry.standing(handle) == Ok(Standing::Revoking(1)))
+                c_int::from(inside && registry.status(handle) == Ok(Status::Revoking(1)))
             })
         })
         .unwrap();
@@ -194,7 +194,7 @@ fn a_wait_inside_of_a_thread_that_a_fork_leaves_behind_is_over_in_the_child() {
         let other = REGISTRY
             .call(handle.as_ptr(), |_| {
                 let other = scope.spawn(waits);
-                while REGISTRY.standing(handle) != Ok(Standing::Live(2)) {
+                while REGISTRY.status(handle) != Ok(Status::Live(2)) {
                     thread::yield_now();
                 }
                 assert_eq!(REGISTRY.revoke(handle), Ok(Revoked::InFlight(2)));

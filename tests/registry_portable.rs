@@ -3,7 +3,7 @@
 
 mod support;
 
-use latecall::registry::{Handle, Quiescence, Reason, Revoked, Standing, use_portable_fences};
+use latecall::registry::{Handle, Quiescence, Reason, Revoked, Status, use_portable_fences};
 use std::thread;
 use support::{Callbacks, parked, race_revoke_and_call};
 
@@ -28,7 +28,7 @@ fn running_calls_are_counted_and_waited_for() {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
         host.wait_for_visitor();
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
-        assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
+        assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
         let waiter = scope.spawn(|| (registration.revoke_and_wait(), watch.drops()));
         assert_eq!(watch.drops(), 0);
@@ -55,5 +55,5 @@ fn a_thread_does_not_wait_for_itself_at_any_depth() {
     let registry = registry();
     let handle = registry.register(Box::new(|| ())).leak();
     nest(&registry, handle, 1);
-    assert_eq!(registry.standing(handle), Ok(Standing::Revoked));
+    assert_eq!(registry.status(handle), Ok(Status::Revoked));
 }

@@ -6,7 +6,7 @@
 #![cfg(feature = "harness")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing};
+use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Status};
 use proptest::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,7 +20,7 @@ enum Op {
     RevokeAndWait(usize),
     RevokeDeferred(usize),
     Reclaim,
-    Standing(usize),
+    Status(usize),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -32,7 +32,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => which().prop_map(Op::RevokeAndWait),
         2 => which().prop_map(Op::RevokeDeferred),
         1 => Just(Op::Reclaim),
-        2 => which().prop_map(Op::Standing),
+        2 => which().prop_map(Op::Status),
     ];
     let op = leaf.prop_recursive(9, 40, 6, move |inner| {
         (0..12_usize, prop::collection::vec(inner, 1..6)).prop_map(|(n, ops)| Op::Call(n, ops))
@@ -163,15 +163,15 @@ impl Pair<'_> {
                 let dropped = self.reclaim_in_reference();
                 assert_eq!(self.registry.reclaim(), dropped);
             }
-            Op::Standing(n) => {
+            Op::Status(n) => {
                 let Some(n) = known(*n) else { return };
                 let entry = &self.entries[n];
                 let expected = match entry.fate {
-                    Fate::Live => Standing::Live(entry.inside),
-                    Fate::Deferred | Fate::Revoking => Standing::Revoking(entry.inside),
-                    Fate::Dropped => Standing::Revoked,
+                    Fate::Live => Status::Live(entry.inside),
+                    Fate::Deferred | Fate::Revoking => Status::Revoking(entry.inside),
+                    Fate::Dropped => Status::Revoked,
                 };
-                assert_eq!(self.registry.standing(entry.handle), Ok(expected));
+                assert_eq!(self.registry.status(entry.handle), Ok(expected));
             }
         }
     }

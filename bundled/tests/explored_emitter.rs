@@ -4,6 +4,7 @@
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads are threads of one thread")]
 
 use latecall_explore::{Exploration, FindingKind, Options, explore, fail, note, replay};
+use latecall_bundled as _; // links the instrumented emitter
 use latecall_fixtures as _;
 use std::ffi::c_void;
 use std::ptr::null_mut;

@@ -254,7 +254,7 @@ pub unsafe extern "C" fn latecall_report(
 ) -> usize {
     // SAFETY: (1) is (1).
     let Some(registry) = (unsafe { get(registry) }) else { return 0 };
-    let text = registry.tell(Handle::from_ptr(user_data));
+    let text = registry.explain(Handle::from_ptr(user_data));
     if let Some(buffer) = NonNull::new(buffer.cast::<u8>()).filter(|_| size > 0) {
         let length = text.len().min(size - 1);
         // SAFETY: (2): `length` bytes and a 0 are at most `size`.

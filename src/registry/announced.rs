@@ -68,7 +68,7 @@ impl<F: ?Sized> Registry<F> {
     pub(super) fn announce_itself(&self) {
         match self.core.place {
             // One that is not pinned may be unloaded.
-            Some(place) if self.core.options.pin => announce(place()),
+            Some(place) if self.core.settings.pin => announce(place()),
             _ => fork::watch(),
         }
     }

@@ -3,12 +3,12 @@
 //!
 //! A call writes to nothing that another thread writes to. No lock is taken, whatever the outcome, unless the callback is
 //! being revoked at that moment or the registry has a limit of calls in flight. Why the two looks are enough is told at
-//! `departing` and in `revoke.rs`.
+//! `may_be_counted` and in `revoke.rs`.
 
 use super::error::{LateCall, Reason, Refused};
-use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record::{self, Cell, Record};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
@@ -29,7 +29,7 @@ pub(super) trait Refusal<'r>: Sized {
 impl<'r> Refusal<'r> for LateCall<'r> {
     #[inline]
     fn of(core: &'r Core, handle: Handle, refused: Refused) -> Self {
-        core.late(handle, refused)
+        core.late_call(handle, refused)
     }
 }
 
@@ -79,12 +79,16 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[inline(always)]
     pub fn call<T>(&self, user_data: *mut c_void, run: impl FnOnce(&F) -> T) -> Result<T, LateCall<'_>> {
-        self.admitted(Handle::from_ptr(user_data), run)
+        self.call_handle(Handle::from_ptr(user_data), run)
     }
 
     /// [`call`](Registry::call), with the answer to a refusal of the caller's choice.
     #[inline(always)]
-    pub(super) fn admitted<'r, T, E: Refusal<'r>>(&'r self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, E> {
+    pub(super) fn call_handle<'r, T, E: Refusal<'r>>(
+        &'r self,
+        handle: Handle,
+        run: impl FnOnce(&F) -> T,
+    ) -> Result<T, E> {
         match self.table.get_near(handle.index()) {
             Near::Here(slot) => self.call_slot(slot, handle, run),
             Near::Nowhere => Err(self.unknown(handle)),
@@ -114,15 +118,15 @@ impl<F: ?Sized> Registry<F> {
             return self.not_live(slot, handle, run);
         }
         let Some(cell) = record::cell() else {
-            return self.call_the_long_way(slot, handle, run);
+            return self.call_slow_path(slot, handle, run);
         };
         cell.take(handle.bits());
-        if !self.core.flawed(Flaw::NoLightFence) {
+        if !self.core.mutated(Mutation::NoLightFence) {
             // Between the handle in the cell and the second look at the word. Pairs with the heavy fence between the change
             // of the word and the look at the cells.
             fence::light();
         }
-        if !slot.admits(handle) && !self.core.flawed(Flaw::CheckThenEnter) {
+        if !slot.admits(handle) && !self.core.mutated(Mutation::CheckThenEnter) {
             return self.not_admitted(slot, handle, cell, run);
         }
         let inside: Inside<'_, F, false> = Inside { registry: self, slot, cell };
@@ -137,7 +141,7 @@ impl<F: ?Sized> Registry<F> {
     /// way.
     #[cold]
     #[inline(never)]
-    fn call_the_long_way<'r, T, E: Refusal<'r>>(
+    fn call_slow_path<'r, T, E: Refusal<'r>>(
         &'r self,
         slot: &Slot<F>,
         handle: Handle,
@@ -182,7 +186,7 @@ impl<F: ?Sized> Registry<F> {
         let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
         // A registry that wants its callers named has them all come this way. Declared after `inside`, so that an unwind
         // takes the name back before it leaves.
-        let named = self.core.options.name_callers.then(|| self.core.name_caller(handle));
+        let named = self.core.settings.name_callers.then(|| self.core.name_caller(handle));
         // SAFETY: (1) by (1), and `inside` clears the cell below or when it is dropped by an unwind.
         let result = unsafe { slot.shared(run) };
         drop(named);
@@ -193,7 +197,7 @@ impl<F: ?Sized> Registry<F> {
     /// Finds the slot that `handle` names, whatever its state.
     #[inline]
     pub(super) fn resolve(&self, handle: Handle) -> Result<&Slot<F>, Refused> {
-        self.core.whose(handle)?;
+        self.core.check_registry(handle)?;
         self.table.get(handle.index()).ok_or(Refused::unknown(Reason::OutOfRange))
     }
 
@@ -222,7 +226,7 @@ impl<F: ?Sized> Registry<F> {
         }
         // Live: it has been registered since it was looked at; somebody guessed the handle.
         if word.is(handle, State::Watched) || word.is(handle, State::Live) {
-            return self.call_the_long_way(slot, handle, run);
+            return self.call_slow_path(slot, handle, run);
         }
         Err(E::of(&self.core, handle, self.core.refusal(handle, word)))
     }
@@ -230,9 +234,9 @@ impl<F: ?Sized> Registry<F> {
     /// The long way in. False: the handle stands in the cell, and was not admitted at the second look.
     fn enter(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) -> Result<bool, Refused> {
         let live = |word: Word| word.is(handle, State::Live) || word.is(handle, State::Watched);
-        let limit = self.core.options.in_flight_limit;
+        let limit = self.core.settings.in_flight_limit;
         // A registry with a limit lets one call enter at a time, so that counting and entering are one step.
-        let counting = (limit != u32::MAX).then(|| lock(&self.core.books));
+        let counting = (limit != u32::MAX).then(|| lock(&self.core.bookkeeping));
         let word = slot.word(handle.index());
         let full = counting.is_some() && live(word) && record::calls(handle.bits()) >= limit;
         if full || !live(word) {
@@ -259,19 +263,19 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<T, E> {
         let found = slot.word(handle.index());
         cell.clear(Ordering::Release);
-        // As on the way out: from here on a revoker either finds the cell clear, or is found by `departing`.
+        // As on the way out: from here on a revoker either finds the cell clear, or is found by `may_be_counted`.
         fence::callers();
-        if self.core.flawed(Flaw::RefusedUnasked) || !self.departing(slot, handle) {
+        if self.core.mutated(Mutation::RefuseWithoutAsking) || !self.may_be_counted(slot, handle) {
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
-        let books = lock(&self.core.books);
+        let bookkeeping = lock(&self.core.bookkeeping);
         if !cell.is_marked(handle.bits()) {
-            drop(books);
+            drop(bookkeeping);
             return Err(E::of(&self.core, handle, self.core.refusal(handle, found)));
         }
         // It stands there again, for those who ask how many are inside. The mark has kept the closure meanwhile.
         cell.take(handle.bits());
-        drop(books);
+        drop(bookkeeping);
         // SAFETY: (1) the cell was found marked.
         Ok(unsafe { self.run_inside(slot, handle, cell, run) })
     }
@@ -283,7 +287,7 @@ impl<F: ?Sized> Registry<F> {
     /// be seen then; a full fence here and one between Counting and the count see to that, so the word is read again
     /// after it. Counting or Revoking: it may have been counted; under the lock, the mark says so. Beyond: it was not, or
     /// the word would still be Revoking.
-    fn departing(&self, slot: &Slot<F>, handle: Handle) -> bool {
+    fn may_be_counted(&self, slot: &Slot<F>, handle: Handle) -> bool {
         let mut word = slot.word(handle.index());
         if word.is(handle, State::Closing) {
             fence::full();
@@ -295,27 +299,27 @@ impl<F: ?Sized> Registry<F> {
     /// A call has left `cell` and finds that its callback is no longer live.
     #[cold]
     #[inline(never)]
-    fn departed(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) {
+    fn left_revoked(&self, slot: &Slot<F>, handle: Handle, cell: &Cell) {
         let core = &self.core;
         let bits = handle.bits();
-        if self.departing(slot, handle) {
-            let mut books = lock(&core.books);
+        if self.may_be_counted(slot, handle) {
+            let mut bookkeeping = lock(&core.bookkeeping);
             cell.unmark(bits);
             // Not so if it was not counted, left, and another has been the last since.
             if slot.word(handle.index()).is(handle, State::Revoking) {
                 let others = record::marked(bits);
                 if others == 0 {
-                    slot.turn(handle, State::Revoking, State::Quiescent);
-                    drop(books);
+                    slot.transition(handle, State::Revoking, State::Quiescent);
+                    drop(bookkeeping);
                     core.stall(StallSite::AfterRelease);
                     // SAFETY: (1) turned by this thread, just now.
                     unsafe { self.finish(slot, handle) };
                     return;
                 }
-                if books.release_inside(handle, others) {
-                    core.tell(&books);
+                if bookkeeping.release_inside(handle, others) {
+                    core.wake_waiters(&bookkeeping);
                 }
-                drop(books);
+                drop(bookkeeping);
                 if !MODELLED {
                     // It may have been the last one that was not itself waiting.
                     stuck::recheck();
@@ -385,16 +389,16 @@ impl<F: ?Sized> Registry<F> {
         if LONG {
             self.core.stall(StallSite::BeforeRelease);
         }
-        // Release: see `Cell::clear`; Relaxed is the flaw.
-        cell.clear(if self.core.flawed(Flaw::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
+        // Release: see `Cell::clear`; Relaxed is the mutation.
+        cell.clear(if self.core.mutated(Mutation::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
         // Between the cell that is cleared and the look at the word: as in `call`.
         if LONG {
             fence::callers()
         } else {
             fence::light()
         }
-        if !slot.admits(handle) && !self.core.flawed(Flaw::LeaveUnasked) {
-            self.departed(slot, handle, cell);
+        if !slot.admits(handle) && !self.core.mutated(Mutation::LeaveWithoutSecondLook) {
+            self.left_revoked(slot, handle, cell);
         } else if LONG {
             self.core.stall(StallSite::AfterRelease);
         }

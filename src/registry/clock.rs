@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// A moment, as reports need it: to a few milliseconds on Linux (the kernel's tick), finer elsewhere.
+/// A point in time, as reports need it: to a few milliseconds on Linux (the kernel's tick), finer elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    /// Since some moment that is the same for the whole process.
+pub(super) struct Timestamp {
+    /// Since a point in time that is the same for the whole process.
     milliseconds: u64,
 }
 
-impl Moment {
+impl Timestamp {
     #[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
     pub(super) fn now() -> Self {
         use std::ffi::{c_int, c_long};

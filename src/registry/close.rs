@@ -1,8 +1,8 @@
 //! The end of a registry whose handles C still has: closing, and waiting for everything that has been revoked.
 
 use super::Registry;
-use super::flaw::Flaw;
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::revoke::Quiescence;
 use super::slot::{State, Word};
 use super::sync::thread::yield_now;
@@ -49,11 +49,11 @@ impl<F: ?Sized> Registry<F> {
         let at = Some(Location::caller());
         if how == Close::Leave {
             // Release pairs with the Acquire in `finish`; also ordered by the word that is closed below.
-            self.core.leaving.store(true, Ordering::Release);
+            self.core.leak_closures.store(true, Ordering::Release);
         }
         // Under the lock under which registrations are made: each is listed below, or refused.
-        let refuse = || lock(&self.core.books).closed = true;
-        let late = self.core.flawed(Flaw::CloseAfterListing);
+        let refuse = || lock(&self.core.bookkeeping).closed = true;
+        let late = self.core.mutated(Mutation::CloseAfterListing);
         if !late {
             refuse();
         }
@@ -98,9 +98,9 @@ impl<F: ?Sized> Registry<F> {
     fn live(&self) -> Vec<Handle> {
         loop {
             {
-                let books = lock(&self.core.books);
-                let live = self.handles(&books, |word| matches!(word.state(), State::Live | State::Watched));
-                if live.len() as u64 == books.registered - books.revoked {
+                let bookkeeping = lock(&self.core.bookkeeping);
+                let live = self.handles(&bookkeeping, |word| matches!(word.state(), State::Live | State::Watched));
+                if live.len() as u64 == bookkeeping.registered - bookkeeping.revoked {
                     return live;
                 }
             }
@@ -112,7 +112,7 @@ impl<F: ?Sized> Registry<F> {
         use State::{Closing, Counting, Quiescent, Revoking};
         let mut worst = Quiescence::Quiescent;
         let over_soon = |word: Word| matches!(word.state(), Closing | Counting | Revoking | Quiescent);
-        let revoked = self.handles(&lock(&self.core.books), over_soon);
+        let revoked = self.handles(&lock(&self.core.bookkeeping), over_soon);
         for handle in revoked {
             let Ok(slot) = self.resolve(handle) else { continue };
             worst = worse(worst, self.settle(slot, handle, patience));

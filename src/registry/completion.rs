@@ -4,11 +4,11 @@
 //! A completion belongs to who revokes, and runs when the registration is over: the waiters have been told. Both run
 //! exactly once, with no lock held, on the thread that drops the closure, which may be one of the library's.
 
-use super::books::Books;
+use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::handle::Handle;
-use super::revoke::{Revoked, gone};
+use super::mutation::Mutation;
+use super::revoke::{Revoked, is_over};
 use super::slot::State;
 use super::stored::Taken;
 use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
@@ -20,20 +20,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 /// Something to run once.
-pub(super) type Once = Box<dyn FnOnce() + Send>;
+pub(super) type BoxedOnce = Box<dyn FnOnce() + Send>;
 
 /// Destroy notifies of registrations that are not over.
-pub(super) type Notifies = Vec<(Handle, Once)>;
+pub(super) type Notifies = Vec<(Handle, BoxedOnce)>;
 
 /// What is to run when registrations end.
-pub(super) struct Endings {
+pub(super) struct DestroyNotifies {
     /// Whether there is, or was, a destroy notify, so that registries without any need not look. Not modelled: the slot's word
     /// orders it.
     notified: AtomicBool,
     pub(super) notifies: Mutex<Notifies>,
 }
 
-impl Endings {
+impl DestroyNotifies {
     super::sync::const_fn! {
         pub(super) const fn new() -> Self {
             Self { notified: AtomicBool::new(false), notifies: Mutex::new(Vec::new()) }
@@ -41,14 +41,14 @@ impl Endings {
     }
 
     /// Before the registration is published: whoever ends it comes after.
-    pub(super) fn notify(&self, handle: Handle, notify: Once) {
+    pub(super) fn notify(&self, handle: Handle, notify: BoxedOnce) {
         lock(&self.notifies).push((handle, notify));
         // Relaxed: ordered before any use of the handle by what publishes the slot.
         self.notified.store(true, Ordering::Relaxed);
     }
 
     /// The destroy notify of `handle`, if it has one.
-    pub(super) fn take(&self, handle: Handle) -> Option<Once> {
+    pub(super) fn take(&self, handle: Handle) -> Option<BoxedOnce> {
         // Relaxed: see `notify`.
         if !self.notified.load(Ordering::Relaxed) {
             return None;
@@ -67,14 +67,14 @@ impl Endings {
 impl<F: ?Sized> Registry<F> {
     /// Drops a closure that is over, and runs its destroy notify. A panic of the closure's destructor is the answer.
     pub(super) fn dispose(&self, callback: Taken<F>, handle: Handle) -> std::thread::Result<()> {
-        let notify = self.core.endings.take(handle);
+        let notify = self.core.destroy_notifies.take(handle);
         // Acquire pairs with the Release in `close`.
-        if self.core.leaving.load(Ordering::Acquire) {
+        if self.core.leak_closures.load(Ordering::Acquire) {
             std::mem::forget((callback, notify));
             return Ok(());
         }
-        let tell = || notify.into_iter().for_each(|notify| self.core.run_ending(notify));
-        if self.core.flawed(Flaw::NotifyBeforeDrop) {
+        let tell = || notify.into_iter().for_each(|notify| self.core.run_contained(notify));
+        if self.core.mutated(Mutation::NotifyBeforeDrop) {
             tell();
             return catch_unwind(AssertUnwindSafe(|| drop(callback)));
         }
@@ -87,7 +87,7 @@ impl<F: ?Sized> Registry<F> {
 impl Core {
     /// Runs what has to run once. A panic must not reach the thread that happens to be the last to leave, which may be
     /// C's: it is counted, and its payload is not dropped, because that could panic too (S64).
-    pub(super) fn run_ending(&self, ending: Once) {
+    pub(super) fn run_contained(&self, ending: BoxedOnce) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(ending)) {
             // Relaxed: a statistic.
             self.swallowed_panics.fetch_add(1, Ordering::Relaxed);
@@ -96,13 +96,13 @@ impl Core {
     }
 }
 
-impl Books {
+impl Bookkeeping {
     /// Takes out the completions of `handle`, which is over.
-    pub(super) fn take_completions(&mut self, handle: Handle) -> Vec<Once> {
+    pub(super) fn take_completions(&mut self, handle: Handle) -> Vec<BoxedOnce> {
         if self.completions.is_empty() {
             return Vec::new();
         }
-        let of = |completion: &mut (Handle, Once)| completion.0 == handle;
+        let of = |completion: &mut (Handle, BoxedOnce)| completion.0 == handle;
         self.completions.extract_if(.., of).map(|completion| completion.1).collect()
     }
 }
@@ -189,8 +189,8 @@ impl<F: ?Sized> Registry<F> {
         &self,
         handle: Handle,
         at: Option<&'static Location<'static>>,
-        done: Once,
-    ) -> Result<Revoked, (Rejected, Once)> {
+        done: BoxedOnce,
+    ) -> Result<Revoked, (Rejected, BoxedOnce)> {
         // A destructor's panic goes on after `done` has run.
         let mut done = RunAtLast { core: &self.core, done: Some(done) };
         let revoked = match self.revoke_at(handle, at) {
@@ -204,16 +204,16 @@ impl<F: ?Sized> Registry<F> {
             Ok(slot) => slot,
             Err(_) => unreachable!("a handle that was revoked names a slot"),
         };
-        let over = || gone(slot.word(handle.index()), handle);
-        let early = self.core.flawed(Flaw::LookBeforeLocking).then(over);
-        let mut books = lock(&self.core.books);
+        let over = || is_over(slot.word(handle.index()), handle);
+        let early = self.core.mutated(Mutation::LookBeforeLocking).then(over);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock under which `finish` takes completions out and the slot becomes "gone".
         if !early.unwrap_or_else(over)
             && let Some(done) = done.done.take()
         {
-            books.completions.push((handle, done));
+            bookkeeping.completions.push((handle, done));
         }
-        drop(books);
+        drop(bookkeeping);
         if slot.word(handle.index()).is(handle, State::Closing) {
             // Deferred: nobody else may ever see to it. Now that `done` is listed, so that it also runs if this panics.
             self.reclaim();
@@ -224,13 +224,13 @@ impl<F: ?Sized> Registry<F> {
 
 struct RunAtLast<'r> {
     core: &'r Core,
-    done: Option<Once>,
+    done: Option<BoxedOnce>,
 }
 
 impl Drop for RunAtLast<'_> {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
-            self.core.run_ending(done);
+            self.core.run_contained(done);
         }
     }
 }
@@ -242,7 +242,7 @@ impl<F: ?Sized> Registration<'_, F> {
         let registry = self.registry();
         registry.revoke_then_at(self.handle(), Some(Location::caller()), Box::new(done)).unwrap_or_else(|(_, done)| {
             // The slot has been vacated since, so it is over.
-            registry.core.run_ending(done);
+            registry.core.run_contained(done);
             Revoked::AlreadyRevoked
         })
     }
@@ -253,7 +253,7 @@ impl<F: ?Sized> Registration<'_, F> {
         let (completion, done) = Completion::new();
         let registry = self.registry();
         if let Err((_, done)) = registry.revoke_then_at(self.handle(), Some(Location::caller()), done) {
-            registry.core.run_ending(done);
+            registry.core.run_contained(done);
         }
         completion
     }
@@ -270,7 +270,7 @@ struct Progress {
 }
 
 impl Completion {
-    fn new() -> (Self, Once) {
+    fn new() -> (Self, BoxedOnce) {
         let progress = Arc::new(Mutex::new(Progress::default()));
         let own = Arc::clone(&progress);
         let done = Box::new(move || {

@@ -3,11 +3,11 @@
 //! Finding out whether calls are inside costs a heavy fence, which interrupts every other running thread of the process.
 //! One fence is as good for a thousand slots as for one, so `revoke_deferred` only closes the slot and lists it.
 
-use super::books::Trace;
+use super::bookkeeping::Trace;
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record;
 use super::revoke::Revoked;
 use super::slot::{Slot, State};
@@ -53,15 +53,15 @@ impl<F: ?Sized> Registry<F> {
 
     pub(super) fn revoke_deferred_at(&self, handle: Handle, at: &'static Location<'static>) -> Result<bool, Rejected> {
         let trace = Trace::now(Some(at));
-        let mut books = lock(&self.core.books);
-        if !books.reserve_deferred() {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        if !bookkeeping.reserve_deferred() {
             // No memory to defer it with.
-            drop(books);
+            drop(bookkeeping);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
-        let Ok((_, revoker)) = self.close_slot(&mut books, handle, trace)? else { return Ok(false) };
-        let waiting = books.defer(handle, revoker);
-        drop(books);
+        let Ok((_, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else { return Ok(false) };
+        let waiting = bookkeeping.defer(handle, revoker);
+        drop(bookkeeping);
         if waiting >= BATCH {
             self.reclaim();
         }
@@ -75,21 +75,21 @@ impl<F: ?Sized> Registry<F> {
     /// If destructors panic, with the first panic, after all of them have run and everything has been put in order. The
     /// others are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
     pub fn reclaim(&self) -> usize {
-        let mut batch = lock(&self.core.books).take_deferred();
+        let mut batch = lock(&self.core.bookkeeping).take_deferred();
         if batch.is_empty() {
             return 0;
         }
         // As for one.
-        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
+        let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         if !unfenced {
             // As for one: see `revoke_at`. All of them were closed before this.
             fence::heavy();
         }
-        let mut books = lock(&self.core.books);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
         for &(handle, _) in &batch {
-            self.slot(handle).turn(handle, State::Closing, State::Counting);
+            self.slot(handle).transition(handle, State::Closing, State::Counting);
         }
-        if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
+        if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
             // As for one.
             fence::full();
         }
@@ -101,11 +101,11 @@ impl<F: ?Sized> Registry<F> {
         batch.retain(|&(handle, revoker)| {
             let calls = if found == 0 { 0 } else { record::marked(handle.bits()) };
             if calls > 0 {
-                books.keep_revoker(handle, revoker);
+                bookkeeping.keep_revoker(handle, revoker);
             }
-            self.counted(self.slot(handle), handle, State::Counting, calls, &mut books) == 0
+            self.counted(self.slot(handle), handle, State::Counting, calls, &mut bookkeeping) == 0
         });
-        drop(books);
+        drop(bookkeeping);
         if !MODELLED && found > 0 {
             // As for one.
             stuck::recheck();
@@ -125,18 +125,18 @@ impl<F: ?Sized> Registry<F> {
         }
         let dropped = batch.len();
         let mut completions = Vec::new();
-        let mut books = lock(&self.core.books);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
         for &(handle, revoker) in &batch {
-            completions.append(&mut books.take_completions(handle));
-            self.bury(&mut books, self.slot(handle), handle, Some(revoker));
-            self.flush_beyond_limit(&mut books);
+            completions.append(&mut bookkeeping.take_completions(handle));
+            self.write_tombstone(&mut bookkeeping, self.slot(handle), handle, Some(revoker));
+            self.flush_beyond_limit(&mut bookkeeping);
         }
-        books.recycle(batch);
-        self.core.tell(&books);
-        drop(books);
-        completions.into_iter().for_each(|completion| self.core.run_ending(completion));
+        bookkeeping.recycle(batch);
+        self.core.wake_waiters(&bookkeeping);
+        drop(bookkeeping);
+        completions.into_iter().for_each(|completion| self.core.run_contained(completion));
         if let Some(panic) = first_panic {
-            self.core.go_on_with(panic);
+            self.core.resume_or_swallow(panic);
         }
         dropped
     }

@@ -1,6 +1,6 @@
 //! Why a handle was refused, or a registration could not be made. A distinct reason for each misuse (S11, S36).
 
-use super::completion::Once;
+use super::completion::BoxedOnce;
 use super::handle::Handle;
 use super::report::LateReport;
 use super::sync::Outside;
@@ -141,7 +141,7 @@ pub enum Shortage {
     Slots,
     /// As many registries are in use in this process as ids can tell apart.
     RegistryIds,
-    /// Memory for the slot or its books could not be had.
+    /// Memory for the slot or its bookkeeping could not be had.
     Memory,
     /// The registry has been [closed](super::Registry::close) (S28).
     Closed,
@@ -170,11 +170,11 @@ pub struct Exhausted<F: ?Sized> {
     callback: Option<Box<F>>,
     shortage: Shortage,
     /// In a lock, which is never taken, so that the whole can be shared.
-    notify: Outside<Option<Once>>,
+    notify: Outside<Option<BoxedOnce>>,
 }
 
 impl<F: ?Sized> Exhausted<F> {
-    pub(crate) fn new(callback: Box<F>, shortage: Shortage, notify: Option<Once>) -> Self {
+    pub(crate) fn new(callback: Box<F>, shortage: Shortage, notify: Option<BoxedOnce>) -> Self {
         Self { callback: Some(callback), shortage, notify: Outside::new(notify) }
     }
 

@@ -9,10 +9,10 @@
 //! who holds it), `fork` goes on without it: it never hangs, and the child must not use what that lock guards.
 
 use super::announced::{ANNOUNCED, Place};
-use super::books::Books;
+use super::bookkeeping::Bookkeeping;
 use super::completion::Notifies;
 use super::ids::{self, Ids};
-use super::outstanding::Inside;
+use super::outstanding::CallersInside;
 use super::policy::ByIndex;
 use super::stuck::{self, Waits};
 use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside_within};
@@ -27,8 +27,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// The locks of a registry, as far as they came free.
 struct Locks {
-    books: Option<MutexGuard<'static, Books>>,
-    callers: Option<MutexGuard<'static, Inside>>,
+    bookkeeping: Option<MutexGuard<'static, Bookkeeping>>,
+    callers: Option<MutexGuard<'static, CallersInside>>,
     policies: Option<MutexGuard<'static, ByIndex>>,
     notifies: Option<MutexGuard<'static, Notifies>>,
 }
@@ -107,7 +107,7 @@ extern "C" fn ends_in_child() {
     for registry in &mut held.registries {
         registry.forget_others();
         // One by one, for they do not own memory, and the vector does.
-        (registry.books, registry.callers, registry.policies, registry.notifies) = (None, None, None, None);
+        (registry.bookkeeping, registry.callers, registry.policies, registry.notifies) = (None, None, None, None);
     }
     (held.ids, held.waits, held.announced) = (None, None, None);
 }
@@ -115,10 +115,10 @@ extern "C" fn ends_in_child() {
 impl Core {
     fn locks(&'static self, until: Instant) -> Locks {
         Locks {
-            books: lock_within(&self.books, until),
+            bookkeeping: lock_within(&self.bookkeeping, until),
             callers: lock_within(&self.callers.0, until),
             policies: lock_within(&self.own_policies.by_index, until),
-            notifies: lock_within(&self.endings.notifies, until),
+            notifies: lock_within(&self.destroy_notifies.notifies, until),
         }
     }
 }
@@ -126,8 +126,8 @@ impl Core {
 impl Locks {
     fn forget_others(&mut self) {
         let me = ThreadTag::current();
-        if let Some(books) = &mut self.books {
-            books.forget_other_waiters(me);
+        if let Some(bookkeeping) = &mut self.bookkeeping {
+            bookkeeping.forget_other_waiters(me);
         }
         if let Some(callers) = &mut self.callers {
             callers.retain(|(_, thread)| *thread == me);

@@ -14,7 +14,7 @@ impl<F: ?Sized> Registry<F> {
     /// another handle.
     #[inline]
     pub(crate) fn attempt<T>(&self, handle: Handle, run: impl FnOnce(&F) -> T) -> Result<T, Reason> {
-        self.admitted(handle, run).map_err(|refused: Refused| refused.reason)
+        self.call_handle(handle, run).map_err(|refused: Refused| refused.reason)
     }
 
     /// Counts and reports a call that was let in and then refused by the callback itself.
@@ -22,7 +22,7 @@ impl<F: ?Sized> Registry<F> {
     pub(crate) fn refuse(&self, handle: Handle, reason: Reason) {
         // 0: there is no such slot.
         let current_generation = self.resolve(handle).map_or(0, |slot| slot.word(handle.index()).generation());
-        let _ = self.core.late(handle, Refused { reason, current_generation });
+        let _ = self.core.late_call(handle, Refused { reason, current_generation });
     }
 
     #[cold]
@@ -39,12 +39,12 @@ impl<F: ?Sized> Registry<F> {
 
     /// All that is known about `handle`, whatever it is.
     #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "asked by C"))]
-    pub(crate) fn tell(&self, handle: Handle) -> String {
+    pub(crate) fn explain(&self, handle: Handle) -> String {
         let refused = match self.resolve(handle) {
             Ok(slot) => {
                 let word = slot.word(handle.index());
                 if word.generation() == handle.generation() && word.has_closure() {
-                    return self.look(handle).to_string();
+                    return self.inspect(handle).to_string();
                 }
                 self.core.refused(handle, word)
             }
@@ -80,8 +80,8 @@ impl<F: ?Sized> Registry<F> {
         place: fn() -> Place,
     ) -> Self {
         self.core.place = Some(place);
-        if self.core.options.name.is_none() {
-            self.core.options.name = Some(name);
+        if self.core.settings.name.is_none() {
+            self.core.settings.name = Some(name);
         }
         self.core.callback_type = callback_type;
         self

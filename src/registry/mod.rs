@@ -45,7 +45,7 @@
 //! `handle` packs the integer and `ids` tells registries apart. `slot` is the word that admits one handle, and the closure,
 //! which `stored` keeps; `table` keeps slots at fixed addresses. `record` is where each thread's calls stand, `fence` what makes
 //! the two sides see each other, `frame` what a thread is inside of beyond its record, `fork` what a child forgets, `ended`
-//! a thread that is gone while it was inside; `announced` finds the registry for these two. `books` is
+//! a thread that is gone while it was inside; `announced` finds the registry for these two. `bookkeeping` is
 //! what is written under the one lock: vacant slots, who registered and revoked what, tombstones, waiters. `register`, `call`,
 //! `revoke` and `deferred` are the verbs on top of these; `wait` knows how long to wait for others, and `stuck` when that
 //! would be for ever. `completion` tells that a registration is over, `close` ends them all, `outstanding` lists them.
@@ -53,11 +53,11 @@
 //! the door for `crate::signature`. `module` keeps the code of trampolines where it is. `stall` lets tests force an order.
 //!
 //! All threads, locks and atomics come from `super::sync`, and the same sources are compiled a second time over loom,
-//! where `models` explores them; `flaw` takes rules away there, to show that the models would notice. All `unsafe` accesses
+//! where `models` explores them; `mutation` takes rules away there, to show that the models would notice. All `unsafe` accesses
 //! to closures go through that seam's `UnsafeCell`, so the models see each of them.
 
 mod announced;
-mod books;
+mod bookkeeping;
 mod call;
 mod clock;
 mod close;
@@ -66,13 +66,13 @@ mod deferred;
 mod ended;
 mod error;
 mod fence;
-mod flaw;
 mod fork;
 mod frame;
 mod handle;
 mod ids;
 mod layered;
 mod module;
+mod mutation;
 mod outstanding;
 mod policy;
 mod record;
@@ -99,8 +99,8 @@ pub use outstanding::Outstanding;
 pub use policy::LatePolicy;
 pub use register::Builder;
 pub use registration::Registration;
-pub use report::{Deed, LateReport};
-pub use revoke::{Quiescence, Revoked, Standing};
+pub use report::{LateReport, Provenance};
+pub use revoke::{Quiescence, Revoked, Status};
 #[doc(hidden)]
 pub use stall::StallSite;
 pub use stats::{LateCounts, Stats};
@@ -108,11 +108,11 @@ pub use stuck::{OnStuck, Stuck};
 pub use thread::ThreadTag;
 
 use super::sync;
-use books::Books;
-use completion::Endings;
+use bookkeeping::Bookkeeping;
+use completion::DestroyNotifies;
 use error::Refused;
-pub(crate) use flaw::Flaw;
 use handle::Layout;
+pub(crate) use mutation::Mutation;
 use outstanding::Callers;
 use policy::OwnPolicies;
 #[cfg(test)]
@@ -139,28 +139,28 @@ pub struct Registry<F: ?Sized> {
 
 /// What does not depend on the type of the callbacks.
 struct Core {
-    options: Options,
+    settings: Settings,
     callback_type: fn() -> &'static str,
     /// Where it is, if it is known to stay there.
     place: Option<fn() -> Place>,
     /// 0 until the first registration.
     id: AtomicU32,
     first_generation: AtomicU32,
-    books: Mutex<Books>,
-    /// Told when a wait may be over; goes with `books`.
-    served: Condvar,
+    bookkeeping: Mutex<Bookkeeping>,
+    /// Told when a wait may be over; goes with `bookkeeping`.
+    changed: Condvar,
     late_calls: [Counter; Reason::COUNT],
     own_policies: OwnPolicies,
     /// Closures are not dropped any more; see `close`. Not modelled, as is the end of a process.
-    leaving: AtomicBool,
-    endings: Endings,
+    leak_closures: AtomicBool,
+    destroy_notifies: DestroyNotifies,
     callers: Callers,
     panics: Counter,
     swallowed_panics: Counter,
 }
 
 #[derive(Clone, Copy)]
-struct Options {
+struct Settings {
     name: Option<&'static str>,
     late_policy: LatePolicy,
     stuck_hook: Option<fn(&Stuck) -> OnStuck>,
@@ -173,7 +173,7 @@ struct Options {
     generation_bits: u32,
     in_flight_limit: u32,
     #[cfg(test)]
-    flaw: Option<Flaw>,
+    mutation: Option<Mutation>,
 }
 
 /// Has callers execute full fences, for the whole process and for good, instead of relying on Linux's `membarrier`.
@@ -193,7 +193,7 @@ pub fn use_portable_fences() -> bool {
     fence::use_portable()
 }
 
-impl Options {
+impl Settings {
     /// Whether every call has to take the long way.
     const fn is_watched(&self) -> bool {
         self.stall_hook.is_some() || self.in_flight_limit != u32::MAX || self.name_callers
@@ -213,7 +213,7 @@ impl<F: ?Sized> Registry<F> {
         pub const fn new() -> Self {
             Self {
                 core: Core {
-                    options: Options {
+                    settings: Settings {
                         name: None,
                         late_policy: LatePolicy::Count,
                         stuck_hook: None,
@@ -226,18 +226,18 @@ impl<F: ?Sized> Registry<F> {
                         generation_bits: Layout::HERE.generation_bits,
                         in_flight_limit: u32::MAX,
                         #[cfg(test)]
-                        flaw: None,
+                        mutation: None,
                     },
                     callback_type: std::any::type_name::<F>,
                     place: None,
                     id: AtomicU32::new(0),
                     first_generation: AtomicU32::new(1),
-                    books: Mutex::new(Books::new()),
-                    served: Condvar::new(),
+                    bookkeeping: Mutex::new(Bookkeeping::new()),
+                    changed: Condvar::new(),
                     late_calls: [const { Counter::new(0) }; Reason::COUNT],
                     own_policies: OwnPolicies::new(),
-                    leaving: AtomicBool::new(false),
-                    endings: Endings::new(),
+                    leak_closures: AtomicBool::new(false),
+                    destroy_notifies: DestroyNotifies::new(),
                     callers: Callers::new(),
                     panics: Counter::new(0),
                     swallowed_panics: Counter::new(0),
@@ -250,7 +250,7 @@ impl<F: ?Sized> Registry<F> {
     /// Names the registry in reports.
     #[must_use]
     pub const fn with_name(mut self, name: &'static str) -> Self {
-        self.core.options.name = Some(name);
+        self.core.settings.name = Some(name);
         self
     }
 
@@ -259,7 +259,7 @@ impl<F: ?Sized> Registry<F> {
     /// That a late call is *detected* does not depend on this: generations see to it.
     #[must_use]
     pub const fn with_tombstones(mut self, count: usize) -> Self {
-        self.core.options.tombstones = count;
+        self.core.settings.tombstones = count;
         self
     }
 
@@ -271,7 +271,7 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_capacity_limit(mut self, slots: usize) -> Self {
         assert!(slots > 0, "a registry needs at least one slot");
-        self.core.options.capacity_limit = slots;
+        self.core.settings.capacity_limit = slots;
         self
     }
 
@@ -283,7 +283,7 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_generation_bits(mut self, bits: u32) -> Self {
         assert!(bits > 0 && bits <= Layout::HERE.generation_bits, "bits of generation: 1 up to the default");
-        self.core.options.generation_bits = bits;
+        self.core.settings.generation_bits = bits;
         self
     }
 
@@ -296,7 +296,7 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub const fn with_in_flight_limit(mut self, calls: u32) -> Self {
         assert!(calls > 0, "a callback that nobody may call");
-        self.core.options.in_flight_limit = calls;
+        self.core.settings.in_flight_limit = calls;
         self
     }
 
@@ -315,7 +315,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub const fn with_stuck_hook(mut self, hook: fn(&Stuck) -> OnStuck) -> Self {
-        self.core.options.stuck_hook = Some(hook);
+        self.core.settings.stuck_hook = Some(hook);
         self
     }
 
@@ -330,7 +330,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub const fn with_wait_limit(mut self, limit: Duration) -> Self {
-        self.core.options.wait_limit = limit;
+        self.core.settings.wait_limit = limit;
         self
     }
 
@@ -338,7 +338,7 @@ impl<F: ?Sized> Registry<F> {
     /// call then takes a lock twice: for finding out, not for production.
     #[must_use]
     pub const fn with_named_callers(mut self) -> Self {
-        self.core.options.name_callers = true;
+        self.core.settings.name_callers = true;
         self
     }
 
@@ -346,15 +346,15 @@ impl<F: ?Sized> Registry<F> {
     #[doc(hidden)]
     #[must_use]
     pub const fn with_stall_hook(mut self, hook: fn(StallSite)) -> Self {
-        self.core.options.stall_hook = Some(hook);
+        self.core.settings.stall_hook = Some(hook);
         self
     }
 
     /// A registry that does not keep a rule, for the models.
     #[cfg(test)]
     #[allow(dead_code, reason = "used in the copy over loom")]
-    pub(crate) const fn with_flaw(mut self, flaw: Flaw) -> Self {
-        self.core.options.flaw = Some(flaw);
+    pub(crate) const fn with_mutation(mut self, mutation: Mutation) -> Self {
+        self.core.settings.mutation = Some(mutation);
         self
     }
 
@@ -374,14 +374,14 @@ impl<F: ?Sized> Registry<F> {
         let core = &self.core;
         let mut stats = Stats::default();
         {
-            let books = lock(&core.books);
-            stats.registered = books.registered;
-            stats.revoked = books.revoked;
-            stats.closures_dropped = books.dropped;
-            stats.slots_retired = books.retired.into();
-            stats.slots_used = books.used().into();
-            stats.tombstones = books.tombstones() as u64;
-            stats.tombstones_flushed = books.flushed;
+            let bookkeeping = lock(&core.bookkeeping);
+            stats.registered = bookkeeping.registered;
+            stats.revoked = bookkeeping.revoked;
+            stats.closures_dropped = bookkeeping.dropped;
+            stats.slots_retired = bookkeeping.retired.into();
+            stats.slots_used = bookkeeping.used().into();
+            stats.tombstones = bookkeeping.tombstones() as u64;
+            stats.tombstones_flushed = bookkeeping.flushed;
         }
         stats.live = stats.registered - stats.revoked;
         stats.revoking = stats.revoked - stats.closures_dropped;
@@ -399,27 +399,27 @@ impl<F: ?Sized> Registry<F> {
 impl Core {
     #[inline(always)]
     fn stall(&self, site: StallSite) {
-        if let Some(hook) = self.options.stall_hook {
+        if let Some(hook) = self.settings.stall_hook {
             hook(site);
         }
     }
 
-    /// Whether this registry was made with that flaw: never, outside this crate's own tests.
+    /// Whether this registry was made with that mutation: never, outside this crate's own tests.
     #[inline(always)]
     #[cfg_attr(not(test), allow(clippy::unused_self, reason = "asked of the registry in tests"))]
-    fn flawed(&self, flaw: Flaw) -> bool {
+    fn mutated(&self, mutation: Mutation) -> bool {
         #[cfg(test)]
-        return self.options.flaw == Some(flaw);
+        return self.settings.mutation == Some(mutation);
         #[cfg(not(test))]
         {
-            let _ = flaw;
+            let _ = mutation;
             false
         }
     }
 
     #[inline]
     fn id(&self) -> u32 {
-        // Acquire pairs with the Release in `obtain`: whoever sees the id sees its first generation.
+        // Acquire pairs with the Release in `take_slot`: whoever sees the id sees its first generation.
         self.id.load(Ordering::Acquire)
     }
 
@@ -427,20 +427,20 @@ impl Core {
     fn last_generation(&self) -> u32 {
         // Relaxed: asked under the lock under which it was written.
         let first = self.first_generation.load(Ordering::Relaxed);
-        let generations = (1_u32 << self.options.generation_bits) - 1;
+        let generations = (1_u32 << self.settings.generation_bits) - 1;
         (first + (generations - 1)).min(Layout::HERE.max_generation())
     }
 
     #[inline]
     fn refused(&self, handle: Handle, word: Word) -> Refused {
-        // Relaxed: ordered by the Acquire load of the id that `whose` has made.
+        // Relaxed: ordered by the Acquire load of the id that `check_registry` has made.
         let first = self.first_generation.load(Ordering::Relaxed);
         Refused { reason: word.refusal(handle.generation(), first), current_generation: word.generation() }
     }
 
     /// Whether `handle` could be this registry's at all.
     #[inline]
-    fn whose(&self, handle: Handle) -> Result<(), Refused> {
+    fn check_registry(&self, handle: Handle) -> Result<(), Refused> {
         if handle.is_null() {
             return Err(Refused::unknown(Reason::Null));
         }
@@ -453,7 +453,7 @@ impl Core {
     /// Why a handle was refused that found the word to be `found`.
     #[inline]
     fn refusal(&self, handle: Handle, found: Word) -> Refused {
-        match self.whose(handle) {
+        match self.check_registry(handle) {
             Err(refused) => refused,
             Ok(()) => self.refused(handle, found),
         }
@@ -469,7 +469,7 @@ impl<F: ?Sized> Default for Registry<F> {
 impl<F: ?Sized> fmt::Debug for Registry<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
-            .field("name", &self.core.options.name)
+            .field("name", &self.core.settings.name)
             .field("callback_type", &(self.core.callback_type)())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
@@ -478,7 +478,7 @@ impl<F: ?Sized> fmt::Debug for Registry<F> {
 
 impl<F: ?Sized> Drop for Registry<F> {
     fn drop(&mut self) {
-        let used = lock(&self.core.books).used();
+        let used = lock(&self.core.bookkeeping).used();
         let mut next_generation = 1;
         let mut first_panic = None;
         for index in 0..used {
@@ -500,8 +500,8 @@ impl<F: ?Sized> Drop for Registry<F> {
                 }
             }
         }
-        for (_, notify) in self.core.endings.take_all() {
-            self.core.run_ending(notify);
+        for (_, notify) in self.core.destroy_notifies.take_all() {
+            self.core.run_contained(notify);
         }
         if self.core.id() != 0 {
             ids::give_back(self.core.id(), next_generation);

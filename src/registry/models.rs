@@ -10,10 +10,10 @@
 //! fences that they amount to (`fence.rs`). What it does not see: statistics, marks, which are under the lock, and the
 //! process-wide ids. It treats SeqCst accesses as AcqRel; where the registry relies on one (`record::sole`) a full fence stands
 //! for it here. Fences of loom order more than the language promises (all before with all after), which errs towards
-//! missing: the flaws below show what is found all the same. Unwinding is not explored: loom's threads share one real thread, and with it the fact of
+//! missing: the mutations below show what is found all the same. Unwinding is not explored: loom's threads share one real thread, and with it the fact of
 //! panicking, so calls that unwind are tested over std (`tests/registry/panic.rs`).
 
-use super::registry::{Flaw, Handle, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
+use super::registry::{Handle, Mutation, Quiescence, Reason, Registry, Revoked, Shortage, leave_thread};
 use super::sync::thread::{JoinHandle, spawn};
 use super::sync::{Counter, Ordering, UnsafeCell};
 use crate::again::alone;

@@ -107,18 +107,18 @@ fn a_close_races_a_registration() {
 
 #[test]
 fn looking_before_locking_is_convicted() {
-    let model = || completion_against_call(Registry::new().with_flaw(Flaw::LookBeforeLocking));
+    let model = || completion_against_call(Registry::new().with_mutation(Mutation::LookBeforeLocking));
     convict("looking_before_locking", None, model, &["told once"]);
 }
 
 #[test]
 fn notifying_before_the_drop_is_convicted() {
-    let model = || notify_against_wait(Registry::new().with_flaw(Flaw::NotifyBeforeDrop));
+    let model = || notify_against_wait(Registry::new().with_mutation(Mutation::NotifyBeforeDrop));
     convict("notifying_before_the_drop", None, model, &["notified before"]);
 }
 
 #[test]
 fn closing_after_listing_is_convicted() {
-    let model = || close_against_register(Registry::new().with_flaw(Flaw::CloseAfterListing));
+    let model = || close_against_register(Registry::new().with_mutation(Mutation::CloseAfterListing));
     convict("closing_after_listing", None, model, &["survived the close"]);
 }

@@ -36,7 +36,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub const fn with_unpinned_module(mut self) -> Self {
-        self.core.options.pin = false;
+        self.core.settings.pin = false;
         self
     }
 
@@ -44,7 +44,7 @@ impl<F: ?Sized> Registry<F> {
     /// registers while its object is being loaded already holds.
     #[cold]
     pub(super) fn pin_module(&self) {
-        if MODELLED || !self.core.options.pin {
+        if MODELLED || !self.core.settings.pin {
             return;
         }
         // The object that a static registry is in, which is that of its trampolines; and, for a registry on the heap, that

@@ -1,6 +1,6 @@
 //! What is registered and not over: for hosts that want to unload a module, for reports of waits, for leak hunts.
 
-use super::books::{Books, Life};
+use super::bookkeeping::{Bookkeeping, History};
 use super::handle::Handle;
 use super::slot::{State, Word};
 use super::sync::{Mutex, lock};
@@ -78,43 +78,43 @@ impl<F: ?Sized> Registry<F> {
     pub fn outstanding(&self) -> Vec<Outstanding> {
         let not_over = |word: Word| word.has_closure() || word.state() == State::Quiescent;
         // A statement of its own: the lock is taken again for each.
-        let handles = self.handles(&lock(&self.core.books), not_over);
-        handles.into_iter().map(|handle| self.look(handle)).collect()
+        let handles = self.handles(&lock(&self.core.bookkeeping), not_over);
+        handles.into_iter().map(|handle| self.inspect(handle)).collect()
     }
 
     /// The handles of registrations whose slot's word `which` picks. One that is being made, and is not published yet, is
     /// not among them.
-    pub(super) fn handles(&self, books: &Books, which: impl Fn(Word) -> bool) -> Vec<Handle> {
-        let words = (0..books.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
+    pub(super) fn handles(&self, bookkeeping: &Bookkeeping, which: impl Fn(Word) -> bool) -> Vec<Handle> {
+        let words = (0..bookkeeping.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
         let picked = words.filter(|(_, word)| which(*word));
         picked.map(|(index, word)| Handle::pack(index, word.generation(), self.core.id())).collect()
     }
 
-    /// What the books have on `handle`.
-    pub(super) fn life(&self, handle: Handle) -> Option<Life> {
-        let books = lock(&self.core.books);
+    /// What the bookkeeping has on `handle`.
+    pub(super) fn history(&self, handle: Handle) -> Option<History> {
+        let bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock, under which slots are given to another tenant: as of the same moment.
         let word = self.resolve(handle).ok().map(|slot| slot.word(handle.index()));
         let in_slot = word.is_some_and(|word| {
             word.generation() == handle.generation() && (word.has_closure() || word.state() == State::Quiescent)
         });
-        books.find(handle, in_slot)
+        bookkeeping.find(handle, in_slot)
     }
 
     /// A registration in one line, for a message.
     pub(crate) fn describe(&self, handle: Handle) -> String {
-        report::describe(&self.core, handle, self.life(handle).as_ref())
+        report::describe(&self.core, handle, self.history(handle).as_ref())
     }
 
     /// What is known about `handle`, which this registry has issued.
-    pub(super) fn look(&self, handle: Handle) -> Outstanding {
+    pub(super) fn inspect(&self, handle: Handle) -> Outstanding {
         let word = self.table.get(handle.index()).map(|slot| slot.word(handle.index()));
         let inside = word.is_some_and(|word| word.generation() == handle.generation() && word.has_closure());
-        let life = self.life(handle);
+        let history = self.history(handle);
         Outstanding {
             handle,
-            text: report::describe(&self.core, handle, life.as_ref()),
-            revoked: life.and_then(|life| life.revoked).map(|trace| report::deed(&trace).to_string()),
+            text: report::describe(&self.core, handle, history.as_ref()),
+            revoked: history.and_then(|history| history.revoked).map(|trace| report::provenance(&trace).to_string()),
             calls: if inside { record::calls(handle.bits()) } else { 0 },
             threads: self.core.callers.of(handle),
         }
@@ -122,10 +122,10 @@ impl<F: ?Sized> Registry<F> {
 }
 
 /// Who is inside what, for registries that want to know (`Registry::with_named_callers`).
-pub(super) struct Callers(pub(super) Mutex<Inside>);
+pub(super) struct Callers(pub(super) Mutex<CallersInside>);
 
 /// Once for each call.
-pub(super) type Inside = Vec<(Handle, ThreadTag)>;
+pub(super) type CallersInside = Vec<(Handle, ThreadTag)>;
 
 impl Callers {
     super::sync::const_fn! {
@@ -140,17 +140,17 @@ impl Callers {
 }
 
 /// Notes that the calling thread is inside; undone when dropped.
-pub(super) struct Named<'r>(&'r Callers, Handle);
+pub(super) struct NamedCaller<'r>(&'r Callers, Handle);
 
 impl Core {
     #[cold]
-    pub(super) fn name_caller(&self, handle: Handle) -> Named<'_> {
+    pub(super) fn name_caller(&self, handle: Handle) -> NamedCaller<'_> {
         lock(&self.callers.0).push((handle, ThreadTag::current()));
-        Named(&self.callers, handle)
+        NamedCaller(&self.callers, handle)
     }
 }
 
-impl Drop for Named<'_> {
+impl Drop for NamedCaller<'_> {
     fn drop(&mut self) {
         let own = (self.1, ThreadTag::current());
         let mut callers = lock(&self.0.0);

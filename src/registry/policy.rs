@@ -53,7 +53,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[must_use]
     pub const fn with_late_policy(mut self, policy: LatePolicy) -> Self {
-        self.core.options.late_policy = policy;
+        self.core.settings.late_policy = policy;
         self
     }
 
@@ -76,10 +76,10 @@ impl<F: ?Sized> Registry<F> {
 impl Core {
     /// Counts a late call and does what the policy says.
     #[inline]
-    pub(super) fn late(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
+    pub(super) fn late_call(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        if !matches!(self.options.late_policy, LatePolicy::Count) || self.own_policies.are_any() {
+        if !matches!(self.settings.late_policy, LatePolicy::Count) || self.own_policies.are_any() {
             self.follow_policy(handle, refused);
         }
         LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) }
@@ -107,7 +107,7 @@ impl Core {
 
     fn late_policy(&self, handle: Handle, refused: Refused) -> LatePolicy {
         let own = refused.reason.of_a_registration().then(|| self.own_policies.of(handle)).flatten();
-        own.unwrap_or(self.options.late_policy)
+        own.unwrap_or(self.settings.late_policy)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The way in for Rust: a closure becomes a registration.
 
 use super::Registry;
-use super::books::{Books, Trace};
-use super::completion::Once;
+use super::bookkeeping::{Bookkeeping, Trace};
+use super::completion::BoxedOnce;
 use super::error::{Exhausted, Shortage};
-use super::flaw::Flaw;
 use super::handle::{Handle, Layout};
+use super::mutation::Mutation;
 use super::policy::{self, LatePolicy};
 use super::registration::Registration;
 use super::slot::{Slot, State};
@@ -73,7 +73,7 @@ impl<F: ?Sized> Registry<F> {
         Builder { registry: self, label: None, late_policy: None, notify: None }
     }
 
-    fn admit(
+    fn register_described(
         &self,
         callback: Box<F>,
         described: Builder<'_, F>,
@@ -86,11 +86,11 @@ impl<F: ?Sized> Registry<F> {
         }
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;
-        let mut books = lock(&self.core.books);
-        let (index, slot) = match self.obtain(&mut books) {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        let (index, slot) = match self.take_slot(&mut bookkeeping) {
             Ok(obtained) => obtained,
             Err(shortage) => {
-                drop(books);
+                drop(bookkeeping);
                 return Err(Exhausted::new(callback, shortage, notify));
             }
         };
@@ -99,27 +99,27 @@ impl<F: ?Sized> Registry<F> {
             0 => self.core.first_generation.load(Ordering::Relaxed),
             next => next,
         };
-        books.begin(index, label, registered);
-        drop(books);
+        bookkeeping.begin(index, label, registered);
+        drop(bookkeeping);
         let handle = Handle::pack(index, generation, self.core.id());
-        // Before the registration is published: whoever has its handle comes after. Other locks than the books', so not
+        // Before the registration is published: whoever has its handle comes after. Other locks than the bookkeeping's, so not
         // under theirs.
         if let Some(policy) = late_policy {
             self.core.own_policies.set(handle, policy);
         }
         if let Some(notify) = notify {
-            self.core.endings.notify(handle, notify);
+            self.core.destroy_notifies.notify(handle, notify);
         }
-        // SAFETY: (1) `obtain` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
+        // SAFETY: (1) `take_slot` gives a vacant slot, takes it off the list, and does so under the lock. No lock is held here
         // any more; `close` counts those that have come as far as this.
-        unsafe { slot.publish(handle, self.core.options.is_watched(), callback) };
+        unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
         Ok(Registration::new(self, handle))
     }
 
     /// A vacant slot for the caller alone: the one that has been vacant longest, else one never used, else that of the
     /// oldest tombstone, which is flushed before its time.
-    fn obtain(&self, books: &mut Books) -> Result<(u32, &Slot<F>), Shortage> {
-        if books.closed {
+    fn take_slot(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
+        if bookkeeping.closed {
             return Err(Shortage::Closed);
         }
         if self.core.id() == 0 {
@@ -129,41 +129,41 @@ impl<F: ?Sized> Registry<F> {
             // Release pairs with the Acquire of `Core::id`: whoever sees the id sees its first generation.
             self.core.id.store(id.number, Ordering::Release);
         }
-        books.reserve_note().map_err(|_| Shortage::Memory)?;
+        bookkeeping.reserve_note().map_err(|_| Shortage::Memory)?;
         loop {
-            if let Some(index) = books.next_vacant() {
+            if let Some(index) = bookkeeping.next_vacant() {
                 let slot = self.table.get(index);
                 return Ok((index, slot.unwrap_or_else(|| unreachable!("a listed slot exists"))));
             }
-            if (books.used() as usize) < self.capacity() {
-                let index = books.used();
-                books.reserve_slot(self.core.options.tombstones).map_err(|_| Shortage::Memory)?;
+            if (bookkeeping.used() as usize) < self.capacity() {
+                let index = bookkeeping.used();
+                bookkeeping.reserve_slot(self.core.settings.tombstones).map_err(|_| Shortage::Memory)?;
                 let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
-                books.use_slot();
+                bookkeeping.use_slot();
                 return Ok((index, slot));
             }
-            if !self.flush_oldest(books) {
+            if !self.flush_oldest(bookkeeping) {
                 return Err(Shortage::Slots);
             }
         }
     }
 
     fn capacity(&self) -> usize {
-        self.core.options.capacity_limit.min(Layout::HERE.max_index() as usize + 1).min(table::MOST)
+        self.core.settings.capacity_limit.min(Layout::HERE.max_index() as usize + 1).min(table::MOST)
     }
 
     /// Flushes the oldest tombstone and lists its slot for reuse, or retires it. False if there is none.
-    pub(super) fn flush_oldest(&self, books: &mut Books) -> bool {
-        let Some(handle) = books.dig_up() else { return false };
+    pub(super) fn flush_oldest(&self, bookkeeping: &mut Bookkeeping) -> bool {
+        let Some(handle) = bookkeeping.pop_tombstone() else { return false };
         let (index, generation) = (handle.index(), handle.generation());
         let slot = self.table.get(index).unwrap_or_else(|| unreachable!("a buried slot exists"));
         if generation >= self.core.last_generation() {
-            slot.turn(handle, State::Tombstoned, State::Retired);
-            books.retire(index);
+            slot.transition(handle, State::Tombstoned, State::Retired);
+            bookkeeping.retire(index);
         } else {
-            let next = generation + u32::from(!self.core.flawed(Flaw::KeepGeneration));
+            let next = generation + u32::from(!self.core.mutated(Mutation::KeepGeneration));
             slot.vacate(Handle::pack(index, next, handle.registry_id()));
-            books.list_vacant(index);
+            bookkeeping.list_vacant(index);
         }
         true
     }
@@ -175,7 +175,7 @@ pub struct Builder<'r, F: ?Sized> {
     registry: &'r Registry<F>,
     label: Option<Cow<'static, str>>,
     late_policy: Option<LatePolicy>,
-    pub(super) notify: Option<Once>,
+    pub(super) notify: Option<BoxedOnce>,
 }
 
 impl<'r, F: ?Sized> Builder<'r, F> {
@@ -204,8 +204,8 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     #[track_caller]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
         let at = Location::caller();
-        let name = self.registry.core.options.name.unwrap_or("(unnamed)");
-        match self.registry.admit(callback, self, at) {
+        let name = self.registry.core.settings.name.unwrap_or("(unnamed)");
+        match self.registry.register_described(callback, self, at) {
             Ok(registration) => registration,
             Err(exhausted) => panic!("registry {name} is exhausted: {}", exhausted.shortage()),
         }
@@ -217,7 +217,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// [`Exhausted`], with the closure.
     #[track_caller]
     pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<F>> {
-        self.registry.admit(callback, self, Location::caller())
+        self.registry.register_described(callback, self, Location::caller())
     }
 }
 

@@ -1,8 +1,8 @@
 //! The report of a late call: what a person needs to find who kept the pointer, and who let go too early.
 
 use super::Core;
-use super::books::{Life, Trace};
-use super::clock::Moment;
+use super::bookkeeping::{History, Trace};
+use super::clock::Timestamp;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
 use super::sync::lock;
@@ -11,15 +11,15 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Something done to a registration before the late call.
+/// Where, on which thread and how long ago a registration was made or revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct Provenance {
     at: Option<&'static Location<'static>>,
     thread: ThreadTag,
     ago: Duration,
 }
 
-impl Deed {
+impl Provenance {
     /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: the language does not say
     /// where that happened.
     #[must_use]
@@ -40,7 +40,7 @@ impl Deed {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
             Some(at) => write!(f, "{at}")?,
@@ -60,8 +60,8 @@ pub struct LateReport {
     registry: Option<&'static str>,
     callback_type: &'static str,
     label: Option<String>,
-    registered: Option<Deed>,
-    revoked: Option<Deed>,
+    registered: Option<Provenance>,
+    revoked: Option<Provenance>,
     current_generation: Option<u32>,
     caller: ThreadTag,
     flushed: bool,
@@ -100,13 +100,13 @@ impl LateReport {
 
     /// Where, by whom and how long ago it was registered; `None` if that is not, or no longer, known.
     #[must_use]
-    pub fn registered(&self) -> Option<Deed> {
+    pub fn registered(&self) -> Option<Provenance> {
         self.registered
     }
 
     /// Where, by whom and how long ago it was revoked; `None` if that is not, or no longer, known.
     #[must_use]
-    pub fn revoked(&self) -> Option<Deed> {
+    pub fn revoked(&self) -> Option<Provenance> {
         self.revoked
     }
 
@@ -131,42 +131,42 @@ impl LateReport {
 }
 
 /// What was done, seen from now.
-pub(super) fn deed(trace: &Trace) -> Deed {
-    Deed { at: trace.at, thread: trace.thread, ago: trace.when.before(Moment::now()) }
+pub(super) fn provenance(trace: &Trace) -> Provenance {
+    Provenance { at: trace.at, thread: trace.thread, ago: trace.when.before(Timestamp::now()) }
 }
 
 /// Makes the report; takes the registry's lock for as long as it takes to copy one entry.
 pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport {
     let past = refused.reason.of_a_registration();
-    let life: Option<Life> = match past {
-        true => lock(&core.books).find(handle, refused.current_generation == handle.generation()),
+    let history: Option<History> = match past {
+        true => lock(&core.bookkeeping).find(handle, refused.current_generation == handle.generation()),
         false => None,
     };
     LateReport {
         reason: refused.reason,
         handle,
-        registry: core.options.name,
+        registry: core.settings.name,
         callback_type: (core.callback_type)(),
-        flushed: past && life.is_none(),
-        registered: life.as_ref().map(|life| deed(&life.registered)),
-        revoked: life.as_ref().and_then(|life| life.revoked.as_ref()).map(deed),
-        label: life.and_then(|life| life.label).map(String::from),
+        flushed: past && history.is_none(),
+        registered: history.as_ref().map(|history| provenance(&history.registered)),
+        revoked: history.as_ref().and_then(|history| history.revoked.as_ref()).map(provenance),
+        label: history.and_then(|history| history.label).map(String::from),
         current_generation: refused.current(),
         caller: ThreadTag::current(),
     }
 }
 
-/// A registration in one line: what C holds, what it is called, where it was made. `life`: what is known of it.
-pub(super) fn describe(core: &Core, handle: Handle, life: Option<&Life>) -> String {
+/// A registration in one line: what C holds, what it is called, where it was made. `history`: what is known of it.
+pub(super) fn describe(core: &Core, handle: Handle, history: Option<&History>) -> String {
     let mut text = String::from("  callback    ");
-    if let Some(label) = life.and_then(|life| life.label.as_ref()) {
+    if let Some(label) = history.and_then(|history| history.label.as_ref()) {
         text += &format!("`{label}`, ");
     }
     text += &format!("{handle:?}");
-    if let Some(registry) = core.options.name {
+    if let Some(registry) = core.settings.name {
         text += &format!(" `{registry}`");
     }
-    if let Some(at) = life.and_then(|life| life.registered.at) {
+    if let Some(at) = history.and_then(|history| history.registered.at) {
         text += &format!(", registered {at}");
     }
     text

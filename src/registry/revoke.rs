@@ -1,10 +1,10 @@
 //! Ending a registration: refuse new calls, wait for old ones, drop the closure, write the tombstone.
 
-use super::books::{Books, Trace};
+use super::bookkeeping::{Bookkeeping, Trace};
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::frame::{self, Doing};
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record;
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
@@ -52,10 +52,10 @@ pub enum Quiescence {
     Deadlocked,
 }
 
-/// How a registration stands; see [`Registry::standing`].
+/// How a registration stands; see [`Registry::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum Status {
     /// Calls are let in; that many are inside.
     Live(u32),
     /// Revoked; that many calls are inside (0: the last has left and the closure is being dropped).
@@ -72,25 +72,25 @@ impl<F: ?Sized> Registry<F> {
     /// [`Rejected`] as for [`revoke`](Registry::revoke).
     ///
     /// ```
-    /// use latecall::registry::{Handle, Registry, Standing};
+    /// use latecall::registry::{Handle, Registry, Status};
     /// static R: Registry<dyn Fn() + Send + Sync> = Registry::new();
     /// let registration = R.register(Box::new(|| ()));
     /// let handle = Handle::from_ptr(registration.handle().as_ptr());
-    /// assert_eq!(R.standing(handle), Ok(Standing::Live(0)));
+    /// assert_eq!(R.status(handle), Ok(Status::Live(0)));
     /// drop(registration);
-    /// assert_eq!(R.standing(handle), Ok(Standing::Revoked));
+    /// assert_eq!(R.status(handle), Ok(Status::Revoked));
     /// ```
-    pub fn standing(&self, handle: Handle) -> Result<Standing, Rejected> {
+    pub fn status(&self, handle: Handle) -> Result<Status, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         let word = slot.word(handle.index());
         match word.state() {
             _ if word.generation() != handle.generation() => {
                 Err(Rejected { handle, refused: self.core.refused(handle, word) })
             }
-            State::Live | State::Watched => Ok(Standing::Live(record::calls(handle.bits()))),
-            State::Closing | State::Counting | State::Revoking => Ok(Standing::Revoking(record::calls(handle.bits()))),
-            State::Quiescent => Ok(Standing::Revoking(0)),
-            State::Tombstoned => Ok(Standing::Revoked),
+            State::Live | State::Watched => Ok(Status::Live(record::calls(handle.bits()))),
+            State::Closing | State::Counting | State::Revoking => Ok(Status::Revoking(record::calls(handle.bits()))),
+            State::Quiescent => Ok(Status::Revoking(0)),
+            State::Tombstoned => Ok(Status::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
     }
@@ -156,17 +156,17 @@ impl<F: ?Sized> Registry<F> {
     /// revoked finds that noted.
     pub(super) fn close_slot<'r>(
         &'r self,
-        books: &mut Books,
+        bookkeeping: &mut Bookkeeping,
         handle: Handle,
         trace: Trace,
     ) -> Result<Result<(&'r Slot<F>, u32), Revoked>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
-        match slot.close(handle, self.core.options.is_watched()) {
+        match slot.close(handle, self.core.settings.is_watched()) {
             Ok(()) => {
-                books.revoked += 1;
-                Ok(Ok((slot, books.note_revoker(trace))))
+                bookkeeping.revoked += 1;
+                Ok(Ok((slot, bookkeeping.note_revoker(trace))))
             }
-            Err(word) if already(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
+            Err(word) if was_revoked(word, handle) => Ok(Err(Revoked::AlreadyRevoked)),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
     }
@@ -177,33 +177,33 @@ impl<F: ?Sized> Registry<F> {
         at: Option<&'static Location<'static>>,
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
-        let mut books = lock(&self.core.books);
-        let (slot, revoker) = match self.close_slot(&mut books, handle, trace)? {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        let (slot, revoker) = match self.close_slot(&mut bookkeeping, handle, trace)? {
             Ok(closed) => closed,
             Err(revoked) => return Ok(revoked),
         };
-        books.keep_revoker(handle, revoker);
+        bookkeeping.keep_revoker(handle, revoker);
         // In a model a full fence is as good as a heavy one, so all three have to go to show what the heavy one is for.
-        let unfenced = self.core.flawed(Flaw::NoHeavyFence);
-        let calls = if self.core.flawed(Flaw::AlwaysSole) || (!unfenced && record::sole()) {
+        let unfenced = self.core.mutated(Mutation::NoHeavyFence);
+        let calls = if self.core.mutated(Mutation::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. One that gets one from here on finds the slot closed.
-            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut books)
+            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut bookkeeping)
         } else {
-            drop(books);
+            drop(bookkeeping);
             if !unfenced {
                 // Between the word that is changed and the look at the cells. A call that has found the slot live, and not
                 // left yet, is seen in its cell after this; one that is not seen finds the slot closed.
                 fence::heavy();
             }
-            books = lock(&self.core.books);
-            slot.turn(handle, State::Closing, State::Counting);
-            if !unfenced && !self.core.flawed(Flaw::NoFenceBeforeCount) {
+            bookkeeping = lock(&self.core.bookkeeping);
+            slot.transition(handle, State::Closing, State::Counting);
+            if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
                 // Who leaves, or is refused, and reads Closing after a full fence of its own is not counted.
                 fence::full();
             }
-            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut books)
+            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut bookkeeping)
         };
-        drop(books);
+        drop(bookkeeping);
         self.core.stall(StallSite::Revoked);
         match calls {
             0 => {
@@ -217,8 +217,8 @@ impl<F: ?Sized> Registry<F> {
                     stuck::recheck();
                 }
                 #[cfg(test)]
-                if self.core.flawed(Flaw::FreeWhileRunning) {
-                    // SAFETY: none; that is the flaw, and a model stops here before the memory is gone.
+                if self.core.mutated(Mutation::FreeWhileRunning) {
+                    // SAFETY: none; that is the mutation, and a model stops here before the memory is gone.
                     drop(unsafe { slot.take() });
                 }
                 Ok(Revoked::InFlight(calls))
@@ -228,10 +228,17 @@ impl<F: ?Sized> Registry<F> {
 
     /// A revoker has counted `calls` inside `handle`: with none it is the one to drop the closure; otherwise the last of
     /// them is.
-    pub(super) fn counted(&self, slot: &Slot<F>, handle: Handle, from: State, calls: u32, books: &mut Books) -> u32 {
-        slot.turn(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
-        if calls > 0 && books.release_inside(handle, calls) {
-            self.core.tell(books);
+    pub(super) fn counted(
+        &self,
+        slot: &Slot<F>,
+        handle: Handle,
+        from: State,
+        calls: u32,
+        bookkeeping: &mut Bookkeeping,
+    ) -> u32 {
+        slot.transition(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
+        if calls > 0 && bookkeeping.release_inside(handle, calls) {
+            self.core.wake_waiters(bookkeeping);
         }
         calls
     }
@@ -246,36 +253,42 @@ impl<F: ?Sized> Registry<F> {
         // No lock is held. A frame says that this thread is dropping it: a destructor that asks for its own quiescence
         // must not wait for itself. A panic is held back until the rest is done.
         let outcome = frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle));
-        let mut books = lock(&self.core.books);
-        self.bury(&mut books, slot, handle, None);
-        if !self.core.flawed(Flaw::ForgetToServe) {
-            self.core.tell(&books);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        self.write_tombstone(&mut bookkeeping, slot, handle, None);
+        if !self.core.mutated(Mutation::SkipWakeUp) {
+            self.core.wake_waiters(&bookkeeping);
         }
-        let completions = books.take_completions(handle);
-        if self.core.options.stall_hook.is_some() || !completions.is_empty() {
-            drop(books);
-            completions.into_iter().for_each(|completion| self.core.run_ending(completion));
+        let completions = bookkeeping.take_completions(handle);
+        if self.core.settings.stall_hook.is_some() || !completions.is_empty() {
+            drop(bookkeeping);
+            completions.into_iter().for_each(|completion| self.core.run_contained(completion));
             self.core.stall(StallSite::TombstoneWritten);
-            books = lock(&self.core.books);
+            bookkeeping = lock(&self.core.bookkeeping);
         }
-        let listed = self.flush_beyond_limit(&mut books);
-        drop(books);
+        let listed = self.flush_beyond_limit(&mut bookkeeping);
+        drop(bookkeeping);
         if listed {
             self.core.stall(StallSite::SlotListed);
         }
         if let Err(panic) = outcome {
-            self.core.go_on_with(panic);
+            self.core.resume_or_swallow(panic);
         }
     }
 
-    pub(super) fn bury(&self, books: &mut Books, slot: &Slot<F>, handle: Handle, revoked: Option<u32>) {
-        books.bury(handle, revoked);
-        slot.turn(handle, State::Quiescent, State::Tombstoned);
+    pub(super) fn write_tombstone(
+        &self,
+        bookkeeping: &mut Bookkeeping,
+        slot: &Slot<F>,
+        handle: Handle,
+        revoked: Option<u32>,
+    ) {
+        bookkeeping.add_tombstone(handle, revoked);
+        slot.transition(handle, State::Quiescent, State::Tombstoned);
     }
 
-    pub(super) fn flush_beyond_limit(&self, books: &mut Books) -> bool {
+    pub(super) fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
         let mut listed = false;
-        while books.tombstones() > self.core.options.tombstones && self.flush_oldest(books) {
+        while bookkeeping.tombstones() > self.core.settings.tombstones && self.flush_oldest(bookkeeping) {
             listed = true;
         }
         listed
@@ -284,29 +297,29 @@ impl<F: ?Sized> Registry<F> {
 
 impl Core {
     /// Tells who waits that something has changed.
-    pub(super) fn tell(&self, books: &Books) {
-        if books.waiting > 0 {
-            self.served.notify_all();
+    pub(super) fn wake_waiters(&self, bookkeeping: &Bookkeeping) {
+        if bookkeeping.waiting > 0 {
+            self.changed.notify_all();
         }
     }
 
     /// Waits to be told, for at most `limit` if there is one.
-    pub(super) fn wait<'a>(
+    pub(super) fn wait_for_change<'a>(
         &'a self,
-        mut books: MutexGuard<'a, Books>,
+        mut bookkeeping: MutexGuard<'a, Bookkeeping>,
         limit: Option<Duration>,
-    ) -> MutexGuard<'a, Books> {
-        books.waiting += 1;
-        books = match limit {
-            Some(limit) => wait_for(&self.served, books, limit),
-            None => wait(&self.served, books),
+    ) -> MutexGuard<'a, Bookkeeping> {
+        bookkeeping.waiting += 1;
+        bookkeeping = match limit {
+            Some(limit) => wait_for(&self.changed, bookkeeping, limit),
+            None => wait(&self.changed, bookkeeping),
         };
-        books.waiting -= 1;
-        books
+        bookkeeping.waiting -= 1;
+        bookkeeping
     }
 
     /// Goes on with a panic of a closure's destructor, now that everything is in order, if this thread can.
-    pub(super) fn go_on_with(&self, panic: Box<dyn Any + Send>) {
+    pub(super) fn resume_or_swallow(&self, panic: Box<dyn Any + Send>) {
         if std::thread::panicking() {
             // The callback is unwinding through here; a second panic would abort.
             self.swallow(panic);
@@ -324,12 +337,12 @@ impl Core {
 }
 
 /// Whether a slot that is not live for `handle` was, and is not vacated since.
-fn already(word: Word, handle: Handle) -> bool {
+fn was_revoked(word: Word, handle: Handle) -> bool {
     use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
     [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
 }
 
 /// Whether the closure of `handle` has been dropped.
-pub(super) fn gone(word: Word, handle: Handle) -> bool {
+pub(super) fn is_over(word: Word, handle: Handle) -> bool {
     word.generation() != handle.generation() || matches!(word.state(), State::Tombstoned | State::Retired)
 }

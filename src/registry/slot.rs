@@ -190,7 +190,7 @@ impl<F: ?Sized> Slot<F> {
     }
 
     /// From one state of the tenant `handle` to another, by the one thread that may.
-    pub(super) fn turn(&self, handle: Handle, from: State, to: State) {
+    pub(super) fn transition(&self, handle: Handle, from: State, to: State) {
         debug_assert!(self.word(handle.index()).is(handle, from), "{:?} of {handle:?}", self.word(handle.index()));
         // Release pairs with the Acquire of `word`: who waited for this sees what the closure's destructor did. A plain store
         // will do: in these states one thread at a time may turn the slot, by the registry's lock or by owning the closure.

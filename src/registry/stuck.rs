@@ -78,7 +78,7 @@ impl std::error::Error for Stuck {}
 impl Core {
     /// Tells the registry's hook, or standard error and `otherwise`. No lock is held.
     pub(super) fn tell_stuck(&self, stuck: &Stuck, otherwise: OnStuck) -> OnStuck {
-        match self.options.stuck_hook {
+        match self.settings.stuck_hook {
             Some(hook) => hook(stuck),
             None => {
                 eprintln!("latecall: {stuck}");
@@ -118,7 +118,7 @@ pub(super) struct Waits {
     last_ticket: u64,
 }
 
-/// Lock order: this, then a registry's books; never the other way round.
+/// Lock order: this, then a registry's bookkeeping; never the other way round.
 pub(super) static WAITS: Outside<Waits> = Outside::new(Waits { listed: Vec::new(), last_ticket: 0 });
 
 /// A wait for as long as it is listed.
@@ -137,7 +137,7 @@ fn calls_and_destructors<F: ?Sized>(listed: &Listed) -> u32 {
     let core = unsafe { &*listed.core };
     let handle = Handle::from_bits(listed.target);
     // Marks are read under this lock.
-    let _books = lock(&core.books);
+    let _books = lock(&core.bookkeeping);
     let word = slot.word(handle.index());
     if word.is(handle, State::Revoking) {
         record::marked(listed.target)
@@ -257,8 +257,8 @@ impl Waits {
         // SAFETY: as for the flag; the thread that waits borrows the registry.
         let core = unsafe { &*listed.core };
         // The lock: a thread that has looked at the flag and not slept yet still holds it.
-        drop(lock(&core.books));
-        core.served.notify_all();
+        drop(lock(&core.bookkeeping));
+        core.changed.notify_all();
     }
 
     fn describe(&self, members: &[usize]) -> Stuck {

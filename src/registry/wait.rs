@@ -1,15 +1,15 @@
 //! Waiting for a revoked callback: how long, for whom, and what to do when it would be for ever.
 //!
 //! The rules of who is waited for are those of `revoke_and_wait` (`revoke.rs`); the tickets of those who wait from
-//! inside are in `books`; `stuck` knows who waits for whom in all registries.
+//! inside are in `bookkeeping`; `stuck` knows who waits for whom in all registries.
 
-use super::books::Books;
+use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
-use super::flaw::Flaw;
 use super::frame;
 use super::handle::Handle;
+use super::mutation::Mutation;
 use super::record;
-use super::revoke::{Quiescence, gone};
+use super::revoke::{Quiescence, is_over};
 use super::slot::{Slot, State, Word};
 use super::stuck::{self, OnStuck, Stuck, Waiter};
 use super::sync::{MODELLED, MutexGuard, lock};
@@ -33,7 +33,7 @@ pub(super) enum Patience {
 impl<F: ?Sized> Registry<F> {
     /// As [`revoke_and_wait`](Registry::revoke_and_wait), but waits for `limit` at most; then the answer is
     /// [`Quiescence::StillRunning`], the callback stays revoked, and the last call to leave drops the closure (S29).
-    /// [`standing`](Registry::standing) and [`outstanding`](Registry::outstanding) say how it goes on (S52).
+    /// [`status`](Registry::status) and [`outstanding`](Registry::outstanding) say how it goes on (S52).
     ///
     /// # Errors
     /// As [`revoke_and_wait`](Registry::revoke_and_wait).
@@ -110,32 +110,32 @@ impl<F: ?Sized> Registry<F> {
         // Listed before the lock is taken: `stuck` takes locks of registries while it holds its own.
         let waiter = self.list_waiter(slot, handle, patience);
         let mut slow = Slow::default();
-        let mut books = lock(&self.core.books);
+        let mut bookkeeping = lock(&self.core.bookkeeping);
         let ticket = (own.calls > 0).then(|| {
-            let excused = if self.core.flawed(Flaw::WaitForWaiters) { 0 } else { own.calls };
-            let ticket = books.wait_inside(handle, excused);
+            let excused = if self.core.mutated(Mutation::WaitForWaiters) { 0 } else { own.calls };
+            let ticket = bookkeeping.wait_inside(handle, excused);
             // While it is Closing nobody has been counted; who counts looks for those who wait inside.
-            if word().is(handle, State::Revoking) && books.release_inside(handle, record::marked(bits)) {
-                self.core.tell(&books);
+            if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
+                self.core.wake_waiters(&bookkeeping);
             }
             ticket
         });
-        let early = |word: Word| self.core.flawed(Flaw::WakeBeforeDrop) && word.is(handle, State::Quiescent);
-        let give_up = |mut books: MutexGuard<'_, Books>, answer| {
+        let early = |word: Word| self.core.mutated(Mutation::WakeBeforeDrop) && word.is(handle, State::Quiescent);
+        let give_up = |mut bookkeeping: MutexGuard<'_, Bookkeeping>, answer| {
             if let Some(ticket) = ticket {
-                books.cancel_wait(ticket);
+                bookkeeping.cancel_wait(ticket);
             }
             answer
         };
         loop {
             match ticket {
-                Some(ticket) if books.take_release(ticket) => return Quiescence::DeferredToOuterFrame,
+                Some(ticket) if bookkeeping.take_release(ticket) => return Quiescence::DeferredToOuterFrame,
                 Some(_) => {}
-                None if gone(word(), handle) || early(word()) => return Quiescence::Quiescent,
+                None if is_over(word(), handle) || early(word()) => return Quiescence::Quiescent,
                 None if word().is(handle, State::Revoking) && record::marked(bits) == 0 => {
                     // The calls that were counted are those of threads that did not survive a `fork`.
-                    slot.turn(handle, State::Revoking, State::Quiescent);
-                    drop(books);
+                    slot.transition(handle, State::Revoking, State::Quiescent);
+                    drop(bookkeeping);
                     // SAFETY: (1) turned by this thread, just now.
                     unsafe { self.finish(slot, handle) };
                     return Quiescence::Quiescent;
@@ -147,40 +147,40 @@ impl<F: ?Sized> Registry<F> {
             let until = match (patience, now) {
                 (Patience::None, _) => {
                     let others = others();
-                    return give_up(books, Quiescence::StillRunning(others));
+                    return give_up(bookkeeping, Quiescence::StillRunning(others));
                 }
                 (Patience::Until(end), Some(now)) if now >= end => {
                     let others = others();
-                    return give_up(books, Quiescence::StillRunning(others));
+                    return give_up(bookkeeping, Quiescence::StillRunning(others));
                 }
                 (Patience::Until(end), Some(_)) => Some(end),
-                _ => slow.at(self.core.options.wait_limit, now),
+                _ => slow.at(self.core.settings.wait_limit, now),
             };
             if let Some(waiter) = waiter.as_ref().filter(|waiter| waiter.never_ends()) {
-                drop(books);
+                drop(bookkeeping);
                 let onwards = self.core.tell_stuck(&waiter.deadlock(), OnStuck::GiveUp);
                 if onwards == OnStuck::Wait {
                     waiter.resign();
                 }
-                books = lock(&self.core.books);
+                bookkeeping = lock(&self.core.bookkeeping);
                 if onwards == OnStuck::GiveUp {
-                    return give_up(books, Quiescence::Deadlocked);
+                    return give_up(bookkeeping, Quiescence::Deadlocked);
                 }
                 continue;
             }
             if slow.is_now(now) {
                 let others = others();
-                drop(books);
-                let stuck = Stuck::slow(self.core.options.wait_limit, &self.look(handle), others);
+                drop(bookkeeping);
+                let stuck = Stuck::slow(self.core.settings.wait_limit, &self.inspect(handle), others);
                 let onwards = self.core.tell_stuck(&stuck, OnStuck::Wait);
-                books = lock(&self.core.books);
+                bookkeeping = lock(&self.core.bookkeeping);
                 if onwards == OnStuck::GiveUp && patience == Patience::Forever {
-                    return give_up(books, Quiescence::StillRunning(others));
+                    return give_up(bookkeeping, Quiescence::StillRunning(others));
                 }
                 continue;
             }
             let limit = until.zip(now).map(|(until, now)| until.saturating_duration_since(now));
-            books = self.core.wait(books, limit);
+            bookkeeping = self.core.wait_for_change(bookkeeping, limit);
         }
     }
 

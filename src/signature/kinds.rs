@@ -1,7 +1,7 @@
 //! The kinds of callback that any thread may run. Each wrapper lets a call in to what it wraps, or gives the [`Reason`]
 //! why not; the macro implements the signature's trait for all of them.
 
-use crate::registry::{Handle, Reason, Registry, Standing, ThreadTag};
+use crate::registry::{Handle, Reason, Registry, Status, ThreadTag};
 use crate::sync::{Arc, Condvar, Mutex, Weak, lock, wait_for};
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl<C> Exclusive<C> {
             if *inside == me || self.overlap == Overlap::Reject {
                 return Err(Reason::Busy);
             }
-            if !matches!(registry.standing(handle), Ok(Standing::Live(_))) {
+            if !matches!(registry.status(handle), Ok(Status::Live(_))) {
                 return Err(Reason::Revoking);
             }
             inside = wait_for(&self.left, inside, REVOCATION_CHECK);

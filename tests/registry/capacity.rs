@@ -181,8 +181,8 @@ fn entries_and_exits_balance() {
         let _ = registry.call(registration.handle().as_ptr(), |f| f(1));
         let _ = registry.call(std::ptr::null_mut(), |f| f(1));
     }
-    let inside = registry.standing(registration.handle());
-    assert_eq!(inside, Ok(latecall::registry::Standing::Live(0)));
+    let inside = registry.status(registration.handle());
+    assert_eq!(inside, Ok(latecall::registry::Status::Live(0)));
 }
 
 /// Many live callbacks, each its own: the table grows through several chunks.

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, grave, leaked, owning, parked};
-use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Standing};
+use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, Status};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
@@ -35,14 +35,14 @@ fn calls_nested_deeper_than_a_record_are_all_counted() {
     let threads =
         [(); 2].map(|()| thread::Builder::new().spawn(move || registry.call(handle.as_ptr(), |f| f()).is_ok()));
     bottom.wait();
-    assert_eq!(registry.standing(handle), Ok(Standing::Live(2 * DEPTH as u32)));
+    assert_eq!(registry.status(handle), Ok(Status::Live(2 * DEPTH as u32)));
     assert_eq!(registry.revoke(handle), Ok(Revoked::InFlight(2 * DEPTH as u32)));
-    assert_eq!((registry.standing(handle), watch.drops()), (Ok(Standing::Revoking(2 * DEPTH as u32)), 0));
+    assert_eq!((registry.status(handle), watch.drops()), (Ok(Status::Revoking(2 * DEPTH as u32)), 0));
     bottom.wait();
     for thread in threads {
         assert!(thread.unwrap().join().unwrap());
     }
-    assert_eq!((watch.drops(), registry.standing(handle)), (1, Ok(Standing::Revoked)));
+    assert_eq!((watch.drops(), registry.status(handle)), (1, Ok(Status::Revoked)));
 }
 
 /// S58: threads come and go and take over each other's records; none is ever taken for an earlier one.
@@ -60,7 +60,7 @@ fn a_record_is_handed_on_clean() {
             let registry = &registry;
             scope.spawn(move || registry.call(other_handle.as_ptr(), |f| f()).unwrap()).join().unwrap();
             assert_eq!(other.revoke(), Revoked::Removed, "its only caller has gone");
-            assert_eq!(registry.standing(handle), Ok(Standing::Live(1)));
+            assert_eq!(registry.status(handle), Ok(Status::Live(1)));
         }
         host.let_go();
     });

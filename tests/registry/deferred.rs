@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, PanicsOnDrop, grave, owning, parked};
-use latecall::registry::{Quiescence, Reason, Revoked, Standing};
+use latecall::registry::{Quiescence, Reason, Revoked, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -20,12 +20,12 @@ fn late_at_once_and_dropped_when_reclaimed() {
     let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
     assert_eq!(late.reason(), Reason::Stale);
     assert!(late.report().revoked().unwrap().location().is_some(), "who revoked it is known before it is dropped");
-    assert_eq!((watch.drops(), registry.standing(handle)), (0, Ok(Standing::Revoking(0))));
+    assert_eq!((watch.drops(), registry.status(handle)), (0, Ok(Status::Revoking(0))));
     assert_eq!(registry.revoke_deferred(handle), Ok(false));
     assert_eq!(registry.revoke(handle), Ok(Revoked::AlreadyRevoked));
     assert_eq!((registry.stats().live, registry.stats().revoking), (0, 1));
     assert_eq!(registry.reclaim(), 1);
-    assert_eq!((watch.drops(), registry.standing(handle)), (1, Ok(Standing::Revoked)));
+    assert_eq!((watch.drops(), registry.status(handle)), (1, Ok(Status::Revoked)));
     assert_eq!(registry.reclaim(), 0);
     let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
     assert!(late.report().revoked().unwrap().location().is_some());
@@ -43,7 +43,7 @@ fn a_running_call_keeps_its_closure() {
         registration.revoke_deferred();
         drop(registry.register(Box::new(|| ())));
         assert_eq!((registry.reclaim(), watch.drops()), (0, 0));
-        assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
+        assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
         assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap_err().reason(), Reason::Revoking);
         host.let_go();
         assert!(call.join().unwrap());

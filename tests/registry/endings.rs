@@ -5,7 +5,7 @@
 use crate::support::{
     Callbacks, Host, LIMIT, PanicsOnDrop, call, grave, leaked, meeting, owning, parked, until_revoked,
 };
-use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Standing};
+use latecall::registry::{Close, Completion, Handle, Quiescence, Reason, Revoked, Shortage, Status};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -27,7 +27,7 @@ fn a_wait_with_a_limit_gives_up_and_the_callback_ends_later() {
         host.wait_for_visitor();
         assert_eq!(registration.revoke_and_wait_for(Duration::from_millis(1)), Quiescence::StillRunning(1));
         assert_eq!(registration.try_revoke_and_wait(), Quiescence::StillRunning(1));
-        assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
+        assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
         assert_eq!(watch.drops(), 0);
         let outstanding = registry.outstanding();
         assert_eq!(outstanding.len(), 1);
@@ -198,7 +198,7 @@ fn a_completion_runs_once_when_it_is_over() {
             start.wait();
             let count = Arc::clone(&done);
             let told = move || {
-                assert_eq!(registry.standing(handle), Ok(Standing::Revoked), "round {round}");
+                assert_eq!(registry.status(handle), Ok(Status::Revoked), "round {round}");
                 count.fetch_add(1, SeqCst);
             };
             let _ = registration.revoke_then(told);

@@ -1,6 +1,6 @@
 //! Handles: what is refused, why, and that nothing is read through one. S04, S09, S10, S11, S12, S83, S85.
 
-use latecall::registry::{Handle, Reason, Registry, Revoked, Standing};
+use latecall::registry::{Handle, Reason, Registry, Revoked, Status};
 use std::ffi::c_void;
 use std::ptr;
 
@@ -50,13 +50,13 @@ fn a_handle_that_went_through_c_finds_its_registration_or_says_what_became_of_it
     let registration = registry.register(Box::new(|x| x));
     let back = Handle::from_ptr(registration.handle().as_ptr());
     assert_eq!(back, registration.handle());
-    assert_eq!(registry.standing(back), Ok(Standing::Live(0)));
-    let inside = registry.call(back.as_ptr(), |_| registry.standing(back)).unwrap();
-    assert_eq!(inside, Ok(Standing::Live(1)));
+    assert_eq!(registry.status(back), Ok(Status::Live(0)));
+    let inside = registry.call(back.as_ptr(), |_| registry.status(back)).unwrap();
+    assert_eq!(inside, Ok(Status::Live(1)));
     drop(registration);
-    assert_eq!(registry.standing(back), Ok(Standing::Revoked));
+    assert_eq!(registry.status(back), Ok(Status::Revoked));
     let foreign = Handle::from_ptr((&raw const registry).cast_mut().cast());
-    assert!(registry.standing(foreign).is_err());
+    assert!(registry.status(foreign).is_err());
 }
 
 /// S11: each forgery has its own reason. The handles are plain integers, several of them addresses or nearly so; a

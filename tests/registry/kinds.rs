@@ -6,7 +6,7 @@
 )]
 
 use crate::support::{grave, meeting};
-use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Standing, ThreadTag};
+use latecall::registry::{Handle, LateReport, Quiescence, Reason, Revoked, Status, ThreadTag};
 use latecall::signature::{Overlap, Signature, collect_confined};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -169,14 +169,14 @@ fn who_waits_for_a_turn_gives_way_to_a_revocation_from_inside() {
         let first = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
         host.wait_for_visitor();
         let second = scope.spawn(|| Exclusive::function()(handle.as_ptr()));
-        while Exclusive::registry().standing(handle) != Ok(Standing::Live(2)) {
+        while Exclusive::registry().status(handle) != Ok(Status::Live(2)) {
             thread::yield_now();
         }
         host.let_go();
         assert_eq!(first.join().unwrap(), 77);
         assert_eq!(second.join().unwrap(), 0);
     });
-    assert_eq!(Exclusive::registry().standing(handle), Ok(Standing::Revoked));
+    assert_eq!(Exclusive::registry().status(handle), Ok(Status::Revoked));
 }
 
 /// S60: not `Send`, runs on its own thread, refused on any other before it is touched; both threads are in the report.
@@ -285,8 +285,8 @@ fn a_weak_callback_keeps_its_object_for_the_call_and_no_longer() {
         assert_eq!(call.join().unwrap(), 1);
     });
     assert_eq!(watch.drops(), 1);
-    assert_eq!(Weak::registry().standing(handle), Ok(Standing::Live(0)));
+    assert_eq!(Weak::registry().status(handle), Ok(Status::Live(0)));
     assert_eq!(Weak::function()(handle.as_ptr()), 0);
     assert_eq!(late::<Weak>(Reason::OwnerGone), 1);
-    assert_eq!(Weak::registry().standing(handle), Ok(Standing::Revoked), "revoked, since nothing can come of it");
+    assert_eq!(Weak::registry().status(handle), Ok(Status::Revoked), "revoked, since nothing can come of it");
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{Callbacks, PanicsOnDrop, grave, leaked, meeting, owning, parked_then, until_revoked};
-use latecall::registry::{Quiescence, Reason, Revoked, Standing};
+use latecall::registry::{Quiescence, Reason, Revoked, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
@@ -25,7 +25,7 @@ fn a_panic_leaves_call_and_the_count_as_it_should() {
     for _ in 0..3 {
         let panic = catch_unwind(AssertUnwindSafe(|| registry.call(handle.as_ptr(), |f| f()).is_ok())).unwrap_err();
         assert_eq!(message(&*panic), "in the callback");
-        assert_eq!(registry.standing(handle), Ok(Standing::Live(0)));
+        assert_eq!(registry.status(handle), Ok(Status::Live(0)));
     }
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
@@ -67,7 +67,7 @@ fn a_destructor_that_panics_in_revoke_corrupts_nothing() {
     let handle = registry.register(owning(bomb())).leak();
     let panic = catch_unwind(AssertUnwindSafe(|| registry.revoke(handle))).unwrap_err();
     assert_eq!(message(&*panic), "in the destructor");
-    assert_eq!(registry.standing(handle), Ok(Standing::Revoked));
+    assert_eq!(registry.status(handle), Ok(Status::Revoked));
     assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent));
     let next = registry.register(Box::new(|| ()));
     assert_eq!(next.handle().index(), handle.index(), "the slot is in use again");

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{again, grave, is_again};
-use latecall::registry::{LateCall, Quiescence, Registry, Standing};
+use latecall::registry::{LateCall, Quiescence, Registry, Status};
 use latecall::signature::carry;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn a_panic_becomes_the_late_value() {
     let before = Contained::registry().stats().panics;
     assert_eq!(Contained::function()(0, handle.as_ptr()), -7);
     assert!(Contained::registry().stats().panics > before);
-    assert_eq!(Contained::registry().standing(handle), Ok(Standing::Live(0)));
+    assert_eq!(Contained::registry().status(handle), Ok(Status::Live(0)));
     assert_eq!(Contained::function()(1, handle.as_ptr()), 5);
     assert_eq!(registration.revoke_and_wait(), Quiescence::Quiescent);
 }
@@ -92,7 +92,7 @@ fn a_destructor_that_panics_on_the_way_out_is_contained() {
         .leak();
     own.set(handle).unwrap();
     assert_eq!(Contained::function()(0, handle.as_ptr()), -7);
-    assert_eq!(Contained::registry().standing(handle), Ok(Standing::Revoked));
+    assert_eq!(Contained::registry().status(handle), Ok(Status::Revoked));
 
     // By the destroy function.
     let bomb = Panics;
@@ -103,7 +103,7 @@ fn a_destructor_that_panics_on_the_way_out_is_contained() {
         }))
         .leak();
     Contained::destroy()(handle.as_ptr());
-    assert_eq!(Contained::registry().standing(handle), Ok(Standing::Revoked));
+    assert_eq!(Contained::registry().status(handle), Ok(Status::Revoked));
 }
 
 /// S65: the hook that is told of late calls fails; C gets the late value all the same.

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::meeting;
-use latecall::registry::{Handle, LateReport, Reason, Registry, Standing};
+use latecall::registry::{Handle, LateReport, Reason, Registry, Status};
 use std::sync::Mutex;
 use std::thread;
 
@@ -80,7 +80,7 @@ fn a_call_during_revocation_is_explained_as_well() {
         scope.spawn(|| registry.call(handle.as_ptr(), |f| f(1)).is_ok());
         host.wait_for_visitor();
         let _ = registration.revoke();
-        assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
+        assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
         let report = registry.call(handle.as_ptr(), |f| f(1)).unwrap_err().report();
         assert_eq!((report.reason(), report.label()), (Reason::Revoking, Some("busy")));
         assert!(report.revoked().is_some());

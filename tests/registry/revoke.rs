@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{Callbacks, LIMIT, grave, parked, parked_then, race_revoke_and_call, until_revoked};
-use latecall::registry::{Quiescence, Reason, Revoked, Standing};
+use latecall::registry::{Quiescence, Reason, Revoked, Status};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
@@ -32,10 +32,10 @@ fn revoke_of_a_running_callback_returns_at_once_and_the_last_call_drops_it() {
     thread::scope(|scope| {
         let call = scope.spawn(|| registry.call(handle.as_ptr(), |f| f()).is_ok());
         host.wait_for_visitor();
-        assert_eq!(registry.standing(handle), Ok(Standing::Live(1)));
+        assert_eq!(registry.status(handle), Ok(Status::Live(1)));
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         assert_eq!(watch.drops(), 0, "the running call still owns it");
-        assert_eq!(registry.standing(handle), Ok(Standing::Revoking(1)));
+        assert_eq!(registry.status(handle), Ok(Status::Revoking(1)));
         let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
         assert_eq!(late.reason(), Reason::Revoking);
         assert_eq!(registration.revoke(), Revoked::AlreadyRevoked);

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
 use crate::support::{grave, meeting};
-use latecall::registry::{Handle, Reason, Registry, Shortage, Standing};
+use latecall::registry::{Handle, Reason, Registry, Shortage, Status};
 use latecall::signature::{Overlap, scope};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -75,7 +75,7 @@ fn a_scope_waits_for_calls_on_other_threads() {
             host.wait_for_visitor();
             threads.spawn(move || {
                 // As soon as the scope has begun to end, the callback is being revoked; then let the first one go.
-                while Item::registry().standing(each) == Ok(Standing::Live(1)) {
+                while Item::registry().status(each) == Ok(Status::Live(1)) {
                     thread::yield_now();
                 }
                 assert_eq!(Item::function()(0, each.as_ptr()), 0);

@@ -1,7 +1,7 @@
 //! Orders of events that are forced, one stall site at a time. S21, S22, S23.
 
 use crate::support::{Visitor, Watch, grave, hold_me_at, meeting, stall};
-use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked, StallSite, Standing};
+use latecall::registry::{Handle, Quiescence, Reason, Registration, Registry, Revoked, StallSite, Status};
 use std::thread;
 
 type Callback = dyn Fn() -> u32 + Send + Sync;
@@ -106,7 +106,7 @@ fn the_waiter_is_not_told_between_the_last_exit_and_the_destructor() {
         assert_eq!(registration.revoke(), Revoked::InFlight(1));
         inside_host.let_go();
         exit_host.wait_for_visitor();
-        assert_eq!(registry.standing(handle), Ok(Standing::Revoking(0)), "counted out, not dropped");
+        assert_eq!(registry.status(handle), Ok(Status::Revoking(0)), "counted out, not dropped");
         let waiter = {
             let watch = watch.clone();
             let registration = &registration;

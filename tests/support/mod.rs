@@ -8,7 +8,7 @@ mod again;
 
 pub(crate) use again::{again, alone, is_again};
 
-use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Standing};
+use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Status};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -125,7 +125,7 @@ pub(crate) fn call(registry: &Callbacks, handle: Handle) -> Result<(), Reason> {
 /// Returns once the callback is revoked with `calls` inside. Who is revoking it with a wait, on another thread, is then past
 /// the point where it could return early.
 pub(crate) fn until_revoked(registry: &Callbacks, handle: Handle, calls: u32) {
-    while registry.standing(handle) != Ok(Standing::Revoking(calls)) {
+    while registry.status(handle) != Ok(Status::Revoking(calls)) {
         thread::yield_now();
     }
 }

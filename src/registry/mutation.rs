@@ -5,7 +5,7 @@
 /// A rule that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(test), allow(dead_code, reason = "made in tests only"))]
-pub(crate) enum Flaw {
+pub(crate) enum Mutation {
     /// Revoking drops the closure even if calls are inside.
     FreeWhileRunning,
     /// Entering checks first and counts afterwards.
@@ -21,9 +21,9 @@ pub(crate) enum Flaw {
     /// Leaving publishes nothing: the cell is cleared with a Relaxed store.
     LeaveRelaxed,
     /// A call that leaves does not look at the word again.
-    LeaveUnasked,
+    LeaveWithoutSecondLook,
     /// A call that is refused at the second look does not ask whether it was counted.
-    RefusedUnasked,
+    RefuseWithoutAsking,
     /// A waiter goes on when the last call has left, before the closure is dropped.
     WakeBeforeDrop,
     /// A recycled slot keeps its generation.
@@ -31,7 +31,7 @@ pub(crate) enum Flaw {
     /// A thread that waits inside the callback counts as a call to wait for.
     WaitForWaiters,
     /// The last to leave a revoked callback changes the word and tells nobody.
-    ForgetToServe,
+    SkipWakeUp,
     /// Who asks to be told looks whether it is over, and takes the lock afterwards.
     LookBeforeLocking,
     /// The destroy notify runs before the closure is dropped.

@@ -9,8 +9,8 @@
 //! A live registration costs four bytes here, a tombstone sixteen. Place, thread and time of what was done are written down
 //! once for all that one thread did at one place in the same tick of the clock ([`Note`]).
 
-use super::clock::Moment;
-use super::completion::Once;
+use super::clock::Timestamp;
+use super::completion::BoxedOnce;
 use super::handle::Handle;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
@@ -23,13 +23,13 @@ pub(super) struct Trace {
     /// `None`: a `Registration` was dropped; the compiler does not say where.
     pub(super) at: Option<&'static Location<'static>>,
     pub(super) thread: ThreadTag,
-    pub(super) when: Moment,
+    pub(super) when: Timestamp,
 }
 
 impl Trace {
     #[inline]
     pub(super) fn now(at: Option<&'static Location<'static>>) -> Self {
-        Self { at, thread: ThreadTag::current(), when: Moment::now() }
+        Self { at, thread: ThreadTag::current(), when: Timestamp::now() }
     }
 
     /// Whether both are of one place, thread and tick. Places are compared by address: at worst two that are one look
@@ -54,7 +54,7 @@ struct Note {
 
 /// What is known about one registration.
 #[derive(Clone, Debug)]
-pub(super) struct Life {
+pub(super) struct History {
     pub(super) label: Option<Cow<'static, str>>,
     pub(super) registered: Trace,
     pub(super) revoked: Option<Trace>,
@@ -74,7 +74,7 @@ pub(super) type Revocation = (Handle, u32);
 
 /// What a note may be about: each kind has its newest, which the next one may share.
 #[derive(Clone, Copy)]
-enum Deed {
+enum NoteKind {
     Registered = 0,
     Revoked = 1,
 }
@@ -96,7 +96,7 @@ const FIRST_NOTES: usize = 32;
 /// No index: the end of a list.
 const NONE: u32 = u32::MAX;
 
-pub(super) struct Books {
+pub(super) struct Bookkeeping {
     /// By index: while the slot has a tenant, the place of its note; while it is vacant, the slot to reuse after it.
     slots: Vec<u32>,
     /// Slots to reuse, longest vacant first: the first and the last.
@@ -116,7 +116,7 @@ pub(super) struct Books {
     /// Threads that wait for anything: if there are none, nobody has to be told.
     pub(super) waiting: u32,
     /// What to run when a revoked registration is over; see `completion`.
-    pub(super) completions: Vec<(Handle, Once)>,
+    pub(super) completions: Vec<(Handle, BoxedOnce)>,
     /// Nothing can be registered any more; see `close`.
     pub(super) closed: bool,
     pub(super) registered: u64,
@@ -126,7 +126,7 @@ pub(super) struct Books {
     pub(super) flushed: u64,
 }
 
-impl Books {
+impl Bookkeeping {
     pub(super) const fn new() -> Self {
         Self {
             slots: Vec::new(),
@@ -177,8 +177,8 @@ impl Books {
 
     /// Writes a note, or takes a share of the newest of its kind. `reserve_note` has made room.
     #[inline]
-    fn note(&mut self, deed: Deed, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
-        let newest = self.newest[deed as usize];
+    fn note(&mut self, entry: NoteKind, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+        let newest = self.newest[entry as usize];
         if label.is_none()
             && let Some(note) = self.notes.get_mut(newest as usize)
             && note.trace.same(&trace)
@@ -187,11 +187,11 @@ impl Books {
             note.shares += 1;
             return newest;
         }
-        self.note_anew(deed, label, trace)
+        self.note_anew(entry, label, trace)
     }
 
     #[cold]
-    fn note_anew(&mut self, deed: Deed, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
+    fn note_anew(&mut self, entry: NoteKind, label: Option<Cow<'static, str>>, trace: Trace) -> u32 {
         let shared = label.is_none();
         let note = Note { trace, label, shares: 1, next: NONE };
         let place = match self.free_note {
@@ -207,7 +207,7 @@ impl Books {
             }
         };
         if shared {
-            let before = std::mem::replace(&mut self.newest[deed as usize], place);
+            let before = std::mem::replace(&mut self.newest[entry as usize], place);
             if before != NONE && self.notes[before as usize].shares == 0 {
                 self.free(before);
             }
@@ -272,12 +272,12 @@ impl Books {
     #[inline]
     pub(super) fn begin(&mut self, index: u32, label: Option<Cow<'static, str>>, trace: Trace) {
         self.registered += 1;
-        self.slots[index as usize] = self.note(Deed::Registered, label, trace);
+        self.slots[index as usize] = self.note(NoteKind::Registered, label, trace);
     }
 
     /// A note of who revokes; of nobody if there is no room.
     pub(super) fn note_revoker(&mut self, trace: Trace) -> u32 {
-        if self.reserve_note().is_ok() { self.note(Deed::Revoked, None, trace) } else { NONE }
+        if self.reserve_note().is_ok() { self.note(NoteKind::Revoked, None, trace) } else { NONE }
     }
 
     /// Keeps who revoked `handle` until it is buried.
@@ -314,7 +314,7 @@ impl Books {
     }
 
     /// The registration is over; `revoked`: the note of by whom, if that was not kept here.
-    pub(super) fn bury(&mut self, handle: Handle, revoked: Option<u32>) {
+    pub(super) fn add_tombstone(&mut self, handle: Handle, revoked: Option<u32>) {
         self.dropped += 1;
         let revoked = revoked.or_else(|| {
             let place = self.revocations.iter().rposition(|(of, _)| *of == handle)?;
@@ -326,7 +326,7 @@ impl Books {
     }
 
     /// Forgets the oldest tombstone.
-    pub(super) fn dig_up(&mut self) -> Option<Handle> {
+    pub(super) fn pop_tombstone(&mut self) -> Option<Handle> {
         let tombstone = self.tombstones.pop_front()?;
         self.flushed += 1;
         self.forget(tombstone.registered);
@@ -335,7 +335,7 @@ impl Books {
     }
 
     /// What is known about the registration `handle`; `in_slot`: it is the slot's tenant, or was the last.
-    pub(super) fn find(&self, handle: Handle, in_slot: bool) -> Option<Life> {
+    pub(super) fn find(&self, handle: Handle, in_slot: bool) -> Option<History> {
         let buried = self.tombstones.iter().rev().find(|tombstone| tombstone.handle == handle);
         let (registered, revoked) = match buried {
             Some(tombstone) => (tombstone.registered, tombstone.revoked),
@@ -348,7 +348,7 @@ impl Books {
         };
         let registered = self.notes.get(registered as usize)?;
         let revoked = self.notes.get(revoked as usize).map(|note| note.trace);
-        Some(Life { label: registered.label.clone(), registered: registered.trace, revoked })
+        Some(History { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
     /// Notes that a thread with `own` calls of `handle` on its stack waits for the calls of others.
