@@ -53,7 +53,7 @@ fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
         let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.known.name, explored.exploration));
         assert!(flaw.known.convicted_of.contains(&violation.kind), "{}: {violation}", flaw.known.name);
         let finding = explored.exploration.finding.expect("a conviction has a finding");
-        assert!(!finding.unsteady, "{}: {finding}", flaw.known.name);
+        assert!(!finding.not_reproduced, "{}: {finding}", flaw.known.name);
         convicted += 1;
     }
     // All but the one that would take the search down with it.
@@ -81,7 +81,7 @@ fn a_conviction_shows_both_sides_in_the_words_of_the_program() {
 }
 
 fn left() -> Options {
-    Options::new().repeats(Repeats::Left)
+    Options::new().repeats(Repeats::Pruned)
 }
 
 /// Explores programs to the end. Answers how many there were.
@@ -149,7 +149,7 @@ mod in_a_process {
         isolated(&a_search_that_convicts_nobody_leaves_no_thread_behind, || {
             let programs: [extern "C-unwind" fn(); 3] = [message_ordered, mutex_kinds, wake_up];
             for program in programs {
-                latecall_explore::explore("a program", &super::Options::new(), move || program()).assert_exhausted();
+                latecall_explore::explore("a program", &super::Options::new(), move || program()).check();
             }
             assert_eq!(searchers(), 0, "threads of searches that found nothing");
             super::search(&two("fire a", "revoke a"), &super::subject("flawed/raw-box"), &super::Options::new());
@@ -465,6 +465,6 @@ fn a_conviction_is_counted_once_and_found_again_without_time() {
     let found =
         search(&two("fire a", "revoke a"), &flaw.subject(Api::linked()), &Options::new().max_duration(Duration::ZERO));
     let finding = found.exploration.finding.expect("in the first interleaving");
-    assert!(!finding.unsteady && finding.interleaving == 1, "{finding}");
+    assert!(!finding.not_reproduced && finding.interleaving == 1, "{finding}");
     assert_eq!(found.calls, 1, "one interleaving, one call");
 }

@@ -11,7 +11,7 @@ use latecall_bundled::emitter::Api;
 
 #[test]
 fn nothing_is_run_without_the_quarantine() {
-    assert!(!Quarantine::installed());
+    assert!(!Quarantine::is_installed());
     let subject = &every(Api::linked())[1].subject;
     let program = Program::parse("callback a\nbefore\n  register a\n").unwrap();
     let error = execute(&program, subject, &RunOptions::default()).unwrap_err();

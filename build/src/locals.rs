@@ -1,27 +1,31 @@
-//! Thread-local variables, as gcc makes them, turned into the calls that clang makes of its own under `-femulated-tls`.
+//! Turns gcc's thread-local variables into calls of `__emutls_get_address`, as clang does with `-femulated-tls`.
 //!
-//! All threads of a model share one thread of the machine, so a variable of that thread's is no use. Clang can ask a function
-//! for the address instead; gcc cannot on this machine, and asks the C library's, by one fixed sequence of instructions if
-//! the variable's access model is *general dynamic*. Three steps make that the only sequence there is, and put the other
-//! call in its place: [`general_dynamic`] asks for that access model in the preprocessed source, gcc makes assembly of it, and
-//! [`emulated`] changes the sequences and the variables in the assembly. What these two do not know exactly stays as it is,
-//! and is refused by name like every thread-local variable in an object.
+//! All threads of a search run on one thread of the operating system, so each access of a thread-local variable must be a call
+//! that the explorer answers. gcc for this target cannot generate that call. For a variable with the access model *general
+//! dynamic*, gcc generates one fixed sequence of instructions. So the translation has three steps:
+//!
+//! 1. [`general_dynamic`] sets that access model for all variables in the preprocessed source.
+//! 2. gcc compiles the result to assembly.
+//! 3. [`emulated`] replaces the fixed sequences, and the definitions of the variables, in the assembly.
+//!
+//! Forms that these functions do not know exactly stay as they are. `src/renames.rs` refuses an object with a thread-local
+//! variable, and names the variable.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// What makes gcc ask for addresses by calls only, whatever the user's flags say.
-pub(super) const FLAGS: &[&str] = &["-fPIC", "-fplt", "-mtls-dialect=gnu", "-fno-lto"];
+/// Flags that make gcc generate the fixed sequence, whatever flags the user has set.
+pub(crate) const FLAGS: &[&str] = &["-fPIC", "-fplt", "-mtls-dialect=gnu", "-fno-lto"];
 
 const KEYWORDS: &[&[u8]] = &[b"__thread", b"_Thread_local", b"thread_local"];
 const ATTRIBUTE: &[u8] = b" __attribute__((__tls_model__(\"global-dynamic\")))";
 
-/// Preprocessed C or C++ in which every thread-local variable says that its access model is general dynamic. Words in strings
-/// and characters stay as they are.
-pub(super) fn general_dynamic(source: &[u8]) -> Vec<u8> {
+/// Adds the attribute for the access model *general dynamic* to every thread-local variable in preprocessed C or C++.
+/// Strings and character constants stay as they are.
+pub(crate) fn general_dynamic(source: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(source.len());
     let mut at = 0;
-    // Since a `tls_model`, only what may stand between it and its argument has come.
+    // After `tls_model`, until its argument: between the two come only spaces and a parenthesis.
     let mut argument = false;
     while at < source.len() {
         let length = token(&source[at..]);
@@ -43,14 +47,14 @@ pub(super) fn general_dynamic(source: &[u8]) -> Vec<u8> {
     out
 }
 
-/// How long the first token is: a word or number, a string or character constant, or one byte of anything else.
+/// The length of the first token: a word or number, a string or character constant, or one byte of anything else.
 fn token(source: &[u8]) -> usize {
     let part = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80;
     let first = source[0];
     if part(&first) {
         let mut length = 1;
         while let Some(byte) = source.get(length) {
-            // C++ writes 1'000.
+            // C++ allows 1'000.
             let separates = *byte == b'\'' && first.is_ascii_digit() && source.get(length + 1).is_some_and(part);
             if !part(byte) && !separates {
                 break;
@@ -66,7 +70,7 @@ fn token(source: &[u8]) -> usize {
     let mut length = 1;
     while let Some(&byte) = source.get(length) {
         length += if byte == b'\\' { 2 } else { 1 };
-        // A quote that its line does not close is no constant: in an `#error`, for one.
+        // A quote that is still open at the end of its line begins no constant; `#error` may contain one.
         if byte == first || byte == b'\n' {
             break;
         }
@@ -74,16 +78,16 @@ fn token(source: &[u8]) -> usize {
     length.min(source.len())
 }
 
-/// `"end( … )end"`.
+/// The length of a raw string of C++: `"end( … )end"`.
 fn raw_string(source: &[u8]) -> usize {
     let Some(open) = source.iter().position(|&byte| byte == b'(') else { return source.len() };
     let end = [b")", &source[1..open], b"\""].concat();
     source.windows(end.len()).position(|window| window == end).map_or(source.len(), |at| at + end.len())
 }
 
-/// The assembly with a call of `__emutls_get_address` in the place of each of gcc's sequences, and a description in the place of
-/// each variable. `None` if there is anything about thread-local variables in it that is not exactly as expected.
-pub(super) fn emulated(assembly: &str) -> Option<String> {
+/// Replaces each of gcc's sequences by a call of `__emutls_get_address`, and each variable by the description that this function
+/// takes. Returns `None` if the assembly uses thread-local variables in any other form.
+pub(crate) fn emulated(assembly: &str) -> Option<String> {
     let lines: Vec<&str> = assembly.lines().collect();
     let names = names(&lines);
     let mut out = String::with_capacity(assembly.len());
@@ -94,7 +98,7 @@ pub(super) fn emulated(assembly: &str) -> Option<String> {
     while let Some(&line) = lines.get(at) {
         at += 1;
         if line == "#APP" {
-            // The source's own assembly, which is not for this to change.
+            // Assembly from the source itself stays as it is.
             while let Some(&line) = lines.get(at) {
                 push(&mut out, line);
                 at += 1;
@@ -123,11 +127,11 @@ pub(super) fn emulated(assembly: &str) -> Option<String> {
         if BINDINGS.contains(&directive) && names.contains(operands) {
             push(&mut out, &format!("\t{directive}\t__emutls_v.{operands}"));
         } else if BINDINGS.contains(&directive) || directive == ".comm" {
-            // An ordinary variable, whichever section this is.
+            // An ordinary variable: these directives may come in any section.
             push(&mut out, line);
         } else if !sections.thread_local {
             match operands.strip_suffix("@dtpoff, 0") {
-                // Where a debugger would look for the variable.
+                // The variable's address in the debug information.
                 Some(name) if directive == ".long" && sections.debug && names.contains(name) => {
                     push(&mut out, "\t.long\t0, 0");
                 }
@@ -166,13 +170,14 @@ fn directive(line: &str) -> (&str, &str) {
     line.split_once(['\t', ' ']).unwrap_or((line, ""))
 }
 
-/// gcc's sequence for a variable's address, which the linker knows too and so never varies.
+/// Recognises gcc's sequence for a variable's address, and returns the variable's name. The sequence never varies, because
+/// linkers rely on it.
 fn asks_general_dynamic<'a>(lines: &[&'a str]) -> Option<&'a str> {
     let [first, "\t.value\t0x6666", "\trex64", "\tcall\t__tls_get_addr@PLT", ..] = lines else { return None };
     first.strip_prefix("\tdata16\tleaq\t")?.strip_suffix("@tlsgd(%rip), %rdi")
 }
 
-/// The thread-local variables that are used or defined here.
+/// The thread-local variables that the assembly uses or defines.
 fn names<'a>(lines: &[&'a str]) -> BTreeSet<&'a str> {
     let mut sections = Sections::default();
     let mut names = BTreeSet::new();
@@ -187,17 +192,17 @@ fn names<'a>(lines: &[&'a str]) -> BTreeSet<&'a str> {
     names
 }
 
-/// Which section the lines are in.
+/// The section of the current line.
 #[derive(Default)]
 struct Sections<'a> {
     thread_local: bool,
     debug: bool,
-    /// Those with thread-local variables, which are mentioned without their flags later.
+    /// Sections with thread-local variables: later directives name them without flags.
     known: BTreeSet<&'a str>,
 }
 
 impl<'a> Sections<'a> {
-    /// Whether the line enters a section; `None` for what is not known.
+    /// Returns whether the line enters a section, and `None` for a directive that is not understood.
     fn enter(&mut self, directive: &str, operands: &'a str) -> Option<bool> {
         match directive {
             ".text" | ".data" | ".bss" => (self.thread_local, self.debug) = (false, false),
@@ -205,7 +210,7 @@ impl<'a> Sections<'a> {
                 let (name, rest) = operands.split_once(',').unwrap_or((operands, ""));
                 let flags = rest.strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or_default();
                 if flags.contains('T') {
-                    // One of several copies, of which the linker takes one (C++).
+                    // A C++ inline variable: the linker merges copies from several objects.
                     if flags != "awT" {
                         return None;
                     }
@@ -220,7 +225,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// What is told of a variable before its label comes.
+/// What the directives before a variable's label say about it.
 #[derive(Default)]
 struct Next<'a> {
     align: Option<u64>,
@@ -251,12 +256,13 @@ struct Variable<'a> {
     name: &'a str,
     size: u64,
     align: u64,
-    /// The directives that make its initial value.
+    /// The directives with the initial value.
     initial: Vec<&'a str>,
 }
 
 impl Variable<'_> {
-    /// What `__emutls_get_address` is passed: size, alignment, a word of its own, and the initial value, or null for zeros.
+    /// Writes the description that `__emutls_get_address` takes: size, alignment, a word for its own use, and the address of
+    /// the initial value (null: all zeros).
     fn describe(self, out: &mut String) -> Option<()> {
         let Self { name, size, align, initial } = self;
         let zero = format!("\t.zero\t{size}");
@@ -272,7 +278,7 @@ impl Variable<'_> {
             )
             .ok()?;
             initial.iter().for_each(|line| push(out, line));
-            // The initial value is as large as the variable, whatever the directives came to.
+            // Makes the assembler fail unless the initial value has exactly the variable's size.
             write!(out, "\t.if\t. - {value} - {size}\n\t.error\t\"{name}\"\n\t.endif\n\t.size\t{value}, {size}\n")
                 .ok()?;
         }

@@ -1,7 +1,7 @@
-//! Which functions C code may call: those of the model, and those that may stay what they are; and why others may not.
+//! Which functions instrumented code may call, and why it may not call others.
 
-/// Functions that may stay what they are: they neither block, nor keep anything between interleavings, nor touch memory of the
-/// code's.
+/// Functions that instrumented code calls directly. They neither block, nor keep state between interleavings, nor access the
+/// code's memory.
 #[rustfmt::skip]
 pub const ALLOWED: &[&str] = &[
     "_GLOBAL_OFFSET_TABLE_", "_Unwind_Resume", "__gcc_personality_v0", "__ctype_b_loc",
@@ -38,8 +38,9 @@ pub const ALLOWED: &[&str] = &[
     "log2l", "log10l", "lroundl", "llroundl", "lrintl", "llrintl", "ldexpl", "scalbnl", "copysignl",
 ];
 
-/// Functions of the C library that the model provides; the entry point of `x` is
-/// [`ENTRY_PREFIX`](super::ENTRY_PREFIX)`x`. What the compiler calls is provided too: [`instrumentation`].
+/// Functions of the C library that `latecall-explore` models. The entry point of `x` is
+/// [`ENTRY_PREFIX`](crate::ENTRY_PREFIX)`x`. The functions that the compiler inserts calls of are listed by
+/// [`instrumentation`].
 #[rustfmt::skip]
 pub const MODELLED: &[&str] = &[
     "malloc", "calloc", "realloc", "free", "aligned_alloc", "memalign", "posix_memalign", "memcpy", "memmove",
@@ -111,13 +112,14 @@ pub const MODELLED: &[&str] = &[
     "__cxa_pure_virtual", "_ZSt9terminatev", "__stack_chk_fail",
 ];
 
-/// Groups of functions that are refused, with why; names that end in `*` are beginnings. All that is in no group, and
-/// neither modelled nor allowed, is refused too.
+/// Groups of functions that are refused, each with the reason. In a name, `*` at the end or at the beginning stands for any
+/// text. A function that is in no group, and neither modelled nor allowed, is refused with the reason in [`reason`]. A reason
+/// must not contain a double quote (`src/instrument.rs` puts it into an assembler string).
 #[rustfmt::skip]
 const REASONS: &[(&str, &[&str])] = &[
     (
-        "opens a file or a socket, or does to a descriptor what is not modelled (pipes, event counters and pairs of \
-         sockets are, with read, write, sendmsg, poll, select and epoll)",
+        "opens a file or a socket, or uses a descriptor in a way that is not modelled (modelled: pipes, eventfd and \
+         socketpair, with read, write, sendmsg, poll, select and epoll)",
         &[
             "epoll_*", "pread*", "pwrite*", "recvfrom", "recvmmsg", "__recv_chk", "__recvfrom_chk", "sendto", "sendmmsg",
             "sendfile*", "accept", "accept4", "connect",
@@ -129,7 +131,7 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "reads or writes a file, which is not put back before the next interleaving",
+        "reads or writes a file, and the explorer cannot restore files between interleavings",
         &[
             "fopen*", "freopen*", "fdopen", "fclose", "fread", "fgets", "fgetc", "getc", "getchar", "gets", "getline",
             "getdelim", "fscanf", "scanf", "__isoc99_fscanf", "__isoc99_scanf", "fseek*", "ftell*", "rewind", "tmpfile*",
@@ -140,7 +142,7 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "asks the system for users, hosts or the like: reads files, and may wait for a server",
+        "looks up users, hosts or services, which reads files and may wait for a server",
         &[
             "getpw*", "getgr*", "getserv*", "getproto*", "gethostbyaddr*", "getnameinfo", "if_nametoindex", "if_indextoname",
             "res_init", "res_query", "res_querydomain", "res_search", "res_mkquery", "res_send", "res_n*",
@@ -148,7 +150,7 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "changes what the process is or may do, for all that comes",
+        "reads or changes settings of the whole process or of its terminal, which the explorer cannot restore between interleavings",
         &[
             "setuid", "setgid", "seteuid", "setegid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "initgroups",
             "setsid", "setpgid", "setpgrp", "setrlimit*", "prlimit*", "chroot", "capset", "personality", "tcgetattr", "tcsetattr", "tcsendbreak",
@@ -156,14 +158,14 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "starts or waits for a process: a model has one",
+        "starts another process or waits for one, and the explorer runs one process only",
         &[
             "fork", "vfork", "_Fork", "clone", "wait", "wait3", "wait4", "waitpid", "waitid", "system", "popen", "pclose",
             "posix_spawn*", "execl*", "execv*", "fexecve", "daemon",
         ],
     ),
     (
-        "sends or waits for signals: a model has none",
+        "sends signals or waits for them, and the explorer never delivers one",
         &[
             "sigset", "sigwait*",
             "sigsuspend", "sigpending", "sigtimedwait", "sigaltstack", "siginterrupt", "raise", "kill", "killpg",
@@ -172,28 +174,28 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "jumps between stack frames or stacks, behind the back of who follows function calls",
+        "switches stacks or unwinds frames (longjmp, ucontext), which breaks call tracing",
         &[
             "setjmp", "_setjmp", "__sigsetjmp", "sigsetjmp", "longjmp", "_longjmp", "siglongjmp", "__longjmp_chk",
             "getcontext", "setcontext", "makecontext", "swapcontext",
         ],
     ),
     (
-        "loads code while it runs, which is not instrumented",
+        "loads code at run time, which is not instrumented",
         &["dlopen", "dlmopen", "dlsym", "dlvsym", "dlclose", "dladdr*", "dlerror", "dl_iterate_phdr"],
     ),
     (
-        "makes a system call, which may block all threads of the model",
+        "makes a system call that may block all threads of the search",
         &["futex*", "__futex*", "membarrier"],
     ),
     (
-        "cancels threads, which is not modelled",
+        "cancels threads, handles cancellation, or joins a thread with a try or a time limit; none of these is modelled",
         &["pthread_cancel", "__pthread_register_cancel", "__pthread_unwind_next",
           "__pthread_unregister_cancel", "_pthread_cleanup_*", "__pthread_cleanup_*", "pthread_tryjoin_np",
           "pthread_timedjoin_np", "pthread_clockjoin_np"],
     ),
     (
-        "is for locks that outlive their owner or belong to several processes, which are not modelled",
+        "uses robust locks, or objects that several processes share; neither is modelled",
         &[
             "pthread_mutex_consistent*", "pthread_mutexattr_setrobust*", "pthread_mutexattr_getrobust*",
             "pthread_mutex_setprioceiling", "sem_open", "sem_close", "sem_unlink", "shm_open", "shm_unlink", "mq_open", "mq_close",
@@ -202,51 +204,51 @@ const REASONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "maps memory, of which the model would not know whose it is",
+        "maps memory or changes the heap directly, so the explorer cannot track that memory",
         &["mmap", "mmap64", "munmap", "mremap", "mprotect", "madvise", "posix_madvise", "msync", "mincore", "mlock*", "brk", "sbrk",
           "mallopt", "pvalloc", "reallocf"],
     ),
     (
-        "is a variable of the C library's, which is not put back before the next interleaving (where it is only read: \
-         Instrument::allow)",
+        "is a variable of the C library, which the explorer cannot restore between interleavings (if the code only \
+         reads it: Instrument::allow)",
         &["optarg", "optind", "opterr", "timezone", "daylight", "tzname"],
     ),
     (
-        "reads or writes memory of the code's, which the model would not see",
+        "reads or writes the code's memory inside the C library, where the explorer does not see the accesses",
         &["strtold*", "wcstold*", "frexpl", "modfl", "remquol", "sincosl", "lgamma*", "getsubopt", "lsearch", "tsearch", "tfind",
           "tdelete", "twalk*", "tdestroy", "mbstowcs", "wcstombs", "mbsrtowcs", "wcsrtombs", "mbsnrtowcs", "wcsnrtombs",
           "wcsxfrm", "wcscoll", "wcstok", "wcsftime", "swprintf", "vswprintf", "swscanf", "vswscanf", "wcsdup"],
     ),
     (
-        "ends the process, and the search with it",
+        "ends the process, which would end the search",
         &["exit", "_exit", "_Exit", "quick_exit", "at_quick_exit", "on_exit", "err", "errx", "verr", "verrx"],
     ),
     (
-        "keeps state that is not put back before the next interleaving, so that no two would be alike",
+        "keeps state inside the C library, which the explorer cannot restore between interleavings",
         &["random_r", "initstate", "initstate_r", "setstate", "setstate_r", "*rand48", "*rand48_r", "getopt*", "uselocale",
           "textdomain", "bindtextdomain", "bind_textdomain_codeset", "hcreate*", "hdestroy*", "hsearch*", "setenv", "putenv",
           "unsetenv", "setlocale", "ctime", "asctime", "setvbuf", "setbuf", "times",
           "getrusage", "umask", "chdir"],
     ),
     (
-        "is an atomic operation in the compiler's own library, which does it behind the model's back (16 bytes and odd \
-         sizes; use 8 bytes or fewer)",
+        "is an atomic operation of the compiler's own library, which the explorer does not see (used for 16 bytes and \
+         for odd sizes: use 1, 2, 4 or 8 bytes)",
         &["__atomic_*", "__sync_*"],
     ),
     (
-        "is C++'s library, which was compiled without instrumentation (pthreads, std::atomic, std::mutex and templates \
-         are modelled; std::thread and std::condition_variable are not)",
+        "belongs to the C++ standard library, which is not instrumented (modelled: pthreads, std::atomic, std::mutex \
+         and templates; not modelled: std::thread and std::condition_variable)",
         &["_ZNSt*", "_ZNKSt*", "_ZSt*", "_ZTVNSt*", "_ZTVSt*", "_ZTISt*"],
     ),
 ];
 
 /// Why a function is refused.
-pub(super) fn reason(symbol: &str) -> &'static str {
-    reason_of(symbol).unwrap_or("it may block, or have effects that cannot be taken back before the next interleaving")
+pub(crate) fn reason(symbol: &str) -> &'static str {
+    reason_of(symbol).unwrap_or("may block, or may have effects that the explorer cannot undo between interleavings")
 }
 
-/// The reason of its group, if it is in one.
-pub(super) fn reason_of(symbol: &str) -> Option<&'static str> {
+/// The reason of the function's group. `None` if it is in no group.
+pub(crate) fn reason_of(symbol: &str) -> Option<&'static str> {
     let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => symbol.ends_with(end),
         (_, Some(beginning)) => symbol.starts_with(beginning),
@@ -255,7 +257,7 @@ pub(super) fn reason_of(symbol: &str) -> Option<&'static str> {
     REASONS.iter().find(|(_, names)| names.iter().any(|&name| fits(name))).map(|group| group.0)
 }
 
-/// What the compiler calls under `-fsanitize=thread`, gcc's calls and clang's.
+/// The functions that gcc and clang insert calls of under `-fsanitize=thread`. `latecall-explore` provides all of them.
 #[must_use]
 pub fn instrumentation() -> Vec<String> {
     let mut names: Vec<String> = [

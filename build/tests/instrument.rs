@@ -1,6 +1,6 @@
-//! The build helper: each form of input, and each reason to refuse one, with what it tells.
+//! Each form of input that can be instrumented, and each error, with its text.
 
-use latecall_build::{COMPILER_FLAGS, Instrument, Refused};
+use latecall_build::{COMPILER_FLAGS, Error, Instrument};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +10,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-fn refused(name: &str, source: &str) -> Refused {
+fn refused(name: &str, source: &str) -> Error {
     let folder = folder(name);
     let file = folder.join(format!("{name}.c"));
     std::fs::write(&file, source).unwrap();
@@ -22,7 +22,7 @@ fn what_blocks_and_is_not_modelled_is_refused_by_name() {
     let source = "#include <sys/socket.h>\nint waits(void) { return accept(0, 0, 0); }\n";
     let refused = refused("accepts", source);
     assert!(refused.to_string().contains("`accept` in 0.accepts.o"), "{refused}");
-    assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
+    assert!(matches!(refused, Error::Unmodelled(symbols) if symbols.len() == 1));
 }
 
 const LOCAL: &str = "static __thread int mine;\nint *get(void) { return &mine; }\n";
@@ -30,7 +30,7 @@ const LOCAL: &str = "static __thread int mine;\nint *get(void) { return &mine; }
 #[test]
 fn thread_local_variables_become_calls() {
     let folder = folder("locals");
-    // Words in constants are nobody's declarations.
+    // Words in string constants declare nothing.
     let words = "const char *words(void) { return \"__thread tls_model(\\\"initial-exec\\\") \\'\"; }\nint quote(void) { return '\\\"'; }\n";
     let file = folder.join("locals.c");
     std::fs::write(&file, format!("{words}{LOCAL}")).unwrap();
@@ -45,7 +45,7 @@ fn thread_local_variables_become_calls() {
     let bytes = std::fs::read(&archive).unwrap();
     let kept = b"__thread tls_model(\"initial-exec\") '\0";
     assert!(bytes.windows(kept.len()).any(|window| window == kept), "the string is as it was");
-    // C++ has other constants.
+    // Constants that only C++ has.
     let file = folder.join("locals.cpp");
     let words =
         "const char *words() { return R\"x(thread_local \")\" __thread)x\"; }\nint big = 1'000'000; char c = 'c';\n";
@@ -65,14 +65,14 @@ fn thread_local_variables_that_stay_are_refused_by_name() {
         refused.to_string().contains("`mine` in existing.o") && refused.to_string().contains("sources"),
         "{refused}"
     );
-    // Assembly of the source's own that finds one, and a variable that several files may define: neither is a form that is known.
+    // Forms that are not translated: assembly in the source that uses the variable, and an inline variable of C++.
     let asks = "__thread int mine;\nint get(void) { int value; __asm__(\"movq mine@gottpoff(%%rip), %%rax; movl %%fs:(%%rax), %0\"\n                : \"=r\"(value) : : \"rax\"); return value + mine; }\n";
     let copied = "inline thread_local int mine = 3;\nint *get() { return &mine; }\n";
     for (name, source) in [("asks.c", asks), ("copied.cpp", copied)] {
         let file = folder.join(name);
         std::fs::write(&file, source).unwrap();
         let refused = Instrument::new("stays").cxx_flag("-std=c++17").file(&file).build(&folder).unwrap_err();
-        let Refused::ThreadLocal(names) = &refused else { panic!("{name}: {refused}") };
+        let Error::ThreadLocal(names) = &refused else { panic!("{name}: {refused}") };
         assert!(names.contains_key("mine"), "{name}: {refused}");
     }
 }
@@ -94,7 +94,8 @@ fn an_object_that_was_not_instrumented_is_refused_by_name() {
     let compiled = std::process::Command::new("cc").arg("-c").arg(&source).arg("-o").arg(&object).status().unwrap();
     assert!(compiled.success());
     let refused = Instrument::new("blind").object(&object).build(&folder).unwrap_err();
-    assert_eq!(refused, Refused::NotInstrumented([String::from("blind.o")].into()), "{refused}");
+    let Error::NotInstrumented(objects) = &refused else { panic!("{refused}") };
+    assert_eq!(*objects, [String::from("blind.o")].into(), "{refused}");
 }
 
 #[test]
@@ -105,9 +106,9 @@ fn an_existing_archive_is_instrumented() {
         .unwrap();
     let once = Instrument::new("once").file(&source).build(&folder);
     let once = once.unwrap();
-    // Its calls of the model have been renamed already: what is left has to be a library like any other.
+    // The result of an earlier build calls the explorer under renamed symbols, so it counts as not instrumented.
     let refused = Instrument::new("again").object(&once).build(&folder).unwrap_err();
-    assert!(matches!(refused, Refused::NotInstrumented(_)), "{refused}");
+    assert!(matches!(refused, Error::NotInstrumented(_)), "{refused}");
     let object = folder.join("twice.o");
     let flags = latecall_build::COMPILER_FLAGS;
     let compiled =
@@ -144,26 +145,26 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         ("recvmmsg", "recvmmsg(0, 0, 0, 0, 0)", "opens a file or a socket"),
         ("accept", "accept(0, 0, 0)", "opens a file or a socket"),
         ("fopen", "fopen(\"\", \"r\")", "reads or writes a file"),
-        ("fork", "fork()", "starts or waits for a process"),
-        ("waitpid", "waitpid(0, 0, 0)", "starts or waits for a process"),
-        ("system", "system(0)", "starts or waits for a process"),
-        ("sigwait", "sigwait(0, 0)", "sends or waits for signals"),
-        ("kill", "kill(0, 0)", "sends or waits for signals"),
-        ("raise", "raise(0)", "sends or waits for signals"),
-        ("longjmp", "longjmp(0, 0)", "jumps between stack frames"),
-        ("swapcontext", "swapcontext(0, 0)", "jumps between stack frames"),
-        ("dlopen", "dlopen(0, 0)", "loads code while it runs"),
+        ("fork", "fork()", "starts another process or waits for one"),
+        ("waitpid", "waitpid(0, 0, 0)", "starts another process or waits for one"),
+        ("system", "system(0)", "starts another process or waits for one"),
+        ("sigwait", "sigwait(0, 0)", "sends signals or waits for them"),
+        ("kill", "kill(0, 0)", "sends signals or waits for them"),
+        ("raise", "raise(0)", "sends signals or waits for them"),
+        ("longjmp", "longjmp(0, 0)", "switches stacks or unwinds frames"),
+        ("swapcontext", "swapcontext(0, 0)", "switches stacks or unwinds frames"),
+        ("dlopen", "dlopen(0, 0)", "loads code at run time"),
         ("membarrier", "membarrier(0, 0)", "makes a system call"),
         ("pthread_cancel", "pthread_cancel(0)", "cancels threads"),
-        ("sem_open", "sem_open(0, 0)", "belong to several processes"),
+        ("sem_open", "sem_open(0, 0)", "that several processes share"),
         ("mmap", "mmap(0, 0, 0, 0, 0, 0)", "maps memory"),
         ("exit", "exit(0)", "ends the process"),
-        ("drand48", "drand48()", "keeps state that is not put back"),
-        ("setlocale", "setlocale(0, 0)", "keeps state that is not put back"),
-        ("mbstowcs", "mbstowcs(0, 0, 0)", "reads or writes memory of the code's"),
-        ("timer_create", "timer_create(0, 0, 0)", "sends or waits for signals"),
-        ("optind", "&optind", "is a variable of the C library's"),
-        ("nice", "nice(0)", "it may block"),
+        ("drand48", "drand48()", "keeps state inside the C library"),
+        ("setlocale", "setlocale(0, 0)", "keeps state inside the C library"),
+        ("mbstowcs", "mbstowcs(0, 0, 0)", "reads or writes the code's memory"),
+        ("timer_create", "timer_create(0, 0, 0)", "sends signals or waits for them"),
+        ("optind", "&optind", "is a variable of the C library"),
+        ("nice", "nice(0)", "may block"),
     ] {
         let name = format!("refused_{symbol}");
         let source = format!("long {symbol}();\nlong used(void) {{ return (long){call}; }}\n");
@@ -172,39 +173,39 @@ fn each_kind_of_function_is_refused_with_its_reason_its_object_and_what_to_do() 
         assert!(text.contains(&format!("`{symbol}` in 0.{name}.o: ")), "{text}");
         assert!(text.contains(reason), "{text}");
         assert!(text.contains("Instrument::allow") && text.contains("Instrument::refuse_when_called"), "{text}");
-        assert!(matches!(refused, Refused::Unmodelled(symbols) if symbols.len() == 1));
+        assert!(matches!(refused, Error::Unmodelled(symbols) if symbols.len() == 1));
     }
 }
 
 #[test]
-fn what_nobody_defines_is_told_apart_from_what_is_not_modelled() {
+fn undefined_symbols_are_told_apart_from_unmodelled_functions() {
     let source = "void part_of_the_library(void);\nlong accept(), bind(), listen();\n\
                   long used(void) { part_of_the_library(); return accept() + bind() + listen(); }\n";
     let refused = refused("partial", source);
     let text = refused.to_string();
     assert!(
-        text.starts_with("neither these files nor the C library define:\n  `part_of_the_library` in 0.partial.o\n")
+        text.starts_with("these symbols are defined neither by the instrumented files nor by the C library:\n  `part_of_the_library` in 0.partial.o\n")
     );
-    assert!(text.contains("Add the files of the library that do (Instrument::file)"), "{text}");
-    // Functions that are refused for one reason are told it together.
+    assert!(text.contains("Add the file that defines it (Instrument::file)"), "{text}");
+    // Functions with one reason are in one line.
     assert!(
         text.contains("`accept` in 0.partial.o; `bind` in 0.partial.o; `listen` in 0.partial.o: opens a"),
         "{text}"
     );
-    let Refused::Undefined { undefined, unmodelled } = refused else { panic!("{refused}") };
+    let Error::Undefined { undefined, unmodelled, .. } = refused else { panic!("{refused}") };
     assert_eq!((undefined.len(), unmodelled.len()), (1, 3));
 }
 
-/// A library's own functions that begin like some of the C library's are not taken for those.
+/// A library's own function whose name begins like functions of the C library is not taken for one.
 #[test]
-fn names_that_begin_like_those_of_the_c_library_are_nobody_elses() {
+fn names_that_begin_like_those_of_the_c_library_are_the_librarys_own() {
     for name in
         ["socket_hook", "timer_start", "execute", "global_init", "statistics", "send_reply", "tcp_open", "mq_put"]
     {
         let source = format!("void {name}(void);\nvoid used(void) {{ {name}(); }}\n");
         let refused = refused(&format!("like_{name}"), &source);
         assert!(
-            matches!(&refused, Refused::Undefined { undefined, unmodelled } if undefined.contains_key(name) && unmodelled.is_empty()),
+            matches!(&refused, Error::Undefined { undefined, unmodelled, .. } if undefined.contains_key(name) && unmodelled.is_empty()),
             "{refused}"
         );
     }
@@ -224,10 +225,10 @@ fn assembly_that_the_model_would_not_see_is_refused_with_its_function() {
             "int x;\nvoid hidden(void) {{ __asm__ volatile(\"{instruction}\" : \"+m\"(x) : : \"memory\"); }}\n"
         );
         let refused = refused(name, &source);
-        assert!(matches!(refused, Refused::Assembly(_)), "{refused}");
+        assert!(matches!(refused, Error::Assembly(_)), "{refused}");
         assert!(refused.to_string().contains(text) && refused.to_string().contains("built-in"), "{refused}");
     }
-    // What is not the source's own assembly is nobody's business, nor a hint to the processor.
+    // Accepted: %fs in code that the compiler generates, and a hint to the processor.
     let folder = folder("hint");
     let file = folder.join("hint.c");
     std::fs::write(&file, "int x;\nvoid hint(void) { __asm__ volatile(\"pause\"); x++; }\n").unwrap();
@@ -237,14 +238,15 @@ fn assembly_that_the_model_would_not_see_is_refused_with_its_function() {
 #[test]
 fn nothing_to_instrument_and_a_compiler_that_is_not_there_are_said() {
     let folder = folder("nothing");
-    assert_eq!(Instrument::new("nothing").build(&folder).unwrap_err(), Refused::Nothing);
+    let refused = Instrument::new("nothing").build(&folder).unwrap_err();
+    assert!(matches!(refused, Error::NoInput), "{refused}");
     let file = folder.join("any.c");
     std::fs::write(&file, "int x;\n").unwrap();
     let refused = Instrument::new("nothing").compiler("no-such-compiler").file(&file).build(&folder).unwrap_err();
     assert!(refused.to_string().contains("cannot run \"no-such-compiler\""), "{refused}");
     std::fs::write(&file, "int x\n").unwrap();
     let refused = Instrument::new("nothing").file(&file).build(&folder).unwrap_err();
-    assert!(refused.to_string().contains("any.c:1"), "the compiler's own words: {refused}");
+    assert!(refused.to_string().contains("any.c:1"), "the compiler's own message: {refused}");
 }
 
 const COUNT: &str = "int count;\nint add(int n) { return count += n; }\n";
@@ -280,7 +282,7 @@ fn the_twin_lives_beside_the_plain_build_in_one_binary() {
     let file = folder.join("twin.c");
     std::fs::write(&file, COUNT).unwrap();
     let twin = Instrument::new("twin").file(&file).build(&folder).unwrap();
-    // The model's side of it, as far as the linker wants to see one.
+    // Stubs for the entry points that the linker needs.
     let main = compiled(
         &folder,
         "main",
@@ -322,11 +324,11 @@ fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
     let some = Instrument::new("deferred").file(&file).refuse_when_called("accept");
     let refused = some.build(&folder).unwrap_err();
     assert!(refused.to_string().contains("`bind`") && !refused.to_string().contains("`accept`"), "{refused}");
-    // Why, and what to do, is kept for the search that meets the call.
+    // The archive contains the reason and the advice, for the report of a search that meets the call.
     let why = |archive: &Path| String::from_utf8_lossy(&std::fs::read(archive).unwrap()).into_owned();
     std::fs::write(folder.join("parts.c"), "void other_part(void);\nvoid part(void) { other_part(); }\n").unwrap();
     let parts = Instrument::new("parts").file(folder.join("parts.c")).refuse_all_when_called().build(&folder).unwrap();
-    assert!(why(&parts).contains("neither the instrumented files nor the C library define it (Instrument::file)"));
+    assert!(why(&parts).contains("defined neither by the instrumented files nor by the C library (add the file that defines it: Instrument::file)"));
     for all in [some.refuse_when_called("bind"), Instrument::new("deferred").file(&file).refuse_all_when_called()] {
         let archive = all.build(&folder).unwrap();
         assert!(why(&archive).contains("opens a file or a socket"));
@@ -338,9 +340,9 @@ fn a_function_that_is_refused_when_it_is_called_is_no_hindrance_to_building() {
     }
 }
 
-/// Hooks that a tool may define, or a library that may be missing: called where they are there.
+/// A weak function is an optional hook: code calls it only if it is defined.
 #[test]
-fn a_weak_function_that_nobody_defines_is_null() {
+fn a_weak_function_without_a_definition_is_null() {
     let source = "void hook(void) __attribute__((weak));\nint call(void) { if (!hook) return 7; hook(); return 3; }\n";
     let main = "int twin_call(void);\nvoid latecall_model___tsan_init(void) {}\n\
                 void latecall_model___tsan_func_entry(void *p) { (void)p; }\n\
@@ -359,7 +361,7 @@ fn a_weak_function_that_nobody_defines_is_null() {
         assert!(status.success());
         assert_eq!(Command::new(&binary).status().unwrap().code(), Some(7), "{name}");
     }
-    // Not where the C library has it, where another file needs it, or where it is asked for.
+    // The rule has exceptions: the C library defines it, another file requires it, or `refuse_when_called` names it.
     let blocking = source.replace("hook", "accept");
     assert!(refused("weak_blocking", &blocking).to_string().contains("`accept`"));
     let needs = folder.join("needs.c");

@@ -3,6 +3,10 @@
 //! A shim hands the address that its caller will return to to the Rust function behind it, as one more argument: that is
 //! where in the C code the event happened, and Rust has no other way to learn it. It is a jump, so the Rust function is
 //! called as if by C itself, and a panic that leaves it unwinds straight into the C frame.
+//!
+//! The functions behind the shims take addresses as integers, and are not `unsafe fn`s: only C code calls them, through the
+//! shims. Their SAFETY comments rely on what the C function of that name demands of its caller. A function of this crate that
+//! reads or writes at such an address on behalf of them is an `unsafe fn`.
 
 /// Declares shims: `name(arity) => function;`, where `function` takes `arity` integer arguments and the caller's address.
 macro_rules! entry_points {

@@ -2,7 +2,8 @@
 //!
 //! Almost all interleavings are read by nobody, so noting an event makes no text.
 
-use super::world::{Me, Pc, World};
+use super::world::{self, Me, Pc, World, live};
+use crate::finding::count;
 use crate::loom_types::Ordering;
 
 /// What happened, in which thread, where.
@@ -48,7 +49,7 @@ pub(crate) enum What {
         /// Who called it, innermost first: only where the interleaving is recorded in detail.
         frames: Vec<Pc>,
     },
-    /// What a listener has words for: see [`super::tell`].
+    /// An event of the harness, which a listener has words for: see `harness::record_event`.
     Told(usize),
 }
 
@@ -99,11 +100,11 @@ impl What {
                 Change::Unlike(found, expected) => {
                     format!("{verb} {} = {}, not {}", name(address), value(found), value(expected))
                 }
-                Change::Nothing => format!("{verb} {} and fails for no reason", name(address)),
+                Change::Nothing => format!("{verb} {} and fails spuriously", name(address)),
             },
             Self::Fence(order) => format!("fence {order:?}"),
             Self::Allocated(address, size) => {
-                format!("allocates {} ({size} bytes)", name(address).trim_end_matches("+0"))
+                format!("allocates {} ({})", name(address).trim_end_matches("+0"), count(*size as u64, "byte"))
             }
             Self::Freed(number) => format!("frees block {number}"),
             Self::Thread(verb, thread) => format!("{verb} thread {thread}"),
@@ -112,4 +113,27 @@ impl What {
             Self::Rust { .. } | Self::Told(_) => return None,
         })
     }
+}
+
+/// Notes an operation of Rust code on an object of loom's, for the timeline.
+pub(crate) fn rust_op(what: &'static str, place: &'static std::panic::Location<'static>) {
+    if !live() || of_the_runtime(place.file()) {
+        return;
+    }
+    let Some(me) = world::enter() else { return };
+    let mut frames = Vec::new();
+    if world::with(|world| world.detailed) {
+        backtrace::trace(|frame| {
+            frames.push(frame.ip().addr());
+            frames.len() < 40
+        });
+    }
+    world::with(|world| world.log(me, 0, What::Rust { what, place, frames }));
+}
+
+/// Whether the operation is one that the runtime makes for C code, whose own event is in the timeline already.
+fn of_the_runtime(file: &str) -> bool {
+    /// This file's folder, which holds the sources of the runtime.
+    const HERE: &str = file!().split_at(file!().len() - "event.rs".len()).0;
+    file.starts_with(HERE)
 }

@@ -83,7 +83,7 @@ fn library<F>(function: Option<F>, pc: Pc) -> F {
         with(|world| world.handles(me));
     }
     function.unwrap_or_else(|| {
-        refuse_call("an exception's function, without the library of C++ (stdc++)", pc);
+        refuse_call("a function for C++ exceptions, without the C++ library (link stdc++),", pc);
         unreachable!("the search has ended");
     })
 }

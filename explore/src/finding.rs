@@ -1,4 +1,4 @@
-//! What a search found, in words for people.
+//! Findings: what a search found, and its report.
 
 use super::event::{Event, What};
 use super::stack::{Names, Place};
@@ -8,35 +8,53 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-/// What kind of violation a finding is.
+/// Which rule a finding says was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// Two accesses to the same memory, one of them a write, one of them not atomic, and nothing orders them.
+    /// Two threads access the same memory, at least one writes, at least one access is not atomic, and nothing orders the two.
     DataRace,
-    /// Freed memory was accessed, or freed while somebody waits on it.
+    /// An access of freed memory.
     UseAfterFree,
     /// A block was freed twice.
     DoubleFree,
-    /// `free` of what no `malloc` of the C code returned.
+    /// `free` of an address that the C code did not get from `malloc` or a function of its family.
     ForeignFree,
-    /// An access beyond a block, or of an address that cannot be memory.
+    /// An access beyond the bounds of a block, or through a null pointer.
     OutOfBounds,
-    /// A block that nothing refers to at the end.
+    /// A block that was never freed, and that nothing refers to at the end of the interleaving.
     Leak,
-    /// Threads wait for each other, or for nobody.
+    /// Threads wait, and no thread is left that could wake them.
     Deadlock,
-    /// A thread waits by trying again and again, and nobody is left who could change what it tries.
+    /// A thread spins, and no thread is left that could change what it reads.
     Livelock,
-    /// An object of the C library is used against its rules: unlocking a mutex of another thread, for one.
+    /// An object of the C library is used against its rules: for example, a thread unlocks a mutex that another thread holds.
     Misuse,
-    /// The C code called `abort`, or its `assert` failed.
+    /// The C code called `abort`, or an `assert` failed.
     Aborted,
-    /// Rust code panicked, or [`fail`](super::fail)ed.
+    /// Rust code panicked, or called [`fail`](super::fail).
     Failed,
 }
 
-/// What limited a search.
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DataRace => "data race",
+            Self::UseAfterFree => "use after free",
+            Self::DoubleFree => "double free",
+            Self::ForeignFree => "free of foreign memory",
+            Self::OutOfBounds => "access out of bounds",
+            Self::Leak => "leak",
+            Self::Deadlock => "deadlock",
+            Self::Livelock => "livelock",
+            Self::Misuse => "misuse of the C library",
+            Self::Aborted => "abort",
+            Self::Failed => "failure in Rust code",
+        })
+    }
+}
+
+/// What limited a search. The text says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bound {
@@ -46,25 +64,25 @@ pub enum Bound {
     Duration(Duration),
     /// [`Options::preemptions`](super::Options::preemptions).
     Preemptions(usize),
-    /// A thread that loops on an atomic, a lock or a clock, yields, sleeps, or waits with a limit a second time lets others run
-    /// first: that it goes on at once was not explored.
+    /// A thread gave way to others: it looped on an atomic, a lock or a clock, yielded, slept, or repeated a timed wait that had
+    /// timed out. Interleavings in which the thread continues at once were not explored.
     Yields,
-    /// [`Options::max_branches`](super::Options::max_branches) in one interleaving.
+    /// [`Options::max_branches`](super::Options::max_branches).
     Branches(usize),
-    /// Loom has no more threads than this, the first included.
+    /// The threads that loom has, including the one of the closure.
     Threads(usize),
-    /// Accesses of one thread in one interleaving: loom's clocks have 16 bits.
+    /// Accesses by one thread in one interleaving, of which loom's 16-bit clocks can count this many.
     Events(usize),
     /// [`Options::stack`](super::Options::stack), in bytes.
     Stack(usize),
     /// [`Options::memory`](super::Options::memory), in bytes.
     Memory(usize),
-    /// Something that is not modelled.
+    /// The code called a function, or made an access, that is not modelled. The text names it, its place, and the reason.
     Unmodelled(String),
 }
 
 impl Bound {
-    /// Puts names to the places in it, once the interleaving is over.
+    /// Replaces addresses by names of places. To be called after the interleaving has ended.
     pub(crate) fn with_names(self) -> Self {
         match self {
             Self::Unmodelled(what) => Self::Unmodelled(expand(&what, &mut Names::default())),
@@ -76,74 +94,100 @@ impl Bound {
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interleavings(most) => write!(f, "{most} interleavings (raise Options::max_interleavings)"),
+            Self::Interleavings(most) => {
+                write!(f, "{} (raise Options::max_interleavings)", count(*most, "interleaving"))
+            }
             Self::Duration(most) => write!(f, "{most:?} (raise Options::max_duration, or make the program smaller)"),
-            Self::Preemptions(most) => write!(f, "{most} preemptions in an interleaving (Options::preemptions)"),
+            Self::Preemptions(most) => {
+                write!(f, "{} per interleaving (Options::preemptions)", count(*most as u64, "preemption"))
+            }
             Self::Yields => f.write_str(
-                "loops on an atomic, a lock or a clock, yields or sleeps, each of which lets other threads run first (wait on \
-                 a condition instead, if the code is yours)",
+                "threads that give way to others: in a spin loop, by a yield or a sleep, or by a repeated timed wait (to \
+                 get an exhaustive search, wait on a condition variable instead)",
             ),
             Self::Branches(most) => write!(
                 f,
-                "{most} branches in one interleaving (raise Options::max_branches, unless a loop in the code under the \
-                 model waits for time to pass)"
+                "{} per interleaving (raise Options::max_branches; if a loop waits for time to pass, make it wait for an \
+                 event instead)",
+                count(*most as u64, "branch")
             ),
             Self::Threads(most) => write!(
                 f,
-                "{most} threads in one interleaving, the first included, which is all that loom has (give the library \
-                 fewer workers, or the program fewer threads)"
+                "{} per interleaving, including the one of the closure; loom has no more (use fewer threads in the test, \
+                 or fewer workers in the library)",
+                count(*most as u64, "thread")
             ),
             Self::Events(most) => write!(
                 f,
-                "{most} accesses by one thread in one interleaving, which is all that loom's clocks can count (make the \
-                 data smaller, unless a loop in the code under the model waits for something that does not come)"
+                "{} by one thread in an interleaving; loom's clocks count no further (use less data; if a loop waits for \
+                 something that never happens, fix the loop)",
+                count(*most as u64, "access")
             ),
-            Self::Stack(most) => write!(f, "{most} bytes of stack for each thread (raise Options::stack)"),
-            Self::Memory(most) => {
-                write!(f, "{most} bytes of memory for malloc in one interleaving (raise Options::memory)")
+            Self::Stack(most) => {
+                write!(f, "{} of stack per thread (raise Options::stack)", count(*most as u64, "byte"))
             }
-            Self::Unmodelled(what) => write!(f, "the model: {what}"),
+            Self::Memory(most) => write!(
+                f,
+                "{} of memory for malloc per interleaving (raise Options::memory)",
+                count(*most as u64, "byte")
+            ),
+            Self::Unmodelled(what) => write!(f, "an operation that is not modelled: {what}"),
         }
     }
 }
 
-/// A violation, and the interleaving that shows it.
+/// A number and a noun, in the plural unless the number is 1.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = match noun {
+        _ if number == 1 => "",
+        noun if noun.ends_with('s') || noun.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{number} {noun}{plural}")
+}
+
+/// A violation, and the interleaving that shows it. Its text is the whole report.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Finding {
-    /// What kind it is.
+    /// Which rule was broken.
     pub kind: FindingKind,
-    /// What happened, in a sentence, with places.
+    /// What happened and where, in one sentence.
     pub message: String,
-    /// The functions that were running where it happened, innermost first, each with file and line; the C functions of
-    /// the thread that violated something. Empty when it happened at no place, as a leak does.
+    /// The stack of C functions of the thread that broke the rule, innermost first, each with file and line. Empty for a
+    /// violation without a place, such as a leak.
     pub stack: Vec<String>,
-    /// The interleaving: a column for each thread, time downwards, the violation at the bottom.
+    /// The interleaving: one column per thread, time downwards, and the violation at the bottom.
     pub timeline: String,
-    /// Which interleaving of the search it was; the first is 1.
+    /// The number of the interleaving in the search. The first is 1.
     pub interleaving: u64,
-    /// The same search, run again, did not find it there: what runs in it does not do the same whenever the same choices
-    /// are made, and what it found holds for the one time only.
-    pub unsteady: bool,
-    /// It happened in C code: the access, the call or every wait that it consists of. If not, it takes both sides, or is
-    /// Rust code's alone.
+    /// The search ran a second time, and this interleaving did not show the violation again. So the code does not always do
+    /// the same under the same schedule, and [`replay`](crate::replay) may not reproduce the finding.
+    pub not_reproduced: bool,
+    /// The violation consists of C code only: the access, the call, or each of the waits of a deadlock. Otherwise Rust code
+    /// takes part.
     pub in_c: bool,
-    /// Which line of the timeline an event is that was [told](super::tell): event, line.
-    pub(crate) told: Vec<(usize, usize)>,
+    /// For each event of the harness (`harness::record_event`) in the timeline: the event, and the number of its line.
+    pub(crate) event_lines: Vec<(usize, usize)>,
     pub(crate) at: Option<(Me, Pc)>,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?} in interleaving {}", self.kind, self.interleaving)?;
-        if self.unsteady {
-            writeln!(f, "which the same search did not find again: the code under the model does not repeat itself")?;
+        writeln!(f, "{} in interleaving {}", self.kind, self.interleaving)?;
+        if self.not_reproduced {
+            writeln!(
+                f,
+                "A second run of the search did not show it again: the code does not always do the same under the same \
+                 schedule. Look for real time, random numbers, or state that outlives an interleaving."
+            )?;
         }
         write!(f, "{}", self.timeline)
     }
 }
 
 impl Finding {
-    /// One whose interleaving is not known yet.
+    /// A finding without its interleaving, which [`Self::finish`] adds.
     pub(crate) fn new(kind: FindingKind, message: String, at: Option<(Me, Pc)>) -> Self {
         Self {
             kind,
@@ -151,9 +195,9 @@ impl Finding {
             stack: Vec::new(),
             timeline: String::new(),
             interleaving: 0,
-            unsteady: false,
+            not_reproduced: false,
             in_c: at.is_some_and(|(_, pc)| pc != 0),
-            told: Vec::new(),
+            event_lines: Vec::new(),
             at,
         }
     }
@@ -177,7 +221,7 @@ impl Finding {
         self.stack = places.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
         self.interleaving = interleaving;
         self.message = expand(&self.message, &mut names);
-        (self.timeline, self.told) = render(world, self, &mut names, words);
+        (self.timeline, self.event_lines) = render(world, self, &mut names, words);
     }
 }
 
@@ -296,7 +340,7 @@ fn render(
     match (finding.kind, finding.at) {
         // The message says everything.
         (FindingKind::Failed, Some((_, 0))) => text.push_str(&format!("{}\n", finding.message)),
-        (kind, _) => text.push_str(&format!("{kind:?}{place}: {}\n", finding.message)),
+        (kind, _) => text.push_str(&format!("{kind}{place}: {}\n", finding.message)),
     }
     for (number, frame) in finding.stack.iter().enumerate() {
         text.push_str(&format!("{} {frame}\n", if number == 0 { "  at" } else { "  from" }));
@@ -310,7 +354,7 @@ fn render(
         let calls: Vec<String> =
             calls.filter(|place| !of_the_machinery(place)).map(|place| place.to_string()).collect();
         if !calls.is_empty() {
-            text.push_str(&format!("{} is in a function called by {}\n", thread.name, calls.join(" from ")));
+            text.push_str(&format!("{} is in a function called at {}\n", thread.name, calls.join(" from ")));
         }
     }
     (text, told)
@@ -320,8 +364,8 @@ fn render(
 const ROUND: usize = 8;
 const MOST_ROUNDS: usize = 4;
 
-/// Tells what a loop does again and again once, with how often; lines that somebody was told of stay. `told` has lines of the
-/// timeline, of which the first is the heading.
+/// Folds lines that a loop repeats: they are shown once, with how often they repeat. Lines with events of the harness stay. Each
+/// element of `told` is such an event with its line in the timeline, whose first line is the heading.
 fn folded(cells: Vec<(Me, String)>, told: &mut [(usize, usize)]) -> Vec<(Me, String)> {
     let kept: BTreeSet<usize> = told.iter().map(|(_, line)| line - 1).collect();
     let mut result: Vec<(Me, String)> = Vec::new();
@@ -342,7 +386,7 @@ fn folded(cells: Vec<(Me, String)>, told: &mut [(usize, usize)]) -> Vec<(Me, Str
         at += length * rounds;
         if let (true, Some((thread, _))) = (rounds > 1, result.last()) {
             let lines = if length == 1 { "this".to_owned() } else { format!("these {length} lines") };
-            result.push((*thread, format!("  … {lines} {rounds} times")));
+            result.push((*thread, format!("  … {lines}, {rounds} times")));
         }
     }
     for (_, line) in told {

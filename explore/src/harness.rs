@@ -1,4 +1,4 @@
-//! What latecall's model engine uses of a search besides the public API: its own events in the timeline, and progress.
+//! For latecall's model engine, besides the public API: its own events in the timeline, and progress.
 //!
 //! Not public API: for `src/engine/model/` of the package `latecall`, of the same version.
 
@@ -39,7 +39,7 @@ pub fn explore_for(
     search::run(name, options, None, listener, f)
 }
 
-/// Forgets what the timeline holds after the event that was [`tell`]-ed as this one.
+/// Removes what the timeline holds after an event of the harness; see [`record_event`].
 pub fn end_with(index: usize) {
     if world::live() {
         world::with(|world| {
@@ -51,7 +51,7 @@ pub fn end_with(index: usize) {
     }
 }
 
-/// Ends the interleaving with a finding whose text says everything.
+/// Ends the interleaving with a finding, whose message is `text`.
 pub fn convict(text: &str) -> ! {
     match world::enter() {
         Some(me) => world::with(|world| world.convict(me, 0, FindingKind::Failed, text.to_owned())),
@@ -59,8 +59,8 @@ pub fn convict(text: &str) -> ! {
     }
 }
 
-/// Which interleaving of its search this is: a search that begins again, to have more atomics or to record what it found,
-/// comes by the same numbers once more.
+/// The number of this interleaving in its search. A search that begins again, to get more atomics or to record a finding in
+/// detail, uses the same numbers again.
 pub fn number() -> u64 {
     world::with(|world| world.number)
 }
@@ -72,14 +72,15 @@ pub fn name_thread(name: String) {
     }
 }
 
-/// Puts an event into the timeline that the search's [`Listener`] has words for, in the column of this thread.
-pub fn tell(index: usize) {
+/// Puts an event of the harness into the timeline, in the column of the calling thread. The search's [`Listener`] has words for it.
+pub fn record_event(index: usize) {
     if let Some(me) = world::enter() {
         world::with(|world| world.log(me, 0, What::Told(index)));
     }
 }
 
-/// For each of the harness's events in the timeline of a finding: the event, as it was [`tell`]-ed, and its line.
-pub fn told(finding: &Finding) -> &[(usize, usize)] {
-    &finding.told
+/// For each event of the harness in a finding's timeline: the event, as it was passed to [`record_event`], and the number of its
+/// line.
+pub fn event_lines(finding: &Finding) -> &[(usize, usize)] {
+    &finding.event_lines
 }

@@ -197,7 +197,7 @@ fn check(threads: &Threads) -> BTreeSet<Outcome> {
     let with = |repeats| outcomes(threads, |run| explore("litmus", &Options::new().repeats(repeats), run));
     let (explored, exploration) = with(Repeats::Explored);
     let (counted, counts) = with(Repeats::Counted);
-    let (left, leaves) = with(Repeats::Left);
+    let (left, leaves) = with(Repeats::Pruned);
     for exploration in [&exploration, &counts, &leaves] {
         assert_eq!(exploration.extent, Extent::Exhausted, "{threads:?}: {exploration}");
     }
@@ -216,7 +216,7 @@ fn check(threads: &Threads) -> BTreeSet<Outcome> {
 /// Explores it with repeats left; it has to find what every order of the operations comes to. How many interleavings it took, and
 /// how many of them were left.
 fn check_orders(threads: &Threads) -> (u64, u64) {
-    let explored = |run| explore("litmus", &Options::new().repeats(Repeats::Left), run);
+    let explored = |run| explore("litmus", &Options::new().repeats(Repeats::Pruned), run);
     let (left, exploration) = outcomes(threads, explored);
     assert_eq!(exploration.extent, Extent::Exhausted, "{threads:?}: {exploration}");
     let expected = one_after_the_other(threads);

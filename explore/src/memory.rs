@@ -8,7 +8,7 @@
 
 use super::entry::entry_points;
 use super::event::What;
-use super::finding::{Bound, FindingKind, later, later_variable};
+use super::finding::{Bound, FindingKind, count, later, later_variable};
 use super::locals::thread_local;
 use super::race::{Access, Epoch};
 use super::world::{Leave, Me, Pc, World, enter, event, leave, with};
@@ -149,9 +149,9 @@ impl Heap {
         let (_, pc, caller) = first.made;
         let more = if lost.len() > 1 { format!("; and {} more", lost.len() - 1) } else { String::new() };
         Some(format!(
-            "block {} of {} bytes was never freed, and nothing refers to it; allocated by {} from {}{more}",
+            "block {} of {} was never freed, and nothing refers to it; allocated by {} from {}{more}",
             first.number,
-            first.size,
+            bytes(first.size),
             later(pc),
             later(caller)
         ))
@@ -175,7 +175,7 @@ impl World {
                 let name = self.threads.get(me).and_then(Option::as_ref).map_or("?", |thread| &thread.name);
                 format!("the stack of {name} (-{depth})")
             }
-            None => "memory of Rust".to_owned(),
+            None => "memory of Rust code".to_owned(),
         }
     }
 
@@ -208,7 +208,7 @@ impl World {
                 me,
                 pc,
                 FindingKind::OutOfBounds,
-                format!("{access} of {size} bytes through a null pointer (+{address})"),
+                format!("{access} of {} through a null pointer (+{address})", bytes(size)),
             );
         }
         // The largest object that there can be; the sums below cannot overflow.
@@ -218,7 +218,7 @@ impl World {
                 me,
                 pc,
                 FindingKind::OutOfBounds,
-                format!("{access} of {size} bytes at {name}: no memory is so large"),
+                format!("{access} of {} at {name}, more than any memory has", bytes(size)),
             );
         }
         if !self.heap.contains(address) {
@@ -238,19 +238,28 @@ impl World {
         {
             let made = self.name_maker(made);
             let message = format!(
-                "{access} of {size} bytes at -{} of block {number}, which has {length} (allocated by {made})",
-                start - address
+                "{access} of {} at offset -{} of block {number}, which has {} (allocated by {made})",
+                bytes(size),
+                start - address,
+                bytes(length)
             );
             self.convict(me, pc, FindingKind::OutOfBounds, message);
         }
         let Some(Block { number, start, size: length, made, freed, .. }) = near else {
-            self.convict(me, pc, FindingKind::OutOfBounds, format!("{access} of {size} bytes before the first block"));
+            self.convict(
+                me,
+                pc,
+                FindingKind::OutOfBounds,
+                format!("{access} of {} before the first block", bytes(size)),
+            );
         };
         let made = format!("allocated by {}", self.name_maker(made));
         if address + size > start + length {
             let message = format!(
-                "{access} of {size} bytes at {} of block {number}, which has {length} ({made})",
-                address - start
+                "{access} of {} at offset {} of block {number}, which has {} ({made})",
+                bytes(size),
+                address - start,
+                bytes(length)
             );
             self.convict(me, pc, FindingKind::OutOfBounds, message);
         }
@@ -258,7 +267,8 @@ impl World {
             self.watch(address, size);
             let who = self.thread(who).name.clone();
             let message = format!(
-                "{access} of {size} bytes at {} of block {number}, which {who} freed at {} from {} ({made})",
+                "{access} of {} at offset {} of block {number}, which {who} freed at {} from {} ({made})",
+                bytes(size),
                 address - start,
                 later(freed_pc),
                 later(freed_from),
@@ -276,8 +286,11 @@ impl World {
         };
         if address + size > end {
             let name = self.name_address(address);
-            let message =
-                format!("{access} of {size} bytes at {name}: there are {} to the end of them all", end - address);
+            let message = format!(
+                "{access} of {} at {name}, which is {} from the end of this memory",
+                bytes(size),
+                bytes(end - address)
+            );
             self.convict(me, pc, FindingKind::OutOfBounds, message);
         }
     }
@@ -305,7 +318,12 @@ impl World {
     pub(super) fn free(&mut self, me: Me, pc: Pc, address: usize) {
         let Some(&mut Block { number, size, freed, .. }) = self.heap.at(address) else {
             let name = self.name_address(address);
-            self.convict(me, pc, FindingKind::ForeignFree, format!("free of {name}, which is no block of malloc's"));
+            self.convict(
+                me,
+                pc,
+                FindingKind::ForeignFree,
+                format!("free of {name}, which is not the start of a block from malloc"),
+            );
         };
         if let Some((who, first_pc, first_from)) = freed {
             let who = self.thread(who).name.clone();
@@ -371,6 +389,11 @@ pub(super) fn read_beyond(address: usize, size: usize, pc: Pc) -> ! {
 
 pub(crate) fn pointer<T>(address: usize) -> *mut T {
     std::ptr::with_exposed_provenance_mut(address)
+}
+
+/// "1 byte", "2 bytes".
+fn bytes(size: usize) -> String {
+    count(size as u64, "byte")
 }
 
 /// Outside an interleaving, while C code only runs to its end.

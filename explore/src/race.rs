@@ -6,7 +6,7 @@
 //! memory and globals are checked like the heap.
 
 use super::event::What;
-use super::finding::FindingKind;
+use super::finding::{FindingKind, count};
 use super::world::{MOST_THREADS, Me, Pc, World, repeats};
 use crate::loom_types::UnsafeCell;
 use std::collections::HashMap;
@@ -280,8 +280,9 @@ impl World {
         self.log(me, pc, What::Access { address, size, write: access.writes() });
         self.watch(address, size);
         let message = format!(
-            "data race on {what}, {size} bytes: {} by {mine}, and {other_access} by {name}, which nothing orders before it, at {theirs}",
+            "{} of {} at {what} by {mine}, and nothing orders it after the {other_access} by {name} at {theirs}",
             access.name(),
+            count(size as u64, "byte"),
         );
         self.convict(me, pc, FindingKind::DataRace, message)
     }

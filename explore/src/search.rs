@@ -32,12 +32,12 @@ thread_local! {
     static OUT: RefCell<Option<mpsc::Sender<Message>>> = const { RefCell::new(None) };
 }
 
-/// Who wants to know how a search goes, and can put words to what the timeline holds for it.
+/// Gets the progress of a search, and has words for the harness's events in its timeline.
 #[derive(Default)]
 pub struct Listener<'a> {
-    /// Told now and then: interleavings so far, and for how long.
+    /// Called about ten times a second, with the interleavings so far and the time since the search began.
     pub progress: Option<&'a mut dyn FnMut(u64, Duration)>,
-    /// What the events that were [`tell`](super::tell)-ed are called.
+    /// The words for each event of the harness; see `harness::record_event`.
     pub words: Option<&'a dyn Fn(usize) -> String>,
 }
 
@@ -114,8 +114,14 @@ pub(crate) fn run(
     listener: &mut Listener<'_>,
     f: impl Fn() + Send + Sync + 'static,
 ) -> Exploration {
-    assert!(!QUIET.get(), "{name}: a search inside a search");
-    assert!(options.max_interleavings != Some(0), "{name}: no interleavings is no search");
+    assert!(
+        !QUIET.get(),
+        "{name}: a search inside a search: call explore and replay from the test, not from the closure of another search"
+    );
+    assert!(
+        options.max_interleavings != Some(0),
+        "{name}: Options::max_interleavings(0) leaves nothing to explore: allow at least 1"
+    );
     let _alone = lock(&SEARCHING);
     catch_panics();
     let began = Instant::now();
@@ -152,7 +158,7 @@ pub(crate) fn run(
         };
         match search_all() {
             (_, Some(again)) if again.interleaving == found.interleaving && again.kind == found.kind => *found = again,
-            _ => found.unsteady = true,
+            _ => found.not_reproduced = true,
         }
         let mut search = lock(&shared);
         (search.count, search.repeats) = (count, repeats);
@@ -186,7 +192,7 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
     let (out, messages) = mpsc::channel();
     let (on_it, body) = (Arc::clone(shared), Arc::clone(f));
     let searcher = thread::Builder::new().name("model".to_owned()).spawn(move || explore(&on_it, &body, out));
-    let searcher = searcher.unwrap_or_else(|error| panic!("{name}: no thread for the search: {error}"));
+    let searcher = searcher.unwrap_or_else(|error| panic!("{name}: cannot start the thread of the search: {error}"));
     let (why, world) = loop {
         let began = lock(shared).began;
         match messages.recv().expect("a search says how it ended") {
@@ -327,7 +333,7 @@ pub(crate) fn escaped(payload: &(dyn Any + Send)) -> ! {
 fn words(payload: &dyn Any) -> String {
     let text = payload.downcast_ref::<String>().cloned();
     let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    text.unwrap_or_else(|| "a panic without words".to_owned())
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 /// Starts the next interleaving, when the one before was in order.
@@ -418,9 +424,9 @@ fn panicked(options: &Options, message: String, place: &str, world: Option<&Worl
         return match spinning {
             Some((name, address, world)) => {
                 let message = format!(
-                    "{name} reads {} again and again, and nobody changes it ({} branches)",
+                    "{name} spins on {}, and no other thread can change it (after {})",
                     world.name_address(address),
-                    options.max_branches
+                    finding::count(options.max_branches as u64, "branch")
                 );
                 Ok(raw(FindingKind::Livelock, message))
             }
@@ -471,11 +477,14 @@ fn waits(world: &World) -> String {
         };
         lines.push(format!("{} waits for {on}{holder} at {}", thread.name, finding::later(wait.pc)));
     }
-    let mut all = if lines.is_empty() { "threads wait in Rust code".to_owned() } else { lines.join("; ") };
+    let mut all = if lines.is_empty() { "all threads wait in Rust code".to_owned() } else { lines.join("; ") };
     if world.over {
-        // A process would end here, and its threads with it: whether they were to be woken, or are kept for ever, only its
-        // author knows.
-        all.push_str(". The closure is over: who keeps a thread for ever has to end it there, as a process would");
+        // A process would end here, and its threads with it. Whether the threads should have been woken, or are meant to run
+        // for ever, cannot be known here.
+        all.push_str(
+            ". The test closure has returned while these threads are still running. If the library keeps a background thread \
+             alive, shut it down before the closure returns",
+        );
     }
     all
 }

@@ -168,9 +168,9 @@ impl World {
             number: 0,
             trace: options.keeps_trace().then(|| {
                 Trace::new(match options.repeats {
-                    Repeats::Left if needs.repeats => How::Counted,
-                    Repeats::Left if needs.places => How::LeftByMore,
-                    Repeats::Left => How::LeftByTwo,
+                    Repeats::Pruned if needs.repeats => How::Counted,
+                    Repeats::Pruned if needs.places => How::LeftByMore,
+                    Repeats::Pruned => How::LeftByTwo,
                     Repeats::Explored | Repeats::Counted => How::Counted,
                 })
             }),

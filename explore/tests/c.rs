@@ -29,13 +29,13 @@ mod built_by_cc {
     #[test]
     fn a_weak_exchange_succeeds_and_fails_for_no_reason() {
         assert_eq!(outcomes("weak_attempt", nothing_before, weak_attempt), [0, 1].into());
-        convicted("weak_trusted", weak_trusted, FindingKind::Aborted, &["fails for no reason"]);
+        convicted("weak_trusted", weak_trusted, FindingKind::Aborted, &["fails spuriously"]);
         // Fails though it has found what it expects, and then orders as little as its order for failure says.
         convicted(
             "weak_failure_relaxed",
             weak_failure_relaxed,
             FindingKind::DataRace,
-            &["fails for no reason", "publishes"],
+            &["fails spuriously", "publishes"],
         );
     }
 }

@@ -183,7 +183,7 @@ fn caller(shared: &Arc<Shared>, handle: Handle) -> JoinHandle<Result<u32, Reason
 
 /// Redundant interleavings are pruned: everything that the threads share goes through `crate::sync`.
 fn search(name: &str, preemptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> Exploration {
-    let options = Options::new().max_branches(20_000).repeats(Repeats::Left);
+    let options = Options::new().max_branches(20_000).repeats(Repeats::Pruned);
     let options = preemptions.into_iter().fold(options, Options::preemptions);
     let found = latecall_explore::explore(name, &options, model);
     println!("{found}");

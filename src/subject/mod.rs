@@ -42,7 +42,7 @@ pub trait Subject: Send + Sync {
 
     /// Whether the search sees all that the twin's threads share. It sees the memory and the objects of instrumented C code; it
     /// does not see loom's types where Rust code uses them, but for the bundled subjects. If it does, interleavings that
-    /// repeat others are left early ([`Repeats::Left`](latecall_explore::Repeats::Left)); if it does not and this says so,
+    /// repeat others are left early ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)); if it does not and this says so,
     /// interleavings are lost.
     fn all_seen(&self) -> bool {
         false

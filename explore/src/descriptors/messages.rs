@@ -1,4 +1,4 @@
-//! Reading and writing several pieces of memory at once, and messages, as far as they are the same: no names, no control data.
+//! Reading and writing several pieces of memory at once, and messages without names and control data.
 //!
 //! The pieces go through one piece of Rust's, so that each call is one operation on the channel, as it is of the kernel.
 
@@ -10,38 +10,63 @@ use crate::race::Access;
 use crate::world::Pc;
 use std::ffi::c_int;
 
-/// Reads something of C's, whose memory is checked.
-fn given<T>(address: usize, pc: Pc) -> T {
+/// Reads a value of C's, and checks its memory first.
+///
+/// # Safety
+///
+/// 1. C passed `address` as that of a `T`, to a function that reads one there.
+/// 2. Every bit pattern is a valid `T`.
+unsafe fn given<T>(address: usize, pc: Pc) -> T {
     accessed(address, size_of::<T>(), Access::Read, pc);
-    // SAFETY: C passes one of these here, in memory that was just checked; each bit pattern is one.
+    // SAFETY: the caller guarantees by clause 1 that the memory is that of a `T`, and by clause 2 that what it holds is
+    // one.
     unsafe { pointer::<T>(address).read() }
 }
 
-/// The pieces, each with where it begins and its size; none if they are more than there may be.
-fn pieces(pieces: usize, count: usize, pc: Pc) -> Option<Vec<(usize, usize)>> {
+/// Reads an array of `struct iovec`: the start and the size of each piece. `None` if there are more than allowed.
+///
+/// # Safety
+///
+/// 1. C passed `pieces` as an array of `count` pieces, to a function that reads it.
+unsafe fn pieces(pieces: usize, count: usize, pc: Pc) -> Option<Vec<(usize, usize)>> {
     (count <= libc::UIO_MAXIOV as usize).then(|| {
-        let all = (0..count).map(|index| given::<[usize; 2]>(pieces + index * size_of::<libc::iovec>(), pc));
+        let all = (0..count).map(|index| {
+            // SAFETY: (1) the element lies in the array that the caller guarantees by clause 1; (2) it consists of two
+            // numbers.
+            unsafe { given::<[usize; 2]>(pieces + index * size_of::<libc::iovec>(), pc) }
+        });
         all.map(|[start, size]| (start, size)).collect()
     })
 }
 
-fn gather(number: c_int, pieces: &[(usize, usize)], quietly: bool, at_once: bool, pc: Pc) -> isize {
+/// Sends the bytes of all pieces.
+///
+/// # Safety
+///
+/// 1. C passed the pieces to a function that reads them.
+unsafe fn gather(number: c_int, pieces: &[(usize, usize)], quietly: bool, at_once: bool, pc: Pc) -> isize {
     let mut whole = Vec::new();
     for &(start, size) in pieces {
         accessed(start, size, Access::Read, pc);
-        // SAFETY: C passes this much memory, which was just checked.
+        // SAFETY: the caller guarantees by clause 1 that C passed this much memory; it was just checked.
         whole.extend((0..size).map(|at| unsafe { pointer::<u8>(start + at).read() }));
     }
     send_to(number, whole.as_ptr().expose_provenance(), whole.len(), quietly, at_once, pc)
 }
 
-fn scatter(number: c_int, pieces: &[(usize, usize)], at_once: bool, pc: Pc) -> isize {
+/// Receives bytes into the pieces.
+///
+/// # Safety
+///
+/// 1. C passed the pieces to a function that writes to them.
+unsafe fn scatter(number: c_int, pieces: &[(usize, usize)], at_once: bool, pc: Pc) -> isize {
     let mut whole = vec![0_u8; pieces.iter().map(|piece| piece.1).sum()];
     let got = receive(number, whole.as_mut_ptr().expose_provenance(), whole.len(), at_once, pc);
     let mut rest = &whole[..got.max(0) as usize];
     for &(start, size) in pieces {
         let (piece, after) = rest.split_at(size.min(rest.len()));
-        answer_all(start, piece, pc);
+        // SAFETY: (1) the caller guarantees by clause 1 that C wants bytes written to this piece.
+        unsafe { answer_all(start, piece, pc) };
         rest = after;
     }
     got
@@ -49,16 +74,20 @@ fn scatter(number: c_int, pieces: &[(usize, usize)], at_once: bool, pc: Pc) -> i
 
 extern "C-unwind" fn readv(number: c_int, vector: usize, count: c_int, pc: Pc) -> isize {
     let Some(me) = begin_operation() else { return 0 };
-    match pieces(vector, count as usize, pc) {
-        Some(pieces) => scatter(number, &pieces, false, pc),
+    // SAFETY: (1) C passes an array of `count` pieces to `readv`.
+    match unsafe { pieces(vector, count as usize, pc) } {
+        // SAFETY: (1) `readv` writes to the pieces.
+        Some(pieces) => unsafe { scatter(number, &pieces, false, pc) },
         None => fails::<i64>(me, libc::EINVAL) as isize,
     }
 }
 
 extern "C-unwind" fn writev(number: c_int, vector: usize, count: c_int, pc: Pc) -> isize {
     let Some(me) = begin_operation() else { return 0 };
-    match pieces(vector, count as usize, pc) {
-        Some(pieces) => gather(number, &pieces, false, false, pc),
+    // SAFETY: (1) C passes an array of `count` pieces to `writev`.
+    match unsafe { pieces(vector, count as usize, pc) } {
+        // SAFETY: (1) `writev` reads the pieces.
+        Some(pieces) => unsafe { gather(number, &pieces, false, false, pc) },
         None => fails::<i64>(me, libc::EINVAL) as isize,
     }
 }
@@ -77,34 +106,41 @@ struct Message {
 
 extern "C-unwind" fn sendmsg(number: c_int, message: usize, flags: c_int, pc: Pc) -> isize {
     let Some(me) = begin_operation() else { return 0 };
-    let Message { name, pieces: vector, count, control, control_size, .. } = given(message, pc);
+    // SAFETY: (1) C passes a `struct msghdr` to `sendmsg`; (2) it consists of numbers.
+    let Message { name, pieces: vector, count, control, control_size, .. } = unsafe { given(message, pc) };
     if flags & !(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) != 0 {
         refuse_call("sendmsg with flags", pc);
     }
     if name != 0 || (control != 0 && control_size != 0) {
         refuse_call("sendmsg with a name or control data", pc);
     }
-    match pieces(vector, count, pc) {
-        Some(pieces) => gather(number, &pieces, flags & libc::MSG_NOSIGNAL != 0, flags & libc::MSG_DONTWAIT != 0, pc),
+    let (quietly, at_once) = (flags & libc::MSG_NOSIGNAL != 0, flags & libc::MSG_DONTWAIT != 0);
+    // SAFETY: (1) the message that C passed says where its array of pieces is.
+    match unsafe { pieces(vector, count, pc) } {
+        // SAFETY: (1) `sendmsg` reads the pieces.
+        Some(pieces) => unsafe { gather(number, &pieces, quietly, at_once, pc) },
         None => fails::<i64>(me, libc::EMSGSIZE) as isize,
     }
 }
 
-/// What is received has no name, and no control data: nobody can send any.
+/// A received message has no name and no control data, because `sendmsg` above refuses to send any.
 extern "C-unwind" fn recvmsg(number: c_int, message: usize, flags: c_int, pc: Pc) -> isize {
     let Some(me) = begin_operation() else { return 0 };
-    let asked: Message = given(message, pc);
+    // SAFETY: (1) C passes a `struct msghdr` to `recvmsg`; (2) it consists of numbers.
+    let asked: Message = unsafe { given(message, pc) };
     if flags & !(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_CMSG_CLOEXEC) != 0 {
         refuse_call("recvmsg with flags", pc);
     }
-    let Some(pieces) = pieces(asked.pieces, asked.count, pc) else {
+    // SAFETY: (1) the message that C passed says where its array of pieces is.
+    let Some(pieces) = (unsafe { pieces(asked.pieces, asked.count, pc) }) else {
         return fails::<i64>(me, libc::EMSGSIZE) as isize;
     };
-    let got = scatter(number, &pieces, flags & libc::MSG_DONTWAIT != 0, pc);
+    // SAFETY: (1) `recvmsg` writes to the pieces.
+    let got = unsafe { scatter(number, &pieces, flags & libc::MSG_DONTWAIT != 0, pc) };
     if got >= 0 {
         accessed(message, size_of::<Message>(), Access::Write, pc);
         let answer = Message { name_size: 0, control_size: 0, flags: flags & libc::MSG_CMSG_CLOEXEC, ..asked };
-        // SAFETY: as C passed it, and checked; the kernel writes these three.
+        // SAFETY: C passed a `struct msghdr` to `recvmsg`, which writes to it; the memory was just checked.
         unsafe { pointer::<Message>(message).write(answer) };
     }
     got

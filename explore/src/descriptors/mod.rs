@@ -91,7 +91,8 @@ extern "C-unwind" fn pipe2(out: usize, flags: c_int, pc: Pc) -> c_int {
         [from, all.open(with_flags(None, Some(channel), flags))]
     });
     did(me, pc, format!("makes a pipe from descriptor {} to {}", ends[1], ends[0]));
-    answer(out, ends, pc);
+    // SAFETY: (1) C passes a place for two descriptors to `pipe2`.
+    unsafe { answer(out, ends, pc) };
     0
 }
 
@@ -111,7 +112,8 @@ extern "C-unwind" fn socketpair(domain: c_int, kind: c_int, _: c_int, out: usize
         [first, all.open(with_flags(Some(other), Some(one), kind))]
     });
     did(me, pc, format!("makes a pair of descriptors, {} and {}", ends[0], ends[1]));
-    answer(out, ends, pc);
+    // SAFETY: (1) C passes a place for two descriptors to `socketpair`.
+    unsafe { answer(out, ends, pc) };
     0
 }
 
@@ -201,7 +203,7 @@ fn send_to(number: c_int, from: usize, size: usize, quietly: bool, at_once: bool
     let put = transfer(me, pc, number, (channel, waits), |content| content.put(from, size));
     did(me, pc, describes("writes", put, number));
     if put < 0 && !quietly && with(|world| *world.thread(me).errno) == libc::EPIPE && raises_signal(libc::SIGPIPE) {
-        refuse_call("write to a descriptor that nobody reads, without ignoring SIGPIPE,", pc);
+        refuse_call("write to a descriptor without a reader, which would raise SIGPIPE,", pc);
     }
     put
 }
@@ -223,7 +225,8 @@ fn foreign(me: Me, what: &str, number: c_int, pc: Pc) -> isize {
 
 fn foreign_write(me: Me, number: c_int, from: usize, size: usize, pc: Pc) -> isize {
     if (1..FIRST).contains(&number) {
-        // SAFETY: C passes this many bytes; what the model knows of them has been checked. People see them, and nobody else.
+        // SAFETY: C passes this many bytes; what the model knows of them has been checked. People see them, and nobody
+        // else.
         return unsafe { libc::write(number, std::ptr::with_exposed_provenance(from), size) };
     }
     foreign(me, "write", number, pc)

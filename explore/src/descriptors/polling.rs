@@ -130,7 +130,9 @@ extern "C-unwind" fn poll(all: usize, count: u64, milliseconds: c_int, pc: Pc) -
     for (index, result) in results.into_iter().enumerate() {
         // SAFETY: as above; only the address is taken.
         let out = unsafe { &raw mut (*at(index)).revents };
-        answer(out.expose_provenance(), result, pc);
+        // SAFETY: (1) `out` is a field of an element in the array that C passes to `poll`, which writes the results
+        // there.
+        unsafe { answer(out.expose_provenance(), result, pc) };
     }
     did(me, pc, format!("polls {count} descriptors: {found} ready"));
     found
@@ -198,7 +200,8 @@ fn selects(most: c_int, [reads, writes, errors]: [usize; 3], milliseconds: c_int
     for (set, _) in sets.into_iter().filter(|(set, _)| *set != 0) {
         for at in 0..bytes {
             let bits = ready.iter().filter(|&&(of, number)| of == set && number as usize / 8 == at);
-            answer(set + at, bits.fold(0_u8, |byte, (_, number)| byte | 1 << (number % 8)), pc);
+            // SAFETY: (1) C passes an `fd_set` to `select`, which writes to it; the byte lies in the set.
+            unsafe { answer(set + at, bits.fold(0_u8, |byte, (_, number)| byte | 1 << (number % 8)), pc) };
         }
     }
     did(me, pc, format!("selects of {} descriptors: {found} ready", asked.len()));
@@ -279,7 +282,8 @@ extern "C-unwind" fn epoll_wait(poller: c_int, out: usize, most: c_int, millisec
     });
     for (index, &(number, watch, (events, changes))) in ready.iter().enumerate() {
         let event = libc::epoll_event { events, u64: watch.data };
-        answer(out + index * size_of::<libc::epoll_event>(), event, pc);
+        // SAFETY: (1) C passes an array of events to `epoll_wait`, and there are no more events than its size.
+        unsafe { answer(out + index * size_of::<libc::epoll_event>(), event, pc) };
         with(|world| {
             let content = &mut world.objects.descriptors.channels[channel].content;
             if let Content::Watched(all) = content

@@ -95,7 +95,8 @@ extern "C-unwind" fn strerror_r(number: c_int, out: usize, size: usize, pc: Pc) 
     if !std::ptr::eq(text, own.as_ptr()) {
         return text.expose_provenance();
     }
-    hand_over(&own, out, size, pc);
+    // SAFETY: (1) C passes a buffer and its size to `strerror_r`.
+    unsafe { hand_over(&own, out, size, pc) };
     out
 }
 
@@ -103,14 +104,20 @@ extern "C-unwind" fn strerror_r_of_posix(number: c_int, out: usize, size: usize,
     let mut own = [0; 64];
     // SAFETY: there is as much memory.
     let result = with_errno(|| unsafe { real::__xpg_strerror_r(number, own.as_mut_ptr(), own.len().min(size)) });
-    hand_over(&own, out, size, pc);
+    // SAFETY: (1) C passes a buffer and its size to `__xpg_strerror_r`.
+    unsafe { hand_over(&own, out, size, pc) };
     result
 }
 
-/// Writes a string, or as much of it as there may be.
-fn hand_over(own: &[c_char], out: usize, size: usize, pc: Pc) {
+/// Writes a string, or as much of it as fits.
+///
+/// # Safety
+///
+/// 1. C passed `out` as a place for `size` characters, to a function that writes a text there.
+unsafe fn hand_over(own: &[c_char], out: usize, size: usize, pc: Pc) {
     let length = own.iter().position(|&it| it == 0).map_or(own.len(), |end| end + 1).min(size);
-    answer_all(out, &own[..length], pc);
+    // SAFETY: (1) the caller guarantees by clause 1 that `size` characters fit, and `length` is no more than that.
+    unsafe { answer_all(out, &own[..length], pc) };
 }
 
 extern "C-unwind" fn strftime(out: usize, size: usize, format: usize, time: usize, pc: Pc) -> usize {
@@ -120,7 +127,8 @@ extern "C-unwind" fn strftime(out: usize, size: usize, format: usize, time: usiz
     // SAFETY: there is as much memory; a string and a time.
     let written = with_errno(|| unsafe { real::strftime(own.as_mut_ptr(), own.len(), pointer(format), pointer(time)) });
     if written > 0 {
-        hand_over(&own[..=written], out, size, pc);
+        // SAFETY: (1) C passes a buffer and its size to `strftime`.
+        unsafe { hand_over(&own[..=written], out, size, pc) };
     }
     written
 }
@@ -134,7 +142,8 @@ extern "C-unwind" fn inet_ntop(family: c_int, from: usize, out: usize, size: u32
     if text.is_null() {
         return 0;
     }
-    hand_over(&own, out, size as usize, pc);
+    // SAFETY: (1) C passes a buffer and its size to `inet_ntop`.
+    unsafe { hand_over(&own, out, size as usize, pc) };
     out
 }
 
@@ -142,7 +151,8 @@ extern "C-unwind" fn gethostname(out: usize, size: usize, pc: Pc) -> c_int {
     let mut own = [0; 256];
     // SAFETY: there is as much memory.
     let result = with_errno(|| unsafe { real::gethostname(own.as_mut_ptr(), own.len().min(size)) });
-    hand_over(&own, out, size, pc);
+    // SAFETY: (1) C passes a buffer and its size to `gethostname`.
+    unsafe { hand_over(&own, out, size, pc) };
     result
 }
 
@@ -150,7 +160,8 @@ extern "C-unwind" fn confstr(name: c_int, out: usize, size: usize, pc: Pc) -> us
     let mut own = vec![0; size.min(1 << 16)];
     // SAFETY: there is as much memory.
     let needed = with_errno(|| unsafe { real::confstr(name, own.as_mut_ptr(), own.len()) });
-    hand_over(&own[..needed.min(own.len())], out, size, pc);
+    // SAFETY: (1) C passes a buffer and its size to `confstr`.
+    unsafe { hand_over(&own[..needed.min(own.len())], out, size, pc) };
     needed
 }
 
@@ -159,7 +170,8 @@ extern "C-unwind" fn getgroups(count: c_int, out: usize, pc: Pc) -> c_int {
     // SAFETY: there is as much memory.
     let found = with_errno(|| unsafe { real::getgroups(own.len() as c_int, own.as_mut_ptr()) });
     if let (1.., Ok(groups)) = (count, usize::try_from(found)) {
-        answer_all(out, &own[..groups], pc);
+        // SAFETY: (1) C passes a place for as many groups to `getgroups`.
+        unsafe { answer_all(out, &own[..groups], pc) };
     }
     found
 }
@@ -190,7 +202,8 @@ extern "C-unwind" fn regerror(error: c_int, pattern: usize, out: usize, size: us
     let mut own = [0; 256];
     // SAFETY: there is as much memory; the pattern is not looked at.
     let needed = unsafe { real::regerror(error, pattern, own.as_mut_ptr(), own.len().min(size)) };
-    hand_over(&own, out, size, pc);
+    // SAFETY: (1) C passes a buffer and its size to `regerror`.
+    unsafe { hand_over(&own, out, size, pc) };
     needed
 }
 
@@ -248,7 +261,8 @@ extern "C-unwind" fn mbrtowc(out: usize, from: usize, most: usize, kept: usize, 
     if from != 0 {
         character_read(from, [most, room], found, pc);
         if out != 0 && found <= most {
-            answer(out, wide, pc);
+            // SAFETY: (1) C passes a place for a wide character to `mbrtowc`.
+            unsafe { answer(out, wide, pc) };
         }
     }
     found
@@ -273,7 +287,8 @@ extern "C-unwind" fn mbtowc(out: usize, from: usize, most: usize, pc: Pc) -> c_i
     if from != 0 {
         character_read(from, [most, room], usize::try_from(found).unwrap_or(usize::MAX), pc);
         if out != 0 && found >= 0 {
-            answer(out, wide, pc);
+            // SAFETY: (1) C passes a place for a wide character to `mbtowc`.
+            unsafe { answer(out, wide, pc) };
         }
     }
     found
@@ -301,7 +316,8 @@ extern "C-unwind" fn wcrtomb(out: usize, wide: i32, kept: usize, pc: Pc) -> usiz
     // SAFETY: there is room for any character, and a state, which has been checked.
     let found = with_errno(|| unsafe { real::wcrtomb(place, wide, pointer(kept)) });
     if out != 0 && found <= LONGEST {
-        answer_all(out, &own[..found], pc);
+        // SAFETY: (1) C passes a place for a character to `wcrtomb`, which writes its bytes there.
+        unsafe { answer_all(out, &own[..found], pc) };
     }
     found
 }
@@ -312,7 +328,8 @@ extern "C-unwind" fn wctomb(out: usize, wide: i32, pc: Pc) -> c_int {
     // SAFETY: there is room for any character.
     let found = with_errno(|| unsafe { real::wctomb(place, wide) });
     if let (true, Ok(length)) = (out != 0, usize::try_from(found)) {
-        answer_all(out, &own[..length], pc);
+        // SAFETY: (1) C passes a place for a character to `wctomb`, which writes its bytes there.
+        unsafe { answer_all(out, &own[..length], pc) };
     }
     found
 }

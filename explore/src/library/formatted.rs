@@ -129,7 +129,7 @@ pub(super) fn integer(size: &[u8]) -> usize {
 /// Reads for C what the format and its arguments are, and points out where it writes. The arguments stay as they are.
 fn look(format: usize, arguments: usize, pc: Pc) {
     let Some(uses) = uses(&text::<u8>(format, pc)) else {
-        return refuse_call("printf with a format that is not known", pc);
+        return refuse_call("printf with an unknown format", pc);
     };
     let mut list = Arguments::of(arguments);
     let mut values = Vec::new();

@@ -15,7 +15,8 @@ fn beginning<T: Unit>(start: usize) -> (Vec<T>, usize) {
     let room = room(start) / size_of::<T>();
     let (mut units, mut spaces) = (Vec::new(), 0);
     while units.len() < room {
-        // SAFETY: C passes memory that is there up to the end of a number; there is room for this in what the model knows of it.
+        // SAFETY: C passes memory that is there up to the end of a number; there is room for this in what the model
+        // knows of it.
         let it = unsafe { pointer::<T>(start + units.len() * size_of::<T>()).read_unaligned() };
         let byte = u8::try_from(it.into()).unwrap_or(0);
         if spaces == units.len() && b" \t\n\x0b\x0c\r".contains(&byte) {
@@ -42,7 +43,9 @@ fn number<T: Unit, R>(start: usize, end: usize, pc: Pc, find: impl FnOnce(*const
     }
     accessed(start, read, Access::Read, pc);
     if end != 0 {
-        answer(end, start + found * size_of::<T>(), pc);
+        // SAFETY: (1) C passes a place for a pointer to the functions of the `strtol` family, where they put the end of
+        // the number.
+        unsafe { answer(end, start + found * size_of::<T>(), pc) };
     }
     number
 }

@@ -109,16 +109,23 @@ fn with_end(start: *const u8, unit: usize) -> usize {
 }
 
 /// Writes what the C library has found.
-fn hand_over(from: *const u8, to: usize, size: usize, pc: Pc) {
-    // SAFETY: so much has been found.
-    answer_all(to, unsafe { std::slice::from_raw_parts(from, size) }, pc);
+///
+/// # Safety
+///
+/// 1. `from` points to `size` bytes, which stay as they are during the call.
+/// 2. C passed `to` as a place for them, or they fit into a fresh block there.
+unsafe fn hand_over(from: *const u8, to: usize, size: usize, pc: Pc) {
+    // SAFETY: the caller guarantees by clause 1 that there are so many bytes.
+    let found = unsafe { std::slice::from_raw_parts(from, size) };
+    // SAFETY: (1) the caller guarantees by clause 2 that they fit.
+    unsafe { answer_all(to, found, pc) };
 }
 
 extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: Pc) -> c_int {
     // No number that is counted.
     const NOTHING: u8 = 0xA5;
     let Some(finds) = finds(&text::<u8>(format, pc)) else {
-        refuse_call("sscanf with a format that is not known", pc);
+        refuse_call("sscanf with an unknown format", pc);
         return 0;
     };
     let input = text::<u8>(from, pc).len();
@@ -148,7 +155,9 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
             // SAFETY: there are 16.
             let bytes = unsafe { std::slice::from_raw_parts(own, size) };
             if bytes.iter().any(|&byte| byte != NOTHING) {
-                hand_over(own, to, size, pc);
+                // SAFETY: (1) there are 16 bytes, and `size` is at most 8; (2) C passes a place for a number of this
+                // size.
+                unsafe { hand_over(own, to, size, pc) };
             }
             continue;
         }
@@ -157,18 +166,24 @@ extern "C-unwind" fn vsscanf(from: usize, format: usize, arguments: usize, pc: P
         }
         left -= 1;
         match what {
-            What::Bytes(size) => hand_over(own, to, size, pc),
-            What::Text(unit) => hand_over(own, to, with_end(own, unit), pc),
-            What::Units(unit, count) => hand_over(own, to, count.min(input) * unit, pc),
+            // SAFETY: (1) the C library has found a value of this size; (2) C passes a place for one.
+            What::Bytes(size) => unsafe { hand_over(own, to, size, pc) },
+            // SAFETY: (1) the C library has found a text, whose end was looked for; (2) C passes a place for a text.
+            What::Text(unit) => unsafe { hand_over(own, to, with_end(own, unit), pc) },
+            // SAFETY: (1) the C library has found no more units than the input has, and `own` is as large; (2) C passes
+            // a place for them.
+            What::Units(unit, count) => unsafe { hand_over(own, to, count.min(input) * unit, pc) },
             What::Block(unit, count) => {
                 // SAFETY: the C library has put a block of its own here.
                 let block = unsafe { own.cast::<*mut u8>().read() };
                 let size = count.map_or_else(|| with_end(block, unit), |count| count.min(input) * unit);
                 let copy = malloc(size, pc);
-                hand_over(block, copy, size, pc);
+                // SAFETY: (1) the C library's block has the text; (2) `copy` is a fresh block of this size.
+                unsafe { hand_over(block, copy, size, pc) };
                 // SAFETY: nobody else knows of it.
                 unsafe { libc::free(block.cast::<c_void>()) };
-                answer(to, copy, pc);
+                // SAFETY: (1) C passes a place for a pointer, for a conversion with `m`.
+                unsafe { answer(to, copy, pc) };
             }
             What::Count(_) => {}
         }

@@ -32,8 +32,15 @@ fn size<T>(units: usize) -> usize {
     units.saturating_mul(size_of::<T>())
 }
 
-fn unit<T: Unit>(start: usize, number: usize) -> T {
-    // SAFETY: C passes memory that is there as far as it is read; the callers have asked how far what the model knows reaches.
+/// Reads one unit of C's.
+///
+/// # Safety
+///
+/// 1. C passed `start` to a function that reads at least `number + 1` units there. Where the explorer knows the bounds of that
+///    memory, the unit lies within them: the caller has asked [`room`] or [`accessed`].
+unsafe fn unit<T: Unit>(start: usize, number: usize) -> T {
+    // SAFETY: the caller guarantees by clause 1 that the unit can be read; all bit patterns are numbers, and no
+    // alignment is needed.
     unsafe { pointer::<T>(start + size::<T>(number)).read_unaligned() }
 }
 
@@ -49,7 +56,9 @@ pub(super) fn before<T: Unit>(start: usize, most: usize, pc: Pc, mut is_it: impl
     let room = room(start) / size_of::<T>();
     let mut length = 0;
     while length < most.min(room) {
-        if is_it(unit(start, length)) {
+        // SAFETY: (1) C passed `start` to be read up to the unit that is looked for, which has not come yet; `length`
+        // is below `room`.
+        if is_it(unsafe { unit(start, length) }) {
             accessed(start, size::<T>(length + 1), Access::Read, pc);
             return length;
         }
@@ -70,7 +79,8 @@ pub(super) fn length<T: Unit>(start: usize, most: usize, pc: Pc) -> usize {
 /// A string, without its end.
 pub(super) fn text<T: Unit>(start: usize, pc: Pc) -> Vec<T> {
     let length = length::<T>(start, usize::MAX, pc);
-    (0..length).map(|number| unit(start, number)).collect()
+    // SAFETY: (1) `length` has just read as many units.
+    (0..length).map(|number| unsafe { unit(start, number) }).collect()
 }
 
 /// Compares strings, of which nothing is read beyond the first difference: one of them need not have an end. `as_if` is what a unit
@@ -90,7 +100,9 @@ fn compare<T: Unit>(
                 read_beyond(start, size::<T>(length + 1), pc);
             }
         }
-        let [one, other]: [T; 2] = [a, b].map(|start| unit(start, length));
+        // SAFETY: (1) C passed both to be compared, and no difference has come yet; the loop above has checked the room
+        // of both.
+        let [one, other]: [T; 2] = [a, b].map(|start| unsafe { unit(start, length) });
         length += 1;
         answer = as_if(one) - as_if(other);
         if ends(one) {
@@ -163,18 +175,23 @@ extern "C-unwind" fn strchrnul<T: Unit>(a: usize, wanted: c_int, pc: Pc) -> usiz
 
 extern "C-unwind" fn strchr<T: Unit>(a: usize, wanted: c_int, pc: Pc) -> usize {
     let found = strchrnul::<T>(a, wanted, pc);
-    if unit::<T>(found, 0) == T::of(wanted) { found } else { 0 }
+    // SAFETY: (1) `strchrnul` has just read the string up to here.
+    let unit: T = unsafe { unit(found, 0) };
+    if unit == T::of(wanted) { found } else { 0 }
 }
 
 extern "C-unwind" fn strrchr<T: Unit>(a: usize, wanted: c_int, pc: Pc) -> usize {
     let length = length::<T>(a, usize::MAX, pc);
-    let found = (0..=length).rev().find(|&number| unit::<T>(a, number) == T::of(wanted));
+    // SAFETY: (1) `length` has just read the string with its end.
+    let found = (0..=length).rev().find(|&number| unsafe { unit::<T>(a, number) } == T::of(wanted));
     found.map_or(0, |number| a + size::<T>(number))
 }
 
 extern "C-unwind" fn memrchr(a: usize, byte: c_int, count: usize, pc: Pc) -> usize {
     accessed(a, count, Access::Read, pc);
-    (0..count).rev().find(|&number| unit::<u8>(a, number) == byte as u8).map_or(0, |number| a + number)
+    // SAFETY: (1) C passes `count` bytes to `memrchr`, and `accessed` has checked them.
+    let found = (0..count).rev().find(|&number| unsafe { unit::<u8>(a, number) } == byte as u8);
+    found.map_or(0, |number| a + number)
 }
 
 extern "C-unwind" fn strcpy<T: Unit>(to: usize, from: usize, pc: Pc) -> usize {
@@ -252,9 +269,12 @@ extern "C-unwind" fn swab(from: usize, to: usize, size: isize, pc: Pc) {
     let size = size.max(0) as usize & !1;
     let bytes: Vec<u8> = {
         accessed(from, size, Access::Read, pc);
-        (0..size).map(|at| unit(from, at ^ 1)).collect()
+        // SAFETY: (1) C passes `size` bytes to `swab`, and `accessed` has checked them; `size` is even, so `at ^ 1` is
+        // below it.
+        (0..size).map(|at| unsafe { unit(from, at ^ 1) }).collect()
     };
-    answer_all(to, &bytes, pc);
+    // SAFETY: (1) C passes memory for `size` bytes to `swab`, which writes there.
+    unsafe { answer_all(to, &bytes, pc) };
 }
 
 /// How much of it consists of these.
@@ -271,7 +291,8 @@ extern "C-unwind" fn strcspn<T: Unit>(a: usize, these: usize, pc: Pc) -> usize {
 
 extern "C-unwind" fn strpbrk(a: usize, these: usize, pc: Pc) -> usize {
     let found = a + strcspn::<u8>(a, these, pc);
-    if is_end(unit::<u8>(found, 0)) { 0 } else { found }
+    // SAFETY: (1) `strcspn` has just read the string up to here.
+    unsafe { if is_end(unit::<u8>(found, 0)) { 0 } else { found } }
 }
 
 /// Where among no more than `most` units the wanted ones are; nothing is read beyond them.
@@ -306,7 +327,8 @@ extern "C-unwind" fn strcasestr(a: usize, wanted: usize, pc: Pc) -> usize {
 
 extern "C-unwind" fn memmem(a: usize, most: usize, wanted: usize, count: usize, pc: Pc) -> usize {
     accessed(wanted, count, Access::Read, pc);
-    let wanted: Vec<i64> = (0..count).map(|number| unit::<u8>(wanted, number).into()).collect();
+    // SAFETY: (1) C passes `count` bytes to `memmem`, and `accessed` has checked them.
+    let wanted: Vec<i64> = (0..count).map(|number| unsafe { unit::<u8>(wanted, number) }.into()).collect();
     find(a, most, &wanted, pc, u8::into, |_| false)
 }
 
@@ -325,7 +347,8 @@ extern "C-unwind" fn strtok_r(a: usize, separators: usize, place: usize, pc: Pc)
     start += strspn::<u8>(start, separators, pc);
     let length = strcspn::<u8>(start, separators, pc);
     let mut rest = start + length;
-    if !is_end(unit::<u8>(rest, 0)) {
+    // SAFETY: (1) `strcspn` has just read the string up to here.
+    if !is_end(unsafe { unit::<u8>(rest, 0) }) {
         memset(rest, 0, 1, pc);
         rest += 1;
     }
@@ -344,12 +367,13 @@ extern "C-unwind" fn strsep(place: usize, separators: usize, pc: Pc) -> usize {
     }
     let end = start + strcspn::<u8>(start, separators, pc);
     let mut rest = 0;
-    if !is_end(unit::<u8>(end, 0)) {
+    // SAFETY: (1) `strcspn` has just read the string up to here.
+    if !is_end(unsafe { unit::<u8>(end, 0) }) {
         memset(end, 0, 1, pc);
         rest = end + 1;
     }
     accessed(place, size_of::<usize>(), Access::Write, pc);
-    // SAFETY: as above.
+    // SAFETY: C passes a place for a pointer to `strsep`, which writes to it; it has been checked.
     unsafe { kept(place).write(rest) };
     start
 }

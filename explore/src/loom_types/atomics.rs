@@ -118,14 +118,15 @@ struct Numbered<V> {
     /// What each store stores; the first is what it was made with.
     values: Values<V>,
     loads: Loads,
-    name: std::sync::atomic::AtomicU64,
+    name: crate::std_types::AtomicU64,
 }
 
 /// `None`: of an operation that has not happened yet, and that makes its value of what it finds.
 #[derive(Debug)]
 struct Values<V>(std::cell::RefCell<Vec<Option<V>>>);
 
-// SAFETY: all threads of a model run on one thread of the machine, and no borrow lasts longer than one of the functions below.
+// SAFETY: all threads of a model run on one thread of the machine, and no borrow lasts longer than one of the functions
+// below.
 unsafe impl<V> Send for Values<V> {}
 // SAFETY: as above.
 unsafe impl<V> Sync for Values<V> {}

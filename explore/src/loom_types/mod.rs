@@ -9,7 +9,7 @@
 
 use crate::quarantine::RunBlocks;
 use crate::trace::{self, Effect, Name};
-use crate::{guarded, rust_op};
+use crate::{guarded, rust_op, std_types};
 use loom::sync as loomed;
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -45,9 +45,9 @@ pub(crate) use loom::skip_branch;
 pub struct Mutex<T> {
     loom: loomed::Mutex<T>,
     name: Name,
-    held: std::sync::atomic::AtomicBool,
+    held: std_types::AtomicBool,
     /// Who has found it held, where who takes a step says so before.
-    parked: std::sync::Mutex<Vec<loom::thread::Thread>>,
+    parked: std_types::Mutex<Vec<loom::thread::Thread>>,
 }
 
 /// `loom::sync::MutexGuard`, and whose it is.
@@ -63,7 +63,7 @@ impl<T> Mutex<T> {
             loom: loomed::Mutex::new(value),
             name: trace::object(),
             held: false.into(),
-            parked: std::sync::Mutex::default(),
+            parked: std_types::Mutex::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl<T> Mutex<T> {
         })
     }
 
-    fn parked(&self) -> std::sync::MutexGuard<'_, Vec<loom::thread::Thread>> {
+    fn parked(&self) -> std_types::MutexGuard<'_, Vec<loom::thread::Thread>> {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -155,18 +155,18 @@ pub struct Condvar {
     /// Each operation is one on this, which nobody waits on.
     branch: loomed::Condvar,
     name: Name,
-    waiters: std::sync::Mutex<VecDeque<Waiter>>,
+    waiters: std_types::Mutex<VecDeque<Waiter>>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     thread: loom::thread::Thread,
-    woken: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    woken: std_types::Arc<std_types::AtomicBool>,
 }
 
 impl Condvar {
     pub fn new() -> Self {
-        Self { branch: loomed::Condvar::new(), name: trace::object(), waiters: std::sync::Mutex::default() }
+        Self { branch: loomed::Condvar::new(), name: trace::object(), waiters: std_types::Mutex::default() }
     }
 
     #[track_caller]
@@ -174,8 +174,8 @@ impl Condvar {
         rust_op("waits", Location::caller());
         self.act();
         let mutex = guard.of;
-        let woken = std::sync::Arc::default();
-        let waiter = Waiter { thread: loom::thread::current(), woken: std::sync::Arc::clone(&woken) };
+        let woken = std_types::Arc::default();
+        let waiter = Waiter { thread: loom::thread::current(), woken: std_types::Arc::clone(&woken) };
         self.waiters().push_back(waiter);
         // From here to where it parks no other thread runs.
         drop(guard);
@@ -205,7 +205,7 @@ impl Condvar {
         trace::did(self.name, Effect::Exclusive);
     }
 
-    fn waiters(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
+    fn waiters(&self) -> std_types::MutexGuard<'_, VecDeque<Waiter>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

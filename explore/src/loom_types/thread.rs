@@ -1,9 +1,10 @@
 //! Threads: loom's, but for how one waits for the end of another.
 
+use crate::std_types::{Arc, Mutex, MutexGuard};
 use crate::trace;
 use crate::{is_over, thread_number};
 pub use loom::thread::{Builder, Thread, ThreadId, current};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 /// `loom::thread::JoinHandle`. The end of a thread and the wait for it are operations on one object there, of which either
 /// comes first: nearly twice as many interleavings for each thread, that differ in nothing. Where repeats are left, who joins
@@ -42,7 +43,7 @@ fn in_order(number: usize) {
     }
 }
 
-fn whole<T>(end: &Mutex<End<T>>) -> std::sync::MutexGuard<'_, End<T>> {
+fn whole<T>(end: &Mutex<End<T>>) -> MutexGuard<'_, End<T>> {
     end.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

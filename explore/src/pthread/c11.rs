@@ -76,7 +76,8 @@ extern "C-unwind" fn thrd_join(name: usize, out: usize, pc: Pc) -> c_int {
     };
     if out != 0 {
         accessed(out, size_of::<c_int>(), Access::Write, pc);
-        write(out, value as c_int);
+        // SAFETY: (1) C passes a place for an `int` to `thrd_join`, and `accessed` has checked it.
+        unsafe { write(out, value as c_int) };
     }
     0
 }

@@ -86,10 +86,7 @@ pub(super) extern "C-unwind" fn cond_destroy(address: usize, pc: Pc) -> c_int {
 fn wait(call: &Call, mutex: usize, until: Option<i64>) -> c_int {
     let (me, pc, address, timed) = (call.me, call.pc, call.address, until.is_some());
     if with(|world| lock_at(world, mutex).owner) != Some(me) {
-        call.convict(
-            FindingKind::Misuse,
-            "a wait on a condition variable with a mutex that this thread has not locked",
-        );
+        call.convict(FindingKind::Misuse, "a thread waits on a condition variable with a mutex that it does not hold");
     }
     branch(me, address);
     // Kept for later: whoever was woken does not look at the condition variable again, which may be gone by then.
@@ -190,7 +187,8 @@ pub(super) extern "C-unwind" fn cond_broadcast(address: usize, pc: Pc) -> c_int 
 }
 
 extern "C-unwind" fn attributes_get_clock(_: usize, out: usize, _: Pc) -> c_int {
-    write(out, libc::CLOCK_REALTIME);
+    // SAFETY: (1) C passes a place for a clock to `pthread_condattr_getclock`.
+    unsafe { write(out, libc::CLOCK_REALTIME) };
     0
 }
 

@@ -19,7 +19,8 @@ pub(super) extern "C-unwind" fn key_create(out: usize, destructor: usize, pc: Pc
         key
     });
     accessed(out, size_of::<u32>(), Access::Write, pc);
-    write(out, key);
+    // SAFETY: (1) C passes a place for a key to `pthread_key_create`.
+    unsafe { write(out, key) };
     0
 }
 

@@ -185,13 +185,23 @@ fn pointer<T>(address: usize) -> *mut T {
     std::ptr::with_exposed_provenance_mut(address)
 }
 
-fn read_int(address: usize) -> c_int {
-    // SAFETY: C passes the address of an object that is at least this large; it has been checked.
+/// Reads an `int` of C's.
+///
+/// # Safety
+///
+/// 1. C passed `address` as that of an object that begins with an `int`, or has one there, and the memory was checked.
+unsafe fn read_int(address: usize) -> c_int {
+    // SAFETY: the caller guarantees by clause 1 that an `int` can be read there.
     unsafe { pointer::<c_int>(address).read() }
 }
 
-fn write<T>(address: usize, value: T) {
-    // SAFETY: C passes a place for the answer.
+/// Writes a value where C wants it.
+///
+/// # Safety
+///
+/// 1. C passed `address` as a place for a `T`, to a function that writes one there.
+unsafe fn write<T>(address: usize, value: T) {
+    // SAFETY: the caller guarantees by clause 1 that a `T` can be written there; no alignment is needed.
     unsafe { pointer::<T>(address).write_unaligned(value) };
 }
 
@@ -201,17 +211,27 @@ pub(crate) fn fails<T: From<i8>>(me: Me, why: c_int) -> T {
     T::from(-1)
 }
 
-/// Writes an answer to where C wants it.
-pub(crate) fn answer<T>(out: usize, value: T, pc: Pc) {
+/// Writes a value where C wants it, and checks that memory first.
+///
+/// # Safety
+///
+/// 1. C passed `out` as a place for a `T`, to a function that writes one there.
+pub(crate) unsafe fn answer<T>(out: usize, value: T, pc: Pc) {
     accessed(out, size_of::<T>(), Access::Write, pc);
-    write(out, value);
+    // SAFETY: (1) clause 1 of this function is clause 1 of `write`: C wants a `T` at `out`.
+    unsafe { write(out, value) };
 }
 
-/// The same, of several in a row.
-pub(crate) fn answer_all<T: Copy>(out: usize, values: &[T], pc: Pc) {
+/// Writes several values in a row where C wants them, and checks that memory first.
+///
+/// # Safety
+///
+/// 1. C passed `out` as a place for so many `T`, to a function that writes them there.
+pub(crate) unsafe fn answer_all<T: Copy>(out: usize, values: &[T], pc: Pc) {
     let size = size_of_val(values);
     accessed(out, size, Access::Write, pc);
-    // SAFETY: C passes memory for as many, which has been checked, and the values are Rust's.
+    // SAFETY: the caller guarantees by clause 1 that all values fit there; the values are Rust's, so the two do not
+    // overlap.
     unsafe { pointer::<u8>(out).copy_from_nonoverlapping(values.as_ptr().cast(), size) };
 }
 
@@ -226,7 +246,7 @@ pub(crate) fn refuse_call_because(what: &str, why: &str, pc: Pc) {
         with(|world| {
             let from = world.thread(me).calls.last().copied().unwrap_or_default();
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            let what = format!("{what} was called at {} from {}, which is refused{why}", later(pc), later(from));
+            let what = format!("{what} was called at {} from {}{why}", later(pc), later(from));
             leave(world, Leave::Limited(Bound::Unmodelled(what)));
         });
     }
@@ -276,7 +296,7 @@ impl Call {
             world.check_memory(me, pc, address, 4, what);
             if world.objects.destroyed.contains(&address) && !what.ends_with("_init") {
                 let name = world.name_address(address);
-                world.convict(me, pc, FindingKind::Misuse, format!("{what} of {name}, which was destroyed"));
+                world.convict(me, pc, FindingKind::Misuse, format!("{what} is called on {name}, which was destroyed"));
             }
             Self { me, pc, address, since }
         };

@@ -88,7 +88,7 @@ impl Call {
             return gate;
         }
         let Some(state) = fresh else {
-            self.convict(FindingKind::Misuse, "an object is used that was never initialised")
+            self.convict(FindingKind::Misuse, "an object is used that was not initialised")
         };
         with(|world| {
             // The word at a futex's address is an atomic of that name; no object begins in the middle of it.

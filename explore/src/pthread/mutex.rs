@@ -56,7 +56,9 @@ impl Lock {
 pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
     world.objects.locks.get_or_insert_with(address, || Lock {
         gate: Rc::new(named(address as u64, || Mutex::new(()))),
-        kind: match read_int(address + KIND_OFFSET) & 3 {
+        // SAFETY: (1) C passed a mutex, whose kind is an `int` at this offset; `Call::begin` or `accessed` has checked
+        // it.
+        kind: match unsafe { read_int(address + KIND_OFFSET) } & 3 {
             1 => MutexKind::Recursive,
             2 => MutexKind::Checking,
             _ => MutexKind::Normal,
@@ -71,7 +73,8 @@ pub(super) fn lock_at(world: &mut World, address: usize) -> &mut Lock {
 
 extern "C-unwind" fn mutex_init(address: usize, attributes: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "pthread_mutex_init", pc) else { return 0 };
-    init_mutex(&call, if attributes == 0 { 0 } else { read_int(attributes) })
+    // SAFETY: (1) C passes attributes of a mutex to `pthread_mutex_init`; they begin with the kind.
+    init_mutex(&call, if attributes == 0 { 0 } else { unsafe { read_int(attributes) } })
 }
 
 pub(super) fn init_mutex(call: &Call, kind: c_int) -> c_int {
@@ -79,7 +82,8 @@ pub(super) fn init_mutex(call: &Call, kind: c_int) -> c_int {
         call.convict(FindingKind::Misuse, "a mutex is initialised while it is locked");
     }
     call.rewrite("makes mutex");
-    write(call.address + KIND_OFFSET, kind);
+    // SAFETY: (1) C passes a mutex to be initialised, and its kind lies in it.
+    unsafe { write(call.address + KIND_OFFSET, kind) };
     with(|world| {
         world.objects.destroyed.remove(&call.address);
         world.objects.locks.remove(call.address);
@@ -237,8 +241,8 @@ pub(super) extern "C-unwind" fn mutex_unlock(address: usize, pc: Pc) -> c_int {
             return libc::EPERM;
         }
         let message = match owner {
-            Some(owner) => format!("a mutex is unlocked that thread {owner} has locked"),
-            None => "a mutex is unlocked that nobody has locked".to_owned(),
+            Some(owner) => format!("a mutex is unlocked by a thread that does not hold it; thread {owner} holds it"),
+            None => "a mutex is unlocked that is not locked".to_owned(),
         };
         call.convict(FindingKind::Misuse, &message);
     }
@@ -255,7 +259,8 @@ pub(super) extern "C-unwind" fn mutex_unlock(address: usize, pc: Pc) -> c_int {
 }
 
 pub(super) extern "C-unwind" fn attributes_init(address: usize, _: Pc) -> c_int {
-    write::<c_int>(address, 0);
+    // SAFETY: (1) C passes attributes of a mutex to `pthread_mutexattr_init`; they begin with the kind.
+    unsafe { write::<c_int>(address, 0) };
     0
 }
 
@@ -267,12 +272,16 @@ extern "C-unwind" fn attributes_set_type(address: usize, kind: c_int, _: Pc) -> 
     if !(0..=3).contains(&kind) {
         return libc::EINVAL;
     }
-    write(address, kind);
+    // SAFETY: (1) C passes attributes of a mutex to `pthread_mutexattr_settype`; they begin with the kind.
+    unsafe { write(address, kind) };
     0
 }
 
 extern "C-unwind" fn attributes_get_type(address: usize, kind: usize, _: Pc) -> c_int {
-    write(kind, read_int(address));
+    // SAFETY: (1) C passes attributes of a mutex to `pthread_mutexattr_gettype`; they begin with the kind.
+    let found = unsafe { read_int(address) };
+    // SAFETY: (1) C passes a place for the kind.
+    unsafe { write(kind, found) };
     0
 }
 

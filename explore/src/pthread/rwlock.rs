@@ -104,7 +104,7 @@ extern "C-unwind" fn rwlock_unlock(address: usize, pc: Pc) -> c_int {
         _ => Some(false),
     });
     if had != Some(true) {
-        call.convict(FindingKind::Misuse, "a rwlock is unlocked that this thread has not locked");
+        call.convict(FindingKind::Misuse, "a rwlock is unlocked by a thread that does not hold it");
     }
     0
 }

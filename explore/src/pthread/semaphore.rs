@@ -69,7 +69,8 @@ extern "C-unwind" fn sem_getvalue(address: usize, out: usize, pc: Pc) -> c_int {
     let Some(call) = Call::begin(address, "sem_getvalue", pc) else { return 0 };
     let count = call.attempt(None, |state| if let State::Semaphore { count } = state { Some(*count) } else { Some(0) });
     call.end("looks at");
-    answer(out, count.unwrap_or_default(), pc);
+    // SAFETY: (1) C passes a place for an `int` to `sem_getvalue`.
+    unsafe { answer(out, count.unwrap_or_default(), pc) };
     0
 }
 

@@ -40,9 +40,14 @@ pub(super) fn inherit(world: &mut World, from: Me, to: Me) {
     }
 }
 
-fn read<T: Copy>(address: usize, pc: Pc) -> T {
+/// Reads a value of C's, and checks its memory first.
+///
+/// # Safety
+///
+/// 1. C passed `address` as that of a `T`, to a function that reads one there.
+unsafe fn read<T: Copy>(address: usize, pc: Pc) -> T {
     accessed(address, size_of::<T>(), Access::Read, pc);
-    // SAFETY: C passes the address of one, which has been checked.
+    // SAFETY: the caller guarantees by clause 1 that there is a `T`.
     unsafe { pointer::<T>(address).read() }
 }
 
@@ -58,11 +63,13 @@ extern "C-unwind" fn sigaction(signal: c_int, action: usize, old: usize, pc: Pc)
     }
     let before = with(|world| world.objects.signals.actions.get(&signal).copied()).unwrap_or_default();
     if action != 0 {
-        let action = read::<Action>(action, pc);
+        // SAFETY: (1) C passes a `struct sigaction` to `sigaction`.
+        let action = unsafe { read::<Action>(action, pc) };
         with(|world| world.objects.signals.actions.insert(signal, action));
     }
     if old != 0 {
-        answer(old, before, pc);
+        // SAFETY: (1) C passes a place for the old action to `sigaction`.
+        unsafe { answer(old, before, pc) };
     }
     0
 }
@@ -84,7 +91,8 @@ extern "C-unwind" fn pthread_sigmask(how: c_int, set: usize, old: usize, pc: Pc)
     let Some(me) = enter() else { return 0 };
     let before = with(|world| world.objects.signals.masks.get(&me).copied()).unwrap_or_default();
     if set != 0 {
-        let set = read::<Set>(set, pc);
+        // SAFETY: (1) C passes a set of signals to `pthread_sigmask`.
+        let set = unsafe { read::<Set>(set, pc) };
         let mut after = before;
         for (word, changed) in after.iter_mut().zip(set) {
             *word = match how {
@@ -97,7 +105,8 @@ extern "C-unwind" fn pthread_sigmask(how: c_int, set: usize, old: usize, pc: Pc)
         with(|world| world.objects.signals.masks.insert(me, after));
     }
     if old != 0 {
-        answer(old, before, pc);
+        // SAFETY: (1) C passes a place for the old set to `pthread_sigmask`.
+        unsafe { answer(old, before, pc) };
     }
     0
 }
@@ -138,7 +147,8 @@ fn set_cancellation(which: Cancellation, value: c_int, old: usize, pc: Pc) -> c_
     let before = with(|world| world.objects.signals.cancellation.insert((me, which), value));
     if old != 0 {
         // Both begin as 0: enabled, and deferred.
-        answer(old, before.unwrap_or_default(), pc);
+        // SAFETY: (1) C passes a place for the old state to `pthread_setcancelstate` and `pthread_setcanceltype`.
+        unsafe { answer(old, before.unwrap_or_default(), pc) };
     }
     0
 }

@@ -52,7 +52,7 @@ extern "C-unwind" fn spin_unlock(address: usize, pc: Pc) -> c_int {
         _ => Some(false),
     });
     if had != Some(true) {
-        call.convict(FindingKind::Misuse, "a spinlock is unlocked that this thread has not locked");
+        call.convict(FindingKind::Misuse, "a spinlock is unlocked by a thread that does not hold it");
     }
     0
 }

@@ -107,7 +107,8 @@ pub(super) fn create(out: usize, function: usize, argument: usize, detached: boo
     let Some(me) = enter() else { return libc::EAGAIN };
     let (child, handle) = start(me, pc, "", move |me| run_c(me, function, argument, answers_int));
     accessed(out, size_of::<usize>(), Access::Write, pc);
-    write(out, name_of(child));
+    // SAFETY: (1) C passes a place for the new thread's name to `pthread_create`.
+    unsafe { write(out, name_of(child)) };
     with(|world| {
         if detached {
             world.objects.gone.insert(child);
@@ -118,7 +119,7 @@ pub(super) fn create(out: usize, function: usize, argument: usize, detached: boo
     0
 }
 
-/// A thread that [`spawn`] made. Dropping it lets the thread go on by itself.
+/// A thread that was created by [`spawn`]. Dropping the handle detaches the thread.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     thread: thread::JoinHandle<()>,
@@ -126,18 +127,20 @@ pub struct JoinHandle<T> {
     value: Rc<RefCell<Option<T>>>,
 }
 
-/// Makes a thread of the search that runs `f`: what `std::thread::spawn` is in the program under test.
+/// Creates a thread that runs `f`. In the closure of a search, it takes the place of `std::thread::spawn`.
 ///
-/// It is a thread like those that C code makes: with a stack of [`Options::stack`](crate::Options::stack) bytes, and when `f` has
-/// returned its values of C's thread-specific keys are destroyed, its thread-local variables end, and only then is it
-/// joined. `loom::thread::spawn` has 32 KiB of stack and does none of that.
+/// The thread is like one that C code creates. Its stack has [`Options::stack`](crate::Options::stack) bytes. When `f` has
+/// returned, the destructors of C's thread-specific keys run, and C's thread-local variables end; after that the thread can be
+/// joined. A thread of `loom::thread::spawn` has 32 KiB of stack and does neither of these.
 ///
 /// # Panics
 ///
-/// Outside of a search.
+/// Outside a search.
 #[track_caller]
 pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
-    let me = enter().expect("model::spawn is called in the closure of a search");
+    let me = enter().expect(
+        "latecall_explore::spawn was called outside a search: call it in the closure that is passed to explore",
+    );
     let place = format!(" ({})", crate::finding::at(std::panic::Location::caller()));
     let value = Rc::new(RefCell::new(None));
     let out = value.clone();
@@ -149,21 +152,23 @@ pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the end of the thread, and answers what it returned.
+    /// Waits for the thread to end, and returns the closure's value.
     ///
     /// # Panics
     ///
-    /// When it returned nothing, because C code left it by `pthread_exit`.
+    /// When there is no value, because C code ended the thread by `pthread_exit`. Outside a search.
     #[track_caller]
     pub fn join(self) -> T {
         let Self { thread, child, value } = self;
-        let me = enter().expect("threads are joined in the search that made them");
+        let me = enter().expect(
+            "JoinHandle::join was called outside a search: join threads in the closure that is passed to explore",
+        );
         let place = crate::finding::at(std::panic::Location::caller());
         let joined = waiting(me, 0, "the end of thread", child, || thread.join());
         joined.expect("a thread that panicked took the interleaving with it");
         with(|world| world.did(me, 0, format!("joins thread {child} ({place})")));
         let value = value.borrow_mut().take();
-        value.expect("C code left the thread by pthread_exit, so there is no value")
+        value.expect("the thread has no value to return, because C code ended it by pthread_exit")
     }
 }
 
@@ -193,7 +198,7 @@ pub(super) fn join(name: usize, pc: Pc) -> Result<usize, c_int> {
             return handle;
         }
         let why = if world.objects.gone.contains(&child) { "was joined or detached before" } else { "does not exist" };
-        world.convict(me, pc, FindingKind::Misuse, format!("thread {child} is joined, which {why}"))
+        world.convict(me, pc, FindingKind::Misuse, format!("join of thread {child}, which {why}"))
     });
     with(|world| world.objects.gone.insert(child));
     let joined = waiting(me, pc, "the end of thread", child, || handle.join());
@@ -211,7 +216,8 @@ extern "C-unwind" fn pthread_join(name: usize, out: usize, pc: Pc) -> c_int {
     };
     if out != 0 {
         accessed(out, size_of::<usize>(), Access::Write, pc);
-        write(out, value);
+        // SAFETY: (1) C passes a place for the thread's value to `pthread_join`, and `accessed` has checked it.
+        unsafe { write(out, value) };
     }
     0
 }
@@ -225,7 +231,7 @@ pub(super) extern "C-unwind" fn pthread_detach(name: usize, pc: Pc) -> c_int {
                 me,
                 pc,
                 FindingKind::Misuse,
-                format!("thread {child} is detached, which was joined or detached before"),
+                format!("detach of thread {child}, which was joined or detached before"),
             );
         }
         world.objects.gone.insert(child);
@@ -276,14 +282,21 @@ extern "C-unwind" fn getname(name: usize, out: usize, size: usize, pc: Pc) -> c_
     if size <= title.len() {
         return libc::ERANGE;
     }
-    answer_text(out, &title, pc);
+    // SAFETY: (1) C passes a buffer of `size` bytes to `pthread_getname_np`, and the name is shorter.
+    unsafe { answer_text(out, &title, pc) };
     0
 }
 
-fn answer_text(out: usize, title: &str, pc: Pc) {
+/// Writes a thread's name where C wants it, and checks that memory first.
+///
+/// # Safety
+///
+/// 1. C passed `out` as a place for a text that is as long.
+unsafe fn answer_text(out: usize, title: &str, pc: Pc) {
     accessed(out, title.len() + 1, Access::Write, pc);
     for (at, byte) in title.bytes().chain([0]).enumerate() {
-        write(out + at, byte);
+        // SAFETY: (1) the caller guarantees by clause 1 that the text with its end fits.
+        unsafe { write(out + at, byte) };
     }
 }
 
@@ -299,7 +312,8 @@ extern "C-unwind" fn prctl(option: c_int, argument: usize, _: usize, _: usize, _
         }
         libc::PR_GET_NAME => {
             let title = with(|world| world.thread(me).title.clone()).unwrap_or_default();
-            answer_text(argument, &title, pc);
+            // SAFETY: (1) C passes a buffer of 16 bytes to `prctl(PR_GET_NAME)`, and a name has at most 15.
+            unsafe { answer_text(argument, &title, pc) };
         }
         _ => refuse_call(&format!("prctl with option {option}"), pc),
     }
@@ -317,7 +331,9 @@ extern "C-unwind" fn getschedparam(name: usize, policy: usize, parameters: usize
         with(|world| world.known(me, pc, name));
         for out in [policy, parameters] {
             accessed(out, size_of::<c_int>(), Access::Write, pc);
-            write::<c_int>(out, 0);
+            // SAFETY: (1) C passes places for a policy and for a priority to `pthread_getschedparam`; `accessed` has
+            // checked both.
+            unsafe { write::<c_int>(out, 0) };
         }
     }
     0
@@ -348,7 +364,8 @@ extern "C-unwind" fn getaffinity(name: usize, size: usize, out: usize, pc: Pc) -
     let Some(me) = enter() else { return 0 };
     with(|world| world.known(me, pc, name));
     accessed(out, size, Access::Write, pc);
-    // SAFETY: C passes so many bytes, which have been checked. It answers for the machine's thread, which all of a model share.
+    // SAFETY: C passes so many bytes, which have been checked. It answers for the machine's thread, which all of a
+    // model share.
     match unsafe { libc::sched_getaffinity(0, size, pointer(out)) } {
         0 => 0,
         _ => libc::EINVAL,
@@ -366,7 +383,7 @@ impl World {
     pub(super) fn known(&mut self, me: Me, pc: Pc, name: usize) -> Me {
         let thread = name.wrapping_sub(1);
         if self.threads.get(thread).is_none_or(Option::is_none) {
-            self.convict(me, pc, FindingKind::Misuse, format!("{name:#x} is no thread"));
+            self.convict(me, pc, FindingKind::Misuse, format!("{name:#x} is not a thread"));
         }
         thread
     }

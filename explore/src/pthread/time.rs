@@ -168,14 +168,16 @@ const START: i64 = 1_000_000 * MICROS;
 
 extern "C-unwind" fn clock_gettime(_: c_int, out: usize, pc: Pc) -> c_int {
     accessed(out, size_of::<libc::timespec>(), Access::Write, pc);
-    write(out, tick(pc));
+    // SAFETY: (1) C passes a place for a `struct timespec` to `clock_gettime`.
+    unsafe { write(out, tick(pc)) };
     0
 }
 
 extern "C-unwind" fn gettimeofday(out: usize, _: usize, pc: Pc) -> c_int {
     accessed(out, size_of::<libc::timeval>(), Access::Write, pc);
     let time = tick(pc);
-    write(out, libc::timeval { tv_sec: time.tv_sec, tv_usec: time.tv_nsec / 1_000 });
+    // SAFETY: (1) C passes a place for a `struct timeval` to `gettimeofday`.
+    unsafe { write(out, libc::timeval { tv_sec: time.tv_sec, tv_usec: time.tv_nsec / 1_000 }) };
     0
 }
 
@@ -188,7 +190,8 @@ extern "C-unwind" fn time(out: usize, pc: Pc) -> i64 {
     let seconds = tick(pc).tv_sec;
     if out != 0 {
         accessed(out, size_of::<i64>(), Access::Write, pc);
-        write(out, seconds);
+        // SAFETY: (1) C passes a place for a `time_t` to `time`.
+        unsafe { write(out, seconds) };
     }
     seconds
 }
@@ -196,7 +199,8 @@ extern "C-unwind" fn time(out: usize, pc: Pc) -> i64 {
 extern "C-unwind" fn clock_getres(_: c_int, out: usize, pc: Pc) -> c_int {
     if out != 0 {
         accessed(out, size_of::<libc::timespec>(), Access::Write, pc);
-        write(out, libc::timespec { tv_sec: 0, tv_nsec: 1_000 });
+        // SAFETY: (1) C passes a place for a `struct timespec` to `clock_getres`.
+        unsafe { write(out, libc::timespec { tv_sec: 0, tv_nsec: 1_000 }) };
     }
     0
 }

@@ -17,7 +17,7 @@
 use super::placed::{Placed, Unplaced};
 use super::width::Width;
 use crate::event::{Change, What};
-use crate::finding::{Bound, FindingKind};
+use crate::finding::{Bound, FindingKind, count};
 use crate::loom_types::{self as sync, Ordering};
 use crate::memory::accessed;
 use crate::race::{Access, Epoch};
@@ -73,7 +73,7 @@ impl<T: Width> Operation<T> {
                     me,
                     pc,
                     FindingKind::Misuse,
-                    format!("atomic access of {} bytes to {name}, unaligned", T::SIZE),
+                    format!("atomic access of {} to {name}, which is not aligned", count(T::SIZE as u64, "byte")),
                 );
             }
             match world.atoms.place::<T>(address) {

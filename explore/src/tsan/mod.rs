@@ -185,7 +185,7 @@ pub(crate) fn settle(me: Me, pending: Pending) {
                         me,
                         pc,
                         FindingKind::UseAfterFree,
-                        "volatile write to memory that was freed meanwhile".into(),
+                        "a volatile write reaches other threads after its memory was freed".into(),
                     )
                 }),
             }
@@ -217,11 +217,11 @@ extern "C-unwind" fn refused(name: usize, why: usize, pc: Pc) {
 }
 
 extern "C-unwind" fn wide_atomic(_: Pc) {
-    refuse("128-bit atomics: loom has none");
+    refuse("128-bit atomics (loom has none)");
 }
 
 extern "C-unwind" fn wide_volatile(_: Pc) {
-    refuse("volatile accesses of 16 bytes: loom has no atomics that wide");
+    refuse("volatile accesses of 16 bytes (loom has no atomics of this size)");
 }
 
 /// The entry points that come once for each width, and those that do not.

@@ -77,7 +77,7 @@ fn what_threads_do_with_the_c_library_is_each_ones_own() {
     does("library_reads", library_reads);
     convicted("library_sorted", library_sorted, FindingKind::DataRace, &["sorts programs/library.c:", "library_sorted"]);
     convicted("library_attributes", library_attributes, FindingKind::DataRace, &["sets_up", "library_attributes"]);
-    convicted("library_set_short", library_set_short, FindingKind::OutOfBounds, &["block 1, which has 8"]);
+    convicted("library_set_short", library_set_short, FindingKind::OutOfBounds, &["block 1, which has 8 bytes"]);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_stack_that_was_overwritten_is_a_finding() {
 
 #[test]
 fn formats_that_are_not_known_bound_the_search() {
-    bounded("library_format", library_format, "printf with a format that is not known was called at library_format");
-    bounded("library_scan", library_scan, "sscanf with a format that is not known was called at library_scan");
+    bounded("library_format", library_format, "printf with an unknown format was called at library_format");
+    bounded("library_scan", library_scan, "sscanf with an unknown format was called at library_scan");
     bounded("library_part", library_part, "regexec with REG_STARTEND was called at library_part");
 }

@@ -29,36 +29,47 @@ programs! {
     volatile_flag_alone
 }
 
-/// Nothing is found, and the search runs out, after more than one interleaving.
-fn passes(name: &str, program: extern "C-unwind" fn()) -> Exploration {
+/// The search is exhausted after more than one interleaving, and finds nothing.
+fn passes(name: &str, program: extern "C-unwind" fn()) {
+    passed(name, program).check();
+}
+
+/// Does what [`passes`] does, and returns the result.
+fn passed(name: &str, program: extern "C-unwind" fn()) -> Exploration {
     let exploration = explore(name, &Options::new(), move || program());
     println!("{exploration}");
-    exploration.assert_exhausted();
+    exploration.check();
     assert!(exploration.interleavings > 1, "{name}: one interleaving is no search");
-    let (counted, left) = counted_and_left(name, program);
+    let (counted, left) = counted_and_pruned(name, program);
     // An exchange whose value has been stored more than once asks for each of these stores, where they are told apart.
     assert!(counted.interleavings >= exploration.interleavings, "{name}");
-    assert_eq!(different(&left), different(&counted), "{name}: leaving repeats loses interleavings: {left}\n{counted}");
+    assert_eq!(different(&left), different(&counted), "{name}: pruning loses interleavings: {left}\n{counted}");
     exploration
 }
 
-/// The same search with repeats counted and with repeats left.
-fn counted_and_left(name: &str, program: extern "C-unwind" fn()) -> (Exploration, Exploration) {
+/// The same search with repeats counted, and with repeats pruned.
+fn counted_and_pruned(name: &str, program: extern "C-unwind" fn()) -> (Exploration, Exploration) {
     let with = |repeats| {
         let exploration = explore(name, &Options::new().repeats(repeats), move || program());
-        exploration.assert_exhausted();
+        exploration.check();
         exploration
     };
-    (with(Repeats::Counted), with(Repeats::Left))
+    (with(Repeats::Counted), with(Repeats::Pruned))
 }
 
 fn different(exploration: &Exploration) -> u64 {
     exploration.interleavings - exploration.repeats
 }
 
-/// Nothing was found, and the search does not claim more than it did: threads that loop, yield or sleep let others run
-/// first, and going on at once was not explored.
-fn passes_giving_way(name: &str, program: extern "C-unwind" fn()) -> Exploration {
+/// The search finds nothing, and says that it is bounded: threads that loop, yield or sleep give way to others, and schedules
+/// in which they continue at once are not explored.
+fn passes_giving_way(name: &str, program: extern "C-unwind" fn()) {
+    let exploration = passed_giving_way(name, program);
+    assert!(exploration.finding.is_none(), "{exploration}");
+}
+
+/// Does what [`passes_giving_way`] does, and returns the result.
+fn passed_giving_way(name: &str, program: extern "C-unwind" fn()) -> Exploration {
     let exploration = explore(name, &Options::new(), move || program());
     println!("{exploration}");
     assert_eq!(exploration.extent, Extent::BoundedBy(Bound::Yields), "{exploration}");
@@ -78,7 +89,7 @@ fn convicted(name: &str, program: extern "C-unwind" fn(), kind: FindingKind, wor
         assert!(finding.timeline.contains(word), "{name}: {word:?} is not in:\n{finding}");
     }
     assert!(!finding.timeline.contains("? ?"), "{name}: places without names:\n{finding}");
-    explore(name, &options.clone().repeats(Repeats::Left), run).assert_convicted(kind);
+    explore(name, &options.clone().repeats(Repeats::Pruned), run).assert_convicted(kind);
     let again = replay(name, &options, &finding, run);
     assert_eq!(
         again.finding.map(|finding| finding.timeline),
@@ -115,23 +126,23 @@ fn store_load_pairs_need_sequential_consistency() {
 
 #[test]
 fn atomics_of_every_width_and_operation() {
-    explore("atomic_widths", &Options::new(), || atomic_widths()).assert_exhausted();
+    explore("atomic_widths", &Options::new(), || atomic_widths()).check();
     // `SeqCst` fences are no branch of the search, and their orders are told apart all the same: repeats of what loom takes for
     // one differ in them, and fewer repeats meet fewer of them.
-    let (counted, left) = counted_and_left("atomic_widths", atomic_widths);
+    let (counted, left) = counted_and_pruned("atomic_widths", atomic_widths);
     assert!(1 < different(&left) && different(&left) < different(&counted), "{left}\n{counted}");
 }
 
 #[test]
 fn a_loop_on_an_atomic_ends_in_a_verdict() {
     passes_giving_way("spin_until_open", spin_until_open);
-    convicted("spin_for_ever", spin_for_ever, FindingKind::Livelock, &["again and again", "global data"]);
+    convicted("spin_for_ever", spin_for_ever, FindingKind::Livelock, &["spins on global data", "no other thread can change it"]);
 }
 
 #[test]
 fn volatile_is_a_relaxed_atomic_and_is_reported() {
     convicted("volatile_flag", volatile_flag, FindingKind::DataRace, &["volatile_flag", "stops"]);
-    let exploration = passes_giving_way("volatile_flag_alone", volatile_flag_alone);
+    let exploration = passed_giving_way("volatile_flag_alone", volatile_flag_alone);
     assert!(exploration.volatile.iter().any(|place| place.contains("stops")), "{:?}", exploration.volatile);
 }
 
@@ -172,7 +183,7 @@ fn misused_memory_is_convicted() {
     );
     convicted("double_free", double_free, FindingKind::DoubleFree, &["block 1 is freed again"]);
     convicted("foreign_free", foreign_free, FindingKind::ForeignFree, &["block 1+1"]);
-    convicted("red_zone", red_zone, FindingKind::OutOfBounds, &["9 bytes at 0 of block 1, which has 8"]);
+    convicted("red_zone", red_zone, FindingKind::OutOfBounds, &["9 bytes at offset 0 of block 1, which has 8 bytes"]);
     convicted("null_pointer", null_pointer, FindingKind::OutOfBounds, &["null pointer"]);
     convicted("leak", leak, FindingKind::Leak, &["block 1 of 5 bytes", "allocated by leak"]);
     passes("still_reachable", still_reachable);
@@ -223,10 +234,10 @@ fn a_timed_wait_times_out_and_is_woken() {
 #[test]
 fn objects_of_pthreads() {
     passes("mutex_kinds", mutex_kinds);
-    convicted("unlock_unlocked", unlock_unlocked, FindingKind::Misuse, &["nobody has locked"]);
+    convicted("unlock_unlocked", unlock_unlocked, FindingKind::Misuse, &["a mutex is unlocked that is not locked"]);
     passes("once_only", once_only);
     // No two of its operations depend on each other, so one order stands for all.
-    explore("key_destructors", &Options::new(), || key_destructors()).assert_exhausted();
+    explore("key_destructors", &Options::new(), || key_destructors()).check();
     passes("rwlock", rwlock);
     passes("semaphore", semaphore);
     passes("barrier_and_spin", barrier_and_spin);
@@ -318,7 +329,7 @@ fn an_attempt_succeeds_and_fails() {
         assert_eq!(outcomes(name, program, outcome), [0, libc::EBUSY].into(), "{name}");
     }
     assert_eq!(outcomes("mtx_try", mtx_try, outcome), [0, 1].into(), "thrd_success and thrd_busy");
-    // Readers keep nobody out but writers.
+    // Readers exclude only writers.
     assert_eq!(outcomes("rwlock_readers", rwlock_readers, outcome), [0].into());
 }
 
@@ -344,8 +355,8 @@ fn a_wait_with_a_limit_succeeds_and_gives_up() {
 fn a_detached_thread_runs_early_or_late_and_is_joined_by_nobody() {
     assert_eq!(outcomes("detach", detach, outcome), [0, 1].into());
     assert_eq!(outcomes("born_detached", born_detached, outcome), [0, 1].into());
-    convicted("join_detached", join_detached, FindingKind::Misuse, &["thread 1 is joined, which was joined or detached before"]);
-    convicted("detach_twice", detach_twice, FindingKind::Misuse, &["thread 1 is detached, which was joined or detached before"]);
+    convicted("join_detached", join_detached, FindingKind::Misuse, &["join of thread 1, which was joined or detached before"]);
+    convicted("detach_twice", detach_twice, FindingKind::Misuse, &["detach of thread 1, which was joined or detached before"]);
 }
 
 #[test]
@@ -356,7 +367,7 @@ fn clocks_go_on_and_sleeps_end() {
 
 #[test]
 fn functions_for_exit_run_after_the_closure_the_last_first() {
-    explore("at_exit", &Options::new(), || at_exit()).assert_exhausted();
+    explore("at_exit", &Options::new(), || at_exit()).check();
     convicted("at_exit_aborts", at_exit_aborts, FindingKind::Aborted, &["registers a function for exit", "complains"]);
 }
 
@@ -376,7 +387,7 @@ programs! {
 
 #[test]
 fn every_operation_on_atomics_at_every_width() {
-    explore("atomic_operations", &Options::new(), || atomic_operations()).assert_exhausted();
+    explore("atomic_operations", &Options::new(), || atomic_operations()).check();
     assert_eq!(outcomes("strong_attempt", nothing_before, strong_attempt), [1].into());
 }
 
@@ -384,10 +395,10 @@ extern "C-unwind" fn nothing_before() {}
 
 #[test]
 fn volatile_and_plain_accesses_of_every_width() {
-    let exploration = passes("volatile_widths", volatile_widths);
+    let exploration = passed("volatile_widths", volatile_widths);
     assert!(exploration.volatile.len() > 4, "{:?}", exploration.volatile);
     let exploration = explore("plain_widths", &Options::new(), || plain_widths());
-    exploration.assert_exhausted();
+    exploration.check();
     convicted("unaligned_race", unaligned_race, FindingKind::DataRace, &["touches_the_end"]);
 }
 
@@ -458,21 +469,21 @@ programs! {
 
 #[test]
 fn random_numbers_are_the_same_in_every_interleaving() {
-    explore("random_numbers", &Options::new(), || random_numbers()).assert_exhausted();
+    explore("random_numbers", &Options::new(), || random_numbers()).check();
 }
 
 #[test]
 fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
-    explore("refused_and_not_called", &Options::new(), || refused_and_not_called()).assert_exhausted();
+    explore("refused_and_not_called", &Options::new(), || refused_and_not_called()).check();
     let exploration = explore("refused_and_called", &Options::new(), || refused_and_called());
     assert!(matches!(exploration.extent, Extent::BoundedBy(Bound::Unmodelled(_))), "{exploration}");
     let text = exploration.to_string();
     assert!(text.contains("listen was called at waits_for_input programs/timed.c:"), "{text}");
-    assert!(text.contains("which is refused: opens a file or a socket") && text.contains("a file of your own"), "{text}");
+    assert!(text.contains("is not modelled: listen was called") && text.contains(": opens a file or a socket") && text.contains("a file of your own"), "{text}");
 }
 
-/// What leaving repeats must not be used for, and what the comparison in `passes` would find: threads that share one of loom's
-/// own atomics, which the search does not see.
+/// Pruning must not be used here, and the comparison in `passes` would fail: the threads share one of loom's own atomics, which
+/// the search does not see.
 #[test]
 fn what_rust_code_shares_by_itself_is_lost_where_repeats_are_left() {
     unsafe extern "C-unwind" {
@@ -496,10 +507,10 @@ fn what_rust_code_shares_by_itself_is_lost_where_repeats_are_left() {
             });
             all.lock().unwrap().insert(threads.map(|thread| thread.join().unwrap()));
         });
-        exploration.assert_exhausted();
+        exploration.check();
         seen.lock().unwrap().len()
     };
-    let [explored, counted, left] = [Repeats::Explored, Repeats::Counted, Repeats::Left].map(orders);
+    let [explored, counted, left] = [Repeats::Explored, Repeats::Counted, Repeats::Pruned].map(orders);
     assert_eq!((explored, counted), (20, 20), "three of six");
     assert!(left < explored, "{left} orders of {explored}");
 }

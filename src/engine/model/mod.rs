@@ -116,6 +116,8 @@ impl Engine for Model {
                 Extent::BoundedBy(bound) => *bounds.entry(bound.to_string()).or_default() += 1,
                 Extent::Exhausted => exhausted += 1,
                 Extent::Convicted => unreachable!("a conviction has a violation"),
+                // An extent that the explorer adds counts as a bound until it gets a line here.
+                other => *bounds.entry(format!("{other:?}")).or_default() += 1,
             }
         }
         let mut parts: Vec<String> =
@@ -151,7 +153,7 @@ impl Model {
             report.defused += explored.defused;
             Ok(explored)
         };
-        let (began, options) = (Instant::now(), explorer::Options::new().repeats(Repeats::Left));
+        let (began, options) = (Instant::now(), explorer::Options::new().repeats(Repeats::Pruned));
         let explored = once(&options.clone().max_duration(time).max_interleavings(self.exhaustive))?;
         match (&explored.exploration.extent, self.preemptions) {
             (Extent::BoundedBy(Bound::Interleavings(_)), Some(most)) => {
@@ -173,7 +175,7 @@ fn finding(
     let (mut timeline, mut told) = (Vec::new(), Vec::new());
     if let Some(found) = &exploration.finding {
         timeline = rows(&found.timeline);
-        told.extend_from_slice(harness::told(found));
+        told.extend_from_slice(harness::event_lines(found));
     }
     // From events to lines of the timeline.
     let line = |event: &usize| told.iter().find(|(told, _)| told == event).map(|(_, line)| *line);
@@ -240,8 +242,7 @@ pub fn explore(
             program.threads.len(),
         )));
     }
-    let repeats = if subject.all_seen() { options.repeats } else { Repeats::Explored };
-    let options = &options.clone().repeats(repeats);
+    let options = if subject.all_seen() { options.clone() } else { options.clone().repeats(Repeats::Explored) };
     let contract = subject.contract();
     let common = Arc::new(Mutex::new(Common::default()));
     let words = {
@@ -253,7 +254,7 @@ pub fn explore(
         let (common, program) = (Arc::clone(&common), program.clone());
         let mut progress = |interleavings: u64, _| watch(interleavings);
         let mut listener = Listener { progress: Some(&mut progress), words: Some(&words) };
-        harness::explore_for(&program.to_string(), options, &mut listener, move || {
+        harness::explore_for(&program.to_string(), &options, &mut listener, move || {
             interleaving(&program, &*twin, contract, &common);
         })
     };
@@ -272,7 +273,9 @@ pub fn explore(
         }
         None => None,
     };
-    if let (Some(violation), Some(true)) = (&mut violation, exploration.finding.as_ref().map(|found| found.unsteady)) {
+    if let (Some(violation), Some(true)) =
+        (&mut violation, exploration.finding.as_ref().map(|found| found.not_reproduced))
+    {
         violation.text += "; the same search did not find it again: the subject does not repeat itself";
     }
     match &exploration.extent {

@@ -67,7 +67,7 @@ pub(super) fn violation() -> Option<Violation> {
 
 /// An event was written.
 pub(super) fn listen(at: usize, event: &Event) {
-    harness::tell(at);
+    harness::record_event(at);
     let new = ORDER.with_borrow_mut(|order| order.as_mut().is_some_and(|order| order.named.insert(event.thread)));
     if new {
         harness::name_thread(event.thread.name());

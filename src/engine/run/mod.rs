@@ -106,7 +106,7 @@ pub(crate) const MAX_DEPTH: u32 = 32;
 /// [`RunError`]: there is no verdict.
 pub fn execute(program: &Program, subject: &dyn Subject, options: &RunOptions) -> Result<RunOutcome, RunError> {
     applicable(program, subject)?;
-    if !Quarantine::installed() && !Quarantine::stands_aside() {
+    if !Quarantine::is_installed() && !Quarantine::asan_is_present() {
         return Err(RunError::NoQuarantine);
     }
     let run = Run::open(program, subject, options)?;
