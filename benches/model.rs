@@ -1,8 +1,9 @@
-//! What exploring C code costs: one protocol in C under `latecall::model`, and the same in Rust, written for loom by hand.
+//! What exploring C code costs: one protocol in C under `latecall_explore`, and the same protocol in Rust, written for loom
+//! by hand.
 //!
-//! Both have the same interleavings, which is asserted; the times are printed with their ratio, which should be at most 1.3.
-//! Of these interleavings many repeat others: the time for the same verdict with repeats left is printed too.
-//! Rounds of the two alternate, and the fastest of each counts, as other work on the machine only ever adds time.
+//! Both have the same number of interleavings, which is asserted. The times are printed with their ratio, which should be at
+//! most 1.3. Many of the interleavings repeat others, so the time with those pruned is printed too. Rounds of the two
+//! alternate, and the fastest round of each counts, because other work on the machine only ever adds time.
 //!
 //! `cargo bench --bench model [calls]`
 #![allow(clippy::disallowed_types, reason = "the twin is written for loom, with std's Arc and counters around it")]
@@ -29,7 +30,7 @@ impl Payload {
     }
 
     fn call(&self) {
-        // SAFETY: loom fails the model when somebody writes meanwhile.
+        // SAFETY: no thread writes meanwhile; if one did, loom would end the model with a finding.
         if self.freed.with(|freed| unsafe { *freed }) {
             fail("late call");
         }
@@ -38,7 +39,7 @@ impl Payload {
     }
 
     fn free(&self) {
-        // SAFETY: loom fails the model when somebody reads meanwhile.
+        // SAFETY: no other thread accesses it meanwhile; if one did, loom would end the model with a finding.
         self.freed.with_mut(|freed| unsafe { *freed = true });
     }
 }
@@ -68,7 +69,7 @@ mod c {
         // SAFETY: `source` has started and not ended.
         unsafe { remove(source) };
         payload.free();
-        // SAFETY: as above, and it is used no more.
+        // SAFETY: `source` has started and not ended, and is not used after this.
         unsafe { end(source) };
     }
 }
@@ -81,7 +82,7 @@ mod rust {
         running: u32,
     }
 
-    /// As `struct source`: the lock guards the data and does not contain it, so that each access is checked, as in C.
+    /// Like `struct source` in C: the lock guards the data and does not contain it, so that loom checks each access.
     struct Source {
         lock: Mutex<()>,
         idle: Condvar,
@@ -96,7 +97,7 @@ mod rust {
             // SAFETY: the lock is held, and loom checks that this is enough.
             let payload = self.data.with(|data| unsafe { (*data).payload.clone() });
             if payload.is_some() {
-                // SAFETY: as above.
+                // SAFETY: the lock is held, and loom checks that this is enough.
                 self.data.with_mut(|data| unsafe { (*data).running += 1 });
             }
             drop(locked);
@@ -104,7 +105,7 @@ mod rust {
             payload.call();
             let locked = self.lock.lock().unwrap();
             let left = self.data.with_mut(|data| {
-                // SAFETY: as above.
+                // SAFETY: the lock is held, and loom checks that this is enough. The reference ends with this closure.
                 let data = unsafe { &mut *data };
                 data.running -= 1;
                 data.running
@@ -117,9 +118,9 @@ mod rust {
 
         fn remove(&self) {
             let mut locked = self.lock.lock().unwrap();
-            // SAFETY: as in `call`.
+            // SAFETY: the lock is held, and loom checks that this is enough.
             self.data.with_mut(|data| unsafe { (*data).payload = None });
-            // SAFETY: as in `call`.
+            // SAFETY: the lock is held whenever the condition is evaluated: `wait` returns with the lock.
             while self.data.with(|data| unsafe { (*data).running }) > 0 {
                 locked = self.idle.wait(locked).unwrap();
             }
@@ -138,7 +139,7 @@ mod rust {
         let theirs = Arc::clone(&source);
         let thread = loom::thread::spawn(move || {
             for _ in 0..theirs.times {
-                // Acquire: pairs with the release below.
+                // Acquire: pairs with the Release in `run`'s store, so that a stopped thread sees what came before it.
                 if theirs.stopped.load(Ordering::Acquire) != 0 {
                     break;
                 }
@@ -147,7 +148,7 @@ mod rust {
         });
         source.remove();
         payload.free();
-        // Release: pairs with the acquire above.
+        // Release: pairs with the Acquire load in the thread.
         source.stopped.store(1, Ordering::Release);
         thread.join().unwrap();
     }
@@ -171,7 +172,7 @@ fn in_rust(calls: u32) -> (u64, Duration) {
         counted.fetch_add(1, Ordering::Relaxed);
         rust::run(calls);
     });
-    // Relaxed: as above.
+    // Relaxed: a count, of one thread.
     (count.load(Ordering::Relaxed), began.elapsed())
 }
 
@@ -189,9 +190,10 @@ fn main() {
     println!("C    {:>10.2?}  {:>9.0} interleavings/s", c.1, rate(c));
     println!("Rust {:>10.2?}  {:>9.0} interleavings/s", rust.1, rate(rust));
     println!("ratio {:.2} (goal: at most 1.3)", c.1.as_secs_f64() / rust.1.as_secs_f64());
-    // What the callback counts with one of loom's atomics is counted by one thread only, so nothing is lost where repeats are left.
+    // Pruning needs to see all that threads share. It does not see loom's atomics in Rust code, but the one here is used by
+    // one thread only.
     let options = options.repeats(Repeats::Pruned);
     let left = (0..20).map(|_| in_c(calls, &options)).min_by_key(|(_, time)| *time).expect("more than none");
     let ratio = left.1.as_secs_f64() / rust.1.as_secs_f64();
-    println!("C, repeats left: {} interleavings, {:.2?}, {ratio:.2} of the time in Rust", left.0, left.1);
+    println!("C, repeats pruned: {} interleavings, {:.2?}, {ratio:.2} of the time in Rust", left.0, left.1);
 }

@@ -97,11 +97,8 @@ impl Subject for Bell {
 
     fn offer(&self) -> Offer {
         use Verb::{Fire, Hold, Open, Reach, Register, Revoke, RevokeAndWait, Stall};
-        Offer {
-            verbs: VerbSet::of(&[Register, Fire, Revoke, RevokeAndWait, Hold, Open, Reach, Stall]),
-            sites: vec![Site::BeforeCall],
-            ..Offer::default()
-        }
+        let verbs = VerbSet::of(&[Register, Fire, Revoke, RevokeAndWait, Hold, Open, Reach, Stall]);
+        Offer::new(verbs).with_sites([Site::BeforeCall])
     }
 
     fn open(&self, _env: &Env) -> Result<Box<dyn Session>, OpenError> {
@@ -188,8 +185,7 @@ thread
 /// generated programs with random delays.
 fn check() -> Vec<Report> {
     let programs = vec![Program::parse(ON_ITS_WAY).expect("ON_ITS_WAY is a valid program")];
-    let engines: [&dyn Engine; 3] =
-        [&Replay { programs, repeat: 3 }, &Property { cases: 300, ..Property::default() }, &Stress::default()];
+    let engines: [&dyn Engine; 3] = [&Replay::new(programs).repeat(3), &Property::new().cases(300), &Stress::new()];
     engines.iter().map(|engine| engine.check(&Bell, &mut |_| ())).collect()
 }
 

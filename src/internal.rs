@@ -1,4 +1,4 @@
-//! What the bundled subjects use and a guest's subject cannot: hidden, and not public API.
+//! What the bundled subjects use and a subject of your own cannot: hidden, and not public API.
 //!
 //! Each line is a gap in the public API of [`subject`](crate::subject), listed in `docs/design.md`. The package
 //! `latecall-bundled` may use this module and [`loomed`](crate::loomed); no other package may.
@@ -8,7 +8,7 @@ use crate::ledger::{Call, witness};
 use crate::program::Site;
 use crate::subject;
 
-/// The run that an [`Env`](crate::subject::Env) named by this integer.
+/// The run that [`Env::to_bits`](crate::subject::Env::to_bits) named by this integer.
 pub fn run_from_bits(bits: u64) -> Option<RunId> {
     RunId::from_bits(bits)
 }

@@ -1,12 +1,13 @@
 //! The one seam between std and loom; nothing else in this crate names either.
 //!
 //! Two sides offer the same names. The std side is what production code uses (`crate::sync`). The loom side (`loom_side`,
-//! feature `harness`, in `explore/src/seam.rs`) takes its place where `crate::loomed` compiles the registry's sources a second
-//! time, so that plain `cargo test` explores them. Where the two libraries differ the std side is narrowed to
-//! what loom offers (`UnsafeCell::with`), never the reverse: a model sees every access that production makes.
+//! feature `harness`, in `explore/src/seam.rs`) takes its place where `crate::loomed` compiles the registry's sources a
+//! second time, so that plain `cargo test` explores them. Where the two libraries differ, the std side is narrowed to what
+//! loom offers (`UnsafeCell::with`), never the reverse: a model sees every access that production makes.
 //!
-//! What is *not* modelled is named so: [`Counter`] (statistics; they order nothing) and [`Outside`] (process-wide state
-//! that outlives an interleaving, such as the registry ids in use).
+//! What is not modelled has a name of its own: [`Counter`] and [`Flag`] (statistics and process-wide facts; they order
+//! nothing), [`Outside`] and [`OutsideArc`] (process-wide state that outlives an interleaving, such as the registry ids in
+//! use, and the harness's own bookkeeping).
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -45,12 +46,12 @@ mod std_side {
 
     /// A statistic: counts, and orders nothing.
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
-    /// A process-wide fact; not modelled, the same std atomic on both sides.
+    /// A process-wide fact. Not modelled: the same std atomic on both sides.
     pub(crate) type Flag = std::sync::atomic::AtomicBool;
-    /// A lock over process-wide state, or a harness's own books; the same std lock on both sides.
+    /// A lock over process-wide state, or over the harness's own bookkeeping. Not modelled: the same std lock on both sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
     pub(crate) type OutsideGuard<'a, T> = std::sync::MutexGuard<'a, T>;
-    /// A reference count that is the harness's own affair; the same on both sides.
+    /// A reference count of the harness's own. Not modelled: the same on both sides.
     pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
 
     /// Locks what is [`Outside`] the model.
@@ -58,21 +59,21 @@ mod std_side {
         lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Runs `f`; a panic of it is the answer.
+    /// Runs `f`, and catches its panic.
     pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
     }
 
-    /// Whether what goes on here is only the clearing away of a search that has ended: never, outside a search.
+    /// Whether a search has left the interleaving, so that the code that runs now only clears it away. Never, on this side.
     pub(crate) const fn abandoned() -> bool {
         false
     }
 
     pub(crate) use crate::thread_word;
 
-    /// Whether operations are loom's, which exist only inside a model.
+    /// Whether operations are loom's, which exist only inside a search.
     pub(crate) const MODELLED: bool = false;
-    /// Calls on one thread's stack that its own record has room for; deeper ones borrow a record each.
+    /// Calls on a thread's stack that the thread's own record has room for. Deeper calls borrow a record each.
     pub(crate) const DEPTH: usize = 7;
     /// Records that exist from the start, so that the first threads to call need no memory.
     pub(crate) const FIXED_RECORDS: usize = 64;
@@ -81,7 +82,7 @@ mod std_side {
     /// Chunks of storage that a registry can have: 1024 · 2^14 slots is as many as an index can name.
     pub(crate) const CHUNKS: usize = 15;
 
-    /// Threads: std's, by the names the crate uses.
+    /// std's threads, by the names that the crate uses.
     pub(crate) mod thread {
         pub(crate) use std::thread::{
             Builder, JoinHandle, Scope, ScopedJoinHandle, Thread, ThreadId, current, park, park_timeout, scope, spawn,
@@ -115,12 +116,12 @@ mod std_side {
         }
     }
 
-    /// Locks; a lock poisoned by a panic is entered all the same, because what it guards is kept whole across panics.
+    /// Locks. A poisoned lock is taken like any other, because what it guards is kept consistent across panics.
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Locks, unless it takes longer than `until`.
+    /// Locks, unless that takes longer than `until`.
     pub(crate) fn lock_within<T>(mutex: &Mutex<T>, until: std::time::Instant) -> Option<MutexGuard<'_, T>> {
         use std::sync::TryLockError;
         loop {
@@ -133,15 +134,15 @@ mod std_side {
         }
     }
 
-    /// The same for what is [`Outside`] the model.
+    /// Locks what is [`Outside`] the model, unless that takes longer than `until`.
     pub(crate) use lock_within as outside_within;
 
-    /// Waits on `condvar`; poisoning is ignored as in [`lock`].
+    /// Waits on `condvar`. Poisoning is ignored, for the reason given at [`lock`].
     pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Waits on `condvar` for at most `limit`, which bounds a wait and never is one.
+    /// Waits on `condvar`, for at most `limit`.
     pub(crate) fn wait_for<'a, T>(
         condvar: &Condvar,
         guard: MutexGuard<'a, T>,
@@ -150,7 +151,7 @@ mod std_side {
         condvar.wait_timeout(guard, limit).unwrap_or_else(std::sync::PoisonError::into_inner).0
     }
 
-    /// A function that is `const` over std, and not over loom, whose types have no const constructors.
+    /// A function that is `const` on this side and not on loom's, because loom's types have no const constructors.
     macro_rules! const_fn {
         ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => { $(#[$meta])* $vis const fn $($rest)* };
     }
@@ -169,14 +170,16 @@ mod std_side {
         };
     }
 
-    /// Loads what only the calling thread stores. An atomic load would do the same; this one the compiler can make part of
-    /// the instruction that uses it.
+    /// Loads what only the calling thread stores. An atomic load would be as correct, but the compiler can make this one part
+    /// of the instruction that uses the value.
     ///
     /// # Safety
-    /// 1. No other thread stores to it meanwhile.
+    ///
+    /// 1. No other thread stores to `atomic` meanwhile.
     #[inline(always)]
     pub(crate) unsafe fn own_load(atomic: &AtomicUsize) -> usize {
-        // SAFETY: a read that is not atomic races with stores of other threads only, and by (1) there are none.
+        // SAFETY: the pointer is valid, because it comes from a reference. A read that is not atomic races only with stores
+        // by other threads, and the caller guarantees that there are none (clause 1 above).
         unsafe { *atomic.as_ptr() }
     }
 

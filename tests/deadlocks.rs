@@ -23,7 +23,7 @@ fn two_callbacks_that_wait_for_each_other_are_named() {
     let program = Program::parse(text).unwrap();
     for name in ["registry/returns", "locked/returns"] {
         let subject = find(name, Api::linked()).unwrap().subject;
-        let options = RunOptions { deadlock_after: Duration::from_millis(200), ..RunOptions::default() };
+        let options = RunOptions::new().deadlock_after(Duration::from_millis(200));
         let outcome = execute(&program, &subject, &options).unwrap();
         assert!(outcome.verdict.has(ViolationKind::Deadlock), "{name}: {:?}", outcome.verdict);
         let text = &outcome.verdict.violations.last().unwrap().text;

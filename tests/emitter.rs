@@ -1,5 +1,5 @@
-//! The C library from Rust: the same over the linked copy and over the object that is loaded at run time, and a clear
-//! refusal of an object that is not it.
+//! The C library from Rust: the linked copy and the object that is loaded at run time behave alike, and an object that is
+//! not the library is refused with a reason.
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall_bundled::emitter::{
@@ -24,7 +24,7 @@ unsafe extern "C-unwind" fn counting(user_data: *mut c_void, event: *const Emitt
 }
 
 unsafe extern "C-unwind" fn notified(user_data: *mut c_void) {
-    // SAFETY: as in `counting`.
+    // SAFETY: every use below passes a counter that outlives the emitter.
     unsafe { &*user_data.cast::<AtomicUsize>() }.fetch_add(1000, Ordering::SeqCst);
 }
 
@@ -34,18 +34,19 @@ fn over_both(test: impl Fn(&'static Api)) {
 }
 
 fn open(api: &'static Api, mode: Mode) -> Emitter {
-    // SAFETY: 1. there is no hook.
+    // SAFETY: 1. the config sets no hook, so there is none that could read what it must not.
     unsafe { Emitter::open(api, &Config::new(mode)) }.unwrap()
 }
 
 fn close(emitter: &Emitter) -> Status {
-    // SAFETY: 1. each test uses it no more.
+    // SAFETY: 1. each test closes its emitter last.
     unsafe { emitter.close() }
 }
 
 #[test]
 fn linked_and_loaded_are_two_libraries_of_one_version() {
     let loaded = Api::load(&bundled_object()).unwrap();
+    assert!(!std::ptr::eq(loaded, Api::linked()));
     assert_eq!(loaded.abi_version(), Api::linked().abi_version());
     assert_eq!(Api::linked().origin(), "linked");
     assert_eq!(loaded.origin(), bundled_object().display().to_string());
@@ -95,8 +96,8 @@ fn the_library_says_what_its_statuses_mean() {
     });
 }
 
-/// What Rust believes of the layout is what the library was compiled with: it refuses a config of another size, and echoes
-/// the owner and the cookie where `EmitterEvent` says they are.
+/// Rust's layouts are those that the library was compiled with: the library refuses a config of another size, and puts the
+/// owner and the cookie where `EmitterEvent` has them.
 #[test]
 fn layouts_agree_with_the_header() {
     unsafe extern "C-unwind" fn look(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
@@ -109,15 +110,15 @@ fn layouts_agree_with_the_header() {
     over_both(|api| {
         let mut config = Config::new(Mode::Returns);
         config.owner = std::ptr::without_provenance_mut(0x0123_4567);
-        // SAFETY: 1. there is no hook.
+        // SAFETY: 1. the config sets no hook.
         let emitter = unsafe { Emitter::open(api, &config) }.unwrap();
-        // SAFETY: 1. `look` does not follow the user data.
+        // SAFETY: 1. `look` only compares the user data and does not follow it.
         let id = unsafe { emitter.subscribe(look, std::ptr::without_provenance_mut(42), None) }.unwrap();
         assert_eq!(emitter.fire(id, 99, -7, 8), (Status::OK, 1));
         assert_eq!(close(&emitter), Status::OK);
 
         config.size += 8;
-        // SAFETY: 1. there is no hook.
+        // SAFETY: 1. the config sets no hook.
         let refused = unsafe { Emitter::open(api, &config) }.unwrap_err();
         assert_eq!(refused, Status::BAD_ARGUMENT);
     });

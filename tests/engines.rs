@@ -9,7 +9,7 @@ use latecall::engine::stress::Stress;
 use latecall::engine::{ENGINES, Engine};
 use latecall::program::Program;
 use latecall::subject::Subject;
-use latecall_bundled::catalogue::every;
+use latecall_bundled::catalogue::{self, every};
 use latecall_bundled::emitter::Api;
 use latecall_bundled::flawed::{FLAWS, Flaw};
 use std::time::Duration;
@@ -38,12 +38,15 @@ fn convicts(engine: &dyn Engine, flaw: &Flaw) -> Report {
     report
 }
 
-fn finds_nothing_on_sound_subjects(engine: &dyn Engine) {
-    for it in every(Api::linked()).iter().filter(|it| it.flaw.is_none()) {
+fn finds_nothing_on_sound_subjects(engine: &dyn Engine) -> Vec<Report> {
+    let sound = every(Api::linked()).into_iter().filter(|it| it.flaw.is_none());
+    let check = |it: catalogue::Bundled| {
         let report = engine.check(&it.subject, &mut |_| ());
-        assert!(report.is_clean(), "{} by {}: {report:#?}", it.subject.name(), engine.name());
+        report.check();
         assert!(report.calls > 0, "{} by {}: no call was delivered", it.subject.name(), engine.name());
-    }
+        report
+    };
+    sound.map(check).collect()
 }
 
 fn of(flaw: &Flaw) -> Program {
@@ -52,26 +55,30 @@ fn of(flaw: &Flaw) -> Program {
 
 #[test]
 fn property_finds_nothing_on_sound_subjects() {
-    finds_nothing_on_sound_subjects(&Property { cases: 200, ..Property::default() });
+    for report in finds_nothing_on_sound_subjects(&Property::new().cases(200)) {
+        assert_eq!((report.programs, report.runs), (200, 200), "{}", report.subject);
+    }
 }
 
 #[test]
 fn stress_finds_nothing_on_sound_subjects() {
-    // At least so many: on a busy machine few are run in the time, and in those of a library that calls once perhaps none is called.
-    let stress = Stress { time: Duration::from_millis(300), at_least: 30, ..Stress::default() };
-    finds_nothing_on_sound_subjects(&stress);
+    // On a busy machine few programs are run in a time, and of a library that calls once perhaps none makes a call.
+    let stress = Stress::new().time(Duration::from_millis(300)).at_least(30);
+    for report in finds_nothing_on_sound_subjects(&stress) {
+        assert!(report.programs >= 30 && report.runs == 12 * report.programs, "{report}");
+    }
 }
 
 #[test]
 fn replay_convicts_each_flaw_of_its_own_defect() {
     for flaw in flaws("replay") {
-        convicts(&Replay { programs: vec![of(flaw)], repeat: 1 }, flaw);
+        let _ = convicts(&Replay::new(vec![of(flaw)]), flaw);
     }
 }
 
-/// What the gate gives an engine that has to convict. It stops at its first finding.
+/// As many programs as the gate gives an engine that has to convict. The engine stops at its first finding.
 fn patient() -> Property {
-    Property { cases: 10_000, ..Property::default() }
+    Property::new().cases(10_000)
 }
 
 #[test]
@@ -86,8 +93,8 @@ fn property_convicts_each_flaw_of_its_own_defect() {
 #[test]
 fn stress_convicts_each_flaw_of_its_own_defect() {
     for flaw in flaws("stress") {
-        // By programs, as the gate does: tests run beside each other, and a time says little then.
-        convicts(&Stress { time: Duration::from_secs(8), at_least: 500, ..Stress::default() }, flaw);
+        // A number of programs, as in the gate: tests run beside each other, and a time says little then.
+        let _ = convicts(&Stress::new().time(Duration::from_secs(8)).at_least(500), flaw);
     }
 }
 
@@ -99,7 +106,7 @@ fn every_flaw_is_convicted_by_some_engine_and_names_no_other() {
     }
 }
 
-/// What is a defect in one keeper is not a defect of the program: the same text is clean wherever it can be run.
+/// A program that convicts a flawed store is no defect by itself: it is clean on every sound subject that can run it.
 #[test]
 fn programs_that_convict_flaws_are_clean_on_sound_subjects() {
     let mut runs = 0;
@@ -124,16 +131,14 @@ fn programs_that_convict_flaws_are_clean_on_sound_subjects() {
     assert!(runs > 150, "only {runs} runs");
 }
 
-/// A program that property or replay wrote down convicts again, from its text.
+/// A program that the property engine has made smaller convicts again, from its text, of the same defect.
 #[test]
 fn a_finding_replays_from_its_text() {
     for flaw in flaws("property").filter(|flaw| flaw.known.name != "flawed/waits-for-itself") {
         let finding = convicts(&patient(), flaw).finding.unwrap();
         let program = Program::parse(&finding.program).unwrap();
         assert_eq!(program.subject.as_deref(), Some(flaw.known.name));
-        let again = Replay { programs: vec![program], repeat: 50 };
-        let report = again.check(&flaw.subject(Api::linked()), &mut |_| ());
-        assert!(report.finding.is_some(), "{}:\n{}", flaw.known.name, finding.program);
+        let _ = convicts(&Replay::new(vec![program]).repeat(50), flaw);
     }
 }
 
@@ -150,18 +155,7 @@ fn a_forced_program_gives_the_same_events_each_time() {
     }
 }
 
-/// The programs themselves are compared where they can be recorded: in the unit tests of `engine::property`.
-#[test]
-fn property_reports_the_same_number_of_programs_from_the_same_seed() {
-    let subject = &every(Api::linked())[1].subject;
-    let programs = |seed| {
-        let property = Property { cases: 40, seed, seeds: None };
-        let report = property.check(subject, &mut |_| ());
-        (report.programs, report.bounded_by)
-    };
-    assert_eq!(programs(7), programs(7));
-    assert_ne!(programs(7), programs(8));
-}
+// The same seed makes the same programs: `engine::tests`, where a subject can see its programs.
 
 #[test]
 fn property_keeps_the_seed_of_a_failure_and_runs_it_first() {
@@ -169,7 +163,7 @@ fn property_keeps_the_seed_of_a_failure_and_runs_it_first() {
     std::fs::create_dir_all(&directory).unwrap();
     let seeds = directory.join("property.txt");
     let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/panic-passes").unwrap();
-    let property = Property { seeds: Some(seeds.clone()), ..Property::default() };
+    let property = Property::new().keep_failures(&seeds);
     let first = convicts(&property, flaw);
     assert!(first.programs > 1, "the first program fails already: this test shows nothing");
     assert!(std::fs::read_to_string(&seeds).unwrap().contains("cc "), "no seed was kept");
@@ -181,10 +175,37 @@ fn property_keeps_the_seed_of_a_failure_and_runs_it_first() {
 #[test]
 fn an_engine_that_ran_nothing_is_not_clean() {
     let subject = &every(Api::linked())[1].subject;
-    let nothing = Replay { programs: vec![], repeat: 1 };
-    assert!(!nothing.check(subject, &mut |_| ()).is_clean());
-    let scoped = Replay { programs: vec![Program::parse("callback a\nbefore\n  invoke a\n").unwrap()], repeat: 1 };
+    let engines: [&dyn Engine; 3] =
+        [&Replay::new(Vec::new()), &Property::new().cases(0), &Stress::new().time(Duration::ZERO)];
+    for engine in engines {
+        let report = engine.check(subject, &mut |_| ());
+        assert_eq!((report.runs, report.is_clean()), (0, false), "{}", engine.name());
+        assert!(report.to_string().ends_with("nothing ran: there was no program"), "{report}");
+    }
+    let scoped = Replay::new(vec![Program::parse("callback a\nbefore\n  invoke a\n").unwrap()]);
     let report = scoped.check(subject, &mut |_| ());
     assert_eq!((report.runs, report.not_offered), (0, 1));
     assert!(!report.is_clean());
+}
+
+/// A user's test is one line: `engine.check(…).check()`. It fails with all that there is to say.
+#[test]
+fn the_check_of_a_report_panics_with_the_program_and_what_happened() {
+    let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/freed-by-self").unwrap();
+    let report = convicts(&Replay::new(vec![of(flaw)]), flaw);
+    let panic = std::panic::catch_unwind(|| report.check()).expect_err("a rule was broken");
+    let text = panic.downcast_ref::<String>().expect("a text");
+    let finding = report.finding.as_ref().unwrap();
+    assert!(text.starts_with(&format!("flawed/freed-by-self, replay: convicted of {}", finding.violation)), "{text}");
+    assert!(text.contains(&finding.program), "{text}");
+    let (proof, lines) = (&finding.violation.proof, &finding.timeline);
+    assert!(!proof.is_empty() && lines.len() > proof.len(), "{text}");
+    for (at, line) in lines.iter().enumerate() {
+        let mark = if proof.contains(&at) { '>' } else { ' ' };
+        assert!(text.contains(&format!("\n{mark} {:3}  {line}\n", at + 1)), "{line}: {text}");
+    }
+
+    let sound = &every(Api::linked())[1].subject;
+    let program = || vec![Program::parse("callback a\nbefore\n  register a\n  fire a\n").unwrap()];
+    Replay::new(program()).check(sound, &mut |_| ()).check();
 }

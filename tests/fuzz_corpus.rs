@@ -1,5 +1,5 @@
-//! The committed fuzz corpus, replayed without a fuzzer: every input is clean on every sound subject, the same inputs convict
-//! flawed subjects, and every text either prints back to itself or is refused at a place.
+//! The committed fuzz corpus, replayed without a fuzzer: every input is clean on every sound subject, the same inputs
+//! convict flawed subjects, and every text either prints back to itself or is refused at a place.
 
 use latecall::engine::fuzz::{self, Input, Subjects};
 use latecall::ledger::{Quarantine, ViolationKind};
@@ -50,7 +50,7 @@ fn the_corpus_uses_every_verb() {
     let inputs: Vec<Input<'_>> = corpus.iter().flat_map(|(_, bytes)| subjects.inputs(bytes)).collect();
     let used = inputs.iter().fold(VerbSet::default(), |used, input| used.union(input.program().verbs()));
     let offered = subjects.iter().fold(VerbSet::default(), |all, it| all.union(it.offer().verbs));
-    // `shutdown` is generated in `after` only; it counts like any other.
+    // `shutdown` is generated in `after` only; it counts like any other verb.
     let unused = offered.minus(used);
     assert!(unused.is_empty(), "no input uses {:?}", unused.iter().map(Verb::name).collect::<Vec<_>>());
 }
@@ -61,7 +61,7 @@ fn some_programs_convict_flawed_subjects() {
     let corpus = corpus("programs");
     let mut convicted = Vec::new();
     for flaw in FLAWS {
-        // One that crashes would take this process along; a deadlock leaves its threads behind and takes half a second.
+        // A crash would end this process. A deadlock leaves its threads behind and takes half a second.
         if flaw.crashes || flaw.known.convicted_of.contains(&ViolationKind::Deadlock) {
             continue;
         }
@@ -72,7 +72,7 @@ fn some_programs_convict_flawed_subjects() {
             flaw.known.convicted_of.iter().any(|kind| verdict.has(*kind)).then(|| failure.to_string())
         });
         if let Some(report) = found {
-            // Whoever reads the panic of a fuzz target needs all of it.
+            // The reader of a fuzz target's panic needs all of this.
             assert!(report.starts_with(&format!("{} is convicted\n", flaw.known.name)), "{report}");
             assert!(report.contains(&format!("\nsubject {}\n", flaw.known.name)), "{report}");
             assert!(report.contains("\nwhat happened:\n"), "{report}");

@@ -5,17 +5,16 @@ mod support;
 
 use latecall::engine::Engine;
 use latecall::engine::model::programs::{Size, all};
-use latecall::engine::model::{Explored, Model, Side, explore, freed};
+use latecall::engine::model::{Explored, Model, Side, explore, without_gates};
 use latecall::engine::report::Report;
 use latecall::engine::run::RunError;
 use latecall::ledger::{Contract, ViolationKind};
 use latecall::program::{Program, Verb};
-use latecall::subject::Env;
-use latecall::subject::{Offer, OpenError, Session, Subject};
+use latecall::subject::{Env, Offer, OpenError, Session, Subject};
 use latecall_bundled::catalogue;
 use latecall_bundled::emitter::{Api, Mode};
 use latecall_bundled::flawed::FLAWS;
-use latecall_explore::{Extent, Options, Repeats};
+use latecall_explore::{Bound, Extent, Options, Repeats};
 use latecall_fixtures as _;
 use std::ffi::c_void;
 use std::time::Duration;
@@ -47,7 +46,7 @@ fn search(program: &Program, subject: &dyn Subject, options: &Options) -> Explor
 fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
     let mut convicted = 0;
     for flaw in FLAWS.iter().filter(|flaw| flaw.known.convicted_by.contains(&"model")) {
-        let program = freed(&program(flaw.known.program));
+        let program = without_gates(&program(flaw.known.program));
         assert!(program.gates.is_empty(), "{}", flaw.known.name);
         let explored = search(&program, &flaw.subject(Api::linked()), &left().max_interleavings(100_000));
         let violation = explored.violation.unwrap_or_else(|| panic!("{}: {}", flaw.known.name, explored.exploration));
@@ -56,7 +55,7 @@ fn every_flaw_is_convicted_without_the_gates_that_force_the_order() {
         assert!(!finding.not_reproduced, "{}: {finding}", flaw.known.name);
         convicted += 1;
     }
-    // All but the one that would take the search down with it.
+    // All but the flaw that kills its process.
     assert_eq!(convicted, FLAWS.len() - 1);
 }
 
@@ -133,11 +132,12 @@ mod in_a_process {
         tasks.flatten().filter(|task| name(task).trim() == "model").count()
     }
 
-    /// A search learns by its first interleavings what it needs (atomics, attempts to lock, places), and each time begins again: by the
-    /// end of an interleaving, not by abandoning one, whose thread could never end. One that convicts does abandon one.
+    /// A search learns from its first interleavings what it needs (atomics, attempts to lock, places), and each time begins
+    /// again. It lets the interleaving end first, because the thread of an abandoned interleaving would never end. A search
+    /// that convicts abandons the interleaving.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_search_that_convicts_nobody_leaves_no_thread_behind() {
+    fn a_search_that_finds_nothing_leaves_no_thread_behind() {
         unsafe extern "C-unwind" {
             #[link_name = "model_tests_message_ordered"]
             safe fn message_ordered();
@@ -146,18 +146,21 @@ mod in_a_process {
             #[link_name = "model_tests_wake_up"]
             safe fn wake_up();
         }
-        isolated(&a_search_that_convicts_nobody_leaves_no_thread_behind, || {
+        isolated(&a_search_that_finds_nothing_leaves_no_thread_behind, || {
             let programs: [extern "C-unwind" fn(); 3] = [message_ordered, mutex_kinds, wake_up];
             for program in programs {
                 latecall_explore::explore("a program", &super::Options::new(), move || program()).check();
             }
             assert_eq!(searchers(), 0, "threads of searches that found nothing");
-            super::search(&two("fire a", "revoke a"), &super::subject("flawed/raw-box"), &super::Options::new());
+            let raw_box = super::subject("flawed/raw-box");
+            let found = super::search(&two("fire a", "revoke a"), &raw_box, &super::Options::new());
+            assert!(found.violation.is_some(), "{}", found.exploration);
             assert!(searchers() > 0, "a conviction leaves the interleaving where it is");
         });
     }
 
-    /// Three ops on each of the two threads, without the library's own, by number: as long again for each mode of the library but this.
+    /// Three ops on each of the two threads, without threads of the library's own; a test for each program. In one mode of
+    /// the library: each further mode would take as long again.
     mod programs_of_three_ops_a_thread_are_exhausted_over_a_locked_map {
         use super::{Size, Subject, Verb, all, exhaust, isolated, subject};
 
@@ -187,8 +190,8 @@ mod in_a_process {
         }
     }
 
-    /// Over the registry a call is some thirty operations, and so is a revocation. By mode of the library; not `scoped`, which does
-    /// not end in minutes (`docs/limits.md`).
+    /// Over the registry a call is some thirty operations, and so is a revocation. A test for each mode of the library but
+    /// `scoped`, which does not end in minutes (`docs/limits.md`).
     mod programs_of_two_ops_are_exhausted_over_the_registry {
         use super::{Size, Subject, Verb, all, exhaust, isolated, subject};
 
@@ -219,7 +222,7 @@ mod in_a_process {
         }
     }
 
-    /// Three threads that run: the library's own calls, on whichever it does.
+    /// Three threads that run: the library's own thread makes the call.
     mod a_call_by_the_library_against_a_revocation_is_exhausted_over_the_registry {
         use super::{exhaust, isolated, subject, two};
 
@@ -239,7 +242,8 @@ mod in_a_process {
     }
 }
 
-/// What is left early is not lost: searches that leave repeats and searches that do not come to the same interleavings.
+/// Pruning loses nothing: a search that prunes interleavings which repeat others, and a search that does not, have the same
+/// different interleavings.
 #[test]
 fn leaving_repeats_loses_no_interleaving() {
     for (name, one, other) in [
@@ -268,6 +272,8 @@ fn programs_of_two_ops_are_clean_in_each_mode_over_the_registry_bounded_by_one_p
         for program in all(subject.offer().verbs, Size { ops: 2, in_a_thread: 1 }) {
             let found = search(&program, &subject, &Options::new().preemptions(1));
             assert_eq!(found.violation, None, "{} {program}\n{}", subject.name(), found.exploration);
+            let bound = Extent::BoundedBy(Bound::Preemptions(1));
+            assert_eq!(found.exploration.extent, bound, "{} {program}", subject.name());
             assert!(found.calls > 0, "{} {program}", subject.name());
         }
     }
@@ -313,7 +319,8 @@ macro_rules! mutants {
             }
 
             pub(super) fn api() -> &'static Api {
-                // SAFETY: 1. the library's own sources but for one text, linked under these names.
+                // SAFETY: 1. `find` returns the functions of the library's own sources, in which one text is changed and which
+                // are linked under these names.
                 unsafe { Api::instrumented(find) }
             }
         }
@@ -346,7 +353,7 @@ impl Subject for Over {
     }
 
     fn open(&self, _: &Env) -> Result<Box<dyn Session>, OpenError> {
-        Err(OpenError("for the model only".to_owned()))
+        Err(OpenError::new("for the model only"))
     }
 }
 
@@ -368,8 +375,8 @@ fn only_the_mutant_is_convicted(
     assert_eq!(found.side, Some(side), "{violation}\n{}", found.exploration);
 }
 
-// The keeper of `flawed/freed-by-self` frees when unsubscribe has returned: in this mode that is right, unless a callback
-// does it to itself.
+// The store of `flawed/freed-by-self` frees a callback when `unsubscribe` has returned. In this mode of the library that is
+// correct, unless a callback unsubscribes itself.
 const TRUSTS_THE_LIBRARY: &str = "flawed/freed-by-self";
 
 #[test]
@@ -400,7 +407,8 @@ fn a_library_that_waits_too_late_is_convicted_of_a_deadlock_of_its_own() {
     only_the_mutant_is_convicted("locked/waits", &program, waits_too_late::api(), &[ViolationKind::Deadlock], Side::C);
 }
 
-/// The keeper of `flawed/leak-on-refusal` frees in the destroy notify: in this mode that is right, unless the library refuses.
+/// The store of `flawed/leak-on-refusal` frees a callback in the destroy notify. In this mode of the library that is correct,
+/// unless the library refuses the callback.
 #[test]
 fn a_library_that_notifies_while_a_call_is_in_flight_is_convicted_at_the_boundary() {
     use ViolationKind::{FreedInFlight, LateCall};
@@ -410,25 +418,26 @@ fn a_library_that_notifies_while_a_call_is_in_flight_is_convicted_at_the_boundar
 
 #[test]
 fn what_cannot_be_explored_says_so_before_the_search() {
-    let error = |program: &Program, subject: &dyn Subject| match explore(program, subject, &Options::new(), &mut |_| {})
-    {
-        Err(error @ RunError::NotOffered(_)) => error.to_string(),
-        other => panic!("{other:?}"),
+    let error = |program: &Program, subject: &dyn Subject| {
+        let mut watch = |interleavings| panic!("a search was begun: {interleavings} interleavings");
+        match explore(program, subject, &Options::new(), &mut watch) {
+            Err(error @ RunError::NotOffered(_)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
     };
     let threads = "thread\n  post a\n".repeat(4);
     let many = program(&format!("callback a\nbefore\n  register a\n{threads}"));
     let text = error(&many, &subject("registry/waits"));
-    assert!(text.contains("needs 6 threads") && text.contains("give it fewer"), "{text}");
+    assert!(text.contains("needs 6 threads") && text.contains("give the program fewer"), "{text}");
     let program = two("fire a", "revoke a");
     let crashes = FLAWS.iter().find(|flaw| flaw.crashes).expect("a flaw").subject(Api::linked());
     let text = error(&program, &crashes);
-    assert!(text.contains("flawed/unmapped has no twin for the model"), "{text}");
+    assert!(text.contains("flawed/unmapped has no twin for the model engine"), "{text}");
 }
 
 #[test]
 fn a_search_that_ran_nothing_is_not_clean() {
-    let model = Model { programs: Vec::new(), exhaustive: 100, preemptions: None, time: LONG };
-    let report: Report = model.check(&subject("registry/waits"), &mut |_| {});
+    let report: Report = Model::new(Vec::new()).check(&subject("registry/waits"), &mut |_| {});
     assert!(!report.is_clean() && !report.exhausted, "{report:?}");
 }
 
@@ -436,18 +445,21 @@ fn a_search_that_ran_nothing_is_not_clean() {
 fn a_search_that_was_cut_short_does_not_say_exhausted() {
     let programs = vec![two("fire a", "revoke a")];
     let subject = subject("locked/returns");
-    let cut = Model { programs: programs.clone(), exhaustive: 10, preemptions: None, time: LONG }
-        .check(&subject, &mut |_| {});
+    let model = |most| Model::new(programs.clone()).max_interleavings(most).preemptions(None).time(LONG);
+    let cut = model(10).check(&subject, &mut |_| {});
     assert!(cut.is_clean() && !cut.exhausted && cut.bounded_by.contains("10 interleavings"), "{cut:?}");
-    let late = Model { programs: programs.clone(), exhaustive: 10, preemptions: None, time: Duration::ZERO };
-    let late = late.check(&subject, &mut |_| {});
-    assert!(!late.is_clean() && late.bounded_by.contains("1 bounded by 0 s: not begun"), "{late:?}");
+    assert_eq!(cut.runs, 10);
+    let late = model(10).time(Duration::ZERO).check(&subject, &mut |_| {});
+    assert!(!late.is_clean() && late.bounded_by.contains("1 not begun within 0 s"), "{late:?}");
     let mut told = 0;
-    let whole =
-        Model { programs, exhaustive: 1_000_000, preemptions: None, time: LONG }.check(&subject, &mut |_| told += 1);
+    let whole = model(1_000_000).check(&subject, &mut |_| told += 1);
     assert!(whole.is_clean() && whole.exhausted, "{whole:?}");
     assert_eq!(whole.bounded_by, "programs: 1 exhausted");
     assert!(told > 0, "no progress");
+    // The second search, within the bound on preemptions, is counted with the first.
+    let twice = model(10).preemptions(Some(1)).check(&subject, &mut |_| {});
+    assert!(twice.is_clean() && !twice.exhausted && twice.bounded_by.contains("1 preemption"), "{twice:?}");
+    assert!(twice.runs > 10 && twice.runs < whole.runs, "{} of {} runs", twice.runs, whole.runs);
 }
 
 #[test]
@@ -455,10 +467,11 @@ fn a_search_without_time_runs_one_interleaving() {
     let program = two("fire a", "revoke a");
     let found = search(&program, &subject("locked/waits"), &Options::new().max_duration(Duration::ZERO));
     assert_eq!(found.exploration.interleavings, 1);
-    assert!(matches!(found.exploration.extent, Extent::BoundedBy(_)), "{}", found.exploration);
+    assert_eq!(found.exploration.extent, Extent::BoundedBy(Bound::Duration(Duration::ZERO)));
 }
 
-/// What is found is searched for once more, to be recorded: that counts nothing twice, and no limit of time cuts it short.
+/// A finding is searched for once more, to record its timeline. The second search counts nothing twice, and no limit of time
+/// ends it.
 #[test]
 fn a_conviction_is_counted_once_and_found_again_without_time() {
     let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/check-then-call").expect("a flaw");

@@ -1,5 +1,5 @@
-//! A process without the quarantine allocator, which is what a binding author has who forgot it: no verdict, and a
-//! sentence that says what to add. (This file must not install it.)
+//! A process without the quarantine allocator, which a binding's author may have forgotten: no verdict, and a sentence
+//! that says what to add. (This file must not install the allocator.)
 
 use latecall::engine::Engine;
 use latecall::engine::property::Property;
@@ -20,5 +20,6 @@ fn nothing_is_run_without_the_quarantine() {
 
     let report = Property::default().check(subject, &mut |_| ());
     assert_eq!(report.runs, 0);
-    assert!(report.error.is_some() && !report.is_clean());
+    assert!(report.error.as_ref().is_some_and(|text| text.contains("#[global_allocator]")), "{report}");
+    assert!(!report.is_clean());
 }

@@ -52,12 +52,8 @@ impl EmitterSubject {
     /// The emitter in this mode. It offers everything that the mode has and no hostile switch: see
     /// [`EmitterSubject::withstands`] and [`EmitterSubject::without`].
     pub fn new(name: impl Into<String>, mode: Mode, api: &'static Api, store: MakeStore) -> Self {
-        let offer = Offer {
-            verbs: verbs(mode),
-            hostile: Vec::new(),
-            sites: C_SITES.to_vec(),
-            capacity: (mode == Mode::Replace).then_some(1),
-        };
+        let mut offer = Offer::new(verbs(mode)).with_sites(C_SITES);
+        offer.capacity = (mode == Mode::Replace).then_some(1);
         EmitterSubject { name: name.into(), mode, api, store, offer }
     }
 
@@ -136,7 +132,7 @@ impl Subject for EmitterSubject {
         let store = (self.store)(env, self.mode);
         // SAFETY: 1. the hook reads nothing but the integer it is given.
         let emitter = unsafe { Emitter::open(self.api, &config) }
-            .map_err(|status| OpenError(format!("emitter_open in mode {}: {status}", self.mode.name())))?;
+            .map_err(|status| OpenError::new(format!("emitter_open in mode {}: {status}", self.mode.name())))?;
         Ok(Box::new(EmitterSession { mode: self.mode, store, emitter, subscriptions: Lookup::new() }))
     }
 }

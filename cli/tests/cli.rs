@@ -3,9 +3,9 @@
 use cargo_latecall::report::{Style, json, terminal};
 use insta::assert_snapshot;
 use latecall::engine::report::{Counterexample, Report};
-use latecall::gate::{Budget, Check, CheckResult, CheckVerdict, Expected, Summary};
+use latecall::gate::{Check, CheckResult, CheckVerdict, Expected, Summary};
 use latecall::ledger::{Violation, ViolationKind};
-use latecall::subject::Library;
+use latecall::program::Program;
 use latecall_bundled::flawed::FLAWS;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -114,24 +114,15 @@ fn results() -> Vec<CheckResult> {
         let mut violation = Violation::new(kind, text);
         violation.callback = Some("a".into());
         violation.proof = vec![2];
-        Some(Counterexample { violation, program: program.into(), steps: program.lines().count() - 3, timeline })
+        Some(Counterexample::new(violation, &Program::parse(program).expect("a program"), timeline))
     };
     let result = |subject: &str, engine: &str, expected: Expected, (programs, events), finding, error: Option<&str>| {
-        let report = Report {
-            programs,
-            runs: programs * 3,
-            events,
-            calls: events / 8,
-            defused: events / 20,
-            bounded_by: "600 generated programs, seed 1".into(),
-            finding,
-            error: error.map(String::from),
-            ..Report::new(subject, engine)
-        };
-        let verdict = CheckVerdict::judge(&expected, &report);
-        let (subject, engine) = (subject.into(), engine.into());
-        let check = Check { subject, engine, seed: 1, budget: Budget::Normal, library: Library::Linked, expected };
-        CheckResult { check, verdict, report, milliseconds: 900 }
+        let mut report = Report::new(subject, engine);
+        (report.programs, report.runs, report.events) = (programs, programs * 3, events);
+        (report.calls, report.defused) = (events / 8, events / 20);
+        report.bounded_by = "600 generated programs, seed 1".into();
+        (report.finding, report.error) = (finding, error.map(String::from));
+        CheckResult::new(Check::new(subject, engine, expected), report, 900)
     };
     let sound = || Expected::Sound;
     let small = "subject flawed/no-wait\ncallback a\nbefore\n  register a\n  revoke_and_wait a\n  fire a\n";
@@ -440,9 +431,9 @@ fn the_list_for_machines_says_what_the_catalogue_says() {
 #[test]
 fn the_lines_of_a_check_are_messages() {
     let (text, _) = latecall(&["check", "--subject", "registry/waits", "--budget", "quick", "--json"]);
-    let messages: Vec<latecall::gate::check::Message> =
+    let messages: Vec<latecall::gate::CheckMessage> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let Some(latecall::gate::check::Message::Report(report)) = messages.last() else { panic!("{messages:?}") };
+    let Some(latecall::gate::CheckMessage::Report(report)) = messages.last() else { panic!("{messages:?}") };
     assert!(report.is_clean() && report.programs > 20, "{report:?}");
 }
 

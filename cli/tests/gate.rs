@@ -6,7 +6,6 @@ use latecall::gate::{
 };
 use latecall::ledger::ViolationKind;
 use latecall::program::Program;
-use latecall::subject::Library;
 use latecall_bundled::BUNDLED;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -30,12 +29,13 @@ fn file(name: &str, text: impl AsRef<[u8]>) -> PathBuf {
 }
 
 fn check(subject: &str, engine: &str, expected: Expected) -> Check {
-    let (subject, engine) = (subject.to_owned(), engine.to_owned());
-    Check { subject, engine, seed: 1, budget: Budget::Quick, library: Library::Linked, expected }
+    let mut check = Check::new(subject, engine, expected);
+    check.budget = Budget::Quick;
+    check
 }
 
 fn gate(checks: Vec<Check>) -> Gate {
-    Gate::new(checks, LATECALL.into())
+    Gate::new(checks, LATECALL)
 }
 
 fn run(gate: &Gate) -> (Vec<CheckResult>, Summary) {
@@ -105,8 +105,7 @@ fn no_verdict_is_3() {
     let output = Command::new(LATECALL).arg("list").stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(code(&output), exit_code::HARNESS_ERROR, "{output:?}");
 
-    let mut slow = gate(vec![check("registry/waits", "stress", Expected::Sound)]);
-    slow.limit = Some(Duration::from_millis(20));
+    let slow = gate(vec![check("registry/waits", "stress", Expected::Sound)]).limit(Duration::from_millis(20));
     let (results, summary) = run(&slow);
     assert_eq!((summary.outcome, summary.exit_code), (Conclusion::HarnessError, exit_code::HARNESS_ERROR));
     let CheckVerdict::HarnessError { text } = &results[0].verdict else { panic!("{:?}", results[0].verdict) };
@@ -117,7 +116,7 @@ fn no_verdict_is_3() {
         ("/bin/true", "exit code 0 and without a report"),
         ("/bin/echo", "a line that is no message"),
     ] {
-        let other = Gate::new(vec![check("registry/waits", "replay", Expected::Sound)], executable.into());
+        let other = Gate::new(vec![check("registry/waits", "replay", Expected::Sound)], executable);
         let (results, summary) = run(&other);
         assert_eq!(summary.exit_code, exit_code::HARNESS_ERROR);
         assert!(results[0].verdict.to_string().contains(said), "{:?}", results[0].verdict);
@@ -220,29 +219,24 @@ fn a_double_free_on_a_thread_of_the_library_is_named_and_kills_nothing() {
 
 #[test]
 fn results_come_in_the_order_of_the_plan() {
-    let selection = Selection {
-        subjects: vec!["*/waits".into(), "flawed/no-wait".into()],
-        budget: Budget::Quick,
-        ..Selection::default()
-    };
+    let selection = Selection::new().subjects(["*/waits", "flawed/no-wait"]).budget(Budget::Quick);
     let checks = selection.checks(BUNDLED).unwrap();
     assert_eq!(checks.len(), 15); // four engines on four subjects; the loaded one has no twin for the model
-    let mut gate = gate(checks);
-    gate.jobs = 3;
+    let gate = gate(checks).jobs(3);
     let (mut started, mut ended, mut finished, mut over) = (Vec::new(), Vec::new(), Vec::new(), false);
-    gate.run(&mut |event| {
+    let summary = gate.run(&mut |event| {
         assert!(!over);
         match event {
             GateEvent::Started { checks } => assert_eq!(checks.len(), 15),
             GateEvent::CheckStarted { check } => started.push(check),
             GateEvent::CheckProgress { check, report } => {
                 assert!(started.contains(&check) && !ended.contains(&check));
-                assert_eq!(report.subject, gate.checks[check].subject);
+                assert_eq!(report.subject, gate.checks()[check].subject);
             }
             GateEvent::CheckEnded { check } => ended.push(check),
             GateEvent::CheckFinished { check, result } => {
                 assert!(ended.contains(&check));
-                assert_eq!(result.check, gate.checks[check]);
+                assert_eq!(result.check, gate.checks()[check]);
                 finished.push(check);
             }
             GateEvent::Finished { summary } => {
@@ -253,6 +247,7 @@ fn results_come_in_the_order_of_the_plan() {
         }
     });
     assert!(over);
+    assert_eq!(summary.checks, 15);
     assert_eq!(finished, (0..15).collect::<Vec<_>>());
     started.sort_unstable();
     ended.sort_unstable();
@@ -315,8 +310,7 @@ fn findings_are_saved_as_programs_that_replay() {
 
 #[test]
 fn the_whole_gate_holds_on_a_small_budget() {
-    let (results, summary) =
-        run(&gate(Selection { budget: Budget::Quick, ..Selection::default() }.checks(BUNDLED).unwrap()));
+    let (results, summary) = run(&gate(Selection::new().budget(Budget::Quick).checks(BUNDLED).unwrap()));
     let failed: Vec<String> = results
         .iter()
         .filter(|it| it.verdict.conclusion() != Conclusion::Sound)

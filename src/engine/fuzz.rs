@@ -1,17 +1,19 @@
 //! The fuzz engine: what a fuzz target does with a fuzzer's bytes.
 //!
-//! The fuzzer is elsewhere: it makes the bytes, and learns from the coverage of the code under test which to make next. Here
-//! bytes become a program ([`Input`]), the program is run once, and a broken rule becomes a [`Failure`] that says all there
-//! is to say: a fuzz target panics with it, and `tests/fuzz_corpus.rs` replays the committed corpus through the same
-//! functions without a fuzzer.
+//! The fuzzer (cargo-fuzz) makes the bytes, and learns from the coverage of the code under test which bytes to make next.
+//! Here the bytes become a program ([`Input`]), the program is run once, and a broken rule becomes a [`Failure`] with the
+//! program and its timeline. A fuzz target panics with the failure. `tests/fuzz_corpus.rs` replays the committed corpus
+//! through the same functions without a fuzzer.
 //!
-//! An input is run on every sound subject: its bytes are a program's records (`program::generate`), which each subject reads
-//! within what it offers. So one corpus serves all of them, and what one mode of the library takes well is tried on the rest.
+//! An input is run on every sound subject: its bytes are a program's records (`program::generate`), which each subject
+//! reads within what it offers. So one corpus serves all subjects, and an input that one mode of the library survives is
+//! tried on the others.
 //!
 //! Not here: making a failing program small (the fuzzer shrinks the bytes: `cargo fuzz tmin`).
 
 use super::run::{RunError, RunOptions, RunOutcome, execute};
-use super::{domain, timeline};
+use super::search::{Size, domain};
+use super::timeline;
 use crate::program::{Program, generate};
 use crate::subject::{Catalogue, Library, LibraryError, Subject};
 use std::fmt;
@@ -19,8 +21,7 @@ use std::fmt;
 /// The variable that names the one subject to fuzz, instead of every sound one.
 pub const SUBJECT_VARIABLE: &str = "LATECALL_FUZZ_SUBJECT";
 
-/// Threads, callbacks and steps of the largest programs.
-const SIZE: (usize, usize, usize) = (3, 4, 20);
+const SIZE: Size = Size { threads: 3, callbacks: 4, steps: 20 };
 
 /// The subjects that a fuzz target runs programs on.
 #[derive(Debug)]
@@ -30,11 +31,11 @@ pub struct Subjects(Vec<Box<dyn Subject>>);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SubjectError {
-    /// No subject of the catalogue has the name that [`SUBJECT_VARIABLE`] asks for.
+    /// No subject of the catalogue has the name that was asked for.
     Unknown {
         /// The name that was asked for.
         name: String,
-        /// The names there are.
+        /// The names of the catalogue's subjects.
         known: Vec<String>,
     },
     /// The C library cannot be loaded.
@@ -45,7 +46,7 @@ impl fmt::Display for SubjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SubjectError::Unknown { name, known } => {
-                write!(f, "{SUBJECT_VARIABLE}={name}: no subject has this name; there are:")?;
+                write!(f, "{SUBJECT_VARIABLE}={name}: no subject has this name; set it to one of:")?;
                 known.iter().try_for_each(|name| write!(f, "\n  {name}"))
             }
             SubjectError::Library(error) => error.fmt(f),
@@ -63,7 +64,7 @@ impl std::error::Error for SubjectError {
 }
 
 impl Subjects {
-    /// One subject: a binding of your own, say.
+    /// This subject: a binding of your own, say.
     pub fn only(subject: impl Subject + 'static) -> Self {
         Subjects(vec![Box::new(subject)])
     }
@@ -87,7 +88,7 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// No subject has the name; the error lists those there are. Or the library cannot be loaded.
+    /// [`SubjectError::Unknown`] lists the names of the catalogue. [`SubjectError::Library`].
     pub fn named(name: &str, catalogue: &dyn Catalogue) -> Result<Self, SubjectError> {
         if let Some(it) = catalogue.find(name, &Library::Linked).map_err(SubjectError::Library)? {
             return Ok(Subjects(vec![it.subject]));
@@ -97,11 +98,11 @@ impl Subjects {
         Err(SubjectError::Unknown { name: name.to_owned(), known })
     }
 
-    /// What [`SUBJECT_VARIABLE`] names, or every sound subject of the catalogue.
+    /// The subject that [`SUBJECT_VARIABLE`] names; if the variable is not set, every sound subject of the catalogue.
     ///
     /// # Errors
     ///
-    /// As [`Subjects::named`].
+    /// Those of [`Subjects::named`].
     pub fn from_environment(catalogue: &dyn Catalogue) -> Result<Self, SubjectError> {
         match std::env::var_os(SUBJECT_VARIABLE) {
             Some(name) if !name.is_empty() => Subjects::named(&name.to_string_lossy(), catalogue),
@@ -109,8 +110,8 @@ impl Subjects {
         }
     }
 
-    /// [`Subjects::from_environment`] for a fuzz target. An error ends the process with code 2: to a fuzzer a panic would be a
-    /// finding.
+    /// [`Subjects::from_environment`] for a fuzz target. An error ends the process with exit code 2, because a fuzzer takes a
+    /// panic for a finding.
     pub fn for_target(catalogue: &dyn Catalogue) -> Self {
         Subjects::from_environment(catalogue).unwrap_or_else(|error| {
             eprintln!("{error}");
@@ -129,7 +130,7 @@ impl Subjects {
     }
 }
 
-/// What a fuzzer's bytes mean: a program, and what to run it on. Prints as a program that `latecall replay` runs.
+/// What a fuzzer's bytes mean: a program, and the subject to run it on. Prints as a program that `latecall replay` runs.
 #[derive(Clone)]
 pub struct Input<'a> {
     subject: &'a dyn Subject,
@@ -144,7 +145,7 @@ impl<'a> Input<'a> {
         Input { subject, program }
     }
 
-    /// What it is run on.
+    /// The subject that the program is run on.
     pub fn subject(&self) -> &dyn Subject {
         self.subject
     }
@@ -174,17 +175,18 @@ impl fmt::Display for Input<'_> {
     }
 }
 
-/// The same as `Display`: `cargo fuzz fmt` prints this.
+/// Prints what `Display` prints, because `cargo fuzz fmt` uses `Debug`.
 impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// An input that must not pass: what broke, the program, and what happened.
+/// An input that does not pass: the broken rules, the program, and what happened.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Failure {
-    /// The program; it names its subject.
+    /// The program. It names its subject.
     pub program: Box<Program>,
     /// The run that broke a rule, or why there is no verdict.
     pub outcome: Result<Box<RunOutcome>, RunError>,
@@ -204,22 +206,23 @@ impl fmt::Display for Failure {
         if let Ok(outcome) = &self.outcome {
             writeln!(f, "what happened:")?;
             let proof: Vec<usize> = outcome.verdict.violations.iter().flat_map(|v| v.proof.iter().copied()).collect();
-            for (at, line) in timeline::lines(&self.program, &outcome.events).iter().enumerate() {
-                let mark = if proof.contains(&at) { '>' } else { ' ' };
-                writeln!(f, "{mark} {at:3}  {line}")?;
-            }
+            timeline::write(f, &timeline::lines(&self.program, &outcome.events), &proof)?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.outcome.as_ref().err().map(|error| error as _)
+    }
+}
 
-/// The body of the target `programs`: runs the program that the bytes mean on every one of `subjects`.
+/// The body of the fuzz target `programs`: runs the program that the bytes mean on each of `subjects`.
 ///
 /// # Panics
 ///
-/// With the [`Failure`], when a rule is broken or there is no verdict.
+/// With the [`Failure`], if a rule is broken or there is no verdict.
 pub fn programs(bytes: &[u8], subjects: &Subjects) {
     for input in subjects.inputs(bytes) {
         if let Err(failure) = input.check() {
@@ -228,12 +231,12 @@ pub fn programs(bytes: &[u8], subjects: &Subjects) {
     }
 }
 
-/// The body of the target `parser`: whatever the bytes, parsing them ends, with a program that prints back to itself or with
-/// an error at a place in the text. Answers whether they are a program.
+/// The body of the fuzz target `parser`: checks that the parser takes any bytes. They are a program that prints back to
+/// itself, or an error at a place in the text. Returns whether the bytes are a program.
 ///
 /// # Panics
 ///
-/// When that is not so.
+/// If a program does not print back to itself, or an error names no place in the text.
 pub fn parser(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     match Program::parse(&text) {

@@ -1,27 +1,24 @@
 //! The stress engine: generated programs of two or more threads, each many times, disturbed.
 //!
-//! At each stall site and between ops a thread sometimes lets another go first ([`RunOptions::disturb`]), so that windows of a
-//! few instructions are hit often. It finds races that nobody thought of forcing. Bounded by time: a race that it did not
-//! find may be there.
+//! At each stall site and between ops a thread sometimes lets another thread go first ([`RunOptions::disturb`]), so that
+//! windows of a few instructions are hit often. The engine finds races for which no program forces the order. It is bounded
+//! by time: a race that it did not find may be there.
 
-use super::report::Report;
+use super::Engine;
+use super::report::{Report, counted};
 use super::run::RunOptions;
-use super::{Engine, Ran, domain, found, minimise, run_again};
+use super::search::{RunResult, Size, domain, minimise, record_finding, run_and_count};
 use crate::program::{Program, Verb, generate};
 use crate::subject::Subject;
 use std::time::{Duration, Instant};
 
-/// Runs multi-threaded programs for a time.
+/// Runs programs of several threads for a time.
 #[derive(Debug, Clone)]
 pub struct Stress {
-    /// For how long.
-    pub time: Duration,
-    /// Where the generator starts: the same seed makes the same programs and the same disturbances.
-    pub seed: u64,
-    /// How often each program is run.
-    pub repeat: u32,
-    /// Programs that are run even when the time is over: on a machine that is busy with other things a time says little.
-    pub at_least: u64,
+    time: Duration,
+    seed: u64,
+    repeat: u32,
+    at_least: u64,
 }
 
 impl Default for Stress {
@@ -30,8 +27,61 @@ impl Default for Stress {
     }
 }
 
-/// Threads, callbacks and steps of the largest programs.
-const SIZE: (usize, usize, usize) = (3, 3, 10);
+impl Stress {
+    /// 900 ms, from seed 1, each program 12 times.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For how long programs are generated and run (default: 900 ms).
+    #[must_use]
+    pub fn time(mut self, time: Duration) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// The seed of the generator: the same seed makes the same programs and the same disturbances (default: 1).
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How often each program is run, at least once (default: 12 times).
+    #[must_use]
+    pub fn repeat(mut self, times: u32) -> Self {
+        self.repeat = times.max(1);
+        self
+    }
+
+    /// How many programs are run even when the time is over (default: none). On a busy machine a time alone says little
+    /// about how much was run.
+    #[must_use]
+    pub fn at_least(mut self, programs: u64) -> Self {
+        self.at_least = programs;
+        self
+    }
+
+    /// Runs one program under this engine's disturbances, [`repeat`](Self::repeat) times or until a rule is broken.
+    pub fn check_program(&self, program: &Program, subject: &dyn Subject) -> Report {
+        let mut report = Report::new(subject.name(), self.name());
+        let mut random = SplitMix(self.seed);
+        report.bounded_by = format!("{} of one program, seed {}", counted(self.repeat.into(), "run"), self.seed);
+        for n in 0..self.repeat {
+            match run_and_count(&mut report, (program, n), subject, &disturbed(&mut random), &mut |_| {}) {
+                RunResult::Clean => {}
+                RunResult::Convicted(outcome, kind) => {
+                    record_finding(&mut report, program, &outcome, kind);
+                    break;
+                }
+                RunResult::NotOffered | RunResult::NoVerdict => break,
+            }
+        }
+        report
+    }
+}
+
+const SIZE: Size = Size { threads: 3, callbacks: 3, steps: 10 };
 
 impl Engine for Stress {
     fn name(&self) -> &'static str {
@@ -42,9 +92,11 @@ impl Engine for Stress {
         let mut report = Report::new(subject.name(), self.name());
         report.bounded_by = match (self.time.as_millis(), self.at_least) {
             (time, 0) => format!("{time} ms of generated programs, seed {}", self.seed),
-            (time, least) => format!("{time} ms and {least} generated programs, seed {}", self.seed),
+            (time, least) => {
+                format!("{time} ms and at least {}, seed {}", counted(least, "generated program"), self.seed)
+            }
         };
-        // Gates are for forcing an order: here it is found.
+        // Gates would force an order, and here the orders are to vary.
         let domain = domain(subject, &[Verb::Hold, Verb::Open, Verb::Reach, Verb::Stall, Verb::Churn], SIZE);
         let began = Instant::now();
         let mut random = SplitMix(self.seed);
@@ -56,26 +108,23 @@ impl Engine for Stress {
             if program.threads.len() < 2 {
                 continue;
             }
-            // Overlapping calls are what this engine is good at: let them matter more often than generated programs do.
+            // This engine is good at overlapping calls: make them break a rule more often than the generator does.
             if domain.verbs.contains(Verb::Exclusive) && random.next().is_multiple_of(4) {
                 program.callbacks.iter_mut().filter(|c| c.body.is_empty()).for_each(|c| c.exclusive = true);
             }
             for n in 0..self.repeat {
-                let options = RunOptions { disturb: Some(random.next()), ..RunOptions::default() };
-                match run_again(&mut report, (&program, n), subject, &options, watch) {
-                    Ran::Clean => {}
-                    Ran::Broke(outcome, kind) => {
+                match run_and_count(&mut report, (&program, n), subject, &disturbed(&mut random), watch) {
+                    RunResult::Clean => {}
+                    RunResult::Convicted(outcome, kind) => {
                         let seed = random.next();
-                        let attempts = |attempt: usize| {
-                            let disturb = Some(SplitMix(seed ^ attempt as u64).next());
-                            (attempt < 16).then(|| RunOptions { disturb, ..RunOptions::default() })
-                        };
+                        let attempts =
+                            |attempt: usize| (attempt < 16).then(|| disturbed(&mut SplitMix(seed ^ attempt as u64)));
                         let (program, outcome) = minimise(subject, program, outcome, kind, attempts, 400);
-                        found(&mut report, &program, &outcome, kind);
+                        record_finding(&mut report, &program, &outcome, kind);
                         return report;
                     }
-                    Ran::NotOffered => break,
-                    Ran::NoVerdict => return report,
+                    RunResult::NotOffered => break,
+                    RunResult::NoVerdict => return report,
                 }
             }
         }
@@ -83,12 +132,17 @@ impl Engine for Stress {
     }
 }
 
+/// A run with the next disturbances.
+fn disturbed(random: &mut SplitMix) -> RunOptions {
+    RunOptions::new().disturb(random.next())
+}
+
 fn records(random: &mut SplitMix) -> Vec<generate::Record> {
     let n = 3 + random.next() as usize % 8;
     (0..n).map(|_| (random.next() as u32).to_le_bytes()).collect()
 }
 
-/// SplitMix64: the same programs for the same seed, whatever a library's generator becomes.
+/// SplitMix64. Written here so that a seed means the same programs whatever a library's generator becomes.
 struct SplitMix(u64);
 
 impl SplitMix {
@@ -98,26 +152,5 @@ impl SplitMix {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    }
-}
-
-impl Stress {
-    /// A run of one program under this engine's disturbances, `repeat` times, until a rule is broken.
-    pub fn check_program(&self, program: &Program, subject: &dyn Subject) -> Report {
-        let mut report = Report::new(subject.name(), self.name());
-        let mut random = SplitMix(self.seed);
-        report.bounded_by = format!("{} runs of one program, seed {}", self.repeat, self.seed);
-        for n in 0..self.repeat {
-            let options = RunOptions { disturb: Some(random.next()), ..RunOptions::default() };
-            match run_again(&mut report, (program, n), subject, &options, &mut |_| {}) {
-                Ran::Clean => {}
-                Ran::Broke(outcome, kind) => {
-                    found(&mut report, program, &outcome, kind);
-                    break;
-                }
-                Ran::NotOffered | Ran::NoVerdict => break,
-            }
-        }
-        report
     }
 }

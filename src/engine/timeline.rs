@@ -1,14 +1,25 @@
-//! A run's events as lines for people: who, what, in the words of the program.
+//! A run's events as lines for people: the thread, and what happened, in the words of the program.
 
 use crate::ledger::judge::describe;
 use crate::ledger::{Event, EventKind, ThreadNo, Turned};
 use crate::program::Program;
 use std::collections::BTreeMap;
+use std::fmt;
 
-/// One line an event: `t1    enter a`. Nested events are indented under the op or callback they happen in.
+/// One line an event: `t1    enters a`. Events inside an op or a callback are indented under it.
+#[must_use]
 pub fn lines(program: &Program, events: &[Event]) -> Vec<String> {
     let lines = texts(program, events).into_iter().zip(events);
     lines.map(|(text, event)| format!("{:<5} {text}", event.thread.name())).collect()
+}
+
+/// Writes the lines with their numbers, from 1; those at the places in `proof` are marked with `>`.
+pub(crate) fn write(f: &mut fmt::Formatter<'_>, lines: &[String], proof: &[usize]) -> fmt::Result {
+    for (at, line) in lines.iter().enumerate() {
+        let mark = if proof.contains(&at) { '>' } else { ' ' };
+        writeln!(f, "{mark} {:3}  {line}", at + 1)?;
+    }
+    Ok(())
 }
 
 /// The line of one event, without the name of its thread.

@@ -1,12 +1,13 @@
 //! How much each engine does.
 //!
-//! A flaw that an engine has to convict gets ten times what a sound subject gets: the engine stops at its first finding,
-//! so what is not needed is not spent, and a flaw is missed only when the engine is really unable to find it.
+//! On a flaw that an engine has to convict, the engine gets ten times what it gets on a sound subject. It stops at its first
+//! finding, so what it does not need is not spent, and it misses a flaw only if it is unable to find it.
 
 use crate::engine::Engine;
 use crate::engine::model::Model;
 use crate::engine::property::Property;
 use crate::engine::replay::Replay;
+use crate::engine::report::counted;
 use crate::engine::stress::Stress;
 use crate::program::Program;
 use crate::subject::KnownFlaw;
@@ -17,13 +18,14 @@ use std::time::Duration;
 /// How much to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Budget {
-    /// A few seconds for everything: does it work at all?
+    /// A few seconds for all bundled subjects: does it work at all?
     Quick,
-    /// About a minute for everything on two cores: what every change is checked with.
+    /// About a minute for all bundled subjects on two cores: for every change.
     #[default]
     Normal,
-    /// Hours for everything, most of them the model's: before a release, or overnight.
+    /// Hours for all bundled subjects, most of them the model's: before a release, or overnight.
     Deep,
 }
 
@@ -31,7 +33,7 @@ impl Budget {
     /// All budgets, the smallest first.
     pub const ALL: [Budget; 3] = [Budget::Quick, Budget::Normal, Budget::Deep];
 
-    /// Its name on the command line and in reports.
+    /// The budget's name on the command line and in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Budget::Quick => "quick",
@@ -54,7 +56,7 @@ impl Budget {
         }
     }
 
-    /// How many programs the property engine makes for a sound subject.
+    /// How many programs the property engine generates for a sound subject.
     pub const fn cases(self) -> u32 {
         match self {
             Budget::Quick => 100,
@@ -71,7 +73,7 @@ impl Budget {
         }
     }
 
-    /// For how long the model engine works on a subject: the small budgets are spent long before.
+    /// For how long the model engine works on a subject. With the small budgets it ends long before.
     pub const fn model(self) -> Duration {
         Duration::from_secs(match self {
             Budget::Quick | Budget::Normal => 200,
@@ -88,7 +90,8 @@ impl Budget {
         }
     }
 
-    /// How many preemptions an interleaving has at most where that is not enough.
+    /// How many preemptions an interleaving has at most in the search of a program for which
+    /// [`interleavings`](Self::interleavings) were not enough.
     pub const fn preemptions(self) -> usize {
         match self {
             Budget::Quick => 1,
@@ -106,7 +109,7 @@ impl Budget {
         })
     }
 
-    /// How long a check may take, whatever it does, before it counts as hung: far more than it needs.
+    /// How long a check may take before it counts as hung. Far more than a check needs.
     pub const fn limit(self) -> Duration {
         Duration::from_secs(match self {
             Budget::Quick => 300,
@@ -115,24 +118,26 @@ impl Budget {
         })
     }
 
-    /// What bounds the search on each sound subject, in words.
+    /// What bounds the search of each of these engines on a sound subject, in words.
+    #[must_use]
     pub fn bounds(self, engines: &[&str]) -> String {
         let of = |engine: &&str| match *engine {
             "replay" => "the seed programs as written".to_owned(),
-            "property" => format!("{} generated programs", self.cases()),
+            "property" => counted(self.cases().into(), "generated program"),
             "stress" => format!("{} ms of generated programs under disturbance", self.stress().as_millis()),
             "model" => format!(
-                "every interleaving of small programs of {} ops where {} are enough, or else those with at most {}",
-                self.model_ops(),
+                "programs of {}: every interleaving if {} are enough, otherwise those with at most {}",
+                counted(self.model_ops() as u64, "op"),
                 self.interleavings(),
-                counted(self.preemptions(), "preemption"),
+                counted(self.preemptions() as u64, "preemption"),
             ),
             other => other.to_owned(),
         };
         format!("budget {self} (on each sound subject {})", engines.iter().map(of).collect::<Vec<_>>().join("; "))
     }
 
-    /// The engine with this name, with this budget. `programs` are for those that do not make their own.
+    /// The engine with this name, with this budget; `None`: no engine has this name. `flaw`: the subject's. `programs`: for
+    /// the engines that do not make their own.
     pub(super) fn engine(
         self,
         name: &str,
@@ -143,30 +148,103 @@ impl Budget {
         let must_convict = flaw.is_some_and(|flaw| flaw.convicted_by.contains(&name));
         let more = if must_convict { 10 } else { 1 };
         match name {
-            "replay" => Some(Box::new(Replay { programs: programs(), repeat: self.repeat() })),
-            "property" => Some(Box::new(Property { cases: self.cases() * more, seed, seeds: None })),
+            "replay" => Some(Box::new(Replay::new(programs()).repeat(self.repeat()))),
+            "property" => Some(Box::new(Property::new().cases(self.cases() * more).seed(seed))),
             "stress" => {
-                // By programs, so that a flaw is not missed because the machine was busy.
+                // A number of programs, so that a flaw is not missed because the machine was busy.
                 let at_least = if must_convict { 500 } else { 0 };
-                Some(Box::new(Stress { time: self.stress() * more, seed, at_least, ..Stress::default() }))
+                Some(Box::new(Stress::new().time(self.stress() * more).seed(seed).at_least(at_least)))
             }
-            "model" => Some(Box::new(Model {
-                programs: programs(),
-                exhaustive: if must_convict { 100_000 } else { self.interleavings() },
-                preemptions: Some(self.preemptions()),
-                time: self.model(),
-            })),
+            "model" => {
+                let interleavings = if must_convict { 100_000 } else { self.interleavings() };
+                let model = Model::new(programs()).max_interleavings(interleavings);
+                Some(Box::new(model.preemptions(Some(self.preemptions())).time(self.model())))
+            }
             _ => None,
         }
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ENGINES;
+    use crate::program::VerbSet;
+    use crate::subject::{Env, Offer, OpenError, Session, Subject};
+
+    /// Offers nothing, so that generated programs are empty.
+    struct Nothing;
+
+    impl Subject for Nothing {
+        fn name(&self) -> &str {
+            "nothing"
+        }
+
+        fn offer(&self) -> Offer {
+            Offer::new(VerbSet::EMPTY)
+        }
+
+        fn open(&self, _: &Env) -> Result<Box<dyn Session>, OpenError> {
+            Err(OpenError::new("not opened in this test"))
+        }
+    }
+
+    #[test]
+    fn budgets_have_names_that_are_read_back() {
+        assert_eq!(Budget::ALL.map(Budget::name), ["quick", "normal", "deep"]);
+        assert_eq!(Budget::ALL.map(|budget| Budget::from_name(budget.name())), Budget::ALL.map(Some));
+        assert_eq!(Budget::from_name("huge"), None);
+    }
+
+    #[test]
+    fn a_larger_budget_does_more_and_may_take_longer() {
+        for pair in Budget::ALL.windows(2) {
+            let (small, large) = (pair[0], pair[1]);
+            assert!(small.repeat() < large.repeat() && small.cases() < large.cases());
+            assert!(small.model_ops() <= large.model_ops() && small.interleavings() < large.interleavings());
+            assert!(small.preemptions() < large.preemptions() && small.stress() < large.stress());
+            assert!(small.model() <= large.model() && small.limit() <= large.limit());
+            for budget in pair {
+                // Ten times the stress engine's time on a flaw, and all of the model's, end before the limit.
+                assert!(budget.stress() * 10 < budget.limit() && budget.model() < budget.limit(), "{budget}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_engine_gets_ten_times_as_much_on_a_flaw_that_it_has_to_convict() {
+        let flaw = |engines| KnownFlaw {
+            name: "flawed/test",
+            defect: "",
+            seen_in: "",
+            convicted_of: &[],
+            convicted_by: engines,
+            program: "",
+        };
+        let bounds = |name: &str, flaw: Option<&KnownFlaw>| {
+            let engine = Budget::Quick.engine(name, 3, flaw, Vec::new).expect("an engine");
+            assert_eq!(engine.name(), name);
+            // Nothing can be opened, so that each check ends with its first program.
+            engine.check(&Nothing, &mut |_| ()).bounded_by
+        };
+        let required = flaw(&ENGINES);
+        let not_required = flaw(&[]);
+        for (name, plain, more) in [
+            ("replay", "0 programs as written", "0 programs as written"),
+            ("property", "100 generated programs, seed 3", "1000 generated programs, seed 3"),
+            ("stress", "100 ms of generated programs, seed 3", "1000 ms and at least 500 generated programs, seed 3"),
+            ("model", "programs: ", "programs: "),
+        ] {
+            assert_eq!(bounds(name, None), plain);
+            assert_eq!(bounds(name, Some(&not_required)), plain);
+            assert_eq!(bounds(name, Some(&required)), more);
+        }
+        assert!(Budget::Quick.engine("exhaust", 3, None, Vec::new).is_none());
     }
 }

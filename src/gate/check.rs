@@ -1,39 +1,41 @@
-//! One check: one engine on one subject. The gate runs each in a process of its own (`child`); this is what that process
-//! does, and it can be done here as well.
+//! One check: one engine on one subject.
+//!
+//! The gate runs each check in a process of its own (`child`). This is what that process does; any other process can do it
+//! as well.
 
 use super::Budget;
+use super::crash_record::CrashRecorder;
 use super::names::{self, SelectError};
-use super::shared::Announcer;
 use super::verdict::Expected;
-use crate::engine::model;
-use crate::engine::model::programs::Size;
+use crate::engine::model::programs::{self, Size};
 use crate::engine::replay::Replay;
-use crate::engine::report::Report;
+use crate::engine::report::{Report, counted};
 use crate::engine::run::{RunOptions, execute};
 use crate::engine::stress::Stress;
-use crate::engine::{Engine, timeline};
+use crate::engine::{ENGINES, Engine, timeline};
 use crate::ledger::{Contract, stray_events};
 use crate::program::Program;
 use crate::program::seeds::SEEDS;
 use crate::subject::{Catalogue, Env, KnownFlaw, Library, Offer, OpenError, Session, Subject, suits};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, lock};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-/// How often progress is told.
+/// At most this often a check tells of its progress.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// A check: what the gate makes one process for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Check {
     /// The subject, by name.
     pub subject: String,
     /// The engine, by name.
     pub engine: String,
-    /// Where its generator starts.
+    /// The seed of the engine's generator.
     pub seed: u64,
-    /// How much it does.
+    /// How much the engine does.
     pub budget: Budget,
     /// The C library that the subject binds.
     pub library: Library,
@@ -41,88 +43,143 @@ pub struct Check {
     pub expected: Expected,
 }
 
-/// How a check is conducted, beside what it checks.
-#[derive(Debug, Default)]
-pub struct Conduct {
-    /// This program only, instead of the engine's own.
-    pub program: Option<Program>,
-    /// How often that one is run.
-    pub repeat: u32,
-    /// Tell what happened in a run of it, also when it breaks no rule.
-    pub timeline: bool,
-    /// Where each program is written before it runs, and the run's events as they happen, so that it is known what ran when
-    /// the process died. Open for reading and writing.
-    pub announce: Option<File>,
+/// How a check is run, beside what it checks.
+#[derive(Debug)]
+pub struct CheckOptions {
+    program: Option<Program>,
+    repeat: u32,
+    timeline: bool,
+    crash_record: Option<File>,
 }
 
-/// What a check tells: lines of JSON on the standard output of its process.
+impl Default for CheckOptions {
+    fn default() -> Self {
+        CheckOptions { program: None, repeat: 1, timeline: false, crash_record: None }
+    }
+}
+
+impl CheckOptions {
+    /// The engine's own programs, and no crash record.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs this program only.
+    #[must_use]
+    pub fn program(mut self, program: Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// How often that program is run, at least once (default: once).
+    #[must_use]
+    pub fn repeat(mut self, times: u32) -> Self {
+        self.repeat = times.max(1);
+        self
+    }
+
+    /// Whether the check tells the timeline of a run of that program when no rule was broken.
+    #[must_use]
+    pub fn timeline(mut self, timeline: bool) -> Self {
+        self.timeline = timeline;
+        self
+    }
+
+    /// Keeps a crash record in this file, which must be open for reading and writing: each program before it runs, and the
+    /// events of its run as they happen. So another process can read what ran when this one died.
+    #[must_use]
+    pub fn crash_record(mut self, file: File) -> Self {
+        self.crash_record = Some(file);
+        self
+    }
+}
+
+/// What a check tells: a line of JSON each, on the standard output of its process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "one at a time, and most are reports")]
-pub enum Message {
-    /// How it goes.
+#[non_exhaustive]
+pub enum CheckMessage {
+    /// The report so far.
     Progress(Report),
-    /// What happened in a run, one line an event: see [`Conduct::timeline`].
+    /// What happened in a run, one line an event: see [`CheckOptions::timeline`].
     Timeline(Vec<String>),
     /// What was found. The last message.
     Report(Report),
 }
 
 impl Check {
-    /// Runs the check in this process, and tells: progress, and in the end the report.
+    /// A check over the linked library, with the normal budget and seed 1.
+    pub fn new(subject: impl Into<String>, engine: impl Into<String>, expected: Expected) -> Self {
+        Check {
+            subject: subject.into(),
+            engine: engine.into(),
+            seed: 1,
+            budget: Budget::Normal,
+            library: Library::Linked,
+            expected,
+        }
+    }
+
+    /// Runs the check in this process. `tell` is given its progress, and in the end the report.
     ///
-    /// Whatever the subject does to the process, it does to this one: see [`super::Gate`] for a safe distance.
-    pub fn run(&self, catalogue: &dyn Catalogue, conduct: Conduct, tell: &mut dyn FnMut(Message)) -> Report {
+    /// Whatever the subject does to a process, it does to this one. A [`Gate`](super::Gate) runs checks in processes of
+    /// their own.
+    pub fn run(&self, catalogue: &dyn Catalogue, options: CheckOptions, tell: &mut dyn FnMut(CheckMessage)) -> Report {
         let flaws = known_flaws(catalogue, &self.library);
         let report = match (names::find(&self.subject, catalogue, &self.library), flaws) {
             (Err(error), _) | (_, Err(error)) => self.without_verdict(error.to_string()),
-            (Ok(entry), Ok(flaws)) => self.run_on(&*entry.subject, (entry.flaw.as_ref(), &flaws), conduct, tell),
+            (Ok(entry), Ok(flaws)) => self.run_on(&*entry.subject, (entry.flaw.as_ref(), &flaws), options, tell),
         };
-        tell(Message::Report(report.clone()));
+        tell(CheckMessage::Report(report.clone()));
         report
     }
 
-    /// The same on this subject, whatever the check's says; the report is not told.
+    /// Runs the check on this subject, whatever the check's own is called. The report is not told.
     fn run_on(
         &self,
         subject: &dyn Subject,
         (flaw, flaws): (Option<&KnownFlaw>, &[KnownFlaw]),
-        conduct: Conduct,
-        tell: &mut dyn FnMut(Message),
+        options: CheckOptions,
+        tell: &mut dyn FnMut(CheckMessage),
     ) -> Report {
-        let strays = stray_events();
-        let announcer = match conduct.announce.map(Announcer::new).transpose() {
-            Ok(announcer) => announcer,
-            Err(error) => return self.without_verdict(format!("what is under way cannot be shared: {error}")),
+        let before = stray_events();
+        let recorder = match options.crash_record.map(CrashRecorder::new).transpose() {
+            Ok(recorder) => recorder.map(Mutex::new),
+            Err(error) => {
+                return self.without_verdict(format!("the crash record cannot be mapped into memory: {error}"));
+            }
         };
-        let subject = Announced { inner: subject, to: announcer.map(Mutex::new) };
-        let Some(engine) = self.engine((flaw, flaws), &subject, &conduct.program) else {
-            return self.without_verdict(format!("there is no engine `{}`", self.engine));
+        let subject = RecordedSubject { inner: subject, recorder };
+        let Some(engine) = self.engine((flaw, flaws), &subject, &options.program) else {
+            let text = format!("there is no engine `{}`; there are {}", self.engine, ENGINES.join(", "));
+            return self.without_verdict(text);
         };
         let mut told: Option<Instant> = None;
         let mut watch = |report: &Report| {
             if told.is_none_or(|then| then.elapsed() >= EVERY) {
                 told = Some(Instant::now());
-                tell(Message::Progress(report.clone()));
+                tell(CheckMessage::Progress(report.clone()));
             }
         };
-        let mut report = match &conduct.program {
-            // It was made with this program, and runs it as often as there are interleavings.
+        let mut report = match &options.program {
+            // The model engine was given this program, and runs it as often as there are interleavings.
             Some(_) if self.engine == "model" => engine.check(&subject, &mut watch),
             None => engine.check(&subject, &mut watch),
-            Some(program) => self.run_program(program, conduct.repeat.max(1), &subject, &mut watch),
+            Some(program) => self.run_program(program, options.repeat, &subject, &mut watch),
         };
-        if let Some(program) = conduct.program.filter(|_| conduct.timeline && report.is_clean())
+        if let Some(program) = options.program.filter(|_| options.timeline && report.is_clean())
             && let Ok(outcome) = execute(&program, &subject, &RunOptions::default())
         {
-            tell(Message::Timeline(timeline::lines(&program, &outcome.events)));
+            tell(CheckMessage::Timeline(timeline::lines(&program, &outcome.events)));
         }
-        let strays = stray_events() - strays;
+        let strays = stray_events() - before;
         if strays > 0 && report.is_clean() {
             report.error = Some(format!(
-                "{strays} events named a run that was over: callbacks were called, used or dropped after their session had \
-                 been closed and dropped. That is in no run's verdict; what the binding or its library keeps has to end with \
-                 the session"
+                "{} came after the end of the run: callbacks were called, used or dropped after their session had been \
+                 closed and dropped. The verdict of the run does not cover that; make whatever the binding or its library \
+                 keeps end with the session",
+                counted(strays as u64, "event")
             ));
         }
         report
@@ -147,7 +204,7 @@ impl Check {
         self.budget.engine(&self.engine, self.seed, flaw, programs)
     }
 
-    /// One program only. The stress engine disturbs it; the others run it as it is.
+    /// Runs one program only. The stress engine disturbs it; the other engines run it as it is.
     fn run_program(
         &self,
         program: &Program,
@@ -156,14 +213,14 @@ impl Check {
         watch: &mut dyn FnMut(&Report),
     ) -> Report {
         let mut report = if self.engine == "stress" {
-            Stress { repeat, seed: self.seed, ..Stress::default() }.check_program(program, subject)
+            Stress::new().repeat(repeat).seed(self.seed).check_program(program, subject)
         } else {
-            Replay { programs: vec![program.clone()], repeat }.check(subject, watch)
+            Replay::new(vec![program.clone()]).repeat(repeat).check(subject, watch)
         };
         report.engine.clone_from(&self.engine);
         report.bounded_by = match repeat {
             1 => "one run of one program".to_owned(),
-            n => format!("{n} runs of one program"),
+            n => format!("{} of one program", counted(n.into(), "run")),
         };
         report
     }
@@ -179,34 +236,36 @@ fn known_flaws(catalogue: &dyn Catalogue, library: &Library) -> Result<Vec<Known
     Ok(entries.into_iter().filter_map(|entry| entry.flaw).collect())
 }
 
-/// What the replay engine runs on a subject: the program of its own flaw first; then the seeds; and on a sound subject the
-/// programs of all `flaws`, because what convicts a flawed subject must be harmless there.
+/// What the replay engine runs on a subject, in order: the program of the subject's own flaw; the seed programs; on a sound
+/// subject the programs of all `flaws`, because a program that convicts a flawed subject must be harmless there.
+#[must_use]
 pub fn programs(flaw: Option<&KnownFlaw>, flaws: &[KnownFlaw], subject: &dyn Subject) -> Vec<Program> {
-    let of_flaw = |flaw: &KnownFlaw| {
-        Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
-    };
-    let own = flaw.map(of_flaw).into_iter();
+    let own = flaw.map(program_of).into_iter();
     let seeds = SEEDS.iter().map(|seed| seed.program());
-    let others = flaws.iter().filter(|_| flaw.is_none()).map(of_flaw);
+    let others = flaws.iter().filter(|_| flaw.is_none()).map(program_of);
     own.chain(seeds).chain(others).filter(|program| suits(program, subject)).collect()
 }
 
-/// What the model engine explores on a subject: a flaw's own program first, and all small ones that make sense.
+/// What the model engine explores on a subject: the program of the subject's own flaw, and then [`programs::all`] of so many
+/// ops.
+#[must_use]
 pub fn modelled_programs(flaw: Option<&KnownFlaw>, subject: &dyn Subject, ops: usize) -> Vec<Program> {
-    let own = flaw.map(|flaw| {
-        Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
-    });
     let size = Size { ops, in_a_thread: ops };
-    own.into_iter().chain(model::programs::all(subject.offer().verbs, size)).collect()
+    flaw.map(program_of).into_iter().chain(programs::all(subject.offer().verbs, size)).collect()
 }
 
-/// A subject that writes down which program is about to run on it.
-struct Announced<'a> {
+/// The program that convicts a flaw.
+fn program_of(flaw: &KnownFlaw) -> Program {
+    Program::parse(flaw.program).unwrap_or_else(|error| panic!("{}: not a program: {error}", flaw.name))
+}
+
+/// A subject that records which program is about to run on it.
+struct RecordedSubject<'a> {
     inner: &'a dyn Subject,
-    to: Option<Mutex<Announcer>>,
+    recorder: Option<Mutex<CrashRecorder>>,
 }
 
-impl Subject for Announced<'_> {
+impl Subject for RecordedSubject<'_> {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -228,8 +287,8 @@ impl Subject for Announced<'_> {
     }
 
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
-        if let (Some(to), Some(program)) = (&self.to, env.program()) {
-            to.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).announce(program, env.run);
+        if let (Some(recorder), Some(program)) = (&self.recorder, env.program()) {
+            lock(recorder).record(program, env.run);
         }
         self.inner.open(env)
     }
@@ -245,7 +304,7 @@ mod tests {
     /// A binding whose sessions leave their callbacks here when they are closed.
     struct Hoards {
         left: Arc<Mutex<Vec<Witness>>>,
-        /// The next session calls what it finds and drops it.
+        /// Whether the next session calls and drops the callbacks that it finds.
         and_goes_on: bool,
     }
 
@@ -259,7 +318,7 @@ mod tests {
         }
 
         fn offer(&self) -> Offer {
-            Offer { verbs: VerbSet::of(&[Verb::Register, Verb::Forget]), ..Offer::default() }
+            Offer::new(VerbSet::of(&[Verb::Register, Verb::Forget]))
         }
 
         fn open(&self, _: &Env) -> Result<Box<dyn Session>, OpenError> {
@@ -302,27 +361,20 @@ mod tests {
         }
     }
 
-    /// The guard is leaked, so that it is no `Leak`: nothing that a run sees is wrong.
+    /// The program forgets the callback, so that it is no `Leak`: nothing that a run sees is wrong.
     fn report(and_goes_on: bool) -> Report {
-        let check = Check {
-            subject: "hoards".to_owned(),
-            engine: "replay".to_owned(),
-            seed: 1,
-            budget: Budget::Quick,
-            library: Library::Linked,
-            expected: Expected::Sound,
-        };
+        let check = Check::new("hoards", "replay", Expected::Sound);
         let program = Program::parse("callback a\nbefore\n  register a\n  forget a\n").unwrap();
-        let conduct = Conduct { program: Some(program), repeat: 2, ..Conduct::default() };
-        check.run_on(&Hoards { left: Arc::default(), and_goes_on }, (None, &[]), conduct, &mut |_| {})
+        let options = CheckOptions::new().program(program).repeat(2);
+        check.run_on(&Hoards { left: Arc::default(), and_goes_on }, (None, &[]), options, &mut |_| {})
     }
 
     #[test]
     fn what_happens_after_a_run_is_over_is_not_passed_over() {
-        assert!(report(false).is_clean());
+        report(false).check();
         let report = report(true);
         assert_eq!((report.runs, report.finding), (2, None));
         let error = report.error.expect("a call and a drop");
-        assert!(error.starts_with("2 events named a run that was over"), "{error}");
+        assert!(error.starts_with("2 events came after the end of the run"), "{error}");
     }
 }

@@ -1,13 +1,14 @@
 //! A check in a process of its own: whatever the subject does to the process, there is a report.
 //!
-//! The process is this executable again, as `latecall check … --json`. It tells on its standard output, one [`Message`] a
-//! line, and writes each program down before it runs it, and what happens in the run, into memory that the two share (`shared`).
-//! When it dies, the last of those is the finding's program, made smaller by letting further processes die of it.
+//! The process is this executable again, as `latecall check … --json`. It writes [`CheckMessage`]s to its standard output,
+//! one a line. It also keeps a crash record (`crash_record`): each program before it runs, and the events of its run. If
+//! the process dies, the finding's program is the one in the crash record, made smaller by running smaller programs in
+//! further processes.
 //!
 //! Not here: what a report means (`verdict`), and in which order checks run (`mod`).
 
-use super::check::{Check, Message};
-use super::shared;
+use super::check::{Check, CheckMessage};
+use super::{crash_record, memfile};
 use crate::engine::report::{Counterexample, Report};
 use crate::engine::timeline;
 use crate::ledger::{Violation, ViolationKind};
@@ -16,48 +17,80 @@ use crate::program::shrink::{self, Tries};
 use crate::subject::Library;
 use crate::sync::{mpsc, thread};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a process may take to exit once it has reported: what the subject left behind runs then (`atexit`).
+/// How long a process may take to exit once it has reported. What the subject left behind runs then (`atexit`).
 const EXIT: Duration = Duration::from_secs(10);
-/// Most processes that die to make a program smaller, and for how long.
+/// How many processes may be run to make a program that kills them smaller, and for how long.
 const TRIES: Tries = Tries { most: 60 };
 const TRY_FOR: Duration = Duration::from_secs(20);
 
-/// What to run, beside the check.
+/// How a check is run in its process, beside what it checks.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// This program only.
-    pub program: Option<&'a Program>,
-    /// How often that one is run.
-    pub repeat: u32,
-    /// Ask for the timeline of a clean run of it.
-    pub timeline: bool,
-    /// Make a program that kills the process smaller.
-    pub minimise: bool,
-    /// How long it may take.
-    pub limit: Duration,
+pub struct ChildOptions<'a> {
+    program: Option<&'a Program>,
+    repeat: u32,
+    timeline: bool,
+    minimise: bool,
+    limit: Duration,
 }
 
-/// What came of it.
+impl<'a> ChildOptions<'a> {
+    /// The engine's own programs; the process is killed after `limit`.
+    pub fn new(limit: Duration) -> Self {
+        ChildOptions { program: None, repeat: 1, timeline: false, minimise: false, limit }
+    }
+
+    /// Runs this program only.
+    #[must_use]
+    pub fn program(mut self, program: &'a Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// How often that program is run (default: once).
+    #[must_use]
+    pub fn repeat(mut self, times: u32) -> Self {
+        self.repeat = times;
+        self
+    }
+
+    /// Whether the timeline of a clean run of that program is asked for.
+    #[must_use]
+    pub fn timeline(mut self, timeline: bool) -> Self {
+        self.timeline = timeline;
+        self
+    }
+
+    /// Whether a program that kills the process is made smaller.
+    #[must_use]
+    pub fn minimise(mut self, minimise: bool) -> Self {
+        self.minimise = minimise;
+        self
+    }
+}
+
+/// What came of a check in its process.
 #[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "the report says whether a rule was broken"]
 pub struct ChildReport {
-    /// What was found; always there.
+    /// What was found. There is a report whatever happens to the process.
     pub report: Report,
-    /// See [`Ask::timeline`].
+    /// See [`ChildOptions::timeline`].
     pub timeline: Option<Vec<String>>,
 }
 
-/// Runs a check in a process of its own. `executable` is one that understands `check` as the `latecall` command does.
-/// Blocks until it is over, and leaves no process behind.
-pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut(&Report)) -> ChildReport {
+/// Runs a check in a process of its own. `executable` has to understand `check` as the `latecall` command does.
+///
+/// Blocks until the check is over, and leaves no process behind.
+pub fn run(executable: &Path, check: &Check, options: ChildOptions<'_>, watch: &mut dyn FnMut(&Report)) -> ChildReport {
     let fresh = Report::new(&check.subject, &check.engine);
-    let mut ended = match attempt(executable, check, ask, watch) {
+    let mut ended = match run_process(executable, check, options, watch) {
         Ok(ended) => ended,
         Err(error) => {
             let text = format!("{} could not be run as a check: {error}", executable.display());
@@ -66,27 +99,27 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
     };
     let mut report = ended.report.take().or(ended.progress.take()).unwrap_or(fresh);
     match ended.end {
-        End::Reported => {}
-        // A finding that was already reported stands, however its process ends: the subject has done its worst.
-        End::TooLong(_) | End::Died(_) if report.finding.is_some() => {}
-        End::TooLong(limit) => {
-            let under_way = shared::under_way(&ended.announced);
-            let program = under_way.map(|(it, _)| format!("; it was running:\n{it}")).unwrap_or_default();
+        ChildEnd::Reported => {}
+        // A finding that was reported stands, however its process ends: the subject has done its worst.
+        ChildEnd::TooLong(_) | ChildEnd::Died(_) if report.finding.is_some() => {}
+        ChildEnd::TooLong(limit) => {
+            let program = crash_record::read(&ended.record);
+            let program = program.map(|(it, _)| format!("; the program that ran:\n{it}")).unwrap_or_default();
             report.error = Some(if ended.reported {
-                format!("its process had reported and was still there {:.1} s later{program}", EXIT.as_secs_f64())
+                format!("its process had not exited {:.1} s after its report{program}", EXIT.as_secs_f64())
             } else {
-                format!("still running after {:.1} s{program}", limit.as_secs_f64())
+                format!("still running after {:.1} s, which is the limit{program}", limit.as_secs_f64())
             });
         }
-        End::Broken(text) => report.error = Some(text),
-        End::Died(signal) => {
-            let words = last_words(&mut ended.words);
-            report.finding = crashed(executable, check, ask, signal, &words, &ended.announced);
+        ChildEnd::Broken(text) => report.error = Some(text),
+        ChildEnd::Died(signal) => {
+            let stderr = stderr_tail(&mut ended.stderr);
+            report.finding = crash_finding(executable, check, options, signal, &stderr, &ended.record);
             if let Some(finding) = &mut report.finding {
                 if ended.reported {
-                    finding.violation.text += "; the checks were over, and its process was on its way out";
+                    finding.violation.text += "; the check was over, and its process was about to exit";
                 } else {
-                    // The run that it died of was one, and came after the last that it told of.
+                    // The process died in a run that came after the last run that it reported.
                     report.programs += 1;
                     report.runs += 1;
                 }
@@ -95,90 +128,103 @@ pub fn run(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
                 }
             } else {
                 let signal = signal_name(signal);
-                report.error = Some(format!("its process died of {signal} before it ran a program{words}"));
+                report.error = Some(format!("its process died of {signal} before it ran a program{stderr}"));
             }
         }
     }
     ChildReport { report, timeline: ended.timeline }
 }
 
-/// How a process ended.
-struct Ended {
+/// A process that has ended.
+struct EndedChild {
+    /// Its last report.
     report: Option<Report>,
     /// It came to its report.
     reported: bool,
+    /// The last progress that it told of.
     progress: Option<Report>,
     timeline: Option<Vec<String>>,
-    end: End,
-    /// What it announced.
-    announced: File,
+    end: ChildEnd,
+    /// Its crash record.
+    record: File,
     /// What it wrote to its standard error.
-    words: File,
+    stderr: File,
 }
 
-enum End {
+enum ChildEnd {
+    /// It reported, and exited.
     Reported,
+    /// It died of this signal.
     Died(i32),
+    /// It was killed after this limit.
     TooLong(Duration),
+    /// It did not do what a check does; the text says what it did.
     Broken(String),
 }
 
-fn attempt(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut(&Report)) -> io::Result<Ended> {
-    let announced = memory()?;
-    let mut words = memory()?;
-    let program = ask.program.map(|program| text_in_memory(&program.to_string())).transpose()?;
+fn run_process(
+    executable: &Path,
+    check: &Check,
+    options: ChildOptions<'_>,
+    watch: &mut dyn FnMut(&Report),
+) -> io::Result<EndedChild> {
+    let record = memfile::create()?;
+    let mut stderr = memfile::create()?;
+    let program = options.program.map(|program| memfile::with_text(&program.to_string())).transpose()?;
 
     let mut command = Command::new(executable);
     command.args(["check", "--json", "--subject", &check.subject, "--engine", &check.engine]);
-    command.args(["--seed", &check.seed.to_string(), "--budget", check.budget.name(), "--announce"]);
-    command.arg(ours(&announced));
+    command.args(["--seed", &check.seed.to_string(), "--budget", check.budget.name(), "--crash-record"]);
+    command.arg(memfile::path_for_children(&record));
     if let Library::Object(path) = &check.library {
         command.arg("--emitter").arg(path);
     }
     if let Some(program) = &program {
-        command.args(["--repeat", &ask.repeat.to_string(), "--program"]).arg(ours(program));
-        if ask.timeline {
+        command.args(["--repeat", &options.repeat.to_string(), "--program"]);
+        command.arg(memfile::path_for_children(program));
+        if options.timeline {
             command.arg("--timeline");
         }
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(words.try_clone()?);
-    let us = std::process::id();
-    // SAFETY: what runs between fork and exec makes system calls only, allocates nothing and takes no lock.
-    unsafe { command.pre_exec(move || die_with(us)) };
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.try_clone()?);
+    let parent = std::process::id();
+    // SAFETY: the function runs between fork and exec. It only makes system calls, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(move || die_with(parent)) };
 
     let began = Instant::now();
-    let mut child = Running(command.spawn()?);
+    let mut child = KilledOnDrop(command.spawn()?);
     let stdout = child.0.stdout.take();
     let (to, from) = mpsc::channel();
-    let mut ended = Ended {
+    let mut ended = EndedChild {
         report: None,
         reported: false,
         progress: None,
         timeline: None,
-        end: End::Reported,
-        announced,
-        words: words.try_clone()?,
+        end: ChildEnd::Reported,
+        record,
+        stderr: stderr.try_clone()?,
     };
     let end = thread::scope(|scope| {
-        scope.spawn(move || stdout.map(|stdout| read(stdout, &to)));
-        let mut until = began + ask.limit;
+        scope.spawn(move || stdout.map(|stdout| read_messages(stdout, &to)));
+        let mut until = began + options.limit;
         loop {
             match from.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Ok(Message::Progress(report))) => {
+                Ok(Ok(CheckMessage::Progress(report))) => {
                     watch(&report);
                     ended.progress = Some(report);
                 }
-                Ok(Ok(Message::Timeline(lines))) => ended.timeline = Some(lines),
-                Ok(Ok(Message::Report(report))) => {
+                Ok(Ok(CheckMessage::Timeline(lines))) => ended.timeline = Some(lines),
+                Ok(Ok(CheckMessage::Report(report))) => {
                     ended.report = Some(report);
                     ended.reported = true;
                     until = Instant::now() + EXIT;
                 }
-                Ok(Err(line)) => break Some(End::Broken(line)),
+                Ok(Err(line)) => break Some(ChildEnd::Broken(line)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break None,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let _ = child.0.kill(); // it ends the reader's wait, too; an error means that it is already gone
-                    break Some(End::TooLong(ask.limit));
+                    // Ends the reading thread's wait, too. An error means that the process is already gone.
+                    let _ = child.0.kill();
+                    break Some(ChildEnd::TooLong(options.limit));
                 }
             }
         }
@@ -188,24 +234,28 @@ fn attempt(executable: &Path, check: &Check, ask: Ask<'_>, watch: &mut dyn FnMut
         None => {
             let status = child.0.wait()?;
             match status.signal() {
-                Some(libc::SIGKILL) => {
-                    End::Broken("its process was killed (SIGKILL): by somebody, or for want of memory".to_owned())
+                Some(libc::SIGKILL) => ChildEnd::Broken(
+                    "its process was killed (SIGKILL): by another process, or by the kernel because memory ran out"
+                        .to_owned(),
+                ),
+                Some(signal) => ChildEnd::Died(signal),
+                None if ended.report.is_some() => ChildEnd::Reported,
+                None => {
+                    let text = format!("its process ended with {}{}", exit_code(status), stderr_tail(&mut stderr));
+                    ChildEnd::Broken(text)
                 }
-                Some(signal) => End::Died(signal),
-                None if ended.report.is_some() => End::Reported,
-                None => End::Broken(format!("its process ended with {}{}", code(status), last_words(&mut words))),
             }
         }
     };
     Ok(ended)
 }
 
-fn code(status: ExitStatus) -> String {
+fn exit_code(status: ExitStatus) -> String {
     format!("exit code {} and without a report", status.code().unwrap_or(-1))
 }
 
-/// Messages, one a line, until the process closes its end.
-fn read(stdout: ChildStdout, to: &mpsc::Sender<Result<Message, String>>) {
+/// Sends on the process's messages, one a line, until the process closes its standard output.
+fn read_messages(stdout: ChildStdout, to: &mpsc::Sender<Result<CheckMessage, String>>) {
     for line in BufReader::new(stdout).split(b'\n') {
         let Ok(line) = line else { return };
         let message = serde_json::from_slice(&line).map_err(|error| {
@@ -217,114 +267,87 @@ fn read(stdout: ChildStdout, to: &mpsc::Sender<Result<Message, String>>) {
     }
 }
 
-/// A process that does not outlive its owner.
-struct Running(Child);
+/// A process that is killed when this is dropped.
+struct KilledOnDrop(Child);
 
-impl Drop for Running {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill(); // an error means that it is already gone
         let _ = self.0.wait();
     }
 }
 
-/// In the new process: it is killed when the thread that made it is gone, and leaves no core files.
+/// Runs in the new process. The process will be killed when the thread that made it ends, and leaves no core file.
 fn die_with(parent: u32) -> io::Result<()> {
-    // SAFETY: sets an attribute of this process; takes a number.
+    // SAFETY: PR_SET_PDEATHSIG takes a signal's number and touches no memory of ours.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: takes nothing.
+    // SAFETY: takes no argument, touches no memory, and always succeeds.
     if u32::try_from(unsafe { libc::getppid() }) != Ok(parent) {
-        return Err(io::Error::from_raw_os_error(libc::ESRCH)); // it had gone before the attribute was set
+        return Err(io::Error::from_raw_os_error(libc::ESRCH)); // the parent had ended before the attribute was set
     }
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `none` is valid for the call.
+    // SAFETY: `none` lives until the call returns, which only reads it.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
     Ok(())
 }
 
-/// A file that is nowhere but in memory.
-pub(super) fn memory() -> io::Result<File> {
-    // SAFETY: the name is a C string, and only for people who look into /proc.
-    let fd = unsafe { libc::memfd_create(c"latecall".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor is new, and nobody else's.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-fn text_in_memory(text: &str) -> io::Result<File> {
-    let mut file = memory()?;
-    file.write_all(text.as_bytes())?;
-    Ok(file)
-}
-
-/// By which name a process of ours opens a file of this process.
-fn ours(file: &File) -> String {
-    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd())
-}
-
 /// The end of what a process wrote to its standard error, for a message.
-fn last_words(words: &mut File) -> String {
+fn stderr_tail(stderr: &mut File) -> String {
     const MOST: u64 = 2000;
     let mut text = Vec::new();
-    let end = words.seek(SeekFrom::End(0)).unwrap_or(0);
-    let read = words.seek(SeekFrom::Start(end.saturating_sub(MOST))).and_then(|_| words.read_to_end(&mut text));
+    let end = stderr.seek(SeekFrom::End(0)).unwrap_or(0);
+    let read = stderr.seek(SeekFrom::Start(end.saturating_sub(MOST))).and_then(|_| stderr.read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     match read {
-        Ok(n) if n > 0 => format!("; it said: {}", text.trim_end()),
+        Ok(n) if n > 0 => format!("; its standard error: {}", text.trim_end()),
         _ => String::new(),
     }
 }
 
-/// The finding that a process died of a program.
-fn crashed(
+/// The finding that a program killed the process; `None` if the process had run no program.
+fn crash_finding(
     executable: &Path,
     check: &Check,
-    ask: Ask<'_>,
+    options: ChildOptions<'_>,
     signal: i32,
-    words: &str,
-    announced: &File,
+    stderr: &str,
+    record: &File,
 ) -> Option<Counterexample> {
-    let (mut program, mut events) = shared::under_way(announced)?;
-    if ask.minimise {
+    let (mut program, mut events) = crash_record::read(record)?;
+    if options.minimise {
         let began = Instant::now();
         let mut dies = |candidate: &Program| {
-            let ask = Ask { program: Some(candidate), repeat: 3, timeline: false, ..ask };
-            let Some(Ok(ended)) = (began.elapsed() < TRY_FOR).then(|| attempt(executable, check, ask, &mut |_| {}))
-            else {
-                return false;
-            };
-            let died = matches!(ended.end, End::Died(it) if it == signal);
+            let options = options.program(candidate).repeat(3).timeline(false);
+            let ended = (began.elapsed() < TRY_FOR).then(|| run_process(executable, check, options, &mut |_| {}));
+            let Some(Ok(ended)) = ended else { return false };
+            let died = matches!(ended.end, ChildEnd::Died(it) if it == signal);
             if died {
-                // The last program that it dies of is the one that is kept.
-                events = shared::under_way(&ended.announced).map_or(Vec::new(), |(_, events)| events);
+                // The last candidate that kills the process is the one that is kept.
+                events = crash_record::read(&ended.record).map_or(Vec::new(), |(_, events)| events);
             }
             died
         };
         program = shrink::minimise(&program, &mut dies, TRIES);
     }
     program.subject = Some(check.subject.clone());
-    let mut text = format!("the process died of {} while this program ran{words}", signal_name(signal));
-    text = text.replace('\n', " ");
-    Some(Counterexample {
-        violation: Violation { kind: ViolationKind::Crashed, callback: None, text, proof: Vec::new() },
-        timeline: timeline::lines(&program, &events),
-        program: program.to_string(),
-        steps: program.len(),
-    })
+    let text = format!("the process died of {} while this program ran{stderr}", signal_name(signal));
+    let text = text.replace('\n', " ");
+    let violation = Violation { kind: ViolationKind::Crashed, callback: None, text, proof: Vec::new() };
+    let timeline = timeline::lines(&program, &events);
+    Some(Counterexample::new(violation, &program, timeline))
 }
 
 fn signal_name(signal: i32) -> String {
     let name = match signal {
-        libc::SIGSEGV => "SIGSEGV (it touched memory that is not there)",
-        libc::SIGBUS => "SIGBUS (it touched memory that cannot be had)",
-        libc::SIGABRT => "SIGABRT (it aborted)",
-        libc::SIGILL => "SIGILL (it ran what is no instruction)",
-        libc::SIGFPE => "SIGFPE (it divided by zero)",
-        libc::SIGTRAP => "SIGTRAP (it stopped itself)",
-        libc::SIGTERM => "SIGTERM (somebody asked it to end)",
+        libc::SIGSEGV => "SIGSEGV (an access to memory that is not mapped, or not for this)",
+        libc::SIGBUS => "SIGBUS (an access to memory that cannot be provided)",
+        libc::SIGABRT => "SIGABRT (it called abort)",
+        libc::SIGILL => "SIGILL (an illegal instruction)",
+        libc::SIGFPE => "SIGFPE (a division by zero, or the like)",
+        libc::SIGTRAP => "SIGTRAP (a breakpoint or trap instruction)",
+        libc::SIGTERM => "SIGTERM (another process asked it to end)",
         other => return format!("signal {other}"),
     };
     name.to_owned()

@@ -5,8 +5,10 @@ use super::verdict::{CheckVerdict, Conclusion};
 use crate::engine::report::Report;
 use serde::{Deserialize, Serialize};
 
-/// What happened. Checks are named by their place in the plan. Several run at once; their beginnings and their progress
-/// come as they happen, their ends in the order of the plan, whichever was over first.
+/// What happened in a gate. Checks are named by their place in [`GateEvent::Started`].
+///
+/// Several checks run at once. Their beginnings, their progress and their ends come as they happen. Their results
+/// ([`GateEvent::CheckFinished`]) come in the order of their places, whichever ended first.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GateEvent<'a> {
@@ -27,53 +29,65 @@ pub enum GateEvent<'a> {
         /// So far.
         report: &'a Report,
     },
-    /// A check has run; what it says comes with [`GateEvent::CheckFinished`] when its turn has come.
+    /// A check has ended. Its result comes with [`GateEvent::CheckFinished`], after the results of all checks before it.
     CheckEnded {
         /// Which.
         check: usize,
     },
-    /// What a check says.
+    /// The result of a check.
     CheckFinished {
         /// Which.
         check: usize,
-        /// What it says.
+        /// Its result.
         result: &'a CheckResult,
     },
     /// The gate is over.
     Finished {
-        /// What the whole says.
+        /// The result of the gate.
         summary: &'a Summary,
     },
 }
 
-/// What a check says, and from what.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[must_use = "the verdict is in it"]
 pub struct CheckResult {
     /// What was checked.
     #[serde(flatten)]
     pub check: Check,
-    /// What it says.
+    /// What the report means, given what was known of the subject.
     pub verdict: CheckVerdict,
-    /// From this.
+    /// What the engine found.
     pub report: Report,
-    /// How long it took.
+    /// How long the check took.
     pub milliseconds: u64,
 }
 
-/// What the whole says.
+impl CheckResult {
+    /// Judges a check's report.
+    pub fn new(check: Check, report: Report, milliseconds: u64) -> Self {
+        let verdict = CheckVerdict::judge(&check.expected, &report);
+        CheckResult { check, verdict, report, milliseconds }
+    }
+}
+
+/// The result of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[must_use = "the outcome is in it"]
 pub struct Summary {
-    /// The worst of all checks.
+    /// The worst conclusion of all checks.
     pub outcome: Conclusion,
     /// The exit code that goes with it.
     pub exit_code: u8,
-    /// Checks in the plan.
+    /// How many checks there were.
     pub checks: usize,
     /// Sound subjects' checks that found nothing.
     pub clean: usize,
     /// Flawed subjects' checks that had to convict, and did.
     pub convicted: usize,
-    /// Flawed subjects' checks that did not have to convict; what they found, if anything, is in their reports.
+    /// Flawed subjects' checks that did not have to convict. What they found, if anything, is in their reports.
     pub not_required: usize,
     /// Checks that count against [`Conclusion::Sound`].
     pub failed: usize,
@@ -85,12 +99,12 @@ pub struct Summary {
     pub events: u64,
     /// Late calls that were defused, over all checks.
     pub defused: u64,
-    /// How long it took.
+    /// How long the gate took.
     pub milliseconds: u64,
 }
 
 impl Summary {
-    /// Of these results.
+    /// The summary of these results.
     pub fn of(results: &[CheckResult], milliseconds: u64) -> Self {
         let outcome = Conclusion::worst(results.iter().map(|result| result.verdict.conclusion()));
         let count = |which: fn(&CheckVerdict) -> bool| results.iter().filter(|result| which(&result.verdict)).count();

@@ -1,30 +1,32 @@
-//! The soundness gate: which checks there are, with what budgets, and what they say together.
+//! The soundness gate: which checks there are, with what budgets, and what they mean together.
 //!
-//! A check is one engine on one subject, in a process of its own, so that a subject that crashes or hangs is a verdict and
-//! not the end of the gate. What happens is told as one stream of [`GateEvent`]s; every report is made from that.
+//! A check is one engine on one subject, in a process of its own. So a subject that crashes or hangs gets a verdict, and
+//! the gate goes on. The gate tells what happens as one stream of [`GateEvent`]s, from which every report is made.
 //!
 //! How the parts fit:
 //!
-//! * [`select`]: which checks a filter means; [`names`]: what a name or a pattern means; [`budget`]: how much each engine does.
-//! * [`check`]: one check, as its process runs it; [`child`]: that process, as the gate sees it;
-//!   `shared`: what it leaves for the gate to read when it dies.
-//! * [`verdict`]: what a report says, given what is known of the subject; [`exit_code`].
-//! * [`event`]: what is told.
+//! * [`select`]: which checks a filter means. [`names`]: what a name or a pattern means. [`budget`]: how much each engine
+//!   does.
+//! * [`check`]: one check, as its process runs it. [`child`]: that process, as the gate sees it. `crash_record`: what the
+//!   process leaves for the gate to read when it dies. `memfile`: the files that the two share.
+//! * [`verdict`]: what a report means, given what is known of the subject. [`exit_code`].
+//! * [`event`]: what the gate tells.
 //!
-//! Not here: terminals, tables and files (`report`, and the command).
+//! Not here: terminals, tables and files (package `cargo-latecall`).
 
 pub mod budget;
 pub mod check;
 pub mod child;
+mod crash_record;
 pub mod event;
 pub mod exit_code;
+mod memfile;
 pub mod names;
 pub mod select;
-mod shared;
 pub mod verdict;
 
 pub use budget::Budget;
-pub use check::Check;
+pub use check::{Check, CheckMessage, CheckOptions};
 pub use event::{CheckResult, GateEvent, Summary};
 pub use names::SelectError;
 pub use select::Selection;
@@ -32,37 +34,54 @@ pub use verdict::{CheckVerdict, Conclusion, Expected};
 
 use crate::engine::report::Report;
 use crate::sync::{AtomicUsize, Ordering, mpsc, thread};
+use child::ChildOptions;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// What to check, and how.
+/// A list of checks, and how they are run.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    /// The checks, in the order of the report.
-    pub checks: Vec<Check>,
-    /// How many run at once.
-    pub jobs: usize,
-    /// How long each may take before it counts as hung; `None`: what its budget says.
-    pub limit: Option<Duration>,
-    /// What is run as `EXECUTABLE check …`: the `latecall` command.
-    pub executable: PathBuf,
+    checks: Vec<Check>,
+    executable: PathBuf,
+    jobs: usize,
+    limit: Option<Duration>,
 }
 
-/// What the processes' keepers tell the one who runs the gate.
-enum Told {
+/// What a worker, which runs checks one after the other, tells the thread that runs the gate.
+enum WorkerMessage {
     Started(usize),
     Progress(usize, Box<Report>),
     Ended(usize, Box<CheckResult>),
 }
 
 impl Gate {
-    /// These checks, as many at once as there are cores.
-    pub fn new(checks: Vec<Check>, executable: PathBuf) -> Self {
+    /// These checks, as many at once as there are cores. The report has them in this order. `executable` is run as
+    /// `EXECUTABLE check …`, and has to be a `latecall` command.
+    pub fn new(checks: Vec<Check>, executable: impl Into<PathBuf>) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        Gate { checks, jobs, limit: None, executable }
+        Gate { checks, executable: executable.into(), jobs, limit: None }
     }
 
-    /// Runs it, and tells. Never panics; what goes wrong with a check is that check's verdict.
+    /// How many checks run at once, at least one (default: as many as there are cores).
+    #[must_use]
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// How long each check may take before it counts as hung (default: [`Budget::limit`]).
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The checks.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Runs the checks. `tell` is given what happens. Never panics: what goes wrong with a check is that check's verdict.
     pub fn run(&self, tell: &mut dyn FnMut(GateEvent<'_>)) -> Summary {
         let began = Instant::now();
         tell(GateEvent::Started { checks: &self.checks });
@@ -71,30 +90,30 @@ impl Gate {
         let mut finished = 0;
         thread::scope(|scope| {
             let (to, from) = mpsc::channel();
-            // The threads that make the processes must outlive them: see `child`.
-            for _ in 0..self.jobs.clamp(1, self.checks.len().max(1)) {
+            // A process is killed when the thread that made it ends (`child::run`), so each worker waits for its own.
+            for _ in 0..self.jobs.min(self.checks.len()) {
                 let (to, next) = (to.clone(), &next);
                 scope.spawn(move || {
-                    // Relaxed: each check is taken once; nothing else hangs on it.
+                    // Relaxed: the number only has to be taken once; it orders no other access.
                     while let Some((at, check)) = {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         self.checks.get(at).map(|check| (at, check))
                     } {
-                        // The receiver is there until all of these threads have ended.
-                        let _ = to.send(Told::Started(at));
+                        // Sending cannot fail: the receiver is dropped when all workers have ended.
+                        let _ = to.send(WorkerMessage::Started(at));
                         let result = self.check(check, &mut |report| {
-                            let _ = to.send(Told::Progress(at, Box::new(report.clone())));
+                            let _ = to.send(WorkerMessage::Progress(at, Box::new(report.clone())));
                         });
-                        let _ = to.send(Told::Ended(at, Box::new(result)));
+                        let _ = to.send(WorkerMessage::Ended(at, Box::new(result)));
                     }
                 });
             }
             drop(to);
-            for told in from {
-                match told {
-                    Told::Started(check) => tell(GateEvent::CheckStarted { check }),
-                    Told::Progress(check, report) => tell(GateEvent::CheckProgress { check, report: &report }),
-                    Told::Ended(check, result) => {
+            for message in from {
+                match message {
+                    WorkerMessage::Started(check) => tell(GateEvent::CheckStarted { check }),
+                    WorkerMessage::Progress(check, report) => tell(GateEvent::CheckProgress { check, report: &report }),
+                    WorkerMessage::Ended(check, result) => {
                         tell(GateEvent::CheckEnded { check });
                         results[check] = Some(*result);
                         while let Some(Some(result)) = results.get(finished) {
@@ -114,10 +133,9 @@ impl Gate {
     fn check(&self, check: &Check, watch: &mut dyn FnMut(&Report)) -> CheckResult {
         let began = Instant::now();
         let limit = self.limit.unwrap_or(check.budget.limit());
-        let ask = child::Ask { program: None, repeat: 1, timeline: false, minimise: true, limit };
-        let report = child::run(&self.executable, check, ask, watch).report;
-        let verdict = CheckVerdict::judge(&check.expected, &report);
-        CheckResult { check: check.clone(), verdict, report, milliseconds: milliseconds(began) }
+        let options = ChildOptions::new(limit).minimise(true);
+        let report = child::run(&self.executable, check, options, watch).report;
+        CheckResult::new(check.clone(), report, milliseconds(began))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a name or a pattern of names means, and which names somebody may have meant who misspelt one.
+//! What a name or a pattern of names means, and which names a misspelt one may stand for.
 
 use crate::program::text::nearest;
 use crate::subject::{Catalogue, Entry, Library, LibraryError};
@@ -18,7 +18,7 @@ pub fn find(name: &str, catalogue: &dyn Catalogue, library: &Library) -> Result<
     Err(SelectError::UnknownSubject { name: name.to_owned(), near: near(name, &names) })
 }
 
-/// Those of `names` that a pattern matches; all when there are no patterns.
+/// The `names` that at least one pattern matches; all names if there are no patterns. `what`: what they are names of.
 pub(super) fn matching<'a>(
     what: &'static str,
     patterns: &[String],
@@ -37,20 +37,20 @@ pub(super) fn matching<'a>(
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SelectError {
-    /// A pattern that matches nothing.
+    /// A pattern matches nothing.
     NothingMatches {
         /// `subject` or `engine`.
         what: &'static str,
         /// The pattern.
         pattern: String,
-        /// Names that may have been meant.
+        /// Names that may be meant.
         near: Vec<String>,
     },
-    /// A name that is no subject's.
+    /// No subject has this name.
     UnknownSubject {
         /// The name.
         name: String,
-        /// Names that may have been meant.
+        /// Names that may be meant.
         near: Vec<String>,
     },
     /// The C library cannot be loaded.
@@ -87,28 +87,28 @@ impl std::error::Error for SelectError {
     }
 }
 
-/// `*` stands for any characters, `?` for one.
+/// Whether a pattern matches a whole name. `*` stands for any characters, `?` for one.
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    // Where to go on when a guess of how much the last `*` takes was wrong.
-    let (mut p, mut n, mut again) = (0, 0, None);
+    // The last `*` first takes nothing. After a mismatch it takes one character more, and matching goes on from here.
+    let (mut p, mut n, mut retry) = (0, 0, None);
     while n < name.len() {
         match pattern.get(p) {
             Some('*') => {
-                again = Some((p + 1, n));
+                retry = Some((p + 1, n));
                 p += 1;
             }
             Some(c) if *c == '?' || *c == name[n] => (p, n) = (p + 1, n + 1),
             _ => {
-                let Some((after, from)) = again else { return false };
-                (p, n, again) = (after, from + 1, Some((after, from + 1)));
+                let Some((after, from)) = retry else { return false };
+                (p, n, retry) = (after, from + 1, Some((after, from + 1)));
             }
         }
     }
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// At most three names that a person who wrote `word` may have meant: the nearest ones, if they are near.
+/// At most three names that `word` may be a misspelling of: the nearest names, if they are near.
 fn near(word: &str, names: &[&str]) -> Vec<String> {
     let letters: Vec<char> = word.chars().filter(|c| !"*?".contains(*c)).take(40).collect();
     let tail = |name: &str| name.rsplit('/').next().is_some_and(|tail| tail == letters.iter().collect::<String>());

@@ -1,4 +1,4 @@
-//! Which part of everything to check: the subjects and engines that a filter names, as checks.
+//! Which checks a filter means: each subject that it selects with each engine that it selects.
 
 use super::Budget;
 use super::check::Check;
@@ -7,19 +7,14 @@ use super::verdict::Expected;
 use crate::engine::ENGINES;
 use crate::subject::{Catalogue, Library};
 
-/// Which part of everything to check.
+/// Which subjects to check, with which engines.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    /// Patterns of subjects' names (`*` and `?`); empty: all.
-    pub subjects: Vec<String>,
-    /// Patterns of engines' names; empty: all.
-    pub engines: Vec<String>,
-    /// Where generators start.
-    pub seed: u64,
-    /// How much to do.
-    pub budget: Budget,
-    /// The C library.
-    pub library: Library,
+    subjects: Vec<String>,
+    engines: Vec<String>,
+    seed: u64,
+    budget: Budget,
+    library: Library,
 }
 
 impl Default for Selection {
@@ -35,6 +30,47 @@ impl Default for Selection {
 }
 
 impl Selection {
+    /// All subjects with all engines, over the linked library, with the normal budget and seed 1.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only subjects whose names match one of these patterns: `*` stands for any characters, `?` for one. Without patterns:
+    /// all.
+    #[must_use]
+    pub fn subjects(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.subjects = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only engines whose names match one of these patterns. Without patterns: all.
+    #[must_use]
+    pub fn engines(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.engines = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The seed of the engines' generators (default: 1).
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How much the engines do (default: [`Budget::Normal`]).
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The C library that the subjects bind (default: [`Library::Linked`]).
+    #[must_use]
+    pub fn library(mut self, library: Library) -> Self {
+        self.library = library;
+        self
+    }
+
     /// The checks: each selected subject with each selected engine, in the catalogue's order.
     ///
     /// # Errors
@@ -49,7 +85,7 @@ impl Selection {
         for it in subjects.iter().filter(|it| chosen.contains(&it.subject.name())) {
             for engine in &engines {
                 if *engine == "model" && it.subject.modelled().is_none() {
-                    continue; // there is nothing that it could run
+                    continue; // without a twin there is nothing to explore
                 }
                 checks.push(Check {
                     subject: it.subject.name().to_owned(),

@@ -1,6 +1,6 @@
-//! What one check says, and what all of them say together.
+//! What the report of one check means, and what all checks mean together.
 //!
-//! Not here: what a run proves (`ledger::judge`). This judges reports against what was known of the subject beforehand.
+//! Not here: what a run proves (`ledger::judge`). Here reports are judged against what was known of the subject before.
 
 use super::exit_code;
 use crate::engine::report::Report;
@@ -12,10 +12,11 @@ use std::fmt;
 /// What is known of a subject before it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Expected {
-    /// It is sound, as far as anybody knows: nothing must be found.
+    /// No defect of it is known: nothing must be found.
     Sound,
-    /// It has a defect.
+    /// It has a known defect.
     Flawed {
         /// What is wrong, in a line.
         defect: String,
@@ -37,9 +38,11 @@ impl Expected {
     }
 }
 
-/// What a check says.
+/// What the report of a check means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+#[must_use = "the verdict says whether the check failed"]
 pub enum CheckVerdict {
     /// A sound subject, and nothing was found.
     Clean,
@@ -48,11 +51,11 @@ pub enum CheckVerdict {
         /// The rule it broke.
         of: ViolationKind,
     },
-    /// A flawed subject that this engine need not convict; what it found of the defect, if anything, is in the report.
+    /// A flawed subject that this engine need not convict. If the engine found the defect all the same, it is in the report.
     NotRequired,
     /// A flawed subject that this engine has to convict, and nothing was found.
     NotConvicted,
-    /// A flawed subject was convicted of something that its defect is not.
+    /// A flawed subject was convicted of a rule that its defect does not break.
     WrongReason {
         /// The rule it broke.
         of: ViolationKind,
@@ -62,11 +65,11 @@ pub enum CheckVerdict {
         /// The rule it broke.
         of: ViolationKind,
     },
-    /// The process died under a subject that should not kill it.
+    /// The process died, and the subject is not known to kill processes.
     Crashed,
     /// No program was run.
     NothingRan,
-    /// The harness has no verdict.
+    /// There is no verdict.
     HarnessError {
         /// Why.
         text: String,
@@ -80,7 +83,7 @@ impl CheckVerdict {
             return CheckVerdict::HarnessError { text: text.clone() };
         }
         match (expected, report.convicted_of()) {
-            // An engine that finds by luck what it need not find says the same in each gate.
+            // An engine that finds by luck what it need not find has the same verdict as one that does not.
             (Expected::Flawed { convicted_of, required, .. }, Some(of)) if convicted_of.contains(&of) => {
                 if *required {
                     CheckVerdict::Convicted { of }
@@ -98,7 +101,7 @@ impl CheckVerdict {
         }
     }
 
-    /// What it means for the whole.
+    /// What the verdict means for the gate.
     pub fn conclusion(&self) -> Conclusion {
         use CheckVerdict::*;
         match self {
@@ -126,27 +129,30 @@ impl fmt::Display for CheckVerdict {
     }
 }
 
-/// What several checks say together: the worst of them. The order is the one in which the exit code is chosen.
+/// What several checks mean together: the worst of them. Ordered from the best to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[must_use = "the conclusion says whether the checks passed"]
 pub enum Conclusion {
-    /// As it should be.
+    /// Nothing was found in sound subjects, and no flaw was missed.
     Sound,
-    /// Some check ran nothing.
+    /// A check ran nothing.
     NothingRan,
-    /// Some check has no verdict.
+    /// A check has no verdict.
     HarnessError,
     /// Something is unsound, or a flaw was missed.
     Unsound,
 }
 
 impl Conclusion {
-    /// Of all of these; of none, nothing ran.
-    pub fn worst(outcomes: impl IntoIterator<Item = Conclusion>) -> Conclusion {
-        outcomes.into_iter().max().unwrap_or(Conclusion::NothingRan)
+    /// The worst of these; of none, that nothing ran.
+    pub fn worst(conclusions: impl IntoIterator<Item = Conclusion>) -> Conclusion {
+        conclusions.into_iter().max().unwrap_or(Conclusion::NothingRan)
     }
 
-    /// See [`exit_code`].
+    /// The command's exit code: see [`exit_code`].
+    #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
             Conclusion::Sound => exit_code::SOUND,
@@ -162,14 +168,11 @@ mod tests {
     use super::*;
     use crate::engine::report::Counterexample;
     use crate::ledger::Violation;
+    use crate::program::Program;
 
     fn report(runs: u64, convicted_of: Option<ViolationKind>) -> Report {
-        let finding = convicted_of.map(|kind| Counterexample {
-            violation: Violation { kind, callback: None, text: String::new(), proof: Vec::new() },
-            program: String::new(),
-            steps: 0,
-            timeline: Vec::new(),
-        });
+        let violation = |kind| Violation { kind, callback: None, text: String::new(), proof: Vec::new() };
+        let finding = convicted_of.map(|kind| Counterexample::new(violation(kind), &Program::default(), Vec::new()));
         Report { runs, finding, ..Report::new("a/subject", "replay") }
     }
 

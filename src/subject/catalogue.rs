@@ -10,19 +10,19 @@ use std::path::PathBuf;
 
 /// A list of subjects.
 pub trait Catalogue: Sync {
-    /// Every subject over `library`, in the order of reports. The subjects may be for listing only: [`find`](Self::find)
-    /// answers one that is ready to run.
+    /// Every subject over `library`, in the order of reports. The subjects may be for listing only; [`find`](Self::find)
+    /// returns a subject that is ready to run.
     ///
     /// # Errors
     ///
-    /// What kept the library from being loaded.
+    /// Why the library could not be loaded.
     fn list(&self, library: &Library) -> Result<Vec<Entry>, LibraryError>;
 
-    /// The subject with this name, ready to run; `None`: there is none.
+    /// The subject with this name, ready to run; `None`: no subject has the name.
     ///
     /// # Errors
     ///
-    /// What kept the library from being loaded.
+    /// Why the library could not be loaded.
     fn find(&self, name: &str, library: &Library) -> Result<Option<Entry>, LibraryError> {
         Ok(self.list(library)?.into_iter().find(|entry| entry.subject.name() == name))
     }
@@ -34,9 +34,9 @@ pub trait Catalogue: Sync {
 pub struct Entry {
     /// The binding.
     pub subject: Box<dyn Subject>,
-    /// Its known defect; `None`: the subject is taken for sound.
+    /// The subject's known defect; `None`: the subject is taken for sound.
     pub flaw: Option<KnownFlaw>,
-    /// What it is a binding of, in a word, for lists; may be empty.
+    /// What the subject binds, in a word, for lists; may be empty.
     pub variant: &'static str,
 }
 
@@ -46,7 +46,7 @@ impl Entry {
         Entry { subject: Box::new(subject), flaw: None, variant: "" }
     }
 
-    /// A subject with a known defect, which has to be found.
+    /// A subject with a known defect, which the engines have to find.
     pub fn flawed(subject: impl Subject + 'static, flaw: KnownFlaw) -> Self {
         Entry { subject: Box::new(subject), flaw: Some(flaw), variant: "" }
     }
@@ -59,7 +59,7 @@ impl Entry {
     }
 }
 
-/// A defect that somebody put into a subject on purpose: the engines have to find it.
+/// A defect that a subject has on purpose: the engines have to find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownFlaw {
     /// The subject's name.
@@ -68,11 +68,11 @@ pub struct KnownFlaw {
     pub defect: &'static str,
     /// Where real code had the defect.
     pub seen_in: &'static str,
-    /// What it has to be convicted of: any of these.
+    /// What the subject has to be convicted of: any of these.
     pub convicted_of: &'static [ViolationKind],
-    /// The engines that have to convict it, by name.
+    /// The engines that have to convict the subject, by name.
     pub convicted_by: &'static [&'static str],
-    /// A program that convicts it, as text.
+    /// A program that convicts the subject, as text.
     pub program: &'static str,
 }
 
@@ -88,5 +88,5 @@ pub enum Library {
     Object(PathBuf),
 }
 
-/// What kept a library from being loaded.
+/// Why a library could not be loaded.
 pub type LibraryError = Box<dyn Error + Send + Sync>;

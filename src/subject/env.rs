@@ -1,4 +1,4 @@
-//! What a subject may use of the run that it is opened for: its settings, stall sites, and the report of a late call.
+//! What a subject may use of the run that it is opened for: the run's settings, stall sites, and the report of a late call.
 //!
 //! Pairs with: `engine::run`, which makes an [`Env`] for each run; `ledger::log`, which finds the run by its id.
 
@@ -16,9 +16,9 @@ pub struct Env {
     pub fail_allocation: Option<u32>,
     /// How many subscriptions the library takes at a time; `None`: no limit.
     pub capacity: Option<u32>,
-    /// Whether threads may be held at stall sites. If not, a library's hook for stall sites need not be set.
+    /// Whether threads may be held at stall sites. If not, the library's hook for stall sites need not be set.
     pub stalls: bool,
-    /// How many threads of its own the library is to have; 0 where the program uses none.
+    /// How many threads of its own the library is to have; 0 if the program uses none.
     pub library_threads: u32,
 }
 
@@ -34,8 +34,8 @@ impl Env {
     }
 }
 
-/// Says that the calling thread, of the program or of the library, is at `site`, where the run may hold it. Call it wherever a
-/// test should be able to park a thread. On a thread that works for no run it does nothing.
+/// Says that the calling thread, of the program or of the library, is at `site`, where the run may hold it. Call this
+/// wherever a test should be able to hold a thread. On a thread that works for no run it does nothing.
 pub fn pass(site: Site) {
     if let Some((run, _)) = log::here() {
         pass_in(run, site);
@@ -49,7 +49,8 @@ pub(crate) fn pass_in(run: RunId, site: Site) {
     ledger.with_run(run, |it| it.at(thread, site));
 }
 
-/// Reports that the binding recognised a late call and ran no user code. On a thread that works for no run it does nothing.
+/// Reports that the binding recognised a late call and ran no user code. On a thread that works for no run it does
+/// nothing.
 pub fn late(call: &Call) {
     if let Some((run, _)) = log::here() {
         late_in(run, call);

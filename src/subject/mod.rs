@@ -6,16 +6,20 @@
 //! How the parts fit: this file has the two traits; [`Env`], [`pass`] and [`late`] are what a subject uses of a run; a
 //! [`Catalogue`] lists subjects by name, for the gate and for fuzz targets.
 //!
-//! Nothing in a subject that the model engine explores may depend on anything but the order of its operations (the order of a
-//! hash map, say): the engine runs the subject thousands of times and expects the same each time.
+//! A subject that the model engine explores must be deterministic: what it does may depend on the order of its operations
+//! only, and not on the order of a hash map, say. The engine runs the subject thousands of times and expects the same each
+//! time.
 
 mod catalogue;
 mod env;
+mod open_error;
 
 use crate::ledger::{Answer, Call, Contract, Witness};
 use crate::program::{CallbackId, Expect, Hostile, Op, Program, Site, VerbSet};
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use open_error::OpenError;
 
 pub use catalogue::{Catalogue, Entry, KnownFlaw, Library, LibraryError};
 pub use env::{Env, late, pass};
@@ -23,130 +27,155 @@ pub(crate) use env::{late_in, pass_in};
 
 /// A binding under test.
 pub trait Subject: Send + Sync {
-    /// Its name: `[a-z0-9_/.-]+`.
+    /// The subject's name: `[a-z0-9_/.-]+`.
     fn name(&self) -> &str;
 
-    /// What it offers: programs that need more are not run on it.
+    /// What the subject offers. Programs that need more are not run on it.
     fn offer(&self) -> Offer;
 
-    /// What the rules need to know of it.
+    /// What the rules need to know of the subject.
     fn contract(&self) -> Contract {
         Contract::default()
     }
 
-    /// The same binding for the model engine: its locks and atomics are loom's, and its library is instrumented
-    /// ([`latecall_explore`]). `None`: it has no such twin, and the model engine does not check it.
+    /// The subject's twin: the same binding for the model engine. Its locks and atomics are loom's, and its library is
+    /// instrumented ([`latecall_explore`]). `None`: there is no twin, and the model engine does not check the subject.
     fn modelled(&self) -> Option<Box<dyn Subject>> {
         None
     }
 
-    /// Whether the search sees all that the twin's threads share. It sees the memory and the objects of instrumented C code; it
-    /// does not see loom's types where Rust code uses them, but for the bundled subjects. If it does, interleavings that
-    /// repeat others are left early ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)); if it does not and this says so,
+    /// Whether the search sees everything that the twin's threads share.
+    ///
+    /// The search sees the memory and the objects of instrumented C code. It does not see loom's types in Rust code, except in
+    /// the bundled subjects. If this is true, interleavings that repeat an earlier one are pruned
+    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see everything,
     /// interleavings are lost.
     fn all_seen(&self) -> bool {
         false
     }
 
-    /// A fresh instance of the binding and its library, for one run.
+    /// Opens a fresh instance of the binding and its library, for one run.
     ///
     /// # Errors
     ///
-    /// What kept the library from being opened. That is a harness error, never a verdict.
+    /// Why the library could not be opened. The run then has no verdict.
     fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError>;
 }
 
 /// What a subject offers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Offer {
     /// The ops.
     pub verbs: VerbSet,
-    /// The switches of its library that it must withstand.
+    /// The hostile switches of the library under which the binding must stay sound.
     pub hostile: Vec<Hostile>,
-    /// Where a thread can be parked.
+    /// The stall sites at which a thread can be held.
     pub sites: Vec<Site>,
     /// Most subscriptions at a time; `None`: no limit.
     pub capacity: Option<usize>,
 }
 
-/// Why a session could not be opened.
-#[derive(Debug)]
-pub struct OpenError(pub String);
+impl Offer {
+    /// These ops, no hostile switch, no stall site, and any number of subscriptions.
+    pub fn new(verbs: VerbSet) -> Self {
+        Offer { verbs, ..Offer::default() }
+    }
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    /// Sets [`Self::hostile`].
+    #[must_use]
+    pub fn with_hostile(mut self, switches: impl Into<Vec<Hostile>>) -> Self {
+        self.hostile = switches.into();
+        self
+    }
+
+    /// Sets [`Self::sites`].
+    #[must_use]
+    pub fn with_sites(mut self, sites: impl Into<Vec<Site>>) -> Self {
+        self.sites = sites.into();
+        self
+    }
+
+    /// Sets [`Self::capacity`].
+    #[must_use]
+    pub fn with_capacity(mut self, subscriptions: usize) -> Self {
+        self.capacity = Some(subscriptions);
+        self
     }
 }
 
-impl std::error::Error for OpenError {}
-
 /// One instance of a binding and its library, used by one run.
 ///
-/// Called from the program's threads, and from inside callbacks, at the same time. The harness calls nothing for a
-/// callback that was not registered, and nothing after [`Session::shutdown`]; it may call any verb again for a callback
-/// that is already revoked. Verbs that the subject does not offer are never called.
+/// The harness calls it from the program's threads, and from inside callbacks, at the same time. What it calls:
+///
+/// * Only verbs that the subject offers.
+/// * For a callback that is not registered: only the verbs that hand over its witness.
+/// * For a callback that is already revoked: any verb, again.
+/// * While [`Session::shutdown`] runs: only ops in the bodies of callbacks that it calls.
+/// * When [`Session::shutdown`] has returned: nothing.
 ///
 /// Dropping the session must drop every witness that is left.
 pub trait Session: Send + Sync {
-    /// Hands the callbacks to the library, which retains them. Several at once are one table. [`Answer::Done`], or
+    /// Hands the callbacks to the library, which retains them; several at once as one table. Returns [`Answer::Done`], or
     /// [`Answer::Refused`] with every witness dropped.
     fn register(&self, witnesses: Vec<Witness>) -> Answer;
 
-    /// The library calls once, on this thread, and keeps nothing.
+    /// The library calls the callback once, on this thread, and retains nothing.
     fn invoke(&self, witness: Witness, call: Call) -> Answer {
         let _ = (witness, call);
         Answer::Skipped
     }
 
-    /// The library calls for items 0 to `count - 1` until the callback returns 0. [`Answer::Value`]: how many calls.
+    /// The library calls the callback for items 0 to `count - 1` until the callback returns 0, and retains nothing. Returns
+    /// [`Answer::Value`] with the number of calls.
     fn enumerate(&self, witness: Witness, count: u32, call: Call) -> Answer {
         let _ = (witness, count, call);
         Answer::Skipped
     }
 
-    /// The library calls it on this thread. [`Answer::Value`]: what the callback returned, 0 when nothing was called.
+    /// The library calls the callback on this thread. Returns [`Answer::Value`] with what the callback returned, or with 0 if
+    /// nothing was called.
     fn fire(&self, callback: CallbackId, call: Call) -> Answer;
 
-    /// The library calls it on a thread of its own, and this waits.
+    /// The library calls the callback on a thread of its own, and this thread waits. Returns what [`Session::fire`] returns.
     fn send(&self, callback: CallbackId, call: Call) -> Answer {
         let _ = (callback, call);
         Answer::Skipped
     }
 
-    /// The library queues a delivery.
+    /// The library queues a call of the callback on a thread of its own.
     fn post(&self, callback: CallbackId, call: Call) -> Answer {
         let _ = (callback, call);
         Answer::Skipped
     }
 
-    /// No new call starts; does not wait. [`Answer::Removed`], [`Answer::InFlight`] or [`Answer::AlreadyRevoked`]; a
-    /// binding that does not know says [`Answer::Done`].
+    /// From now on no new call starts. Does not wait. Returns [`Answer::Removed`], [`Answer::InFlight`] or
+    /// [`Answer::AlreadyRevoked`]; a binding that does not know returns [`Answer::Done`].
     fn revoke(&self, callback: CallbackId) -> Answer;
 
-    /// No new call starts; waits until quiescent, frames of this thread excepted. [`Answer::Quiescent`] or
-    /// [`Answer::Deferred`].
+    /// From now on no new call starts. Waits for the calls in flight, except for those on this thread's own stack. Returns
+    /// [`Answer::Quiescent`] or, if there are calls on this thread's stack, [`Answer::Deferred`].
     fn revoke_and_wait(&self, callback: CallbackId) -> Answer;
 
-    /// As [`Session::revoke_and_wait`], and the library is not told.
+    /// Does what [`Session::revoke_and_wait`] does on the Rust side, without telling the library.
     fn release(&self, callback: CallbackId) -> Answer {
         let _ = callback;
         Answer::Skipped
     }
 
-    /// The library is told, and the Rust side keeps the callback.
+    /// Unsubscribes the callback from the library. The Rust side keeps it.
     fn unsubscribe(&self, callback: CallbackId) -> Answer {
         let _ = callback;
         Answer::Skipped
     }
 
-    /// The guard is leaked.
+    /// Leaks the guard, so that the callback is never revoked.
     fn forget(&self, callback: CallbackId) -> Answer {
         let _ = callback;
         Answer::Skipped
     }
 
-    /// The library swaps `old` for the new callback in place; then `old` is revoked, without waiting.
+    /// The library replaces `old` by the new callback in place. Then `old` is revoked, without waiting.
     fn replace(&self, old: CallbackId, witness: Witness) -> Answer {
         let _ = (old, witness);
         Answer::Skipped
@@ -158,24 +187,21 @@ pub trait Session: Send + Sync {
         Answer::Skipped
     }
 
-    /// Returns once everything posted before has been delivered or dropped.
+    /// Returns when every call that was posted before has been made or dropped.
     fn barrier(&self) -> Answer {
         Answer::Skipped
     }
 
-    /// Revokes everything that is registered, and closes the library. [`Answer::Refused`] when called from inside one of
-    /// its callbacks, and then it does nothing. Called at the end of each run when the program did not.
+    /// Revokes all callbacks, and closes the library. Inside a callback of the library it does nothing and returns
+    /// [`Answer::Refused`]. At the end of each run the harness calls it if the program did not.
     fn shutdown(&self) -> Answer;
 }
 
-/// Whether the expectations of `program` can hold on `subject`.
+/// Whether the answers that a program expects are possible on a subject. They are not if
 ///
-/// False in two cases:
-///
-/// * the program registers more callbacks than the subject's library takes;
-/// * the subject's library calls each callback at most once, and a program with expectations fires one callback twice.
-///
-/// A program without expectations passes the second rule on every subject.
+/// * the program registers more callbacks than the library takes, or
+/// * the library calls each callback once, and the program fires a callback twice and expects answers.
+#[must_use]
 pub fn suits(program: &Program, subject: &dyn Subject) -> bool {
     let capacity = subject.offer().capacity.unwrap_or(usize::MAX);
     let registered: usize = program

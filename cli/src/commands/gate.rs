@@ -30,20 +30,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
-    let selection = Selection {
-        subjects: arguments.subjects,
-        engines: arguments.engines,
-        seed: arguments.common.seed,
-        budget: arguments.common.budget.into(),
-        library: arguments.common.library(),
-    };
+    let selection = Selection::new().subjects(arguments.subjects).engines(arguments.engines);
+    let selection = selection.seed(arguments.common.seed).budget(arguments.common.budget.into());
+    let selection = selection.library(arguments.common.library());
     if let Some(directory) = &arguments.save {
         std::fs::create_dir_all(directory)
             .map_err(|error| Failure::usage(format!("--save: {} cannot be made: {error}", directory.display())))?;
     }
     let mut gate = Gate::new(selection.checks(BUNDLED)?, executable()?);
     if let Some(jobs) = arguments.jobs {
-        gate.jobs = usize::from(jobs);
+        gate = gate.jobs(usize::from(jobs));
     }
     let mut collected = Collected::default();
     let mut progress = Progress::new();

@@ -5,7 +5,7 @@ use crate::report::json::{self, Replayed};
 use crate::report::{Style, counted, finding};
 use latecall::engine::report::Report;
 use latecall::engine::run::{RunError, applicable};
-use latecall::gate::child::{self, Ask};
+use latecall::gate::child::{self, ChildOptions};
 use latecall::gate::{Budget, Check, Conclusion, Expected, names};
 use latecall::program::Program;
 use latecall::subject::{Entry, Library};
@@ -60,26 +60,17 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
         if let Err(RunError::NotOffered(what)) = applicable(&program, &*entry.subject) {
             out::complain(&format!("{file}: nothing ran: {what}"));
             outcomes.push(Conclusion::NothingRan);
-            let report = Report { not_offered: 1, bounded_by: what, ..Report::new(&subject, &arguments.engine) };
+            let mut report = Report::new(&subject, &arguments.engine);
+            (report.not_offered, report.bounded_by) = (1, what.to_string());
             documents.push(Replayed { file, report, timeline: None });
             continue;
         }
-        let check = Check {
-            expected: Expected::Sound,
-            subject,
-            engine: arguments.engine.clone(),
-            seed: 1,
-            budget: arguments.budget.into(),
-            library: library.clone(),
-        };
-        let ask = Ask {
-            program: Some(&program),
-            repeat: arguments.repeat,
-            timeline: arguments.timeline,
-            minimise: false,
-            limit: Budget::Deep.limit(),
-        };
-        let answer = child::run(&executable, &check, ask, &mut |_| {});
+        let mut check = Check::new(subject, arguments.engine.clone(), Expected::Sound);
+        check.budget = arguments.budget.into();
+        check.library = library.clone();
+        let options = ChildOptions::new(Budget::Deep.limit()).program(&program);
+        let options = options.repeat(arguments.repeat).timeline(arguments.timeline);
+        let answer = child::run(&executable, &check, options, &mut |_| {});
         outcomes.push(outcome(&answer.report));
         let replayed = Replayed { file, report: answer.report, timeline: answer.timeline };
         if !arguments.json {

@@ -94,13 +94,14 @@ fn word(verdict: &CheckVerdict) -> &'static str {
         CheckVerdict::Crashed => "CRASHED",
         CheckVerdict::NothingRan => "NOTHING",
         CheckVerdict::HarnessError { .. } => "ERROR",
+        _ => "OTHER",
     }
 }
 
 /// Colours the verdicts in a line of the table.
 fn paint(line: &str, style: Style) -> String {
     const GREEN: &[&str] = &["clean", "exhausted", "convicted"];
-    const RED: &[&str] = &["MISSED", "MISTAKEN", "UNSOUND", "CRASHED", "NOTHING", "ERROR"];
+    const RED: &[&str] = &["MISSED", "MISTAKEN", "UNSOUND", "CRASHED", "NOTHING", "ERROR", "OTHER"];
     if !style.colour {
         return line.to_owned();
     }
@@ -243,6 +244,7 @@ pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> St
         Conclusion::Unsound => format!("UNSOUND, or a flaw missed: {so}"),
         Conclusion::HarnessError => format!("HARNESS ERROR: {so} without a verdict"),
         Conclusion::NothingRan => format!("NOTHING RAN: {so} with nothing to run"),
+        other => format!("{other:?}: {so}"),
     };
     let (checks, time) = (counted(summary.checks as u64, "check"), seconds(summary.milliseconds));
     let mut line = wrap(&format!("{verdict}. {checks} in {time}, exit code {}.", summary.exit_code), style.width, "");

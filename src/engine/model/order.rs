@@ -1,14 +1,14 @@
 //! What orders the events of one interleaving.
 //!
-//! The ledger sees in which order events came. Between two operations of loom's a thread runs on undisturbed, so that the
-//! search never brings some orders about that a real machine would: a callback that is entered and a callback that is freed
-//! come in whatever order the operations around them have. Loom knows better: it knows what *happened before* what. So
-//! each event that a rule is about is also a moment ([`Point`]), and a rule that asks for an order is broken where
-//! nothing enforces it, whichever way round the two came.
+//! The ledger sees in which order events come. Between two operations of loom's a thread runs on undisturbed, so the search
+//! never brings about some orders that a real machine would: a callback that is entered and a callback that is freed come
+//! in the order that the operations around them have. Loom knows more: which event *happens before* which.
 //!
-//! Pairs with: `ledger::judge`, whose rules these are, by their names.
+//! So each event that a rule is about is also a [`Point`]. A rule that asks for an order is broken where nothing enforces
+//! that order, whichever of the two events came first.
+//!
+//! Pairs with: `ledger::judge`, which has the same rules by the same names.
 
-use super::Common;
 use crate::ledger::{Answer, Event, EventKind, ThreadNo, Violation, ViolationKind};
 use crate::program::{CallbackId, Op, Program};
 use crate::sync::{Arc, Mutex, lock};
@@ -17,72 +17,74 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 thread_local! {
-    /// All threads of a search run on one thread of the machine: this is the interleaving that runs.
-    static ORDER: RefCell<Option<Order>> = const { RefCell::new(None) };
+    /// The interleaving that runs. All threads of a search run on one thread of the machine.
+    static ORDER: RefCell<Option<OrderChecker>> = const { RefCell::new(None) };
 }
 
-struct Order {
+struct OrderChecker {
     program: Program,
-    common: Arc<Mutex<Common>>,
-    callbacks: Vec<Callback>,
+    /// Where the search keeps the events of the interleaving.
+    events: Arc<Mutex<Vec<Event>>>,
+    callbacks: Vec<CallbackHistory>,
     /// The ops that each thread is in.
     ops: BTreeMap<ThreadNo, Vec<Op>>,
-    /// Threads whose names the search knows.
+    /// The threads whose names the search knows.
     named: BTreeSet<ThreadNo>,
     violation: Option<Violation>,
 }
 
 #[derive(Default)]
-struct Callback {
-    calls: Vec<Call>,
-    /// Uses of the block beside it.
+struct CallbackHistory {
+    calls: Vec<CallSpan>,
+    /// The uses of the block beside the callback: each with its event and its thread.
     uses: Vec<(usize, ThreadNo, Point)>,
 }
 
-struct Call {
+/// A call, from its entry to its end.
+struct CallSpan {
     thread: ThreadNo,
     entered: usize,
-    /// When it was over, and where among the events that is.
+    /// The event that ended the call.
     left: Option<(usize, Point)>,
 }
 
-/// An interleaving begins.
-pub(super) fn begin(program: &Program, common: &Arc<Mutex<Common>>) {
-    let callbacks = program.callbacks.iter().map(|_| Callback::default()).collect();
-    let order = Order {
+/// An interleaving begins. Its events are put into `events`.
+pub(super) fn begin(program: &Program, events: &Arc<Mutex<Vec<Event>>>) {
+    let callbacks = program.callbacks.iter().map(|_| CallbackHistory::default()).collect();
+    let checker = OrderChecker {
         program: program.clone(),
-        common: Arc::clone(common),
+        events: Arc::clone(events),
         callbacks,
         ops: BTreeMap::new(),
         named: BTreeSet::new(),
         violation: None,
     };
-    ORDER.set(Some(order));
+    ORDER.set(Some(checker));
 }
 
-/// The first rule that an event broke, for want of an order.
+/// The first rule that the interleaving broke because nothing enforces an order.
 pub(super) fn violation() -> Option<Violation> {
-    ORDER.with_borrow_mut(|order| order.as_mut()?.violation.take())
+    ORDER.with_borrow_mut(|checker| checker.as_mut()?.violation.take())
 }
 
 /// An event was written.
 pub(super) fn listen(at: usize, event: &Event) {
     harness::record_event(at);
-    let new = ORDER.with_borrow_mut(|order| order.as_mut().is_some_and(|order| order.named.insert(event.thread)));
+    let new = ORDER.with_borrow_mut(|checker| checker.as_mut().is_some_and(|it| it.named.insert(event.thread)));
     if new {
         harness::name_thread(event.thread.name());
     }
     let now = Point::here();
-    ORDER.with_borrow_mut(|order| {
-        let Some(order) = order else { return };
-        lock(&order.common).events.push(*event);
+    ORDER.with_borrow_mut(|checker| {
+        let Some(checker) = checker else { return };
+        lock(&checker.events).push(*event);
         if let Some(now) = now {
-            order.event(at, event, now);
+            checker.event(at, event, now);
         }
     });
 }
 
-impl Order {
+impl OrderChecker {
     fn event(&mut self, at: usize, event: &Event, now: Point) {
         let thread = event.thread;
         match event.kind {
@@ -94,78 +96,71 @@ impl Order {
             EventKind::OpEnd { answer } => {
                 let op = self.ops.get_mut(&thread).and_then(Vec::pop);
                 if let (Some(Op::RevokeAndWait(id) | Op::Release(id)), Answer::Quiescent) = (op, answer) {
-                    self.all_left_before(
-                        at,
-                        thread,
-                        id,
-                        ViolationKind::RunningAfterQuiescence,
-                        "the answer `quiescent`",
-                    );
+                    let what = "the answer `quiescent`";
+                    self.calls_end_before(at, thread, id, ViolationKind::RunningAfterQuiescence, what);
                 }
             }
             EventKind::Enter { callback, .. } => {
                 if self.program.callbacks.get(callback.0 as usize).is_some_and(|callback| callback.exclusive) {
                     let what = "the next call of the `FnMut`";
-                    self.all_left_before(at, thread, callback, ViolationKind::ConcurrentFnMut, what);
+                    self.calls_end_before(at, thread, callback, ViolationKind::ConcurrentFnMut, what);
                 }
-                if let Some(callback) = self.callbacks.get_mut(callback.0 as usize) {
-                    callback.calls.push(Call { thread, entered: at, left: None });
+                if let Some(history) = self.callbacks.get_mut(callback.0 as usize) {
+                    history.calls.push(CallSpan { thread, entered: at, left: None });
                 }
             }
             EventKind::Leave { callback, .. } | EventKind::Unwind { callback } => {
-                let calls = self.callbacks.get_mut(callback.0 as usize).map(|callback| &mut callback.calls);
-                let open = calls
-                    .and_then(|calls| calls.iter_mut().rev().find(|call| call.thread == thread && call.left.is_none()));
-                if let Some(call) = open {
+                let history = self.callbacks.get_mut(callback.0 as usize);
+                let mut calls = history.into_iter().flat_map(|history| history.calls.iter_mut().rev());
+                if let Some(call) = calls.find(|call| call.thread == thread && call.left.is_none()) {
                     call.left = Some((at, now));
                 }
             }
             EventKind::Dropped { callback } => {
-                self.all_left_before(at, thread, callback, ViolationKind::FreedInFlight, "that it is freed");
+                self.calls_end_before(at, thread, callback, ViolationKind::FreedInFlight, "it is freed");
             }
             EventKind::BlockUsed { callback } => {
-                if let Some(callback) = self.callbacks.get_mut(callback.0 as usize) {
-                    callback.uses.push((at, thread, now));
+                if let Some(history) = self.callbacks.get_mut(callback.0 as usize) {
+                    history.uses.push((at, thread, now));
                 }
             }
             EventKind::BlockFreed { callback } => {
-                let uses = self.callbacks.get(callback.0 as usize).map(|callback| &callback.uses);
-                let loose = uses
-                    .and_then(|uses| uses.iter().find(|(_, user, when)| *user != thread && !when.happens_before_now()));
-                if let Some(&(used, user, _)) = loose {
-                    let name = self.program.callback_name(callback).to_owned();
+                let uses = self.callbacks.get(callback.0 as usize).into_iter().flat_map(|history| &history.uses);
+                let mut unordered = uses.filter(|(_, user, when)| *user != thread && !when.happens_before_now());
+                if let Some(&(used, user, _)) = unordered.next() {
+                    let (name, user) = (self.program.callback_name(callback), user.name());
                     let text = format!(
-                        "nothing orders {}'s use of the block beside `{name}` before {} frees it",
-                        user.name(),
+                        "nothing orders {user}'s use of the block beside `{name}` before {} frees it",
                         thread.name()
                     );
-                    self.found(ViolationKind::FreedInFlight, callback, text, vec![used, at]);
+                    self.record(ViolationKind::FreedInFlight, callback, text, vec![used, at]);
                 }
             }
             _ => {}
         }
     }
 
-    /// Every call of the callback by another thread that is over must be known here to be over.
-    fn all_left_before(&mut self, at: usize, thread: ThreadNo, id: CallbackId, kind: ViolationKind, what: &str) {
-        let Some(callback) = self.callbacks.get(id.0 as usize) else { return };
-        let loose = callback.calls.iter().find(|call| {
-            call.thread != thread && call.left.as_ref().is_some_and(|(_, when)| !when.happens_before_now())
+    /// The end of each call of the callback by another thread must happen before this event, if the call has ended.
+    fn calls_end_before(&mut self, at: usize, thread: ThreadNo, id: CallbackId, kind: ViolationKind, what: &str) {
+        let Some(history) = self.callbacks.get(id.0 as usize) else { return };
+        let unordered = history.calls.iter().find_map(|call| match &call.left {
+            Some((left, when)) if call.thread != thread && !when.happens_before_now() => Some((call, *left)),
+            _ => None,
         });
-        if let Some(call) = loose {
-            let name = self.program.callback_name(id).to_owned();
+        if let Some((call, left)) = unordered {
             let text = format!(
-                "nothing orders the end of {}'s call of `{name}` before {what}, by {}: it may come first",
+                "nothing orders the end of {}'s call of `{}` before {what}, on {}: the call may still run then",
                 call.thread.name(),
+                self.program.callback_name(id),
                 thread.name()
             );
-            let left = call.left.as_ref().map(|(left, _)| *left);
-            let proof = [Some(call.entered), left, Some(at)].into_iter().flatten().collect();
-            self.found(kind, id, text, proof);
+            let proof = vec![call.entered, left, at];
+            self.record(kind, id, text, proof);
         }
     }
 
-    fn found(&mut self, kind: ViolationKind, callback: CallbackId, text: String, proof: Vec<usize>) {
+    /// Keeps the first violation.
+    fn record(&mut self, kind: ViolationKind, callback: CallbackId, text: String, proof: Vec<usize>) {
         let callback = Some(self.program.callback_name(callback).to_owned());
         self.violation.get_or_insert(Violation { kind, callback, text, proof });
     }

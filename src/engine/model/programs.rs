@@ -1,12 +1,19 @@
-//! Which programs the model engine explores: every one of a size, from a few ops.
+//! Which programs the model engine explores: every program of a size, made of a few ops.
 //!
-//! A program here is about one callback, `a`, registered before the threads start, or with `replace` two. Two threads do a
-//! few ops: *calls* (`fire` on this thread, `post` on one of the library's own) and *ends* (`revoke`, `revoke_and_wait`,
-//! `replace`). Where nothing is retained there are `invoke` and `enumerate` instead. Left out without loss:
+//! A program here is about one callback, `a`, which is registered before the threads start; with `replace` it is about two.
+//! Two threads do a few ops each:
 //!
-//! * programs without a call or without an end: nothing can be late in them.
-//! * the same two threads the other way round.
-//! * programs that are the beginning of a longer one: each interleaving of theirs is the beginning of one of that.
+//! * *Calls*: `fire` on the calling thread, `post` on a thread of the library's own.
+//! * *Ends*: `revoke`, `revoke_and_wait`, `replace`.
+//!
+//! For a library that retains nothing the ops are `invoke` and `enumerate` instead.
+//!
+//! Left out without loss:
+//!
+//! * Programs without a call or without an end: nothing can be late in them.
+//! * The same two threads in the other order.
+//! * Programs that are the beginning of a longer one: each of their interleavings is the beginning of one of the longer
+//!   program's.
 //!
 //! Left out, and not known to be covered: the other ops (`send`, `release`, `unsubscribe`, `forget`, `barrier`, `churn`,
 //! `shutdown` while threads run), what a thread does after its own end of the callback, two replacements, bodies with more
@@ -19,14 +26,14 @@ use crate::program::{Args, Callback, CallbackId, Op, Program, Step, Verb, VerbSe
 pub struct Size {
     /// Ops in both threads together, at least 2.
     pub ops: usize,
-    /// Ops in one thread, at least 1.
+    /// Most ops in one thread, at least 1.
     pub in_a_thread: usize,
 }
 
 const A: CallbackId = CallbackId(0);
 const ARGS: Option<Args> = Some(Args { a: 243, b: 257 });
 
-/// Ops by which the library comes to call, and ops that end a registration, in a library that offers `verbs`.
+/// The ops that make the library call, and the ops that end a registration, of those that a library with these `verbs` has.
 fn alphabet(verbs: VerbSet) -> (Vec<Op>, Vec<Op>) {
     let of = |ops: Vec<Op>| ops.into_iter().filter(|op| verbs.contains(op.verb())).collect();
     let calls = of(vec![Op::Fire(A, ARGS), Op::Post(A, ARGS)]);
@@ -34,8 +41,8 @@ fn alphabet(verbs: VerbSet) -> (Vec<Op>, Vec<Op>) {
     (calls, ends)
 }
 
-/// Every program of exactly this size, of the ops that the module names, for a library that offers `verbs`; the plainest
-/// first. Where nothing is retained the size does not matter.
+/// Every program of exactly this size for a library that offers `verbs`, made of the ops that the module's page names. The
+/// cheapest to explore come first. For a library that retains nothing the size does not matter.
 #[must_use]
 pub fn all(verbs: VerbSet, size: Size) -> Vec<Program> {
     if !verbs.contains(Verb::Register) {
@@ -46,13 +53,13 @@ pub fn all(verbs: VerbSet, size: Size) -> Vec<Program> {
     for first in 1..size.ops {
         let second = size.ops - first;
         if first < second || first > size.in_a_thread || second > size.in_a_thread {
-            continue; // the same the other way round
+            continue; // the same threads in the other order
         }
         let (ones, others) = (threads(&calls, &ends, first), threads(&calls, &ends, second));
         for (i, one) in ones.iter().enumerate() {
             for (j, other) in others.iter().enumerate() {
                 if first == second && j < i {
-                    continue; // the same the other way round
+                    continue; // the same threads in the other order
                 }
                 let both = || one.iter().chain(other);
                 let replaced = both().filter(|op| op.verb() == Verb::Replace).count();
@@ -69,7 +76,7 @@ pub fn all(verbs: VerbSet, size: Size) -> Vec<Program> {
     programs
 }
 
-/// A callback that ends itself while it is called, and another thread that calls or ends it.
+/// Programs in which a callback ends itself while it is called, and another thread calls or ends it.
 fn ending_themselves(calls: &[Op], ends: &[Op]) -> Vec<Program> {
     let plain: Vec<&Op> = ends.iter().filter(|op| op.verb() != Verb::Replace).collect();
     let others = || calls.iter().chain(plain.iter().copied());
@@ -81,7 +88,7 @@ fn ending_themselves(calls: &[Op], ends: &[Op]) -> Vec<Program> {
     plain.iter().flat_map(|end| others().map(|other| with(end, other)).collect::<Vec<_>>()).collect()
 }
 
-/// Every sequence of `n` ops that ends a registration last, if at all.
+/// Every sequence of `n` ops in which only the last op may end the registration.
 fn threads(calls: &[Op], ends: &[Op], n: usize) -> Vec<Vec<Op>> {
     let mut sequences: Vec<Vec<Op>> = vec![Vec::new()];
     for i in 0..n {
@@ -96,8 +103,8 @@ fn threads(calls: &[Op], ends: &[Op], n: usize) -> Vec<Vec<Op>> {
     sequences
 }
 
-/// A library that retains nothing: it calls while it is being called, on two threads at once, and a callback may call it
-/// again.
+/// Programs for a library that retains nothing and calls back before it returns: on two threads at once, and nested in a
+/// callback.
 fn scoped(verbs: VerbSet) -> Vec<Program> {
     let calls: Vec<fn(CallbackId) -> Op> = vec![|id| Op::Invoke(id, ARGS), |id| Op::Enumerate(id, 2)];
     let calls: Vec<_> = calls.into_iter().filter(|call| verbs.contains(call(A).verb())).collect();
@@ -108,7 +115,7 @@ fn scoped(verbs: VerbSet) -> Vec<Program> {
         }
     }
     if verbs.contains(Verb::Invoke) {
-        // Not with an enumeration: it would register the nested callback at each of its calls.
+        // Not with `enumerate`, each of whose calls would register the nested callback.
         let invoke = |id| Op::Invoke(CallbackId(id), ARGS);
         let mut nested = program(vec![vec![invoke(0)], vec![invoke(2)]]);
         nested.callbacks[0].body = vec![Step::from(invoke(1))];
@@ -117,7 +124,7 @@ fn scoped(verbs: VerbSet) -> Vec<Program> {
     programs
 }
 
-/// How large a search it will be, roughly: what comes on a thread of the library's own costs most.
+/// A rough estimate of how large the search will be. Calls on a thread of the library's own cost most.
 fn cost(program: &Program) -> usize {
     let of = |op: &Op| match op.verb() {
         Verb::Post | Verb::Send => 4,

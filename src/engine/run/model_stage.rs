@@ -1,17 +1,18 @@
-//! Where a run takes place in a search: loom's threads. Gates hold nobody, because every order is explored anyway; nothing
-//! is watched, because loom knows itself when no thread can go on.
+//! The threads that a run is interpreted on in a search: loom's. Gates hold no thread, because every order is explored
+//! anyway. Nothing is watched, because loom itself sees when no thread can go on.
 //!
-//! Part of `loomed` only. Pairs with: `stage`, which is this over real threads; both offer the same names to `interpret`.
+//! Part of `crate::loomed` only. Pairs with: `stage`, the same over real threads; both offer the same names to
+//! `interpret`.
 
-use crate::engine::gates::Passed;
 use crate::engine::run::RunOptions;
+use crate::engine::run::gates::Passed;
 use crate::ledger::{Ledger, ThreadNo};
 use crate::program::{GateId, Program, Site};
 use crate::sync::loom_side::thread;
 use std::io;
 
 #[derive(Debug)]
-pub(crate) struct Started;
+pub(crate) struct ThreadToken;
 
 /// The stage of one interleaving.
 #[derive(Debug)]
@@ -19,20 +20,18 @@ pub(crate) struct Stage;
 
 impl Stage {
     pub(super) const GATED: bool = false;
-    /// One thread does for two: each costs a factor.
+    /// One thread does the work of two: each further thread multiplies the interleavings.
     pub(super) const LIBRARY_THREADS: u32 = 1;
 
     pub(super) fn new(_: &Program, _: &RunOptions) -> Self {
         Stage
     }
 
-    pub(super) fn close(self) {}
-
-    pub(super) fn start(&self, _: ThreadNo) -> Started {
-        Started
+    pub(super) fn add_thread(&self, _: ThreadNo) -> ThreadToken {
+        ThreadToken
     }
 
-    pub(super) fn run<F>(&self, threads: Vec<(ThreadNo, F)>) -> Vec<(ThreadNo, io::Error)>
+    pub(super) fn run_threads<F>(&self, threads: Vec<(ThreadNo, F)>) -> Vec<io::Error>
     where
         F: FnOnce(&dyn Fn()) + Send + 'static,
     {
@@ -48,11 +47,9 @@ impl Stage {
 
     pub(super) fn leave(&self) {}
 
-    pub(super) fn finished(&self, _: Started) {}
+    pub(super) fn enter_library_thread(&self, _: ThreadNo) {}
 
-    pub(super) fn library_thread(&self, _: ThreadNo) {}
-
-    pub(super) fn library_thread_exits(&self, _: ThreadNo) {}
+    pub(super) fn leave_library_thread(&self, _: ThreadNo) {}
 
     pub(super) fn hold(&self, _: GateId) -> Passed {
         Passed::InOrder

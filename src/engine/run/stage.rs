@@ -1,61 +1,78 @@
-//! Where a run takes place: real threads, which gates hold, the monitor watches and stress disturbs.
+//! The threads that a run is interpreted on: real threads, which gates hold, the monitor watches and stress disturbs.
 //!
-//! Pairs with: `model_stage`, which is this over loom; both offer the same names to `interpret`.
+//! Pairs with: `model_stage`, the same over loom; both offer the same names to `interpret`.
 
-use super::RunOptions;
-use crate::engine::gates::{Gates, Passed};
-use crate::engine::monitor::{self, Watched};
+use super::gates::{Gates, Passed};
+use super::monitor::{RunEnd, RunThreads};
+use super::options::RunOptions;
 use crate::ledger::{Ledger, ThreadNo};
 use crate::program::{GateId, Program, Site};
-use crate::sync::{Arc, Barrier, OnceLock, thread};
+use crate::sync::{Arc, Barrier, thread};
 use latecall_explore::quarantine::RunBlocks;
 use std::cell::Cell;
 use std::io;
 
-pub(super) use monitor::Started;
+pub(super) use super::monitor::ThreadToken;
 
 thread_local! {
+    /// The state of this thread's generator of disturbances; 0: the thread is not disturbed.
     static DISTURB: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The stage of one run.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub(super) gates: Gates,
-    pub(super) watched: Watched,
-    quarantine: OnceLock<RunBlocks>,
+    gates: Gates,
+    threads: Arc<RunThreads>,
+    /// The blocks that the run frees; `None` where the quarantine is not in force.
+    quarantine: Option<RunBlocks>,
     disturb: Option<u64>,
+}
+
+impl Drop for Stage {
+    /// Frees the blocks that were set aside.
+    fn drop(&mut self) {
+        if let Some(blocks) = self.quarantine.take() {
+            blocks.close();
+        }
+    }
 }
 
 impl Stage {
     /// Gates hold threads here.
     pub(super) const GATED: bool = true;
-    /// Threads that the library has of its own, where the program needs any.
+    /// How many threads of its own the library has, if the program needs any.
     pub(super) const LIBRARY_THREADS: u32 = 2;
 
+    /// A stage without threads. To be made before the library is opened, because the library's threads join the
+    /// quarantine with their first act and not later.
     pub(super) fn new(program: &Program, options: &RunOptions) -> Self {
-        let quarantine = OnceLock::new();
-        // Before the library is opened: its threads enter the scope with their first act, and never after.
-        if let Some(scope) = RunBlocks::open() {
-            quarantine.get_or_init(|| scope);
-        }
-        Stage { gates: Gates::new(program.gates.len()), watched: Watched::new(), quarantine, disturb: options.disturb }
-    }
-
-    /// Frees the blocks that were set aside.
-    pub(super) fn close(self) {
-        if let Some(scope) = self.quarantine.into_inner() {
-            scope.close();
+        Stage {
+            gates: Gates::new(program.gates.len()),
+            threads: Arc::default(),
+            quarantine: RunBlocks::open(),
+            disturb: options.disturb,
         }
     }
 
-    pub(super) fn start(&self, thread: ThreadNo) -> Started {
-        self.watched.start(thread)
+    /// Blocks until the run is over or cannot go on.
+    pub(super) fn watch(&self, options: &RunOptions) -> RunEnd {
+        self.threads.watch(&self.gates, options)
     }
 
-    /// Starts the threads, lets them go at once (each calls what it is given when it is ready), and waits for their end.
-    /// Answers which could not be started.
-    pub(super) fn run<F>(&self, threads: Vec<(ThreadNo, F)>) -> Vec<(ThreadNo, io::Error)>
+    /// The program's threads that have not ended.
+    pub(super) fn unfinished(&self) -> Vec<ThreadNo> {
+        self.threads.unfinished()
+    }
+
+    /// Adds a thread of the program that is about to be started.
+    pub(super) fn add_thread(&self, thread: ThreadNo) -> ThreadToken {
+        self.threads.add(thread)
+    }
+
+    /// Starts the threads and waits for their end. Each is given a function that waits until all of them are ready, so
+    /// that they begin together. Returns the errors of those that could not be started.
+    pub(super) fn run_threads<F>(&self, threads: Vec<(ThreadNo, F)>) -> Vec<io::Error>
     where
         F: FnOnce(&dyn Fn()) + Send + 'static,
     {
@@ -68,7 +85,7 @@ impl Stage {
             };
             match thread::Builder::new().name(no.name()).spawn(move || body(&ready)) {
                 Ok(join) => joins.push(join),
-                Err(error) => failed.push((no, error)),
+                Err(error) => failed.push(error),
             }
         }
         for join in joins {
@@ -78,34 +95,34 @@ impl Stage {
         failed
     }
 
-    /// This thread is one of the program's.
+    /// The calling thread is this thread of the program.
     pub(super) fn enter(&self, no: ThreadNo) {
-        self.watched.running(no);
-        if let Some(scope) = self.quarantine.get() {
-            scope.enter();
-        }
+        self.threads.running(no);
+        self.join_quarantine();
         let seed = self.disturb.map_or(0, |seed| (seed ^ u64::from(no.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
         DISTURB.set(seed);
     }
 
-    /// It is no more.
+    /// The calling thread has done the last of the program's ops that it does.
     pub(super) fn leave(&self) {
         RunBlocks::leave();
     }
 
-    pub(super) fn finished(&self, started: Started) {
-        self.watched.finished(started);
+    /// The calling thread is this thread of the library.
+    pub(super) fn enter_library_thread(&self, thread: ThreadNo) {
+        self.threads.add_library_thread(thread);
+        self.join_quarantine();
     }
 
-    pub(super) fn library_thread(&self, thread: ThreadNo) {
-        self.watched.library_thread(thread);
-        if let Some(scope) = self.quarantine.get() {
-            scope.enter();
+    /// The calling thread of the library is about to exit.
+    pub(super) fn leave_library_thread(&self, thread: ThreadNo) {
+        self.threads.remove_library_thread(thread);
+    }
+
+    fn join_quarantine(&self) {
+        if let Some(blocks) = &self.quarantine {
+            blocks.enter();
         }
-    }
-
-    pub(super) fn library_thread_exits(&self, thread: ThreadNo) {
-        self.watched.library_thread_exits(thread);
     }
 
     pub(super) fn hold(&self, gate: GateId) -> Passed {
@@ -134,7 +151,7 @@ impl Stage {
         if x == 0 {
             return;
         }
-        // xorshift64: not a good generator, and a cheap one without state to share.
+        // xorshift64: weak as a generator, but cheap, and no state is shared between threads.
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
@@ -144,7 +161,7 @@ impl Stage {
             4 | 5 => thread::yield_now(),
             6 => (0..(x >> 40) % 256).for_each(|_| std::hint::spin_loop()),
             _ => {
-                // Until somebody else has got further, or nobody seems to.
+                // Until other threads have made 1 to 4 events, or 64 yields have not brought that about.
                 let seen = ledger.progress();
                 let want = 1 + (x >> 48) as usize % 4;
                 for _ in 0..64 {

@@ -1,14 +1,17 @@
 //! Gates: where a program holds a thread to force an order.
 //!
-//! A gate is soft. A thread that is held goes on when the gate is opened, and also when the monitor finds that nothing
-//! else in the program can move: then the order that the program asks for is impossible on this subject (a library that
-//! waits, say), and the thread reports that it gave up. So a gate never makes a deadlock, and an order is forced without
-//! a single timed wait.
+//! A gate is soft. A thread held at a gate goes on in one of two cases:
+//!
+//! * Another thread opens the gate.
+//! * The monitor finds that nothing else in the run can move. Then the order that the program asks for is impossible on
+//!   this subject (the library waits, say), and the thread reports that it gave up.
+//!
+//! So a gate never makes a deadlock, and an order is forced without a timed wait.
 //!
 //! Pairs with: `monitor`, which calls [`Gates::give_up`].
 
 use crate::program::{GateId, Site};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock, wait};
 
 /// The gates of one run.
 #[derive(Debug)]
@@ -20,9 +23,9 @@ pub(crate) struct Gates {
 #[derive(Debug)]
 struct State {
     gates: Vec<Gate>,
-    /// `stall SITE G` that nobody has passed yet.
+    /// The `stall SITE GATE` ops whose site no thread has passed yet.
     armed: Vec<(Site, GateId)>,
-    /// Raised by each [`Gates::give_up`]: whoever waits since before it goes on.
+    /// Raised by each [`Gates::give_up`]: threads that began to wait before it go on.
     given_up: u64,
     waiting: usize,
 }
@@ -30,11 +33,11 @@ struct State {
 #[derive(Debug, Clone, Default)]
 struct Gate {
     open: bool,
-    /// A thread has been held here, now or before.
+    /// A thread is held here, or was.
     reached: bool,
 }
 
-/// How a wait ended.
+/// How a wait at a gate ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
     /// As the program wants it.
@@ -51,38 +54,38 @@ impl Gates {
 
     /// Waits until the gate is opened.
     pub(crate) fn hold(&self, gate: GateId) -> Passed {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.gates[gate.0 as usize].reached = true;
         self.changed.notify_all();
         self.wait(state, |state| state.gates[gate.0 as usize].open)
     }
 
-    /// Lets go whoever is or will be held.
+    /// Releases the threads that are held at the gate, now or later.
     pub(crate) fn open(&self, gate: GateId) {
-        self.lock().gates[gate.0 as usize].open = true;
+        lock(&self.state).gates[gate.0 as usize].open = true;
         self.changed.notify_all();
     }
 
-    /// Waits until somebody is held.
+    /// Waits until a thread is held at the gate.
     pub(crate) fn reach(&self, gate: GateId) -> Passed {
-        self.wait(self.lock(), |state| state.gates[gate.0 as usize].reached)
+        self.wait(lock(&self.state), |state| state.gates[gate.0 as usize].reached)
     }
 
     /// The first thread that passes `site` from now on is held at `gate`.
     pub(crate) fn arm(&self, site: Site, gate: GateId) {
-        self.lock().armed.push((site, gate));
+        lock(&self.state).armed.push((site, gate));
     }
 
-    /// The gate that a thread which passes `site` is to be held at: taken by the first.
+    /// The gate at which a thread that passes `site` is held. Only the first thread gets it.
     pub(crate) fn take_armed(&self, site: Site) -> Option<GateId> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let at = state.armed.iter().position(|(armed, _)| *armed == site)?;
         Some(state.armed.remove(at).1)
     }
 
-    /// Lets everybody go who waits here now. Answers how many that is.
+    /// Releases all threads that wait at gates now. Returns how many there are.
     pub(crate) fn give_up(&self) -> usize {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.given_up += 1;
         self.changed.notify_all();
         state.waiting
@@ -92,13 +95,9 @@ impl Gates {
         let since = state.given_up;
         state.waiting += 1;
         while !ready(&state) && state.given_up == since {
-            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            state = wait(&self.changed, state);
         }
         state.waiting -= 1;
         if ready(&state) { Passed::InOrder } else { Passed::GaveUp }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
