@@ -172,11 +172,18 @@ def closing(code, start):
 def without_items(text, gate):
     """`bare_code`, with every item as spaces for whose attribute `gate(attribute)` holds (as `#[cfg(test)]`)."""
     code = bare_code(text)
+    for start, end in items(code, gate):
+        code = code[:start] + re.sub(r"[^\n]", " ", code[start:end]) + code[end:]
+    return code
+
+
+def items(code, gate):
+    """The stretches of the items, attributes included, for whose attribute `gate(attribute)` holds (in `bare_code`)."""
     at = 0
     while match := ATTRIBUTE.search(code, at):
         end = closing(code, match.end() - 1)
         at = end
-        if not gate(re.sub(r"\s+", "", text[match.start() : end])):
+        if not gate(re.sub(r"\s+", "", code[match.start() : end])):
             continue
         # Further attributes, then the item: to its `;` or `,`, or to the end of its braces.
         depth = 0
@@ -201,9 +208,8 @@ def without_items(text, gate):
                 end += 1
                 break
             end += 1
-        blank = re.sub(r"[^\n]", " ", code[match.start() : end])
-        code = code[: match.start()] + blank + code[end:]
-    return code
+        yield match.start(), end
+        at = end
 
 
 def is_test(attribute):
