@@ -15,6 +15,9 @@ import source
 # In these top-level modules the files may form no cycle either.
 LOOKED_INTO = ("engine", "gate", "ledger", "subject")
 
+# Packages whose modules may form cycles for now, each with the reason. The graph is printed all the same.
+EXCUSED = {"latecall-explore": "the explorer is rewritten as a whole"}
+
 # From which package to which others of ours; a package that is not named here may use any that are. Dependencies of tests
 # (dev-dependencies) are free: they are built for nobody else.
 ORDER = {
@@ -348,7 +351,7 @@ def tell(graph, found, where):
                 print(f"    and {len(lines) - 4} lines more", file=sys.stderr)
 
 
-def look(tree, title, quiet=False):
+def look(tree, title, quiet=False, excused=False):
     """Prints the graphs of a target, and answers its cycles, each as a tuple of names."""
     said = []
     graph = tree.edges()
@@ -357,7 +360,7 @@ def look(tree, title, quiet=False):
         print(f"{title}:")
         show(graph, "  ", "lib.rs")
     found = cycles(graph)
-    if not quiet:
+    if not quiet and not excused:
         tell(graph, found, title)
     said += [walk for walk, _ in found]
     for name in LOOKED_INTO:
@@ -407,7 +410,12 @@ def whole_tree():
             if {"lib", "bin", "rlib", "staticlib", "cdylib"} & set(target["kind"]):
                 file = Path(target["src_path"])
                 title = f"{package['name']} ({file.relative_to(source.ROOT)})"
-                found += look(Tree(file, source.ROOT), title)
+                excuse = EXCUSED.get(package["name"])
+                cyclic = look(Tree(file, source.ROOT), title, excused=excuse is not None)
+                if excuse is None:
+                    found += cyclic
+                else:
+                    print(f"  {len(cyclic)} cycles, not counted: {excuse}")
     if found:
         print(f"cycles: {len(found)} found", file=sys.stderr)
         return 1

@@ -16,9 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files that .ci/prose and .ci/lines leave out, each with its reason. In these files .ci/prose still reads the messages,
 # because users meet them. Delete a line when its reason is gone.
 SKIPPED = {
-    "src/model/*": "the explorer is rewritten as a whole; its comments and its files change then",
-    "src/sync/loom_types/*": "belongs to the explorer",
-    "src/sync/loom_types.rs": "belongs to the explorer",
     "explore/src/*": "the explorer is rewritten as a whole; its comments and its files change then",
     "native/tests/model/*": "inputs of the explorer",
     "docs/model.md": "the explorer's page is rewritten with it",
