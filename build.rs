@@ -1,5 +1,5 @@
-//! With feature `native`, builds the C library in `native/`: linked into this crate, as a shared object that tests and the gate
-//! load at run time, and instrumented for the explorer. Without that feature there is nothing to build.
+//! With feature `native`, builds the C library in `native/`: linked into this crate, as a shared object that tests and
+//! the gate load at run time, and instrumented for the explorer. Without that feature there is nothing to build.
 
 #[cfg(not(feature = "native"))]
 fn main() {

@@ -1,9 +1,9 @@
-//! What exploring C code costs: one protocol in C under `latecall_explore`, and the same protocol in Rust, written for loom
-//! by hand.
+//! What exploring C code costs: one protocol in C under `latecall_explore`, and the same protocol in Rust, written for
+//! loom by hand.
 //!
-//! Both have the same number of interleavings, which is asserted. The times are printed with their ratio, which should be at
-//! most 1.3. Many of the interleavings repeat others, so the time with those pruned is printed too. Rounds of the two
-//! alternate, and the fastest round of each counts, because other work on the machine only ever adds time.
+//! Both have the same number of interleavings, which is asserted. The times are printed with their ratio, which should
+//! be at most 1.3. Many of the interleavings repeat others, so the time with those pruned is printed too. Rounds of the
+//! two alternate, and the fastest round of each counts, because other work on the machine only ever adds time.
 //!
 //! `cargo bench --bench model [calls]`
 #![allow(clippy::disallowed_types, reason = "the twin is written for loom, with std's Arc and counters around it")]
@@ -190,8 +190,8 @@ fn main() {
     println!("C    {:>10.2?}  {:>9.0} interleavings/s", c.1, rate(c));
     println!("Rust {:>10.2?}  {:>9.0} interleavings/s", rust.1, rate(rust));
     println!("ratio {:.2} (goal: at most 1.3)", c.1.as_secs_f64() / rust.1.as_secs_f64());
-    // Pruning needs to see all that threads share. It does not see loom's atomics in Rust code, but the one here is used by
-    // one thread only.
+    // Pruning needs to see all that threads share. It does not see loom's atomics in Rust code, but the one here is
+    // used by one thread only.
     let options = options.repeats(Repeats::Pruned);
     let left = (0..20).map(|_| in_c(calls, &options)).min_by_key(|(_, time)| *time).expect("more than none");
     let ratio = left.1.as_secs_f64() / rust.1.as_secs_f64();

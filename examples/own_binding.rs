@@ -181,8 +181,8 @@ thread
   open g
 ";
 
-/// Runs three engines on the binding: `Replay` runs the program above, `Property` generates programs, and `Stress` repeats
-/// generated programs with random delays.
+/// Runs three engines on the binding: `Replay` runs the program above, `Property` generates programs, and `Stress`
+/// repeats generated programs with random delays.
 fn check() -> Vec<Report> {
     let programs = vec![Program::parse(ON_ITS_WAY).expect("ON_ITS_WAY is a valid program")];
     let engines: [&dyn Engine; 3] = [&Replay::new(programs).repeat(3), &Property::new().cases(300), &Stress::new()];
@@ -193,7 +193,7 @@ fn main() {
     let mut sound = true;
     for report in check() {
         println!(
-            "{}: {} programs, {} calls, {} late calls defused",
+            "{}: programs {}, calls {}, late calls defused {}",
             report.engine, report.programs, report.calls, report.defused
         );
         if let Some(finding) = &report.finding {

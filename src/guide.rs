@@ -1,7 +1,7 @@
 //! The pages of `docs/`, as they are in the repository. They exist in the documentation only.
 //!
-//! Each page is included under link definitions of its own: in Markdown the first definition of a link counts, so a link between
-//! two pages leads to a module here, and to a file where the page is read as a file.
+//! Each page is included under link definitions of its own: in Markdown the first definition of a link counts, so a
+//! link between two pages leads to a module here, and to a file where the page is read as a file.
 
 macro_rules! pages {
     ($($name:ident: $summary:literal, $file:literal;)*) => {$(

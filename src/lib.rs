@@ -1,8 +1,10 @@
-//! A registry that makes C callbacks harmless after Rust has freed them, and a harness that makes such late calls happen.
+//! A registry that makes C callbacks harmless after Rust has freed them, and a harness that makes such late calls
+//! happen.
 //!
-//! A *late call* is a foreign library that invokes a callback after the Rust side has freed it: a use after free that compiles.
-//! The [`registry`] gives C an integer in place of a pointer, so that a late call is refused and reported. The harness (feature
-//! `harness`) runs small programs on a binding, forces and explores the orders in which calls come late, and reports what broke.
+//! A *late call* is a foreign library that invokes a callback after the Rust side has freed it: a use after free that
+//! compiles. The [`registry`] gives C an integer in place of a pointer, so that a late call is refused and reported.
+//! The harness (feature `harness`) runs small programs on a binding, forces and explores the orders in which calls come
+//! late, and reports what broke.
 //!
 //! # Which part do I need?
 //!
@@ -84,8 +86,9 @@
 //! # More
 //!
 //! The pages of `docs/` are in the [`guide`]: what [the registry promises](guide::registry), [the limits of each
-//! part](guide::limits), [the language of programs](guide::program), [the gate](guide::gate) and [its JSON](guide::json),
-//! [C code under the explorer](guide::model), [the design](guide::design) and [the scenarios](guide::scenarios).
+//! part](guide::limits), [the language of programs](guide::program), [the gate](guide::gate) and [its
+//! JSON](guide::json), [C code under the explorer](guide::model), [the design](guide::design) and [the
+//! scenarios](guide::scenarios).
 #![cfg_attr(
     feature = "harness",
     allow(

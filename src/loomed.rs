@@ -1,8 +1,8 @@
-//! The registry and the interpreter once more, over loom: the same sources, compiled a second time in the same build. So
-//! plain `cargo test` and the gate explore interleavings without any `RUSTFLAGS`.
+//! The registry and the interpreter once more, over loom: the same sources, compiled a second time in the same build.
+//! So plain `cargo test` and the gate explore interleavings without any `RUSTFLAGS`.
 //!
-//! The sources under `registry/` and `engine/run/interpret/` reach the seam only through `super`, which here is the loom
-//! side. Hidden, and not public API: the bundled subjects are compiled over this registry
+//! The sources under `registry/` and `engine/run/interpret/` reach the seam only through `super`, which here is the
+//! loom side. Hidden, and not public API: the bundled subjects are compiled over this registry
 //! (`bundled/src/explored/mod.rs`).
 #![allow(missing_docs, reason = "a copy, which is documented at the original")]
 #![allow(dead_code, unused_imports, reason = "only what the models use is used in this copy")]

@@ -1,13 +1,14 @@
 //! The one seam between std and loom; nothing else in this crate names either.
 //!
-//! Two sides offer the same names. The std side is what production code uses (`crate::sync`). The loom side (`loom_side`,
-//! feature `harness`, in `explore/src/seam.rs`) takes its place where `crate::loomed` compiles the registry's sources a
-//! second time, so that plain `cargo test` explores them. Where the two libraries differ, the std side is narrowed to what
-//! loom offers (`UnsafeCell::with`), never the reverse: a model sees every access that production makes.
+//! Two sides offer the same names. The std side is what production code uses (`crate::sync`). The loom side
+//! (`loom_side`, feature `harness`, in `explore/src/seam.rs`) takes its place where `crate::loomed` compiles the
+//! registry's sources a second time, so that plain `cargo test` explores them. Where the two libraries differ, the std
+//! side is narrowed to what loom offers (`UnsafeCell::with`), never the reverse: a model sees every access that
+//! production makes.
 //!
 //! What is not modelled has a name of its own: [`Counter`] and [`Flag`] (statistics and process-wide facts; they order
-//! nothing), [`Outside`] and [`OutsideArc`] (process-wide state that outlives an interleaving, such as the registry ids in
-//! use, and the harness's own bookkeeping).
+//! nothing), [`Outside`] and [`OutsideArc`] (process-wide state that outlives an interleaving, such as the registry ids
+//! in use, and the harness's own bookkeeping).
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -48,7 +49,8 @@ mod std_side {
     pub(crate) type Counter = std::sync::atomic::AtomicU64;
     /// A process-wide fact. Not modelled: the same std atomic on both sides.
     pub(crate) type Flag = std::sync::atomic::AtomicBool;
-    /// A lock over process-wide state, or over the harness's own bookkeeping. Not modelled: the same std lock on both sides.
+    /// A lock over process-wide state, or over the harness's own bookkeeping. Not modelled: the same std lock on both
+    /// sides.
     pub(crate) type Outside<T> = std::sync::Mutex<T>;
     pub(crate) type OutsideGuard<'a, T> = std::sync::MutexGuard<'a, T>;
     /// A reference count of the harness's own. Not modelled: the same on both sides.
@@ -64,7 +66,8 @@ mod std_side {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
     }
 
-    /// Whether a search has left the interleaving, so that the code that runs now only clears it away. Never, on this side.
+    /// Whether a search has left the interleaving, so that the code that runs now only clears it away. Never, on this
+    /// side.
     pub(crate) const fn abandoned() -> bool {
         false
     }
@@ -170,16 +173,16 @@ mod std_side {
         };
     }
 
-    /// Loads what only the calling thread stores. An atomic load would be as correct, but the compiler can make this one part
-    /// of the instruction that uses the value.
+    /// Loads what only the calling thread stores. An atomic load would be as correct, but the compiler can make this
+    /// one part of the instruction that uses the value.
     ///
     /// # Safety
     ///
     /// 1. No other thread stores to `atomic` meanwhile.
     #[inline(always)]
     pub(crate) unsafe fn own_load(atomic: &AtomicUsize) -> usize {
-        // SAFETY: the pointer is valid, because it comes from a reference. A read that is not atomic races only with stores
-        // by other threads, and the caller guarantees that there are none (clause 1 above).
+        // SAFETY: the pointer is valid, because it comes from a reference. A read that is not atomic races only with
+        // stores by other threads, and the caller guarantees that there are none (clause 1 above).
         unsafe { *atomic.as_ptr() }
     }
 

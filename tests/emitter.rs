@@ -1,5 +1,5 @@
-//! The C library from Rust: the linked copy and the object that is loaded at run time behave alike, and an object that is
-//! not the library is refused with a reason.
+//! The C library from Rust: the linked copy and the object that is loaded at run time behave alike, and an object that
+//! is not the library is refused with a reason.
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall_bundled::emitter::{
@@ -96,8 +96,8 @@ fn the_library_says_what_its_statuses_mean() {
     });
 }
 
-/// Rust's layouts are those that the library was compiled with: the library refuses a config of another size, and puts the
-/// owner and the cookie where `EmitterEvent` has them.
+/// Rust's layouts are those that the library was compiled with: the library refuses a config of another size, and puts
+/// the owner and the cookie where `EmitterEvent` has them.
 #[test]
 fn layouts_agree_with_the_header() {
     unsafe extern "C-unwind" fn look(user_data: *mut c_void, event: *const EmitterEvent) -> isize {

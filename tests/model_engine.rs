@@ -132,9 +132,9 @@ mod in_a_process {
         tasks.flatten().filter(|task| name(task).trim() == "model").count()
     }
 
-    /// A search learns from its first interleavings what it needs (atomics, attempts to lock, places), and each time begins
-    /// again. It lets the interleaving end first, because the thread of an abandoned interleaving would never end. A search
-    /// that convicts abandons the interleaving.
+    /// A search learns from its first interleavings what it needs (atomics, attempts to lock, places), and each time
+    /// begins again. It lets the interleaving end first, because the thread of an abandoned interleaving would never
+    /// end. A search that convicts abandons the interleaving.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_search_that_finds_nothing_leaves_no_thread_behind() {
@@ -159,8 +159,8 @@ mod in_a_process {
         });
     }
 
-    /// Three ops on each of the two threads, without threads of the library's own; a test for each program. In one mode of
-    /// the library: each further mode would take as long again.
+    /// Three ops on each of the two threads, without threads of the library's own; a test for each program. In one mode
+    /// of the library: each further mode would take as long again.
     mod programs_of_three_ops_a_thread_are_exhausted_over_a_locked_map {
         use super::{Size, Subject, Verb, all, exhaust, isolated, subject};
 
@@ -190,8 +190,8 @@ mod in_a_process {
         }
     }
 
-    /// Over the registry a call is some thirty operations, and so is a revocation. A test for each mode of the library but
-    /// `scoped`, which does not end in minutes (`docs/limits.md`).
+    /// Over the registry a call is some thirty operations, and so is a revocation. A test for each mode of the library
+    /// but `scoped`, which does not end in minutes (`docs/limits.md`).
     mod programs_of_two_ops_are_exhausted_over_the_registry {
         use super::{Size, Subject, Verb, all, exhaust, isolated, subject};
 
@@ -242,8 +242,8 @@ mod in_a_process {
     }
 }
 
-/// Pruning loses nothing: a search that prunes interleavings which repeat others, and a search that does not, have the same
-/// different interleavings.
+/// Pruning loses nothing: a search that prunes interleavings which repeat others, and a search that does not, have the
+/// same different interleavings.
 #[test]
 fn leaving_repeats_loses_no_interleaving() {
     for (name, one, other) in [
@@ -319,8 +319,8 @@ macro_rules! mutants {
             }
 
             pub(super) fn api() -> &'static Api {
-                // SAFETY: 1. `find` returns the functions of the library's own sources, in which one text is changed and which
-                // are linked under these names.
+                // SAFETY: 1. `find` returns the functions of the library's own sources, in which one text is changed
+                // and which are linked under these names.
                 unsafe { Api::instrumented(find) }
             }
         }
@@ -375,8 +375,8 @@ fn only_the_mutant_is_convicted(
     assert_eq!(found.side, Some(side), "{violation}\n{}", found.exploration);
 }
 
-// The store of `flawed/freed-by-self` frees a callback when `unsubscribe` has returned. In this mode of the library that is
-// correct, unless a callback unsubscribes itself.
+// The store of `flawed/freed-by-self` frees a callback when `unsubscribe` has returned. In this mode of the library
+// that is correct, unless a callback unsubscribes itself.
 const TRUSTS_THE_LIBRARY: &str = "flawed/freed-by-self";
 
 #[test]
@@ -407,8 +407,8 @@ fn a_library_that_waits_too_late_is_convicted_of_a_deadlock_of_its_own() {
     only_the_mutant_is_convicted("locked/waits", &program, waits_too_late::api(), &[ViolationKind::Deadlock], Side::C);
 }
 
-/// The store of `flawed/leak-on-refusal` frees a callback in the destroy notify. In this mode of the library that is correct,
-/// unless the library refuses the callback.
+/// The store of `flawed/leak-on-refusal` frees a callback in the destroy notify. In this mode of the library that is
+/// correct, unless the library refuses the callback.
 #[test]
 fn a_library_that_notifies_while_a_call_is_in_flight_is_convicted_at_the_boundary() {
     use ViolationKind::{FreedInFlight, LateCall};
@@ -470,8 +470,8 @@ fn a_search_without_time_runs_one_interleaving() {
     assert_eq!(found.exploration.extent, Extent::BoundedBy(Bound::Duration(Duration::ZERO)));
 }
 
-/// A finding is searched for once more, to record its timeline. The second search counts nothing twice, and no limit of time
-/// ends it.
+/// A finding is searched for once more, to record its timeline. The second search counts nothing twice, and no limit of
+/// time ends it.
 #[test]
 fn a_conviction_is_counted_once_and_found_again_without_time() {
     let flaw = FLAWS.iter().find(|flaw| flaw.known.name == "flawed/check-then-call").expect("a flaw");

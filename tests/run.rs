@@ -1,5 +1,5 @@
-//! One run: its verdict on a subject that misbehaves in ways which no event reports, and its error for a program that it
-//! cannot judge. The subjects here are a user's: they know the harness by its two traits only.
+//! One run: its verdict on a subject that misbehaves in ways which no event reports, and its error for a program that
+//! it cannot judge. The subjects here are a user's: they know the harness by its two traits only.
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall::engine::run::{Missing, RunError, RunOptions, RunOutcome, execute};
@@ -73,8 +73,8 @@ impl Session for Kept {
             if self.manner == Manner::Dangles {
                 let address = Box::into_raw(Box::new(witness));
                 self.dangling.lock().unwrap().insert(id, address.expose_provenance());
-                // SAFETY: the pointer comes from `Box::into_raw` just now and is freed once. The test is about a binding that
-                // uses it afterwards.
+                // SAFETY: the pointer comes from `Box::into_raw` just now and is freed once. The test is about a
+                // binding that uses it afterwards.
                 drop(unsafe { Box::from_raw(address) });
             } else if self.manner == Manner::Keeps {
                 KEPT.lock().unwrap().push(witness);
@@ -87,8 +87,8 @@ impl Session for Kept {
 
     fn fire(&self, callback: CallbackId, call: Call) -> Answer {
         if let Some(address) = self.dangling.lock().unwrap().get(&callback) {
-            // SAFETY: the witness is freed, which a binding must not do. The quarantine keeps its bytes until the run is over, so
-            // they are still those of a `Witness`.
+            // SAFETY: the witness is freed, which a binding must not do. The quarantine keeps its bytes until the run
+            // is over, so they are still those of a `Witness`.
             let witness = unsafe { &*std::ptr::with_exposed_provenance::<Witness>(*address) };
             return Answer::Value(witness.call(&call));
         }
@@ -128,8 +128,8 @@ impl Session for Kept {
 
 const DEADLOCK_AFTER: Duration = Duration::from_millis(100);
 
-/// The limit of a run. A session that spins has to meet it; no other should, even if it prints a backtrace, which may take
-/// a second.
+/// The limit of a run. A session that spins has to meet it; no other should, even if it prints a backtrace, which may
+/// take a second.
 fn limit(manner: Manner) -> Duration {
     Duration::from_secs(if matches!(manner, Manner::Spins) { 1 } else { 60 })
 }
@@ -240,8 +240,8 @@ fn a_dangling_callback_names_itself() {
     assert!(outcome.verdict.violations[0].text.contains("`a` ran on main after it was freed"));
 }
 
-/// A call and a drop after the run are in no verdict and in no other run's log; they are counted. (The gate takes the count
-/// for an error: `gate::check`.) No other test of this process keeps a witness for longer than its run.
+/// A call and a drop after the run are in no verdict and in no other run's log; they are counted. (The gate takes the
+/// count for an error: `gate::check`.) No other test of this process keeps a witness for longer than its run.
 #[test]
 fn what_happens_after_the_run_is_counted() {
     let outcome = run(Manner::Keeps, "callback a\nbefore\n  register a\n  forget a\n").unwrap();

@@ -1,7 +1,8 @@
 //! The call by every way there is, side by side in one process: `cargo bench --manifest-path benches/Cargo.toml`.
 //!
-//! Ratios between items that share a process are good to about ±40 %: the processor predicts the one indirect call worse
-//! when it has seen several targets. For figures to quote use the runner (`cargo run`), which gives each a process.
+//! Ratios between items that share a process are good to about ±40 %: the processor predicts the one indirect call
+//! worse when it has seen several targets. For figures to quote use the runner (`cargo run`), which gives each a
+//! process.
 
 use divan::Bencher;
 use speed::{fire, make};

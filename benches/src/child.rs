@@ -237,8 +237,8 @@ pub(crate) fn run(name: &str, round: usize) {
     }
 }
 
-/// 10^7 registrations, each called, revoked by one of the verbs in turn, and called again, too late. Memory in use at the end
-/// is what it was after the first hundredth, to the byte.
+/// 10^7 registrations, each called, revoked by one of the verbs in turn, and called again, too late. Memory in use at
+/// the end is what it was after the first hundredth, to the byte.
 pub(crate) fn churn() -> std::process::ExitCode {
     const TIMES: u64 = 10_000_000;
     COUNT.store(true, Relaxed);

@@ -2,7 +2,8 @@
 
 use std::process::{Command, ExitCode};
 
-/// Name, and the most that the loop and one call may take. What is measured today on x86-64 with rustc 1.95, and two more.
+/// Name, and the most that the loop and one call may take. What is measured today on x86-64 with rustc 1.95, and two
+/// more.
 const LIMITS: &[(&str, f64)] = &[("raw", 14.0), ("generic", 43.0), ("shared", 54.0), ("nested", 115.0), ("late", 62.0)];
 
 pub(crate) fn print() -> ExitCode {

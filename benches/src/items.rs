@@ -42,8 +42,8 @@ impl Nest {
 
 type Shared = dyn Fn(u64) + Send + Sync;
 
-/// Functions that do the same in different places: how long a call takes depends on where in a line of the cache its branches
-/// are. A registry for each, or the compiler would make one function of them.
+/// Functions that do the same in different places: how long a call takes depends on where in a line of the cache its
+/// branches are. A registry for each, or the compiler would make one function of them.
 pub const PLACES: usize = 4;
 
 static GENERIC: [Registry<Load>; PLACES] = [const { Registry::new() }; PLACES];

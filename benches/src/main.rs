@@ -1,9 +1,9 @@
 //! The speed table: `cargo run --release --manifest-path benches/Cargo.toml`.
 //!
-//! One callback a process; the processes of all items take turns, so that what slows the machine down for a while slows all
-//! of them; the figure of an item is the median over its processes of the fastest round in each. Every goal is a ratio
-//! to something measured in the same run, or a time. Exit code 1 if a row falls short. Calls of the registry are compiled four
-//! times, and the processes take those in turn too: where the linker puts a function is worth a cycle.
+//! One callback a process; the processes of all items take turns, so that what slows the machine down for a while slows
+//! all of them; the figure of an item is the median over its processes of the fastest round in each. Every goal is a
+//! ratio to something measured in the same run, or a time. Exit code 1 if a row falls short. Calls of the registry are
+//! compiled four times, and the processes take those in turn too: where the linker puts a function is worth a cycle.
 //!
 //! `-- --rounds N` (default 11), `-- instructions` (instructions a call, by callgrind: the same on a noisy machine),
 //! `-- churn` (10^7 registrations, called and revoked, in flat memory).

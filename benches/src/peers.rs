@@ -1,5 +1,5 @@
-//! What else one could use: each protects the closure while it runs, and finds it by an index and a token, so that a late
-//! call is refused (but for the counted `Arc`, which trusts the pointer, as UniFFI-style bindings do).
+//! What else one could use: each protects the closure while it runs, and finds it by an index and a token, so that a
+//! late call is refused (but for the counted `Arc`, which trusts the pointer, as UniFFI-style bindings do).
 
 use crate::items::Load;
 use crate::{Callback, Item};

@@ -5,8 +5,9 @@ use crate::{Error, Uses};
 use std::path::Path;
 use std::process::Command;
 
-/// Instructions that the compiler never generates for instrumented code, each with the functions that contain it. Atomic
-/// operations, fences and thread-local variables are calls there, so these instructions come from assembly in the source.
+/// Instructions that the compiler never generates for instrumented code, each with the functions that contain it.
+/// Atomic operations, fences and thread-local variables are calls there, so these instructions come from assembly in
+/// the source.
 pub(crate) fn uninstrumented_instructions(object: &Path) -> Result<Uses, Error> {
     let mut found = Uses::new();
     let mut function = String::from("?");
@@ -25,8 +26,8 @@ pub(crate) fn uninstrumented_instructions(object: &Path) -> Result<Uses, Error> 
             "xchg" if second.contains('(') => first.to_owned(),
             "mfence" | "lfence" | "sfence" | "syscall" | "sysenter" | "int" | "rdtsc" | "rdtscp" | "rdrand"
             | "rdseed" | "xbegin" | "rdfsbase" => first.to_owned(),
-            // The thread pointer, which is the same for all threads of a search. The compiler itself reads %fs:0x28, for
-            // the stack protector.
+            // The thread pointer, which is the same for all threads of a search. The compiler itself reads %fs:0x28,
+            // for the stack protector.
             _ if instruction.contains("%fs:") && !instruction.contains("%fs:0x28") => format!("{first} %fs"),
             _ => continue,
         };

@@ -5,12 +5,13 @@ use crate::{Error, Instrument, locals, objects};
 use std::path::Path;
 use std::process::Command;
 
-/// The compiler flags for instrumented code. Only `-fsanitize=thread` is required; the other flags make findings precise.
+/// The compiler flags for instrumented code. Only `-fsanitize=thread` is required; the other flags make findings
+/// precise.
 ///
 /// - `-fexceptions` and the frame pointer: a finding leaves through C frames, and its stack names them.
 /// - `-O1`: keeps the accesses that the source has, and drops those that only an unoptimised build makes.
-/// - `-fno-builtin`: otherwise the compiler replaces small copies after it has instrumented the code, so that they are not
-///   seen, and it removes pairs of `malloc` and `free` together with the mistakes in them.
+/// - `-fno-builtin`: otherwise the compiler replaces small copies after it has instrumented the code, so that they are
+///   not seen, and it removes pairs of `malloc` and `free` together with the mistakes in them.
 pub const COMPILER_FLAGS: &[&str] = &[
     "-fsanitize=thread",
     "-g",
@@ -59,7 +60,8 @@ impl Instrument {
         write(&preprocessed, locals::general_dynamic(&read(&preprocessed)?))?;
         let steps = [locals::FLAGS, &["-S"]].concat();
         run(&mut command(&steps, &preprocessed, &assembly))?;
-        // Without a translation the object keeps its thread-local variables, and src/renames.rs refuses it with their names.
+        // Without a translation the object keeps its thread-local variables, and src/renames.rs refuses it with their
+        // names.
         if let Some(text) = std::str::from_utf8(&read(&assembly)?).ok().and_then(locals::emulated) {
             write(&assembly, text)?;
             run(Command::new(compiler).arg("-c").arg(&assembly).arg("-o").arg(object))?;

@@ -25,14 +25,14 @@ pub enum Error {
         /// Functions that are not modelled and that the code uses besides; see [`Self::Unmodelled`].
         unmodelled: Uses,
     },
-    /// Thread-local variables that could not be turned into calls, each with its object. All threads of a search run on one
-    /// thread of the operating system, so they would share the variable.
+    /// Thread-local variables that could not be turned into calls, each with its object. All threads of a search run on
+    /// one thread of the operating system, so they would share the variable.
     ThreadLocal(Uses),
-    /// Objects that contain code and were not compiled with `-fsanitize=thread`. The explorer would not see what they do to
-    /// memory.
+    /// Objects that contain code and were not compiled with `-fsanitize=thread`. The explorer would not see what they
+    /// do to memory.
     NotInstrumented(BTreeSet<String>),
-    /// Instructions from assembly in the source, each with the functions that contain it. They access memory, the clock, the
-    /// kernel or the thread pointer in a way that the explorer would not see.
+    /// Instructions from assembly in the source, each with the functions that contain it. They access memory, the
+    /// clock, the kernel or the thread pointer in a way that the explorer would not see.
     Assembly(Uses),
     /// There is neither a source file nor an object.
     NoInput,

@@ -137,8 +137,8 @@ impl Instrument {
         self
     }
 
-    /// Builds although the code refers to the function `symbol`, which is not modelled. A search in which the code calls the
-    /// function ends there, as bounded by this call. Use it for libraries of which a test needs only a part.
+    /// Builds although the code refers to the function `symbol`, which is not modelled. A search in which the code
+    /// calls the function ends there, as bounded by this call. Use it for libraries of which a test needs only a part.
     #[must_use]
     pub fn refuse_when_called(mut self, symbol: &str) -> Self {
         self.deferred.insert(symbol.to_owned());
@@ -240,8 +240,8 @@ impl Instrument {
         Ok(archive)
     }
 
-    /// Builds an object with a stub for each function that is refused when it is called. The stub passes the function's name,
-    /// and why it is refused, to the entry point `__refused` of `latecall-explore`.
+    /// Builds an object with a stub for each function that is refused when it is called. The stub passes the function's
+    /// name, and why it is refused, to the entry point `__refused` of `latecall-explore`.
     fn stubs(&self, renames: &BTreeMap<String, String>, folder: &Path) -> Result<Option<PathBuf>, Error> {
         let mut source = String::from(".text\n");
         let c_library = LazyCell::new(|| c_library(&self.compiler));

@@ -1,15 +1,15 @@
 //! Turns gcc's thread-local variables into calls of `__emutls_get_address`, as clang does with `-femulated-tls`.
 //!
-//! All threads of a search run on one thread of the operating system, so each access of a thread-local variable must be a call
-//! that the explorer answers. gcc for this target cannot generate that call. For a variable with the access model *general
-//! dynamic*, gcc generates one fixed sequence of instructions. So the translation has three steps:
+//! All threads of a search run on one thread of the operating system, so each access of a thread-local variable must be
+//! a call that the explorer answers. gcc for this target cannot generate that call. For a variable with the access
+//! model *general dynamic*, gcc generates one fixed sequence of instructions. So the translation has three steps:
 //!
 //! 1. [`general_dynamic`] sets that access model for all variables in the preprocessed source.
 //! 2. gcc compiles the result to assembly.
 //! 3. [`emulated`] replaces the fixed sequences, and the definitions of the variables, in the assembly.
 //!
-//! Forms that these functions do not know exactly stay as they are. `src/renames.rs` refuses an object with a thread-local
-//! variable, and names the variable.
+//! Forms that these functions do not know exactly stay as they are. `src/renames.rs` refuses an object with a
+//! thread-local variable, and names the variable.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -85,8 +85,8 @@ fn raw_string(source: &[u8]) -> usize {
     source.windows(end.len()).position(|window| window == end).map_or(source.len(), |at| at + end.len())
 }
 
-/// Replaces each of gcc's sequences by a call of `__emutls_get_address`, and each variable by the description that this function
-/// takes. Returns `None` if the assembly uses thread-local variables in any other form.
+/// Replaces each of gcc's sequences by a call of `__emutls_get_address`, and each variable by the description that this
+/// function takes. Returns `None` if the assembly uses thread-local variables in any other form.
 pub(crate) fn emulated(assembly: &str) -> Option<String> {
     let lines: Vec<&str> = assembly.lines().collect();
     let names = names(&lines);
@@ -170,8 +170,8 @@ fn directive(line: &str) -> (&str, &str) {
     line.split_once(['\t', ' ']).unwrap_or((line, ""))
 }
 
-/// Recognises gcc's sequence for a variable's address, and returns the variable's name. The sequence never varies, because
-/// linkers rely on it.
+/// Recognises gcc's sequence for a variable's address, and returns the variable's name. The sequence never varies,
+/// because linkers rely on it.
 fn asks_general_dynamic<'a>(lines: &[&'a str]) -> Option<&'a str> {
     let [first, "\t.value\t0x6666", "\trex64", "\tcall\t__tls_get_addr@PLT", ..] = lines else { return None };
     first.strip_prefix("\tdata16\tleaq\t")?.strip_suffix("@tlsgd(%rip), %rdi")
@@ -261,8 +261,8 @@ struct Variable<'a> {
 }
 
 impl Variable<'_> {
-    /// Writes the description that `__emutls_get_address` takes: size, alignment, a word for its own use, and the address of
-    /// the initial value (null: all zeros).
+    /// Writes the description that `__emutls_get_address` takes: size, alignment, a word for its own use, and the
+    /// address of the initial value (null: all zeros).
     fn describe(self, out: &mut String) -> Option<()> {
         let Self { name, size, align, initial } = self;
         let zero = format!("\t.zero\t{size}");

@@ -6,7 +6,8 @@ use crate::{ENTRY_PREFIX, Error, Instrument, MODELLED, Uses, instrumentation};
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Part of the name of each stub for a function that is refused when it is called (`src/instrument.rs`). No C name has a dot.
+/// Part of the name of each stub for a function that is refused when it is called (`src/instrument.rs`). No C name has
+/// a dot.
 const REFUSED: &str = ".refused.";
 
 /// Variables of the C library. They cannot be refused when they are called.
@@ -62,8 +63,8 @@ impl Instrument {
                 && !is_known(name)
                 && !of_c_library(name)
             {
-                // An optional hook: a weak symbol that none of the objects defines. The new name is not defined either, so
-                // the hook's address is null.
+                // An optional hook: a weak symbol that none of the objects defines. The new name is not defined either,
+                // so the hook's address is null.
                 renames.insert(symbol.name.clone(), format!("{}_{name}", self.name));
             } else if self.deferred.contains(name) || (self.defers_all && !VARIABLES.contains(&name)) {
                 renames.insert(symbol.name.clone(), format!("{}{name}", self.stub_prefix()));

@@ -1,7 +1,7 @@
 //! Which functions instrumented code may call, and why it may not call others.
 
-/// Functions that instrumented code calls directly. They neither block, nor keep state between interleavings, nor access the
-/// code's memory.
+/// Functions that instrumented code calls directly. They neither block, nor keep state between interleavings, nor
+/// access the code's memory.
 #[rustfmt::skip]
 pub const ALLOWED: &[&str] = &[
     "_GLOBAL_OFFSET_TABLE_", "_Unwind_Resume", "__gcc_personality_v0", "__ctype_b_loc",
@@ -112,9 +112,9 @@ pub const MODELLED: &[&str] = &[
     "__cxa_pure_virtual", "_ZSt9terminatev", "__stack_chk_fail",
 ];
 
-/// Groups of functions that are refused, each with the reason. In a name, `*` at the end or at the beginning stands for any
-/// text. A function that is in no group, and neither modelled nor allowed, is refused with the reason in [`reason`]. A reason
-/// must not contain a double quote (`src/instrument.rs` puts it into an assembler string).
+/// Groups of functions that are refused, each with the reason. In a name, `*` at the end or at the beginning stands for
+/// any text. A function that is in no group, and neither modelled nor allowed, is refused with the reason in
+/// [`reason`]. A reason must not contain a double quote (`src/instrument.rs` puts it into an assembler string).
 #[rustfmt::skip]
 const REASONS: &[(&str, &[&str])] = &[
     (

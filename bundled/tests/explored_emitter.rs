@@ -1,5 +1,5 @@
-//! The bundled C library, its own sources, inside loom: a callback in Rust, unsubscribing against firing; and the library
-//! with one rule broken.
+//! The bundled C library, its own sources, inside loom: a callback in Rust, unsubscribing against firing; and the
+//! library with one rule broken.
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads are threads of one thread")]
 
@@ -133,7 +133,7 @@ extern "C-unwind" fn callback(user_data: *mut c_void, _: *const c_void) -> isize
     let payload = unsafe { &*user_data.cast::<Payload>() };
     note("callback runs");
     let freed = payload.freed.with(|freed| {
-        // SAFETY: loom fails the model when somebody writes meanwhile.
+        // SAFETY: loom fails the model when another thread writes meanwhile.
         unsafe { *freed }
     });
     if freed {
@@ -157,12 +157,13 @@ extern "C-unwind" fn destroy(user_data: *mut c_void) {
     let payload = unsafe { &*user_data.cast::<Payload>() };
     note("destroy notify runs");
     payload.freed.with_mut(|freed| {
-        // SAFETY: loom fails the model when somebody reads or writes meanwhile.
+        // SAFETY: loom fails the model when another thread reads or writes meanwhile.
         unsafe { *freed = true }
     });
 }
 
-/// One worker delivers, and two threads unsubscribe; the library frees. When unsubscribing has returned, the notify is over.
+/// One worker delivers, and two threads unsubscribe; the library frees. When unsubscribing has returned, the notify is
+/// over.
 fn unsubscribe_twice(library: Library, posts: bool) {
     let config = config(WAITS, posts.into());
     let payload =
@@ -184,7 +185,7 @@ fn unsubscribe_twice(library: Library, posts: bool) {
             // SAFETY: the emitter is open until both threads have returned from this.
             unsafe { (library.unsubscribe)(std::ptr::with_exposed_provenance_mut(emitter), id) };
             let freed = payload.freed.with(|freed| {
-                // SAFETY: loom fails the model when somebody writes meanwhile.
+                // SAFETY: loom fails the model when another thread writes meanwhile.
                 unsafe { *freed }
             });
             if !freed {
@@ -232,7 +233,7 @@ fn unsubscribe_against_delivery(library: Library, mode: u32) {
     unsafe { (library.unsubscribe)(emitter, id) };
     note("frees user_data");
     payload.freed.with_mut(|freed| {
-        // SAFETY: loom fails the model when somebody reads meanwhile.
+        // SAFETY: loom fails the model when another thread reads meanwhile.
         unsafe { *freed = true }
     });
     // SAFETY: open, and used no more.

@@ -383,7 +383,7 @@ pub(super) fn read_beyond(address: usize, size: usize, pc: Pc) -> ! {
         let me = world.current();
         world.check_memory(me, pc, address, size, "read");
         world.check_end(me, pc, address, size, "read");
-        unreachable!("{size} bytes are more than there is room for")
+        unreachable!("the room at this address is smaller than {size}")
     })
 }
 

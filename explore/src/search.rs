@@ -234,9 +234,10 @@ fn attempt<F: Fn() + Send + Sync + 'static>(
             return None;
         }
         Why::Leave(Leave::Limited(bound)) => return Some((Extent::BoundedBy(bound.with_names()), None)),
-        Why::Leave(Leave::Convicted | Leave::ThreadExit) => {
-            world.as_ref().and_then(|world| world.finding.clone()).expect("who convicts says of what")
-        }
+        Why::Leave(Leave::Convicted | Leave::ThreadExit) => world
+            .as_ref()
+            .and_then(|world| world.finding.clone())
+            .expect("a conviction leaves its finding in the world"),
         Why::Panic(message, place) => match panicked(&search.options, message, &place, world.as_deref()) {
             Ok(finding) => finding,
             Err(bound) => return Some((Extent::BoundedBy(bound), None)),

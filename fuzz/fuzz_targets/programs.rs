@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
-/// Without AddressSanitizer (`cargo fuzz run -s none`), the quarantine lets the ledger report a call of a freed callback.
+/// Without AddressSanitizer (`cargo fuzz run -s none`), the quarantine lets the ledger report a call of a freed
+/// callback.
 #[global_allocator]
 static ALLOCATOR: latecall::ledger::Quarantine = latecall::ledger::Quarantine::new();
 
@@ -29,8 +30,8 @@ impl std::fmt::Debug for Bytes {
 }
 
 /// Switches LeakSanitizer off: `forget` leaks a callback on purpose. The ledger finds other leaks.
-// SAFETY: the sanitizer's runtime looks for a function of this name, type and calling convention. No other function in the
-// program has this name.
+// SAFETY: the sanitizer's runtime looks for a function of this name, type and calling convention. No other function in
+// the program has this name.
 #[unsafe(no_mangle)]
 extern "C" fn __lsan_is_turned_off() -> std::ffi::c_int {
     1
@@ -38,7 +39,8 @@ extern "C" fn __lsan_is_turned_off() -> std::ffi::c_int {
 
 fuzz_target!(
     init: {
-        LazyLock::force(&SUBJECTS); // refuses a name that does not exist before the first input, so that it is no finding
+        // Refuses a name that does not exist before the first input, so that it is no finding.
+        LazyLock::force(&SUBJECTS);
     },
     |bytes: Bytes| fuzz::programs(&bytes.0, &SUBJECTS)
 );

@@ -48,7 +48,7 @@ extern pthread_mutex_t shared;
 int tick(void); /* 1, 2, 3 …: orders events across threads */
 void yield_a_while(void);
 
-/* A gate stops whoever passes until it is opened. */
+/* A gate stops each thread that passes until the gate is opened. */
 typedef struct gate {
   pthread_cond_t changed;
   int arrived;
@@ -82,7 +82,7 @@ void destroyed(void *user_data);
 int calls_of(probe *p);
 int destroyed_of(probe *p);
 
-/* A stall hook that counts who passes each site, and parks the first who passes one of them after `skip` others. */
+/* A stall hook that counts the threads at each site, and parks the first thread at one of them after `skip` others. */
 typedef struct stage {
   gate parked;
   int passed[EMITTER_STALL_COUNT];

@@ -150,7 +150,7 @@ static void once_fired_by_two_threads_is_called_by_one(void) {
   close_ok(e);
 }
 
-/* Whoever is inside a call-scoped call is in flight, and closing waits for it. */
+/* A call-scoped call counts as in flight, and closing waits for it. */
 static void look_at_in_flight(probe *self, const emitter_event *event) {
   (void)event;
   self->result = (intptr_t)emitter_in_flight(self->e);

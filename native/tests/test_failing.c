@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Failing registrations (S48), and callbacks that do not return (S56, S62): nothing half done, nothing leaked, nobody
+ * Failing registrations (S48), and callbacks that do not return (S56, S62): nothing half done, nothing leaked, no call
  * counted for ever.
  */
 #include "support.h"

@@ -94,7 +94,7 @@ static void late_enumerations_keep_the_pair(void) {
   CHECK(emitter_enumerate(e, record, &p, 0, 1, 1, NULL, NULL), ==, EMITTER_OK);
   kept = 99;
   CHECK(emitter_enumerate(NULL, record, &p, 0, 1, 1, NULL, &kept), ==, EMITTER_OK);
-  CHECK(kept, ==, 0); /* there is nobody to keep it */
+  CHECK(kept, ==, 0); /* no callback was there to keep */
   close_ok(e);
   CHECK(p.calls, ==, 6);
 }

@@ -261,7 +261,7 @@ static void use_everything_at_a_site(stage *self, uint32_t site) {
   self->e = e;
 }
 
-/* A held lock would be taken twice here. Without library threads, so that the hook needs no care about who it is. */
+/* A held lock would be taken twice here. Without library threads, so that the hook runs on this thread only. */
 static void no_lock_is_held_at_any_stall_site(void) {
   for (uint32_t mode = EMITTER_MODE_WAITS; mode <= EMITTER_MODE_TABLE; mode++) {
     probe p;

@@ -52,7 +52,7 @@ static void from_a_library_thread_send_is_fire_and_barrier_is_refused(void) {
   CHECK(a.result, ==, EMITTER_OK);
   CHECK(b.calls, ==, 1);
   CHECK(pthread_equal(a.thread, b.thread), !=, 0);
-  /* From somebody else's thread, inside a callback, both are what they always are. */
+  /* On another thread, inside a callback, both are what they always are. */
   CHECK(emitter_fire(e, a.id, 0, 0, 0, NULL), ==, EMITTER_OK);
   CHECK(a.status, ==, EMITTER_OK);
   CHECK(pthread_equal(a.thread, b.thread), ==, 0);
@@ -215,7 +215,7 @@ static void deliveries_of_what_is_gone_are_dropped(void) {
     CHECK(emitter_post(e, id, 0, 0, 0), ==, EMITTER_OK);
     gate_await(&s.parked, 1);
     CHECK(s.last[EMITTER_STALL_POPPED], ==, id);
-    CHECK(emitter_unsubscribe(e, id), ==, EMITTER_OK); /* a popped delivery is not in flight: nobody waits for it */
+    CHECK(emitter_unsubscribe(e, id), ==, EMITTER_OK); /* a popped delivery is not in flight: no wait includes it */
     gate_open(&s.parked);
     CHECK(emitter_barrier(e), ==, EMITTER_OK);
     CHECK(calls_of(&p), ==, 0);

@@ -241,7 +241,7 @@ static void each_mode_offers_its_functions_and_refuses_the_others(void) {
     CHECK(emitter_subscribe_table(e, &entry, 1, &id), ==, mode == EMITTER_MODE_TABLE ? EMITTER_OK : EMITTER_WRONG_MODE);
     emitter_status replaced = mode == EMITTER_MODE_REPLACE ? EMITTER_OK : EMITTER_WRONG_MODE;
     CHECK(emitter_replace(e, id, record, &p, destroyed), ==, replaced);
-    /* Without library threads there is nobody to send or post to, and nothing to wait for. */
+    /* Without library threads no thread takes what is sent or posted, and there is nothing to wait for. */
     CHECK(emitter_send(e, id, 0, 0, 0, NULL), ==, EMITTER_WRONG_MODE);
     CHECK(emitter_post(e, id, 0, 0, 0), ==, EMITTER_WRONG_MODE);
     CHECK(emitter_barrier(e), ==, EMITTER_OK);

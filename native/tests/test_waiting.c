@@ -88,7 +88,7 @@ static void nowait_never_waits(void) {
   }
 }
 
-/* S26: "not after it returns" holds for the one who comes second, too. */
+/* S26: "not after it returns" holds for the second of two unsubscribing threads, too. */
 static void of_two_unsubscribers_one_finds_it_and_both_wait(void) {
   probe p;
   stage s;
@@ -457,8 +457,8 @@ static void at_unsubscribed_no_call_starts_any_more(void) {
   }
 }
 
-/* The notify of a call that unsubscribed itself runs on that caller's thread; whoever unsubscribes meanwhile, though it
- * finds nothing, must not return while user_data is still being destroyed. */
+/* The notify of a call that unsubscribed itself runs on that caller's thread; a thread that unsubscribes meanwhile finds
+ * nothing, and still must not return while user_data is still being destroyed. */
 static void unsubscribing_what_is_being_destroyed_waits_for_that(void) {
   probe p;
   stage s;
@@ -548,7 +548,7 @@ static void replacing_under_fire_never_mixes_pairs(void) {
   CHECK(calls, ==, (PAIRS - 1) * THREADS);
 }
 
-/* S27, S28, S93: what closing refuses, and whom it waits for: a thread parked anywhere inside the library. */
+/* S27, S28, S93: what closing refuses, and which threads it waits for: a thread parked anywhere inside the library. */
 static void closing_waits_for_whoever_is_inside_and_refuses_the_rest(void) {
   static const int sites[] = {EMITTER_STALL_BEFORE_LOAD, EMITTER_STALL_BEFORE_CALL, EMITTER_STALL_AFTER_CALL,
                               EMITTER_STALL_AFTER_COUNT};
@@ -563,7 +563,7 @@ static void closing_waits_for_whoever_is_inside_and_refuses_the_rest(void) {
     job_start(&caller, DO_FIRE, e, id);
     gate_await(&s.parked, 1);
     job_start(&closer, DO_CLOSE, e, id);
-    /* Whoever is refused leaves at once, so the emitter cannot go while the caller is parked. */
+    /* A thread that is refused leaves at once, so the emitter cannot go while the caller is parked. */
     while (emitter_post(e, id, 0, 0, 0) != EMITTER_CLOSING) yield_a_while();
     CHECK(emitter_subscribe(e, record, &p, destroyed, &refused), ==, EMITTER_CLOSING);
     CHECK(refused, ==, 0);

@@ -13,8 +13,9 @@
 //! How the parts fit:
 //!
 //! * [`run`]: one program, once, on real threads.
-//! * [`replay`]: given programs. [`property`]: generated programs, shrunk when they fail. [`stress`]: generated programs of
-//!   two or more threads, many times, disturbed at the stall sites. `search`: what these three have in common.
+//! * [`replay`]: given programs. [`property`]: generated programs, shrunk when they fail. [`stress`]: generated
+//!   programs of two or more threads, many times, disturbed at the stall sites. `search`: what these three have in
+//!   common.
 //! * [`model`]: every interleaving of small programs, with the C code's. It has the same interpreter on loom's threads.
 //! * [`fuzz`]: what a fuzz target does with a fuzzer's bytes.
 //!
@@ -40,8 +41,8 @@ pub trait Engine {
     /// The engine's name in tables and on the command line.
     fn name(&self) -> &'static str;
 
-    /// Runs programs, and reports. Blocks until the search is over. Never panics and never hangs. If there is no verdict,
-    /// [`Report::error`] says why. `watch` is given the report so far, many times a second.
+    /// Runs programs, and reports. Blocks until the search is over. Never panics and never hangs. If there is no
+    /// verdict, [`Report::error`] says why. `watch` is given the report so far, many times a second.
     fn check(&self, subject: &dyn Subject, watch: &mut dyn FnMut(&Report)) -> Report;
 }
 

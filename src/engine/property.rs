@@ -1,8 +1,8 @@
 //! The property engine: programs that proptest generates, shrunk to a minimal one when they fail.
 //!
 //! The orders of a program are forced by its own gates, and are otherwise those of the operating system. So the engine
-//! finds what an order of ops, or one forced race, brings out. It is bounded by the number of programs: what it says about
-//! a clean subject holds for those.
+//! finds what an order of ops, or one forced race, brings out. It is bounded by the number of programs: what it says
+//! about a clean subject holds for those.
 
 use super::Engine;
 use super::report::{Report, counted};
@@ -89,7 +89,8 @@ impl Learned<'_, '_> {
     /// passes; its error is in the report, and ends the check once proptest is done.
     fn run(&mut self, program: Program, subject: &dyn Subject) -> Result<(), TestCaseError> {
         if self.first == Some(ViolationKind::Deadlock) {
-            // A run that hangs takes half a second to be recognised: leave the shrinking to `minimise`, which has a budget.
+            // A run that hangs takes half a second to be recognised: leave the shrinking to `minimise`, which has a
+            // budget.
             return Ok(());
         }
         let outcome = match execute(&program, subject, &RunOptions::default()) {

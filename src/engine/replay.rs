@@ -1,7 +1,7 @@
 //! The replay engine: programs that were written by hand, or kept from an earlier finding.
 //!
-//! The orders of such a program are forced by gates, so each program is run a few times and means the same each time. The
-//! engine finds what the programs say, and nothing else.
+//! The orders of such a program are forced by gates, so each program is run a few times and means the same each time.
+//! The engine finds what the programs say, and nothing else.
 
 use super::Engine;
 use super::report::{Report, counted};

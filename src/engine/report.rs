@@ -94,8 +94,8 @@ impl Report {
     ///
     /// # Panics
     ///
-    /// With the report as text, if it is not [clean](Self::is_clean): a rule was broken, there is no verdict, or nothing
-    /// was run.
+    /// With the report as text, if it is not [clean](Self::is_clean): a rule was broken, there is no verdict, or
+    /// nothing was run.
     #[track_caller]
     pub fn check(&self) {
         assert!(self.is_clean(), "{self}");

@@ -1,5 +1,5 @@
-//! What the engines on real threads have in common: which programs suit a subject, what a run means for a search, and how
-//! a failing program is made small.
+//! What the engines on real threads have in common: which programs suit a subject, what a run means for a search, and
+//! how a failing program is made small.
 
 use super::report::{Counterexample, Report};
 use super::run::{RunError, RunOptions, RunOutcome, execute};
@@ -18,8 +18,8 @@ pub(super) struct Size {
     pub(super) steps: usize,
 }
 
-/// What to generate for a subject: all that it offers, without these ops and without the switch whose effect comes after
-/// the run.
+/// What to generate for a subject: all that it offers, without these ops and without the switch whose effect comes
+/// after the run.
 pub(super) fn domain(subject: &dyn Subject, without: &[Verb], size: Size) -> Domain {
     let offer = subject.offer();
     Domain {
@@ -74,8 +74,8 @@ pub(super) fn record_finding(report: &mut Report, program: &Program, outcome: &R
     report.finding = Counterexample::of_run(&report.subject, program, outcome, kind);
 }
 
-/// Puts a run that has no verdict into the report. A program that the subject does not offer is counted; anything else is
-/// an error.
+/// Puts a run that has no verdict into the report. A program that the subject does not offer is counted; anything else
+/// is an error.
 pub(super) fn record_error(report: &mut Report, error: &RunError) {
     match error {
         RunError::NotOffered(_) => report.not_offered += 1,

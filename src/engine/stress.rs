@@ -1,8 +1,8 @@
 //! The stress engine: generated programs of two or more threads, each many times, disturbed.
 //!
-//! At each stall site and between ops a thread sometimes lets another thread go first ([`RunOptions::disturb`]), so that
-//! windows of a few instructions are hit often. The engine finds races for which no program forces the order. It is bounded
-//! by time: a race that it did not find may be there.
+//! At each stall site and between ops a thread sometimes lets another thread go first ([`RunOptions::disturb`]), so
+//! that windows of a few instructions are hit often. The engine finds races for which no program forces the order. It
+//! is bounded by time: a race that it did not find may be there.
 
 use super::Engine;
 use super::report::{Report, counted};

@@ -150,7 +150,8 @@ fn churn_has_to_free_what_it_makes() {
     assert!(outcome.verdict.is_clean(), "{:?}", outcome.verdict);
 }
 
-/// Disturbance changes when threads run, and nothing else: a program of one thread has the same events with and without it.
+/// Disturbance changes when threads run, and nothing else: a program of one thread has the same events with and without
+/// it.
 #[test]
 fn disturbance_adds_no_event() {
     let program = Program::parse("callback a\nbefore\n  register a\n  revoke a\n  churn 2\n").unwrap();

@@ -1,9 +1,9 @@
 //! A check in a process of its own: whatever the subject does to the process, there is a report.
 //!
-//! The process is this executable again, as `latecall check … --json`. It writes [`CheckMessage`]s to its standard output,
-//! one a line. It also keeps a crash record (`crash_record`): each program before it runs, and the events of its run. If
-//! the process dies, the finding's program is the one in the crash record, made smaller by running smaller programs in
-//! further processes.
+//! The process is this executable again, as `latecall check … --json`. It writes [`CheckMessage`]s to its standard
+//! output, one a line. It also keeps a crash record (`crash_record`): each program before it runs, and the events of
+//! its run. If the process dies, the finding's program is the one in the crash record, made smaller by running smaller
+//! programs in further processes.
 //!
 //! Not here: what a report means (`verdict`), and in which order checks run (`mod`).
 

@@ -1,5 +1,5 @@
-//! What a check leaves for the gate to read when the check's process dies: the program that was running, and the events of
-//! its run so far.
+//! What a check leaves for the gate to read when the check's process dies: the program that was running, and the events
+//! of its run so far.
 //!
 //! A crash record is a file that both processes have open. In order:
 //!
@@ -9,8 +9,8 @@
 //!
 //! Nothing in the file is locked: the gate reads it when the check's process has ended.
 //!
-//! Pairs with: `check`, which writes through a [`CrashRecorder`]; `child`, which reads; `ledger::log`, whose [`Place`]s the
-//! events are.
+//! Pairs with: `check`, which writes through a [`CrashRecorder`]; `child`, which reads; `ledger::log`, whose [`Place`]s
+//! the events are.
 
 use crate::ledger::log::{self, MAX_EVENTS, Place};
 use crate::ledger::{Event, Ledger, RunId};
@@ -54,8 +54,8 @@ impl CrashRecorder {
         let text = program.to_string();
         let mut bytes = [u64::from(*with_events), text.len() as u64].map(u64::to_ne_bytes).concat();
         bytes.extend(text.as_bytes());
-        // One write, so that the gate finds the record whole. If it fails, the check goes on: only the program of a crash
-        // would be unknown.
+        // One write, so that the gate finds the record whole. If it fails, the check goes on: only the program of a
+        // crash would be unknown.
         let _ = self.file.write_all_at(&bytes, EVENTS as u64);
         self.last = Some(now);
     }
@@ -84,16 +84,16 @@ fn word(bytes: &[u8]) -> u64 {
 fn map(file: &File) -> io::Result<&'static [Place]> {
     file.set_len(EVENTS as u64)?;
     let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: 1. the address is null, so the kernel chooses one where nothing is mapped; 2. the descriptor is open, because
-    // `file` is borrowed.
+    // SAFETY: 1. the address is null, so the kernel chooses one where nothing is mapped; 2. the descriptor is open,
+    // because `file` is borrowed.
     let at = unsafe { libc::mmap(ptr::null_mut(), EVENTS, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
     if at == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: 1. valid for 'static: `EVENTS` bytes were mapped just now, readable and writable, and are never unmapped;
     // 2. aligned: a mapping begins at a page; 3. initialised: any bytes are atomics; 4. all accesses are atomic: this
-    // process reads and writes through `Place`s only, and the gate reads when this process has ended. A process that makes
-    // the file shorter would end this one by SIGBUS; only the gate and its checks can open the gate's file.
+    // process reads and writes through `Place`s only, and the gate reads when this process has ended. A process that
+    // makes the file shorter would end this one by SIGBUS; only the gate and its checks can open the gate's file.
     Ok(unsafe { std::slice::from_raw_parts(at.cast(), MAX_EVENTS) })
 }
 

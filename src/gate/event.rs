@@ -29,7 +29,8 @@ pub enum GateEvent<'a> {
         /// So far.
         report: &'a Report,
     },
-    /// A check has ended. Its result comes with [`GateEvent::CheckFinished`], after the results of all checks before it.
+    /// A check has ended. Its result comes with [`GateEvent::CheckFinished`], after the results of all checks before
+    /// it.
     CheckEnded {
         /// Which.
         check: usize,

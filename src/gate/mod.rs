@@ -1,14 +1,14 @@
 //! The soundness gate: which checks there are, with what budgets, and what they mean together.
 //!
-//! A check is one engine on one subject, in a process of its own. So a subject that crashes or hangs gets a verdict, and
-//! the gate goes on. The gate tells what happens as one stream of [`GateEvent`]s, from which every report is made.
+//! A check is one engine on one subject, in a process of its own. So a subject that crashes or hangs gets a verdict,
+//! and the gate goes on. The gate tells what happens as one stream of [`GateEvent`]s, from which every report is made.
 //!
 //! How the parts fit:
 //!
-//! * [`select`]: which checks a filter means. [`names`]: what a name or a pattern means. [`budget`]: how much each engine
-//!   does.
-//! * [`check`]: one check, as its process runs it. [`child`]: that process, as the gate sees it. `crash_record`: what the
-//!   process leaves for the gate to read when it dies. `memfile`: the files that the two share.
+//! * [`select`]: which checks a filter means. [`names`]: what a name or a pattern means. [`budget`]: how much each
+//!   engine does.
+//! * [`check`]: one check, as its process runs it. [`child`]: that process, as the gate sees it. `crash_record`: what
+//!   the process leaves for the gate to read when it dies. `memfile`: the files that the two share.
 //! * [`verdict`]: what a report means, given what is known of the subject. [`exit_code`].
 //! * [`event`]: what the gate tells.
 //!
@@ -81,7 +81,8 @@ impl Gate {
         &self.checks
     }
 
-    /// Runs the checks. `tell` is given what happens. Never panics: what goes wrong with a check is that check's verdict.
+    /// Runs the checks. `tell` is given what happens. Never panics: what goes wrong with a check is that check's
+    /// verdict.
     pub fn run(&self, tell: &mut dyn FnMut(GateEvent<'_>)) -> Summary {
         let began = Instant::now();
         tell(GateEvent::Started { checks: &self.checks });

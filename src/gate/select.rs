@@ -35,8 +35,8 @@ impl Selection {
         Self::default()
     }
 
-    /// Only subjects whose names match one of these patterns: `*` stands for any characters, `?` for one. Without patterns:
-    /// all.
+    /// Only subjects whose names match one of these patterns: `*` stands for any characters, `?` for one. Without
+    /// patterns: all.
     #[must_use]
     pub fn subjects(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.subjects = patterns.into_iter().map(Into::into).collect();

@@ -51,7 +51,8 @@ pub enum CheckVerdict {
         /// The rule it broke.
         of: ViolationKind,
     },
-    /// A flawed subject that this engine need not convict. If the engine found the defect all the same, it is in the report.
+    /// A flawed subject that this engine need not convict. If the engine found the defect all the same, it is in the
+    /// report.
     NotRequired,
     /// A flawed subject that this engine has to convict, and nothing was found.
     NotConvicted,

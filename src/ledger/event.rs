@@ -1,8 +1,8 @@
 //! Events: what happened in a run. An event is written without a lock and without an allocation.
 //!
-//! An event is two machine words in a fixed log (`ledger::log`); [`Event`] is the readable form. Its place in the log is its
-//! time. A thread takes a place with one relaxed `fetch_add` when it reports. Events are therefore in the order in which
-//! they were reported. Reporting makes no thread wait for another, and it publishes nothing.
+//! An event is two machine words in a fixed log (`ledger::log`); [`Event`] is the readable form. Its place in the log
+//! is its time. A thread takes a place with one relaxed `fetch_add` when it reports. Events are therefore in the order
+//! in which they were reported. Reporting makes no thread wait for another, and it publishes nothing.
 
 use crate::program::{CallbackId, GateId, Section, StepId};
 
@@ -64,8 +64,8 @@ pub enum Turned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Call {
-    /// The firing that asked for the call, as [`Session::fire`](crate::subject::Session::fire) received it. 0: no firing
-    /// asked for the call, or the library carries no cookies.
+    /// The firing that asked for the call, as [`Session::fire`](crate::subject::Session::fire) received it. 0: no
+    /// firing asked for the call, or the library carries no cookies.
     pub cookie: u32,
     /// First argument.
     pub a: i64,
@@ -187,8 +187,8 @@ pub enum EventKind {
     LetGo {
         /// The gate.
         gate: GateId,
-        /// The gate was not opened, and no other thread of the program could move: the order that the program asks for is
-        /// impossible on this subject.
+        /// The gate was not opened, and no other thread of the program could move: the order that the program asks for
+        /// is impossible on this subject.
         gave_up: bool,
     },
     /// The program has ended, and the session begins to close.

@@ -1,8 +1,8 @@
 //! Where events are written: one fixed log for each run, found by number, without locks.
 //!
-//! Ledgers are pooled and never freed. A [`RunId`] holds the number of a ledger and the number of its tenant. An identifier may
-//! outlive its run: in a witness that C still calls, or in a handle that a thread reads from freed memory. Its tenant number
-//! is then out of date, and the identifier is not followed.
+//! Ledgers are pooled and never freed. A [`RunId`] holds the number of a ledger and the number of its tenant. An
+//! identifier may outlive its run: in a witness that C still calls, or in a handle that a thread reads from freed
+//! memory. Its tenant number is then out of date, and the identifier is not followed.
 //!
 //! Pairs with: `engine::run`, which opens a ledger for each run and closes it; `witness`, which writes events.
 
@@ -105,13 +105,14 @@ impl Pool {
 }
 
 crate::sync::per_thread! {
-    /// The run that this thread works for, and the thread's number in it. Constant and without a destructor, so that the
-    /// destructors of other thread-locals can read it.
+    /// The run that this thread works for, and the thread's number in it. Constant and without a destructor, so that
+    /// the destructors of other thread-locals can read it.
     static HERE: Option<(RunId, ThreadNo)> = None;
 }
 
 thread_local! {
-    /// Called with each event that this operating system thread writes. The model engine sets it (`engine::model::order`).
+    /// Called with each event that this operating system thread writes. The model engine sets it
+    /// (`engine::model::order`).
     static LISTENER: Cell<Option<Listener>> = const { Cell::new(None) };
 }
 
@@ -138,19 +139,19 @@ pub(crate) fn leave_run() {
     HERE::set(None);
 }
 
-/// The number of events in this process that named a run which was already over: a callback was called or dropped, a block
-/// beside it was used or freed, or a call was turned away. A late call that was defused is not counted.
+/// The number of events in this process that named a run which was already over: a callback was called or dropped, a
+/// block beside it was used or freed, or a call was turned away. A late call that was defused is not counted.
 ///
-/// No verdict includes these events. `gate::Check::run`, and therefore the command, reports an error in
-/// place of a clean result if the number grows during a check. If you run an engine yourself, compare the number before and
-/// after.
+/// No verdict includes these events. `gate::Check::run`, and therefore the command, reports an error in place of a
+/// clean result if the number grows during a check. If you run an engine yourself, compare the number before and after.
 #[must_use]
 pub fn stray_events() -> usize {
     STRAY.load(Ordering::Relaxed) // Relaxed: a count that orders nothing
 }
 
-/// Makes a ledger that writes its events to `places`, which must be all zero. `gate::shared` reads them when this process is
-/// gone. The next run takes this ledger, and so does each later run, as long as no two runs overlap and no run hangs.
+/// Makes a ledger that writes its events to `places`, which must be all zero. `gate::shared` reads them when this
+/// process is gone. The next run takes this ledger, and so does each later run, as long as no two runs overlap and no
+/// run hangs.
 ///
 /// # Panics
 ///
@@ -175,15 +176,16 @@ impl Ledger {
             pool.make(Box::leak(places.collect()))
         });
         drop(pool);
-        // Relaxed, four times: the pool's lock has made this thread the only owner of the ledger. Other threads use it once
-        // they see the new tenant.
+        // Relaxed, four times: the pool's lock has made this thread the only owner of the ledger. Other threads use it
+        // once they see the new tenant.
         let used = ledger.cursor.load(Ordering::Relaxed).min(MAX_EVENTS);
         for place in &ledger.places[..used] {
             place[0].store(0, Ordering::Relaxed);
         }
         ledger.cursor.store(0, Ordering::Relaxed);
         ledger.foreign_threads.store(0, Ordering::Relaxed);
-        // Release: pairs with the Acquire load of `tenant` in `find`. A thread that sees the new tenant sees an empty log.
+        // Release: pairs with the Acquire load of `tenant` in `find`. A thread that sees the new tenant sees an empty
+        // log.
         ledger.tenant.fetch_add(1, Ordering::Release);
         ledger
     }
@@ -225,13 +227,13 @@ impl Ledger {
         struct Reading<'a>(&'a AtomicUsize);
         impl Drop for Reading<'_> {
             fn drop(&mut self) {
-                // Release: pairs with the SeqCst load of `readers` in `detach`. Every use of the run happens before it is
-                // freed.
+                // Release: pairs with the SeqCst load of `readers` in `detach`. Every use of the run happens before it
+                // is freed.
                 self.0.fetch_sub(1, Ordering::Release);
             }
         }
-        // SeqCst, here and for the load of `run`: pairs with the swap of `run` and the load of `readers` in `detach`. In the
-        // single order of these four, either `detach` sees this reader, or this thread loads null.
+        // SeqCst, here and for the load of `run`: pairs with the swap of `run` and the load of `readers` in `detach`.
+        // In the single order of these four, either `detach` sees this reader, or this thread loads null.
         self.readers.fetch_add(1, Ordering::SeqCst);
         let _reading = Reading(&self.readers);
         let run = self.run.load(Ordering::SeqCst);
@@ -239,23 +241,23 @@ impl Ledger {
         if self.tenant.load(Ordering::Acquire) != id.tenant {
             return None;
         }
-        // SAFETY: a pointer that is not null comes from `Box::into_raw` in `attach`. `detach` frees the box only after it has
-        // put null in the pointer's place and has then seen no reader. This thread is counted as a reader since before it
-        // loaded the pointer, and until `_reading` is dropped.
+        // SAFETY: a pointer that is not null comes from `Box::into_raw` in `attach`. `detach` frees the box only after
+        // it has put null in the pointer's place and has then seen no reader. This thread is counted as a reader since
+        // before it loaded the pointer, and until `_reading` is dropped.
         unsafe { run.as_ref() }.map(|run| f(&**run))
     }
 
-    /// Takes the run out and waits until no thread is in `with_run`, for at most `patience` yields. Frees the run and returns
-    /// true. If a thread is still in `with_run` after that, returns false, and the run is never freed.
+    /// Takes the run out and waits until no thread is in `with_run`, for at most `patience` yields. Frees the run and
+    /// returns true. If a thread is still in `with_run` after that, returns false, and the run is never freed.
     pub(crate) fn detach(&self, patience: usize) -> bool {
         // SeqCst, here and for the load of `readers`: pairs with `with_run`, where the order is explained.
         let run = self.run.swap(ptr::null_mut(), Ordering::SeqCst);
         for _ in 0..patience {
             if self.readers.load(Ordering::SeqCst) == 0 {
                 if !run.is_null() {
-                    // SAFETY: the pointer comes from `Box::into_raw` in `attach`. The swap took it out, so it is freed only
-                    // here. No thread uses it: a reader that loaded it before the swap would still be counted, and one
-                    // that loads after the swap gets null.
+                    // SAFETY: the pointer comes from `Box::into_raw` in `attach`. The swap took it out, so it is freed
+                    // only here. No thread uses it: a reader that loaded it before the swap would still be counted, and
+                    // one that loads after the swap gets null.
                     drop(unsafe { Box::from_raw(run) });
                 }
                 return true;
@@ -274,8 +276,8 @@ impl Ledger {
 
     /// Writes an event. May be called on any thread; never blocks and never allocates.
     pub(crate) fn report(&self, thread: ThreadNo, kind: EventKind) {
-        // Relaxed: the place only gives the event its time. A stronger order would synchronise the threads that the ledger
-        // watches, and hide their races.
+        // Relaxed: the place only gives the event its time. A stronger order would synchronise the threads that the
+        // ledger watches, and hide their races.
         let at = self.cursor.fetch_add(1, Ordering::Relaxed);
         if let Some(place) = self.places.get(at) {
             let event = Event { thread, kind };
@@ -321,7 +323,8 @@ impl Ledger {
         // Relaxed: the heads order the reads. Places that are not filled yet are skipped.
         let n = self.cursor.load(Ordering::Relaxed);
         let filled = self.places.get(..n)?.iter();
-        // Acquire: pairs with the Release store of the head in `report`. The payload is then complete, so Relaxed will do.
+        // Acquire: pairs with the Release store of the head in `report`. The payload is then complete, so Relaxed will
+        // do.
         Some(
             filled
                 .filter_map(|p| Event::unpack([p[0].load(Ordering::Acquire), p[1].load(Ordering::Relaxed)]))

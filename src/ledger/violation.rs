@@ -10,8 +10,8 @@ pub enum ViolationKind {
     /// User code started after the callback was freed, or after `revoke` answered that no call was left. Or a one-shot
     /// callback ran a second time.
     LateCall,
-    /// A callback was freed while a call of it was running, or a block that the binding keeps beside a callback was used after
-    /// it was freed.
+    /// A callback was freed while a call of it was running, or a block that the binding keeps beside a callback was
+    /// used after it was freed.
     FreedInFlight,
     /// User code started after `revoke_and_wait` or `release` answered `quiescent`.
     StartedAfterQuiescence,

@@ -1,10 +1,11 @@
 //! The callback that reports its own life.
 //!
-//! A subject registers a [`Witness`]. Calling the witness runs the callback's body, as the program says. Calls and the drop
-//! are reported to the ledger. A witness owns nothing but integers: a read of a freed witness, whose bytes the quarantine
-//! keeps, follows no dangling pointer.
+//! A subject registers a [`Witness`]. Calling the witness runs the callback's body, as the program says. Calls and the
+//! drop are reported to the ledger. A witness owns nothing but integers: a read of a freed witness, whose bytes the
+//! quarantine keeps, follows no dangling pointer.
 //!
-//! Pairs with: `engine::run`, which makes witnesses and interprets bodies; `quarantine`, which keeps freed bytes intact.
+//! Pairs with: `engine::run`, which makes witnesses and interprets bodies; `quarantine`, which keeps freed bytes
+//! intact.
 
 use super::event::{Call, EventKind, ThreadNo, Turned};
 use super::log::{Ledger, RunId};
@@ -76,8 +77,8 @@ impl Witness {
         let Some((ledger, run)) = self.for_event() else { return 0 };
         let callback = self.callback();
         if self.anonymous {
-            // No program fires a callback that `churn` made. This call was meant for another callback, unless the library
-            // itself has mixed up the user data. `judge` decides that by the identifier, which no program has.
+            // No program fires a callback that `churn` made. This call was meant for another callback, unless the
+            // library itself has mixed up the user data. `judge` decides that by the identifier, which no program has.
             let (callback, misdirected) = (CallbackId(u8::MAX), call.misdirected);
             ledger.report_here(run, EventKind::Enter { callback, cookie: call.cookie, misdirected });
             return 0;
@@ -132,8 +133,8 @@ impl Drop for Witness {
     }
 }
 
-/// Watches a block of memory that a binding keeps beside a callback, such as a count or a lock. Put a probe into the block,
-/// and call [`Probe::used`] wherever the block is accessed. Dropping the probe reports that the block is freed.
+/// Watches a block of memory that a binding keeps beside a callback, such as a count or a lock. Put a probe into the
+/// block, and call [`Probe::used`] wherever the block is accessed. Dropping the probe reports that the block is freed.
 #[derive(Debug)]
 pub struct Probe {
     run: u64,

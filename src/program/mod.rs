@@ -1,7 +1,8 @@
 //! Programs: the language that every engine runs and every report prints.
 //!
-//! A [`Program`] says what an owner and a library do with a few callbacks, on a few threads. A program names no binding: the
-//! same text runs on any [`Subject`](crate::subject::Subject) that offers the verbs which it uses ([`Program::verbs`]).
+//! A [`Program`] says what an owner and a library do with a few callbacks, on a few threads. A program names no
+//! binding: the same text runs on any [`Subject`](crate::subject::Subject) that offers the verbs which it uses
+//! ([`Program::verbs`]).
 //!
 //! How the parts fit:
 //!
@@ -15,8 +16,8 @@
 //! * [`seeds`]: the programs that come with the crate.
 //! * [`shrink`]: reduces a program that fails to a small program that still fails.
 //!
-//! A program holds no schedule. Orders are forced by the ops `hold`, `reach`, `open` and `stall`, so that a forced order
-//! reads the same in every engine.
+//! A program holds no schedule. Orders are forced by the ops `hold`, `reach`, `open` and `stall`, so that a forced
+//! order reads the same in every engine.
 //!
 //! This module depends on no other module of the crate.
 
@@ -49,8 +50,8 @@ pub const MAX_CHURN: u32 = 10_000_000;
 
 /// A program: its callbacks, and the steps that run before its threads, on them, and after them.
 ///
-/// Start from [`Program::parse`] or from `Program::default()`, the empty program, and set fields. [`validate`] says whether
-/// the result is a program.
+/// Start from [`Program::parse`] or from `Program::default()`, the empty program, and set fields. [`validate`] says
+/// whether the result is a program.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Program {

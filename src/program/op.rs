@@ -1,7 +1,7 @@
 //! The data of a program: ops, steps, expectations, and the names that the text form uses for them.
 //!
-//! Reports, the command line and the C header use the same names. Elsewhere: what an op does (`engine::run`), and how it is
-//! written (`text`).
+//! Reports, the command line and the C header use the same names. Elsewhere: what an op does (`engine::run`), and how
+//! it is written (`text`).
 
 use std::fmt;
 
@@ -50,8 +50,8 @@ pub enum Op {
     Register(Vec<CallbackId>),
     /// `invoke A [n m]`: call-scoped use. The library calls once, on this thread, and keeps nothing.
     Invoke(CallbackId, Option<Args>),
-    /// `enumerate A N`: call-scoped use. The library calls for the items 0 to N-1, until the callback returns 0. Answers
-    /// with the number of calls.
+    /// `enumerate A N`: call-scoped use. The library calls for the items 0 to N-1, until the callback returns 0.
+    /// Answers with the number of calls.
     Enumerate(CallbackId, u32),
     /// `fire A [n m]`: the library calls now, on this thread. Answers with what the callback returned.
     Fire(CallbackId, Option<Args>),
@@ -312,8 +312,8 @@ named! {
 }
 
 named! {
-    /// What a hostile or buggy library does. These are the bits `EMITTER_HOSTILE_…` of `native/include/emitter.h`, which
-    /// describes them in detail.
+    /// What a hostile or buggy library does. These are the bits `EMITTER_HOSTILE_…` of `native/include/emitter.h`,
+    /// which describes them in detail.
     Hostile {
         /// A subscription stays callable after it was unsubscribed.
         Late = "late",

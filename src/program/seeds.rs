@@ -1,7 +1,7 @@
 //! The seed programs, written by hand: each shows one hazard and says what each op must answer.
 //!
-//! Every sound subject that offers the ops of a seed must run it without a violation. The replay engine checks this in each
-//! gate.
+//! Every sound subject that offers the ops of a seed must run it without a violation. The replay engine checks this in
+//! each gate.
 
 use super::Program;
 

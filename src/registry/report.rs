@@ -159,8 +159,8 @@ pub(super) fn make(core: &Core, handle: Handle, refused: Refused) -> LateReport 
     }
 }
 
-/// A registration in one line: its label, its handle, its registry's name, where it was registered. `history` is what the
-/// registry has noted about it.
+/// A registration in one line: its label, its handle, its registry's name, where it was registered. `history` is what
+/// the registry has noted about it.
 pub(super) fn describe(core: &Core, handle: Handle, history: Option<&History>) -> String {
     let mut text = String::from("  callback    ");
     if let Some(label) = history.and_then(|history| history.label.as_ref()) {

@@ -101,7 +101,7 @@ impl<F: ?Sized> Registry<F> {
         self
     }
 
-    /// How many bits of generation to use: a slot is used for 2^`bits` − 1 registrations and then retires. Fewer bits
+    /// How many bits of generation to use: a slot retires after its registration number 2^`bits` − 1. Fewer bits
     /// than the default (28; 12 on 32-bit targets) are useful only in tests and models.
     ///
     /// # Panics

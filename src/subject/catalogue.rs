@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// A list of subjects.
 pub trait Catalogue: Sync {
-    /// Every subject over `library`, in the order of reports. The subjects may be for listing only; [`find`](Self::find)
-    /// returns a subject that is ready to run.
+    /// Every subject over `library`, in the order of reports. The subjects may be for listing only;
+    /// [`find`](Self::find) returns a subject that is ready to run.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! What a subject may use of the run that it is opened for: the run's settings, stall sites, and the report of a late call.
+//! What a subject may use of the run that it is opened for: the run's settings, stall sites, and the report of a late
+//! call.
 //!
 //! Pairs with: `engine::run`, which makes an [`Env`] for each run; `ledger::log`, which finds the run by its id.
 

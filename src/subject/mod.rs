@@ -1,14 +1,14 @@
 //! What is tested: a binding, as the harness sees it.
 //!
-//! A [`Subject`] makes a [`Session`] for each run of a program; the session does to the binding what the program's ops say.
-//! Implement both for a binding of your own, and every engine runs on it.
+//! A [`Subject`] makes a [`Session`] for each run of a program; the session does to the binding what the program's ops
+//! say. Implement both for a binding of your own, and every engine runs on it.
 //!
 //! How the parts fit: this file has the two traits; [`Env`], [`pass`] and [`late`] are what a subject uses of a run; a
 //! [`Catalogue`] lists subjects by name, for the gate and for fuzz targets.
 //!
-//! A subject that the model engine explores must be deterministic: what it does may depend on the order of its operations
-//! only, and not on the order of a hash map, say. The engine runs the subject thousands of times and expects the same each
-//! time.
+//! A subject that the model engine explores must be deterministic: what it does may depend on the order of its
+//! operations only, and not on the order of a hash map, say. The engine runs the subject thousands of times and expects
+//! the same each time.
 
 mod catalogue;
 mod env;
@@ -46,10 +46,10 @@ pub trait Subject: Send + Sync {
 
     /// Whether the search sees everything that the twin's threads share.
     ///
-    /// The search sees the memory and the objects of instrumented C code. It does not see loom's types in Rust code, except in
-    /// the bundled subjects. If this is true, interleavings that repeat an earlier one are pruned
-    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see everything,
-    /// interleavings are lost.
+    /// The search sees the memory and the objects of instrumented C code. It does not see loom's types in Rust code,
+    /// except in the bundled subjects. If this is true, interleavings that repeat an earlier one are pruned
+    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see
+    /// everything, interleavings are lost.
     fn all_seen(&self) -> bool {
         false
     }
@@ -116,8 +116,8 @@ impl Offer {
 ///
 /// Dropping the session must drop every witness that is left.
 pub trait Session: Send + Sync {
-    /// Hands the callbacks to the library, which retains them; several at once as one table. Returns [`Answer::Done`], or
-    /// [`Answer::Refused`] with every witness dropped.
+    /// Hands the callbacks to the library, which retains them; several at once as one table. Returns [`Answer::Done`],
+    /// or [`Answer::Refused`] with every witness dropped.
     fn register(&self, witnesses: Vec<Witness>) -> Answer;
 
     /// The library calls the callback once, on this thread, and retains nothing.
@@ -126,18 +126,19 @@ pub trait Session: Send + Sync {
         Answer::Skipped
     }
 
-    /// The library calls the callback for items 0 to `count - 1` until the callback returns 0, and retains nothing. Returns
-    /// [`Answer::Value`] with the number of calls.
+    /// The library calls the callback for items 0 to `count - 1` until the callback returns 0, and retains nothing.
+    /// Returns [`Answer::Value`] with the number of calls.
     fn enumerate(&self, witness: Witness, count: u32, call: Call) -> Answer {
         let _ = (witness, count, call);
         Answer::Skipped
     }
 
-    /// The library calls the callback on this thread. Returns [`Answer::Value`] with what the callback returned, or with 0 if
-    /// nothing was called.
+    /// The library calls the callback on this thread. Returns [`Answer::Value`] with what the callback returned, or
+    /// with 0 if nothing was called.
     fn fire(&self, callback: CallbackId, call: Call) -> Answer;
 
-    /// The library calls the callback on a thread of its own, and this thread waits. Returns what [`Session::fire`] returns.
+    /// The library calls the callback on a thread of its own, and this thread waits. Returns what [`Session::fire`]
+    /// returns.
     fn send(&self, callback: CallbackId, call: Call) -> Answer {
         let _ = (callback, call);
         Answer::Skipped
@@ -153,8 +154,8 @@ pub trait Session: Send + Sync {
     /// [`Answer::AlreadyRevoked`]; a binding that does not know returns [`Answer::Done`].
     fn revoke(&self, callback: CallbackId) -> Answer;
 
-    /// From now on no new call starts. Waits for the calls in flight, except for those on this thread's own stack. Returns
-    /// [`Answer::Quiescent`] or, if there are calls on this thread's stack, [`Answer::Deferred`].
+    /// From now on no new call starts. Waits for the calls in flight, except for those on this thread's own stack.
+    /// Returns [`Answer::Quiescent`] or, if there are calls on this thread's stack, [`Answer::Deferred`].
     fn revoke_and_wait(&self, callback: CallbackId) -> Answer;
 
     /// Does what [`Session::revoke_and_wait`] does on the Rust side, without telling the library.

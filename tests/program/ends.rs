@@ -1,5 +1,5 @@
-//! Generated programs end: on a sound subject, no order of events makes a generated program wait in a circle or run for ever.
-//! Otherwise the engines would blame subjects for what the program did.
+//! Generated programs end: on a sound subject, no order of events makes a generated program wait in a circle or run for
+//! ever. Otherwise the engines would blame subjects for what the program did.
 //!
 //! The subject here is minimal and takes one step at a time. The scheduler chooses threads at random. The subject is as
 //! unhelpful as a sound subject may be: whatever may wait, in the registry or in the library, does wait.

@@ -1,5 +1,5 @@
-//! The decoder: all choices give a valid program that stays in its domain and that prints and parses back. All of the domain
-//! is used. (That the programs end is tested in `ends`.)
+//! The decoder: all choices give a valid program that stays in its domain and that prints and parses back. All of the
+//! domain is used. (That the programs end is tested in `ends`.)
 
 use std::collections::BTreeSet;
 

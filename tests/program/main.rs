@@ -1,5 +1,5 @@
-//! Tests of programs as a language and as data: their text, how they are generated and shrunk, and that they end. None of
-//! these tests runs a program on a subject; the tests of the engines do.
+//! Tests of programs as a language and as data: their text, how they are generated and shrunk, and that they end. None
+//! of these tests runs a program on a subject; the tests of the engines do.
 
 mod ends;
 mod generate;

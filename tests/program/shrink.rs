@@ -1,5 +1,5 @@
-//! The shrinker: finds the steps that a failure needs, asks only about valid programs, keeps its budget, and returns what it
-//! cannot improve unchanged.
+//! The shrinker: finds the steps that a failure needs, asks only about valid programs, keeps its budget, and returns
+//! what it cannot improve unchanged.
 
 use latecall::program::generate::{Domain, decode};
 use latecall::program::shrink::{Tries, minimise};
@@ -29,7 +29,8 @@ fn haystack(steps: usize) -> Program {
     panic!("no program of {steps} steps")
 }
 
-/// Whether a step with `first` stands before one with `second` about the same callback, in the order before, threads, after.
+/// Whether a step with `first` stands before one with `second` about the same callback, in the order before, threads,
+/// after.
 fn has_in_order(program: &Program, first: Verb, second: Verb) -> bool {
     let sections = program.before.iter().chain(program.threads.iter().flatten()).chain(&program.after);
     let named: Vec<_> = sections.map(|step| (step.op.verb(), step.op.callbacks())).collect();
@@ -92,8 +93,8 @@ after
   churn 1000
 ";
     let program = Program::parse(text).unwrap();
-    // The failure needs: two threads, of which one calls what the other revokes; a `hold` in the callback; `late`; and a
-    // churn of three or more.
+    // The failure needs: two threads, of which one calls what the other revokes; a `hold` in the callback; `late`; and
+    // a churn of three or more.
     let mut fails = |program: &Program| {
         let on_threads = |verb: Verb| {
             let has = |(i, thread): (usize, &Vec<latecall::program::Step>)| {

@@ -1,5 +1,5 @@
-// The last call to leave a revoked callback drops its closure, and that call may be on any thread (S49). A lock guard in
-// the closure would then unlock on a thread that has never locked.
+// The last call to leave a revoked callback drops its closure, and that call may be on any thread (S49). A lock guard
+// in the closure would then unlock on a thread that has never locked.
 
 use latecall::registry::Registry;
 use std::sync::Mutex;

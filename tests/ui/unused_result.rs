@@ -1,6 +1,6 @@
 // `revoke` may leave calls running, and a call may use `revoke_and_wait` on its own callback. A caller that ignores the
-// result and frees what the callback uses has the bug that this crate prevents. (A caller that frees nothing may drop the
-// registration.)
+// result and frees what the callback uses has the bug that this crate prevents. (A caller that frees nothing may drop
+// the registration.)
 #![deny(unused_must_use)]
 
 use latecall::registry::Registry;

@@ -12,6 +12,7 @@ mod messages;
 mod polling;
 
 use super::entry::entry_points;
+use super::finding::count;
 use super::memory::accessed;
 use super::pthread::{answer, begin_operation, fails, raises_signal, refuse_call};
 use super::race::Access;
@@ -210,7 +211,7 @@ fn send_to(number: c_int, from: usize, size: usize, quietly: bool, at_once: bool
 
 fn describes(did: &str, size: isize, number: c_int) -> String {
     match size {
-        0.. => format!("{did} {size} bytes, descriptor {number}"),
+        0.. => format!("{did} {}, descriptor {number}", count(size.unsigned_abs() as u64, "byte")),
         _ => format!("{did} nothing, descriptor {number}"),
     }
 }

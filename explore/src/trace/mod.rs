@@ -432,7 +432,8 @@ pub(crate) fn came(touched: Touched) {
 pub(crate) fn wanted() -> Vec<Touched> {
     with(|world| {
         let Some(trace) = &mut world.trace else { return Vec::new() };
-        let touched = |at: usize| trace.touched[at].clone().expect("who took a step had touched something for it");
+        let touched =
+            |at: usize| trace.touched[at].clone().expect("a step that was taken has an object that it touched");
         trace.tree.take_wanted().into_iter().map(touched).collect()
     })
 }

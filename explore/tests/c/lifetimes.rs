@@ -1,5 +1,5 @@
-// Memory and objects at their beginning and end, and what functions answer that cannot do what they are called for: what is found
-// in the C programs, and what is not, whichever compiler instrumented them.
+// Memory and objects at their beginning and end, and what functions answer that cannot do what they are called for:
+// what is found in the C programs, and what is not, whichever compiler instrumented them.
 
 programs! {
     plain_load_after_two_stores

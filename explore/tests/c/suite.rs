@@ -1,5 +1,5 @@
-// What is found in the C programs of `native/tests/model/programs`, and what is not, whichever compiler instrumented them:
-// `tests/model_c.rs` includes this file once for each, where `prefix!` is what the names of its build begin with.
+// What is found in the C programs of `native/tests/model/programs`, and what is not, whichever compiler instrumented
+// them: `tests/model_c.rs` includes this file once for each, where `prefix!` is what the names of its build begin with.
 
 use latecall_explore::{Bound, Exploration, Extent, Finding, FindingKind, Options, Repeats, Volatile, explore, replay};
 
@@ -61,8 +61,8 @@ fn different(exploration: &Exploration) -> u64 {
     exploration.interleavings - exploration.repeats
 }
 
-/// The search finds nothing, and says that it is bounded: threads that loop, yield or sleep give way to others, and schedules
-/// in which they continue at once are not explored.
+/// The search finds nothing, and says that it is bounded: threads that loop, yield or sleep give way to others, and
+/// schedules in which they continue at once are not explored.
 fn passes_giving_way(name: &str, program: extern "C-unwind" fn()) {
     let exploration = passed_giving_way(name, program);
     assert!(exploration.finding.is_none(), "{exploration}");
@@ -127,8 +127,8 @@ fn store_load_pairs_need_sequential_consistency() {
 #[test]
 fn atomics_of_every_width_and_operation() {
     explore("atomic_widths", &Options::new(), || atomic_widths()).check();
-    // `SeqCst` fences are no branch of the search, and their orders are told apart all the same: repeats of what loom takes for
-    // one differ in them, and fewer repeats meet fewer of them.
+    // `SeqCst` fences are no branch of the search, and their orders are told apart all the same: repeats of what loom
+    // takes for one differ in them, and fewer repeats meet fewer of them.
     let (counted, left) = counted_and_pruned("atomic_widths", atomic_widths);
     assert!(1 < different(&left) && different(&left) < different(&counted), "{left}\n{counted}");
 }
@@ -482,8 +482,8 @@ fn what_is_refused_when_it_is_called_bounds_the_search_with_its_place() {
     assert!(text.contains("is not modelled: listen was called") && text.contains(": opens a file or a socket") && text.contains("a file of your own"), "{text}");
 }
 
-/// Pruning must not be used here, and the comparison in `passes` would fail: the threads share one of loom's own atomics, which
-/// the search does not see.
+/// Pruning must not be used here, and the comparison in `passes` would fail: the threads share one of loom's own
+/// atomics, which the search does not see.
 #[test]
 fn what_rust_code_shares_by_itself_is_lost_where_repeats_are_left() {
     unsafe extern "C-unwind" {

@@ -106,7 +106,8 @@ programs! {
     spin_lock_kept
 }
 
-/// A store that follows an exchange, in the order of the interleaving, is not hidden by it from the thread that exchanged.
+/// A store that follows an exchange, in the order of the interleaving, is not hidden by it from the thread that
+/// exchanged.
 #[test]
 fn locks_that_spin_are_taken_by_each_in_turn() {
     passes_giving_way("spin_lock_exchanges", spin_lock_exchanges);
@@ -200,7 +201,8 @@ unsafe extern "C-unwind" {
 fn futexes_that_code_calls_itself_block_and_wake() {
     passes("futex_event", futex_event);
     passes("futex_freed_before_its_wake", futex_freed_before_its_wake);
-    // The same values are stored by several stores: where those are told apart, an exchange asks for each, more or less often.
+    // The same values are stored by several stores: where those are told apart, an exchange asks for each, more or less
+    // often.
     for repeats in [Repeats::Explored, Repeats::Counted, Repeats::Pruned] {
         explore("futex_mutex", &Options::new().repeats(repeats), || futex_mutex()).check();
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * C code that uses the registry through latecall.h. Each test returns NULL if it passes, otherwise the condition that does
- * not hold. tests/registry/c.rs calls the tests. */
+ * C code that uses the registry through latecall.h. Each test returns NULL if it passes, otherwise the condition that
+ * does not hold. tests/registry/c.rs calls the tests. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 //! A subject's twin ([`Subject::modelled`]) is the same binding, compiled over loom, on the instrumented C library. A
 //! program runs on the twin once for each interleaving, and each run is judged by the same ledger as any other run.
 //!
-//! A single run cannot show whether two events that came in the right order had to. So `order` asks in each interleaving
-//! whether something orders them.
+//! A single run cannot show whether two events that came in the right order had to. So `order` asks in each
+//! interleaving whether something orders them.
 //!
 //! Gates are dropped from a program, and so are the answers that it expects of its ops: every order is explored anyway.
 //!
@@ -37,8 +37,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Explores these programs, the first first; the search ends at the first conviction. Each within 2500 interleavings,
-    /// or else with at most 2 preemptions; all of them within 200 s.
+    /// Explores these programs, the first first; the search ends at the first conviction. Each within 2500
+    /// interleavings, or else with at most 2 preemptions; all of them within 200 s.
     pub fn new(programs: Vec<Program>) -> Self {
         Model { programs, interleavings: 2500, preemptions: Some(2), time: Duration::from_secs(200) }
     }
@@ -50,8 +50,8 @@ impl Model {
         self
     }
 
-    /// A program for which that is not enough is explored once more, with at most so many preemptions in an interleaving
-    /// (default: 2). `None`: it is not explored again.
+    /// A program for which that is not enough is explored once more, with at most so many preemptions in an
+    /// interleaving (default: 2). `None`: it is not explored again.
     #[must_use]
     pub fn preemptions(mut self, most: Option<usize>) -> Self {
         self.preemptions = most;

@@ -1,11 +1,11 @@
 //! What orders the events of one interleaving.
 //!
-//! The ledger sees in which order events come. Between two operations of loom's a thread runs on undisturbed, so the search
-//! never brings about some orders that a real machine would: a callback that is entered and a callback that is freed come
-//! in the order that the operations around them have. Loom knows more: which event *happens before* which.
+//! The ledger sees in which order events come. Between two operations of loom's a thread runs on undisturbed, so the
+//! search never brings about some orders that a real machine would: a callback that is entered and a callback that is
+//! freed come in the order that the operations around them have. Loom knows more: which event *happens before* which.
 //!
-//! So each event that a rule is about is also a [`Point`]. A rule that asks for an order is broken where nothing enforces
-//! that order, whichever of the two events came first.
+//! So each event that a rule is about is also a [`Point`]. A rule that asks for an order is broken where nothing
+//! enforces that order, whichever of the two events came first.
 //!
 //! Pairs with: `ledger::judge`, which has the same rules by the same names.
 

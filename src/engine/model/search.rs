@@ -123,8 +123,8 @@ pub fn explore(
 }
 
 impl Search {
-    /// Runs the program once, in the interleaving that the search has chosen, and judges it. Does not return if a rule was
-    /// broken, or if there is no verdict: that ends the search.
+    /// Runs the program once, in the interleaving that the search has chosen, and judges it. Does not return if a rule
+    /// was broken, or if there is no verdict: that ends the search.
     fn interleaving(&self, twin: &dyn Subject) {
         lock(&self.events).clear();
         let blocks = RunBlocks::open();
@@ -217,8 +217,8 @@ fn rule(kind: FindingKind) -> ViolationKind {
         }
         FindingKind::Leak => ViolationKind::Leak,
         FindingKind::Deadlock | FindingKind::Livelock => ViolationKind::Deadlock,
-        // Misuse, an abort, a failed assertion. A kind that the explorer adds counts as the C code's own until it is named
-        // here.
+        // Misuse, an abort, a failed assertion. A kind that the explorer adds counts as the C code's own until it is
+        // named here.
         _ => ViolationKind::Crashed,
     }
 }

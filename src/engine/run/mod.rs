@@ -1,8 +1,8 @@
 //! One run: a program, once, on a fresh session of a subject.
 //!
 //! [`execute`] runs a program on real threads. The engines `replay`, `property`, `stress` and `fuzz` all call it; they
-//! differ in the programs that they make and in the [`RunOptions`]. The model engine runs the same interpreter on loom's
-//! threads.
+//! differ in the programs that they make and in the [`RunOptions`]. The model engine runs the same interpreter on
+//! loom's threads.
 //!
 //! How the parts fit:
 //!
@@ -13,8 +13,8 @@
 //! * `gates`: where a program holds a thread to force an order.
 //! * `monitor`: sees whether a run has ended or cannot go on. `deadlock`: the report of a run that cannot.
 //!
-//! Pairs with: `subject::env`, what a subject uses of a run; `ledger::log`, where events go; `ledger::judge`, which reads
-//! them.
+//! Pairs with: `subject::env`, what a subject uses of a run; `ledger::log`, where events go; `ledger::judge`, which
+//! reads them.
 
 pub(crate) mod deadlock;
 pub(crate) mod gates;
@@ -105,7 +105,8 @@ pub(crate) fn verdict(program: &Program, contract: Contract, events: &[Event], c
     verdict
 }
 
-/// Callbacks that `churn` makes are not in the program, so the judge does not know them: each must have been freed once.
+/// Callbacks that `churn` makes are not in the program, so the judge does not know them: each must have been freed
+/// once.
 fn churn_violation((made, freed): (u32, u32), events: usize) -> Option<Violation> {
     let kind = match made.cmp(&freed) {
         Ordering::Equal => return None,

@@ -1,7 +1,7 @@
 //! Watches the threads of a run: tells a run that is over from a run that cannot go on.
 //!
-//! A thread is *asleep* when the kernel says so (state `S`) and it has not been switched in since the last look. When all
-//! threads of a run are asleep, nothing in the run can move any more, because none of its waits is timed. Then:
+//! A thread is *asleep* when the kernel says so (state `S`) and it has not been switched in since the last look. When
+//! all threads of a run are asleep, nothing in the run can move any more, because none of its waits is timed. Then:
 //!
 //! 1. Threads that wait at gates are released.
 //! 2. If there are none, the run is a deadlock once nothing has moved for [`RunOptions::deadlock_after`].

@@ -18,8 +18,8 @@ impl Judge<'_> {
             && !self.program.hostile.contains(&Hostile::WrongUserData)
     }
 
-    /// A call of `id` has started: the firing that asked for it must be one of `id`, or of a callback that `id` replaces.
-    /// Exception: the library says itself that it passed the wrong user data.
+    /// A call of `id` has started: the firing that asked for it must be one of `id`, or of a callback that `id`
+    /// replaces. Exception: the library says itself that it passed the wrong user data.
     pub(super) fn attribute(&mut self, at: usize, id: CallbackId, cookie: u32, misdirected: bool) {
         let program = self.program;
         // `churn` made the callback, and no program fires it.
@@ -88,13 +88,16 @@ impl Judge<'_> {
         if firing.entered as i64 != answer || (!may_stop && answer != i64::from(count)) {
             self.violated(ViolationKind::LostCall, Some(firing.target), proof, |name| {
                 let entered = firing.entered;
-                format!("an enumeration of {count} items answered {answer} calls and ran `{name}` {entered} times")
+                format!(
+                    "an enumeration (items: {count}) answered that it had called {answer} times; it ran `{name}` {entered} \
+                     times"
+                )
             });
         }
     }
 
-    /// A barrier has ended. Each post that had ended when the barrier began has been delivered, unless something began to
-    /// end the registration before now.
+    /// A barrier has ended. Each post that had ended when the barrier began has been delivered, unless something began
+    /// to end the registration before now.
     pub(super) fn barrier(&mut self, at: usize, began: usize) {
         for (cookie, posted) in std::mem::take(&mut self.posted) {
             let firing = self.firings[&cookie];
@@ -109,8 +112,8 @@ impl Judge<'_> {
         }
     }
 
-    /// The run is over: if a firing of a one-shot callback ran nothing, another firing has taken the one call. A firing that
-    /// came late after the registration was ended has taken it as well.
+    /// The run is over: if a firing of a one-shot callback ran nothing, another firing has taken the one call. A firing
+    /// that came late after the registration was ended has taken it as well.
     pub(super) fn unserved(&mut self) {
         for i in 0..self.callbacks.len() {
             let id = CallbackId(i as u8);

@@ -36,7 +36,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Every callback that was offered is freed by the time the session is closed, unless its guard was leaked on purpose.
+    /// Every callback that was offered is freed by the time the session is closed, unless its guard was leaked on
+    /// purpose.
     pub(super) fn leaks(&mut self) {
         let Some(closed) = self.closed else { return };
         for i in 0..self.callbacks.len() {

@@ -1,7 +1,7 @@
 //! The rules: what the events of a run prove.
 //!
-//! [`judge`] passes once over the events in their order and keeps what is known of each callback (`state`). Each rule is
-//! stated where it is checked:
+//! [`judge`] passes once over the events in their order and keeps what is known of each callback (`state`). Each rule
+//! is stated where it is checked:
 //!
 //! * `lifetime`: freed during a call, freed twice, never freed; memory beside a callback used after it was freed.
 //! * `quiescence`: a call that starts after `revoke` or a wait, or that is still running when the wait ends.
@@ -9,8 +9,8 @@
 //! * `threads`: overlapping calls of an `FnMut`; a confined callback on another thread.
 //! * `answers`: answers that the program does not expect.
 //!
-//! An event's time is when it was *reported*. A call reports that it entered after it was admitted, and reports that it left
-//! before it stops being counted. No rule convicts a sound binding because of this delay.
+//! An event's time is when it was *reported*. A call reports that it entered after it was admitted, and reports that it
+//! left before it stops being counted. No rule convicts a sound binding because of this delay.
 //!
 //! Elsewhere: deadlocks and crashes, which no event reports (`engine::monitor`, `gate`), and what happens after the run
 //! ([`stray_events`](super::stray_events)).
@@ -34,8 +34,8 @@ pub(crate) use answers::describe;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Contract {
-    /// The library calls each callback once and then forgets it. A second firing need not be delivered and must not run the
-    /// callback.
+    /// The library calls each callback once and then forgets it. A second firing need not be delivered and must not run
+    /// the callback.
     pub once: bool,
 }
 
@@ -66,7 +66,8 @@ struct Judge<'a> {
     open: HashMap<ThreadNo, Vec<OpenOp>>,
     /// The firings, by cookie.
     firings: HashMap<u32, Firing>,
-    /// Posted firings that must be delivered and for which no barrier has passed yet: the cookie, and where the post ended.
+    /// Posted firings that must be delivered and for which no barrier has passed yet: the cookie, and where the post
+    /// ended.
     posted: Vec<(u32, usize)>,
     /// The session began to close here, by an op or because the program is over. Bodies may still be running on the
     /// library's threads.

@@ -11,8 +11,8 @@ impl Judge<'_> {
     pub(super) fn revoked(&mut self, at: usize, open: &OpenOp, id: CallbackId, answer: Answer) {
         let state = &mut self.callbacks[id.0 as usize];
         let unreported = match answer {
-            // A call that was in flight may report only later that it entered. The calls that were running when the `revoke`
-            // began, and still are, have reported already.
+            // A call that was in flight may report only later that it entered. The calls that were running when the
+            // `revoke` began, and still are, have reported already.
             Answer::InFlight(n) => {
                 let running = |frame: &&Frame| state.frames.iter().any(|running| running.at == frame.at);
                 (n as usize).saturating_sub(open.frames.iter().filter(running).count())
@@ -34,8 +34,8 @@ impl Judge<'_> {
             Answer::Deferred => {
                 // A call that need not be waited for has entered already, so no call may report later that it entered.
                 state.revoked.get_or_insert((at, 0));
-                // Calls of this thread may be running. So may calls whose thread waits for the same callback from inside:
-                // two such threads would otherwise wait for each other for ever.
+                // Calls of this thread may be running. So may calls whose thread waits for the same callback from
+                // inside: two such threads would otherwise wait for each other for ever.
                 state.frames.iter().copied().find(|frame| frame.thread != thread && !frame.waits_for_itself)
             }
             _ => return,
@@ -47,8 +47,8 @@ impl Judge<'_> {
         }
     }
 
-    /// A call starts: the callback must not be freed, quiescent, revoked, or one-shot and run before. The first of these
-    /// that holds is reported.
+    /// A call starts: the callback must not be freed, quiescent, revoked, or one-shot and run before. The first of
+    /// these that holds is reported.
     pub(super) fn started_late(&mut self, at: usize, thread: ThreadNo, id: CallbackId) {
         let one_shot = self.contract.once;
         let state = &mut self.callbacks[id.0 as usize];

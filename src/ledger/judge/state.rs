@@ -10,8 +10,8 @@ pub(super) struct Frame {
     /// The call entered here.
     pub(super) at: usize,
     pub(super) cookie: u32,
-    /// Inside this call, its thread has begun to wait for the same callback. Other threads that wait from inside a call need
-    /// not wait for this one.
+    /// Inside this call, its thread has begun to wait for the same callback. Other threads that wait from inside a call
+    /// need not wait for this one.
     pub(super) waits_for_itself: bool,
 }
 
@@ -37,7 +37,8 @@ pub(super) struct CallbackState {
     pub(super) revoked: Option<(usize, usize)>,
     /// A `revoke_and_wait` or `release` answered `quiescent` here.
     pub(super) quiescent: Option<usize>,
-    /// The begin and end of a firing of a one-shot callback that ran nothing. Another firing must have run the callback.
+    /// The begin and end of a firing of a one-shot callback that ran nothing. Another firing must have run the
+    /// callback.
     pub(super) unserved: Option<(usize, usize)>,
     /// The callbacks that an op began to put in its place. A firing of its subscription may run them.
     pub(super) successors: Vec<CallbackId>,

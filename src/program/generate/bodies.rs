@@ -72,8 +72,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Makes a callback exclusive, unless its body waits or calls another callback: a registry that serialises its calls
-    /// could then be made to wait in a circle.
+    /// Makes a callback exclusive, unless its body waits or calls another callback: a registry that serialises its
+    /// calls could then be made to wait in a circle.
     pub(super) fn make_exclusive(&mut self, own: usize) {
         let draft = &mut self.drafts[own];
         draft.callback.exclusive |= !draft.calls && !draft.waits;
@@ -103,8 +103,8 @@ impl Builder<'_> {
             return;
         }
         self.body_calls += 1;
-        // A callback that calls only itself may still become exclusive, unless the library also calls on other threads: the
-        // callback would then wait for itself.
+        // A callback that calls only itself may still become exclusive, unless the library also calls on other threads:
+        // the callback would then wait for itself.
         self.drafts[own].calls |= target != own || concurrent;
         self.body_step(own, nth, Op::Fire(id, None));
     }

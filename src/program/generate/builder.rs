@@ -1,5 +1,5 @@
-//! A program while it is being decoded: where its steps go, where its callbacks are registered, and how much room is left.
-//! What may stand in bodies is in `bodies`. Ops that come in patterns are in `patterns`.
+//! A program while it is being decoded: where its steps go, where its callbacks are registered, and how much room is
+//! left. What may stand in bodies is in `bodies`. Ops that come in patterns are in `patterns`.
 
 use super::{Domain, Record};
 use crate::program::canonical::tidy;
@@ -216,8 +216,8 @@ impl<'a> Builder<'a> {
         self.drafts[body].callback.body.rotate_right(1);
     }
 
-    /// Registers a callback at the start of `before`, unless it is registered already. Returns false if there is no room
-    /// for that and for one more step.
+    /// Registers a callback at the start of `before`, unless it is registered already. Returns false if there is no
+    /// room for that and for one more step.
     pub(super) fn ensure_registered(&mut self, target: usize) -> bool {
         if self.drafts[target].registered.is_some() {
             return self.room(1);
@@ -241,8 +241,8 @@ impl<'a> Builder<'a> {
         true
     }
 
-    /// The section nearest to `wanted` in which a callback is already registered. With `race`, a thread will do even if the
-    /// callback may not be registered yet.
+    /// The section nearest to `wanted` in which a callback is already registered. With `race`, a thread will do even if
+    /// the callback may not be registered yet.
     fn after_registration(&self, target: usize, wanted: Section, race: bool) -> Section {
         let section = match (self.drafts[target].registered, wanted) {
             (None | Some(Section::Before), _) => wanted,

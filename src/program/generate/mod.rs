@@ -1,34 +1,34 @@
 //! Programs from raw choices: one decoder for the property engine and for the fuzzer.
 //!
 //! A raw program is a list of [`Record`]s. The first record is the header: the number of threads and callbacks, and the
-//! hostile switches. Each other record adds one op, or one small pattern of ops, in a section that the record names itself.
-//! A list without one of its records therefore decodes to the program without that op. This makes proptest's shrinking of
-//! lists and a fuzzer's mutations work on programs. In every choice, a zero byte is the plainest.
+//! hostile switches. Each other record adds one op, or one small pattern of ops, in a section that the record names
+//! itself. A list without one of its records therefore decodes to the program without that op. This makes proptest's
+//! shrinking of lists and a fuzzer's mutations work on programs. In every choice, a zero byte is the plainest.
 //!
 //! The result is always [valid](super::validate) and stays within a [`Domain`]. It also *ends* on a sound subject, by
 //! construction:
 //!
 //! * An op that calls from inside a body does so in one call only (`nth`). A program has at most three such ops, so
 //!   recursion is at most four deep.
-//! * A program has at most one op that waits inside a body, and it runs once. It waits for its own callback, for a callback
-//!   that calls it, or for a callback of a higher index whose body does not wait: two bodies never wait for each other.
-//!   (Programs in which only one thread ever has frames may have more such ops.)
+//! * A program has at most one op that waits inside a body, and it runs once. It waits for its own callback, for a
+//!   callback that calls it, or for a callback of a higher index whose body does not wait: two bodies never wait for
+//!   each other. (Programs in which only one thread ever has frames may have more such ops.)
 //! * No body does `send`, `barrier` or `shutdown`. The body of an `exclusive` callback neither waits nor calls another
 //!   callback, so a registry that serialises such callbacks cannot be made to wait in a circle.
-//! * A gate is opened by another thread than the one held at it. If the order of a run makes that impossible, `hold` and
-//!   `reach` give up by themselves.
+//! * A gate is opened by another thread than the one held at it. If the order of a run makes that impossible, `hold`
+//!   and `reach` give up by themselves.
 //!
 //! The choice of ops leans towards the hazard:
 //!
 //! * a callback is registered in `before` unless a record says otherwise;
 //! * the most frequent ops are firings and the ways of revoking;
-//! * a revoking op may bring a call on another thread to race against, a registration right after it (so that the slot is
-//!   reused), and a firing of the revoked callback in `after`.
+//! * a revoking op may bring a call on another thread to race against, a registration right after it (so that the slot
+//!   is reused), and a firing of the revoked callback in `after`.
 //!
 //! No expectations are generated: the ledger decides what must not happen.
 //!
-//! Not generated: `fail_allocation` and `capacity` (a domain has neither), `shutdown` on a thread while others still use
-//! the library, and texts for the parser (any bytes will do for that).
+//! Not generated: `fail_allocation` and `capacity` (a domain has neither), `shutdown` on a thread while others still
+//! use the library, and texts for the parser (any bytes will do for that).
 
 mod bodies;
 mod builder;

@@ -1,7 +1,7 @@
 //! Orders that random choice hardly finds: a call or a revocation is held half way while another thread goes on.
 //!
-//! A gate at which no thread arrives costs time. Patterns are therefore rare, and always complete: one thread arrives at the
-//! gate; the other waits for that, does its own ops, and opens the gate.
+//! A gate at which no thread arrives costs time. Patterns are therefore rare, and always complete: one thread arrives
+//! at the gate; the other waits for that, does its own ops, and opens the gate.
 
 use super::builder::{Builder, revoking};
 use crate::program::{CallbackId, GateId, Op, Section, Site, Step, Verb};
@@ -59,7 +59,8 @@ impl Builder<'_> {
         self.reach_and_open(free, gate, meanwhile);
     }
 
-    /// Waits for a thread at the gate, then does `meanwhile` and opens the gate. An op that waits comes after the opening.
+    /// Waits for a thread at the gate, then does `meanwhile` and opens the gate. An op that waits comes after the
+    /// opening.
     fn reach_and_open(&mut self, section: Section, gate: GateId, meanwhile: Option<Op>) {
         self.push(section, Op::Reach(gate));
         let waits = matches!(meanwhile, Some(Op::RevokeAndWait(_) | Op::Release(_) | Op::Unsubscribe(_)));
@@ -96,8 +97,8 @@ impl Builder<'_> {
         matches!(draft.registered, None | Some(Section::Before)) && !draft.called_before && !draft.held
     }
 
-    /// An op that calls `target`: with the first of these verbs that the domain has, or else in a scope. Registers `target`
-    /// if necessary.
+    /// An op that calls `target`: with the first of these verbs that the domain has, or else in a scope. Registers
+    /// `target` if necessary.
     fn calling(&mut self, target: usize, verbs: &[Verb], section: Section) -> Option<Op> {
         let id = CallbackId(target as u8);
         let Some(verb) = verbs.iter().copied().find(|verb| self.domain.has(*verb)) else {

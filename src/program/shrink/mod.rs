@@ -1,15 +1,15 @@
 //! Shrinking: from a program that fails to a small program that still fails.
 //!
 //! This is greedy delta debugging on the structure of programs. [`minimise`] tries the edits of the current program
-//! (`edits`), the largest first. It keeps each result that costs less (`cost`) and still fails. It repeats that until no
-//! single edit helps or no try is left. Every kept edit lowers the cost, so the search ends. Nothing is random: the same
-//! program, judged in the same way, gives the same result.
+//! (`edits`), the largest first. It keeps each result that costs less (`cost`) and still fails. It repeats that until
+//! no single edit helps or no try is left. Every kept edit lowers the cost, so the search ends. Nothing is random: the
+//! same program, judged in the same way, gives the same result.
 //!
-//! If the original program ends on a sound subject, so does the minimised one: no edit makes a body call or wait more often
-//! than before. The failure is then still the subject's fault, and not one of an edit.
+//! If the original program ends on a sound subject, so does the minimised one: no edit makes a body call or wait more
+//! often than before. The failure is then still the subject's fault, and not one of an edit.
 //!
-//! Elsewhere: what failing means. If a failure does not happen in every run, `still_fails` should try more than once. It
-//! should ask for the same violation, or the search may turn to a different one.
+//! Elsewhere: what failing means. If a failure does not happen in every run, `still_fails` should try more than once.
+//! It should ask for the same violation, or the search may turn to a different one.
 
 mod cost;
 mod edits;
@@ -28,8 +28,8 @@ pub struct Tries {
 
 /// The smallest failing program found, tidied. Returns `program` itself, unchanged, if no smaller program fails.
 ///
-/// `program` must be valid and must fail; it is not tried again. Every program that `still_fails` is asked about is valid. A
-/// changed program is returned only if `still_fails` returned true for it.
+/// `program` must be valid and must fail; it is not tried again. Every program that `still_fails` is asked about is
+/// valid. A changed program is returned only if `still_fails` returned true for it.
 #[must_use]
 pub fn minimise(program: &Program, still_fails: &mut dyn FnMut(&Program) -> bool, tries: Tries) -> Program {
     // One try is kept for the tidied result.

@@ -1,5 +1,5 @@
-//! The error of the parser: the place, what was expected there, what was found, and a note where the rule is not obvious.
-//! Finding the error is the work of `parse`.
+//! The error of the parser: the place, what was expected there, what was found, and a note where the rule is not
+//! obvious. Finding the error is the work of `parse`.
 
 use std::error::Error;
 use std::fmt;
@@ -75,7 +75,8 @@ impl ParseError {
     }
 }
 
-/// Replaces tabs and control characters, so that each character takes one column of a terminal and the caret stays right.
+/// Replaces tabs and control characters, so that each character takes one column of a terminal and the caret stays
+/// right.
 fn visible(c: char) -> char {
     match c {
         '\t' => ' ',

@@ -1,11 +1,11 @@
 //! The text form of programs: people write and read it, and every counterexample is kept in it.
 //!
-//! One op a line. A line's first word decides what the line is. Indentation has no meaning. `docs/program.md` describes the
-//! language. [`parse`] reads it and `Display` of [`Program`] writes it.
-//! `parse(&program.to_string())` is an equal program for every program that [`validate`](super::validate) accepts.
+//! One op a line. A line's first word decides what the line is. Indentation has no meaning. `docs/program.md` describes
+//! the language. [`parse`] reads it and `Display` of [`Program`] writes it. `parse(&program.to_string())` is an equal
+//! program for every program that [`validate`](super::validate) accepts.
 //!
-//! Elsewhere: whether a program makes sense (a program may fire a callback that was never registered; the engines check that
-//! no harm comes of it), and which verbs a subject offers.
+//! Elsewhere: whether a program makes sense (a program may fire a callback that was never registered; the engines check
+//! that no harm comes of it), and which verbs a subject offers.
 
 mod error;
 pub(crate) mod nearest;

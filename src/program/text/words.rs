@@ -9,7 +9,8 @@ pub(super) struct Word<'a> {
     pub(super) at: usize,
 }
 
-/// The words of one line up to its comment, in order. `=` is always a word of its own, with or without blanks around it.
+/// The words of one line up to its comment, in order. `=` is always a word of its own, with or without blanks around
+/// it.
 #[derive(Debug, Clone)]
 pub(super) struct Words<'a> {
     /// The number of the line; 1 is the first.

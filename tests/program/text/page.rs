@@ -1,4 +1,5 @@
-//! `docs/program.md` describes what the parser does: its programs parse, its error is the parser's, and it has every word.
+//! `docs/program.md` describes what the parser does: its programs parse, its error is the parser's, and it has every
+//! word.
 
 use latecall::program::{Hostile, Program, Site, Verb, valid::answers};
 

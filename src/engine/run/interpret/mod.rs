@@ -4,12 +4,12 @@
 //! `crate::loomed` over loom for the model engine. The two differ in their `Stage`: how threads are started, held and
 //! watched.
 //!
-//! The run's own bookkeeping ([`Outside`], [`Counter`]) is not modelled. State that decides whether an op is done at all is
-//! modelled (`registered`, and the users of the session), because otherwise a search would not see that two orders
-//! differ.
+//! The run's own bookkeeping ([`Outside`], [`Counter`]) is not modelled. State that decides whether an op is done at
+//! all is modelled (`registered`, and the users of the session), because otherwise a search would not see that two
+//! orders differ.
 //!
-//! How the parts fit: this file has the run and its life; `threads`: what each thread of the program does; `ops`: one op;
-//! `bodies`: what a callback does when it is called; `session`: the session that the threads share.
+//! How the parts fit: this file has the run and its life; `threads`: what each thread of the program does; `ops`: one
+//! op; `bodies`: what a callback does when it is called; `session`: the session that the threads share.
 //!
 //! Pairs with: `stage`, of which there are two; `ledger::log`, where events go.
 
@@ -124,8 +124,8 @@ impl Run {
         outside(&self.error).take()
     }
 
-    /// The run is over: no witness finds it any more. Returns false if a thread is still inside a callback of the run; then
-    /// the run must not be freed.
+    /// The run is over: no witness finds it any more. Returns false if a thread is still inside a callback of the run;
+    /// then the run must not be freed.
     pub(crate) fn retire(&self) -> bool {
         let retired = self.ledger.detach(1 << 20);
         if retired {

@@ -1,7 +1,7 @@
 //! The session of a run, which its threads share.
 //!
-//! A library may not be closed under its callers: `shutdown` waits for the ops of other threads, and ops that come later
-//! are skipped. Programs without `shutdown` need none of this, and their ops are not counted.
+//! A library may not be closed under its callers: `shutdown` waits for the ops of other threads, and ops that come
+//! later are skipped. Programs without `shutdown` need none of this, and their ops are not counted.
 
 use super::sync::{self, Condvar, Mutex, Outside, OutsideArc, lock, outside, wait};
 use crate::ledger::Answer;
@@ -59,8 +59,8 @@ impl SharedSession {
         outside(&self.session).take()
     }
 
-    /// Does an op in the session. `nested`: the op is in the body of a callback that another op's call has run. A `shutdown`
-    /// waits for the outer op, so the nested one may go on.
+    /// Does an op in the session. `nested`: the op is in the body of a callback that another op's call has run. A
+    /// `shutdown` waits for the outer op, so the nested one may go on.
     pub(super) fn with(&self, nested: bool, f: impl FnOnce(&dyn Session) -> Answer) -> Answer {
         let _inside = if let Some(users) = &self.users {
             let mut state = lock(&users.state);

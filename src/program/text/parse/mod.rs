@@ -1,7 +1,8 @@
-//! The parser: reads the lines in order and each line from left to right, and stops at the first word that does not fit.
+//! The parser: reads the lines in order and each line from left to right, and stops at the first word that does not
+//! fit.
 //!
-//! A callback may be named before it is declared. Therefore a first pass collects the declared names. The second pass finds
-//! every error, in the order of the text.
+//! A callback may be named before it is declared. Therefore a first pass collects the declared names. The second pass
+//! finds every error, in the order of the text.
 //!
 //! This file: lines and sections. `declare`: header lines and callbacks. `ops`: the ops.
 
