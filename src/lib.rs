@@ -104,7 +104,6 @@ pub mod guide;
 pub mod registry;
 pub mod signature;
 mod sync;
-mod thread_word;
 
 #[cfg(all(test, feature = "harness"))]
 mod subprocess;

@@ -20,6 +20,8 @@
 #[cfg(not(target_has_atomic = "ptr"))]
 compile_error!("latecall needs atomics as wide as a pointer: a slot's generation and state change in one step");
 
+pub(crate) mod thread_word;
+
 pub(crate) use std_side::*;
 
 mod std_side {
@@ -72,7 +74,7 @@ mod std_side {
         false
     }
 
-    pub(crate) use crate::thread_word;
+    pub(crate) use super::thread_word;
 
     /// Whether operations are loom's, which exist only inside a search.
     pub(crate) const MODELLED: bool = false;

@@ -1,5 +1,6 @@
 //! Compiles one source file to an instrumented object.
 
+use crate::instrument::is_cxx;
 use crate::tools::{read, run, write};
 use crate::{Error, Instrument, locals, objects};
 use std::path::Path;
@@ -23,10 +24,6 @@ pub const COMPILER_FLAGS: &[&str] = &[
     "-fPIC",
     "-fno-builtin",
 ];
-
-pub(crate) fn is_cxx(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == "cc" || extension == "cpp" || extension == "cxx")
-}
 
 impl Instrument {
     pub(crate) fn compile(&self, file: &Path, object: &Path) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! Why code could not be instrumented, and what to do about it.
 
-use crate::objects::is_of_c_library;
-use crate::symbols::{reason, reason_of};
+use crate::symbols::{is_of_c_library, reason, reason_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,6 +1,5 @@
 //! The builder that a build script uses.
 
-use crate::compile::is_cxx;
 use crate::objects::{c_library, symbols, writable_sections};
 use crate::tools::{create_folder, run, write};
 use crate::{ALLOWED, DATA_SECTION, ENTRY_PREFIX, Error, assembly, error};
@@ -262,4 +261,8 @@ impl Instrument {
         run(Command::new("as").arg("-o").arg(&object).arg(&file))?;
         Ok(Some(object))
     }
+}
+
+pub(crate) fn is_cxx(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "cc" || extension == "cpp" || extension == "cxx")
 }

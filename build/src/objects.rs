@@ -106,12 +106,6 @@ pub(crate) fn c_library(compiler: &Path) -> BTreeSet<String> {
     names
 }
 
-/// Whether a name belongs to the C library or to the compiler. Names with two leading underscores are reserved for
-/// these, in every version of them.
-pub(crate) fn is_of_c_library(name: &str, c_library: &BTreeSet<String>) -> bool {
-    c_library.is_empty() || c_library.contains(name) || name.starts_with("__")
-}
-
 fn short(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,7 +1,8 @@
 //! Decides for each symbol which name it gets, and refuses code with symbols that the explorer could not follow.
 
 use crate::error::is_known;
-use crate::objects::{Symbol, c_library, is_of_c_library};
+use crate::objects::{Symbol, c_library};
+use crate::symbols::is_of_c_library;
 use crate::{ENTRY_PREFIX, Error, Instrument, MODELLED, Uses, instrumentation};
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! Which functions instrumented code may call, and why it may not call others.
 
+use std::collections::BTreeSet;
+
 /// Functions that instrumented code calls directly. They neither block, nor keep state between interleavings, nor
 /// access the code's memory.
 #[rustfmt::skip]
@@ -302,4 +304,10 @@ pub fn instrumentation() -> Vec<String> {
         names.extend(operations.map(|operation| format!("__tsan_atomic{}_{operation}", bytes * 8)));
     }
     names
+}
+
+/// Whether a name belongs to the C library or to the compiler. Names with two leading underscores are reserved for
+/// these, in every version of them.
+pub(crate) fn is_of_c_library(name: &str, c_library: &BTreeSet<String>) -> bool {
+    c_library.is_empty() || c_library.contains(name) || name.starts_with("__")
 }

@@ -140,7 +140,7 @@ extern "C-unwind" fn callback(user_data: *mut c_void, _: *const c_void) -> isize
         fail("late call: user_data was freed");
     }
     let freed = payload.freed.with(|freed| {
-        // SAFETY: as above.
+        // SAFETY: loom fails the model when another thread writes meanwhile; `with` only lends the pointer.
         unsafe { *freed }
     });
     if freed {

@@ -92,7 +92,7 @@ impl Stack {
                 0,
             )
         };
-        assert!(memory != libc::MAP_FAILED, "no memory for a stack ({size} bytes)");
+        assert!(memory != libc::MAP_FAILED, "no memory for a stack of size {size}");
         // SAFETY: the first page of what was just mapped, which nobody uses.
         let guarded = unsafe { libc::mprotect(memory, GUARD, libc::PROT_NONE) };
         assert_eq!(guarded, 0, "no guard page for a stack");

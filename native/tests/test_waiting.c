@@ -457,8 +457,8 @@ static void at_unsubscribed_no_call_starts_any_more(void) {
   }
 }
 
-/* The notify of a call that unsubscribed itself runs on that caller's thread; a thread that unsubscribes meanwhile finds
- * nothing, and still must not return while user_data is still being destroyed. */
+/* The notify of a call that unsubscribed itself runs on that caller's thread. A thread that unsubscribes meanwhile
+ * finds nothing, and still must not return while user_data is still being destroyed. */
 static void unsubscribing_what_is_being_destroyed_waits_for_that(void) {
   probe p;
   stage s;

@@ -1,13 +1,13 @@
 //! The fuzz engine: what a fuzz target does with a fuzzer's bytes.
 //!
 //! The fuzzer (cargo-fuzz) makes the bytes, and learns from the coverage of the code under test which bytes to make
-//! next. Here the bytes become a program ([`Input`]), the program is run once, and a broken rule becomes a [`Failure`]
-//! with the program and its timeline. A fuzz target panics with the failure. `tests/fuzz_corpus.rs` replays the
-//! committed corpus through the same functions without a fuzzer.
+//! next. Here the bytes become a program ([`Input`]), the program is run once, and a broken rule becomes a
+//! [`Failure`] with the program and its timeline. A fuzz target panics with the failure. `tests/fuzz_corpus.rs`
+//! replays the committed corpus through the same functions without a fuzzer.
 //!
-//! An input is run on every sound subject: its bytes are a program's records (`program::generate`), which each subject
-//! reads within what it offers. So one corpus serves all subjects, and an input that one mode of the library survives
-//! is tried on the others.
+//! An input is run on every sound subject: its bytes are a program's records (`program::generate`), which each
+//! subject reads within what it offers. So one corpus serves all subjects, and an input that one mode of the library
+//! survives is tried on the others.
 //!
 //! Not here: making a failing program small (the fuzzer shrinks the bytes: `cargo fuzz tmin`).
 
@@ -110,8 +110,8 @@ impl Subjects {
         }
     }
 
-    /// [`Subjects::from_environment`] for a fuzz target. An error ends the process with exit code 2, because a fuzzer takes
-    /// a panic for a finding.
+    /// [`Subjects::from_environment`] for a fuzz target. An error ends the process with exit code 2, because a fuzzer
+    /// takes a panic for a finding.
     pub fn for_target(catalogue: &dyn Catalogue) -> Self {
         Subjects::from_environment(catalogue).unwrap_or_else(|error| {
             eprintln!("{error}");

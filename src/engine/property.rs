@@ -1,8 +1,8 @@
 //! The property engine: programs that proptest generates, shrunk to a minimal one when they fail.
 //!
-//! The orders of a program are forced by its own gates, and are otherwise those of the operating system. So the engine
-//! finds what an order of ops, or one forced race, brings out. It is bounded by the number of programs: what it says
-//! about a clean subject holds for those.
+//! The orders of a program are forced by its own gates, and are otherwise those of the operating system. So the
+//! engine finds what an order of ops, or one forced race, brings out. It is bounded by the number of programs: what
+//! it says about a clean subject holds for those.
 
 use super::Engine;
 use super::report::{Report, counted};

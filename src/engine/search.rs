@@ -74,8 +74,8 @@ pub(super) fn record_finding(report: &mut Report, program: &Program, outcome: &R
     report.finding = Counterexample::of_run(&report.subject, program, outcome, kind);
 }
 
-/// Puts a run that has no verdict into the report. A program that the subject does not offer is counted; anything else
-/// is an error.
+/// Puts a run that has no verdict into the report. A program that the subject does not offer is counted; anything
+/// else is an error.
 pub(super) fn record_error(report: &mut Report, error: &RunError) {
     match error {
         RunError::NotOffered(_) => report.not_offered += 1,

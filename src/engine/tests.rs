@@ -4,7 +4,7 @@ use super::run::{RunOptions, execute};
 use super::stress::Stress;
 use super::{ENGINES, Engine};
 use crate::ledger::{Answer, Call, EventKind, Witness};
-use crate::program::{CallbackId, Program, Verb, VerbSet};
+use crate::program::{CallbackId, Hostile, Program, Site, Verb, VerbSet};
 use crate::subject::{Env, Offer, OpenError, Session, Subject};
 use crate::sync::{Mutex, lock};
 use std::collections::HashMap;
@@ -107,6 +107,56 @@ fn stress_makes_the_same_programs_from_the_same_seed() {
     assert_ne!(seven, of(8));
 }
 
+/// Offers everything and keeps the programs that are about to run on it. It opens no session.
+#[derive(Default)]
+struct Unopened(Mutex<Vec<Program>>);
+
+impl Subject for Unopened {
+    fn name(&self) -> &str {
+        "unopened"
+    }
+
+    fn offer(&self) -> Offer {
+        Offer::new(VerbSet::of(Verb::ALL)).with_hostile(Hostile::ALL).with_sites(Site::ALL)
+    }
+
+    fn open(&self, env: &Env) -> Result<Box<dyn Session>, OpenError> {
+        lock(&self.0).push(env.program().unwrap());
+        Err(OpenError::new("this subject only records"))
+    }
+}
+
+fn unopened(engine: &dyn Engine) -> Vec<Program> {
+    let subject = Unopened::default();
+    let report = engine.check(&subject, &mut |_| ());
+    assert!(report.error.is_some(), "without a session there is no verdict");
+    subject.0.into_inner().unwrap()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_programs_of_all_verbs_and_another_seed_makes_others() {
+    let programs = |seed| unopened(&Property::new().cases(40).seed(seed));
+    let first = programs(7);
+    assert_eq!(first.len(), 40);
+    assert!(first.iter().any(|program| program.len() > 5), "only small programs: they might be the same by chance");
+    assert_eq!(first, programs(7));
+    let other = programs(8);
+    let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+    assert!(same < 20, "{same} of 40 programs do not depend on the seed");
+}
+
+#[test]
+fn the_stress_engine_begins_with_the_program_of_its_seed() {
+    // It stops at the first program without a verdict.
+    let programs = |seed| unopened(&Stress::new().seed(seed).at_least(1));
+    let firsts: Vec<Vec<Program>> = (0..20).map(programs).collect();
+    assert!(firsts.iter().all(|programs| programs.len() == 1));
+    for (seed, first) in (0..).zip(&firsts) {
+        assert_eq!(*first, programs(seed));
+    }
+    assert!(firsts[1..].iter().any(|other| *other != firsts[0]), "the seed changes nothing");
+}
+
 #[test]
 fn a_report_says_what_it_is_and_what_bounded_it() {
     let mut report = Report::new("a/binding", "property");
@@ -150,8 +200,8 @@ fn churn_has_to_free_what_it_makes() {
     assert!(outcome.verdict.is_clean(), "{:?}", outcome.verdict);
 }
 
-/// Disturbance changes when threads run, and nothing else: a program of one thread has the same events with and without
-/// it.
+/// Disturbance changes when threads run, and nothing else: a program of one thread has the same events with and
+/// without it.
 #[test]
 fn disturbance_adds_no_event() {
     let program = Program::parse("callback a\nbefore\n  register a\n  revoke a\n  churn 2\n").unwrap();

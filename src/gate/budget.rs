@@ -1,7 +1,7 @@
 //! How much each engine does.
 //!
-//! On a flaw that an engine has to convict, the engine gets ten times what it gets on a sound subject. It stops at its
-//! first finding, so what it does not need is not spent, and it misses a flaw only if it is unable to find it.
+//! On a flaw that an engine has to convict, the engine gets ten times what it gets on a sound subject. It stops at
+//! its first finding, so what it does not need is not spent, and it misses a flaw only if it is unable to find it.
 
 use crate::engine::Engine;
 use crate::engine::model::Model;
@@ -136,8 +136,8 @@ impl Budget {
         format!("budget {self} (on each sound subject {})", engines.iter().map(of).collect::<Vec<_>>().join("; "))
     }
 
-    /// The engine with this name, with this budget; `None`: no engine has this name. `flaw`: the subject's. `programs`:
-    /// for the engines that do not make their own.
+    /// The engine with this name, with this budget; `None`: no engine has this name. `flaw`: the subject's.
+    /// `programs`: for the engines that do not make their own.
     pub(super) fn engine(
         self,
         name: &str,

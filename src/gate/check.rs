@@ -1,7 +1,7 @@
 //! One check: one engine on one subject.
 //!
-//! The gate runs each check in a process of its own (`child`). This is what that process does; any other process can do
-//! it as well.
+//! The gate runs each check in a process of its own (`child`). This is what that process does; any other process can
+//! do it as well.
 
 use super::Budget;
 use super::crash_record::CrashRecorder;
@@ -85,8 +85,8 @@ impl CheckOptions {
         self
     }
 
-    /// Keeps a crash record in this file, which must be open for reading and writing: each program before it runs, and
-    /// the events of its run as they happen. So another process can read what ran when this one died.
+    /// Keeps a crash record in this file, which must be open for reading and writing: each program before it runs,
+    /// and the events of its run as they happen. So another process can read what ran when this one died.
     #[must_use]
     pub fn crash_record(mut self, file: File) -> Self {
         self.crash_record = Some(file);
@@ -237,7 +237,8 @@ fn known_flaws(catalogue: &dyn Catalogue, library: &Library) -> Result<Vec<Known
 }
 
 /// What the replay engine runs on a subject, in order: the program of the subject's own flaw; the seed programs; on a
-/// sound subject the programs of all `flaws`, because a program that convicts a flawed subject must be harmless there.
+/// sound subject the programs of all `flaws`, because a program that convicts a flawed subject must be harmless
+/// there.
 #[must_use]
 pub fn programs(flaw: Option<&KnownFlaw>, flaws: &[KnownFlaw], subject: &dyn Subject) -> Vec<Program> {
     let own = flaw.map(program_of).into_iter();
@@ -246,8 +247,8 @@ pub fn programs(flaw: Option<&KnownFlaw>, flaws: &[KnownFlaw], subject: &dyn Sub
     own.chain(seeds).chain(others).filter(|program| suits(program, subject)).collect()
 }
 
-/// What the model engine explores on a subject: the program of the subject's own flaw, and then [`programs::all`] of so
-/// many ops.
+/// What the model engine explores on a subject: the program of the subject's own flaw, and then [`programs::all`] of
+/// so many ops.
 #[must_use]
 pub fn modelled_programs(flaw: Option<&KnownFlaw>, subject: &dyn Subject, ops: usize) -> Vec<Program> {
     let size = Size { ops, in_a_thread: ops };

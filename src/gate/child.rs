@@ -2,8 +2,8 @@
 //!
 //! The process is this executable again, as `latecall check … --json`. It writes [`CheckMessage`]s to its standard
 //! output, one a line. It also keeps a crash record (`crash_record`): each program before it runs, and the events of
-//! its run. If the process dies, the finding's program is the one in the crash record, made smaller by running smaller
-//! programs in further processes.
+//! its run. If the process dies, the finding's program is the one in the crash record, made smaller by running
+//! smaller programs in further processes.
 //!
 //! Not here: what a report means (`verdict`), and in which order checks run (`mod`).
 

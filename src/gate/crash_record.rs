@@ -1,5 +1,5 @@
-//! What a check leaves for the gate to read when the check's process dies: the program that was running, and the events
-//! of its run so far.
+//! What a check leaves for the gate to read when the check's process dies: the program that was running, and the
+//! events of its run so far.
 //!
 //! A crash record is a file that both processes have open. In order:
 //!
@@ -9,8 +9,8 @@
 //!
 //! Nothing in the file is locked: the gate reads it when the check's process has ended.
 //!
-//! Pairs with: `check`, which writes through a [`CrashRecorder`]; `child`, which reads; `ledger::log`, whose [`Place`]s
-//! the events are.
+//! Pairs with: `check`, which writes through a [`CrashRecorder`]; `child`, which reads; `ledger::log`, whose
+//! [`Place`]s the events are.
 
 use crate::ledger::log::{self, MAX_EVENTS, Place};
 use crate::ledger::{Event, Ledger, RunId};
@@ -92,8 +92,9 @@ fn map(file: &File) -> io::Result<&'static [Place]> {
     }
     // SAFETY: 1. valid for 'static: `EVENTS` bytes were mapped just now, readable and writable, and are never unmapped;
     // 2. aligned: a mapping begins at a page; 3. initialised: any bytes are atomics; 4. all accesses are atomic: this
-    // process reads and writes through `Place`s only, and the gate reads when this process has ended. A process that
-    // makes the file shorter would end this one by SIGBUS; only the gate and its checks can open the gate's file.
+    //    process reads and writes through `Place`s only, and the gate reads when this process has ended. A process
+    //    that makes the file shorter would end this one by SIGBUS; only the gate and its checks can open the gate's
+    //    file.
     Ok(unsafe { std::slice::from_raw_parts(at.cast(), MAX_EVENTS) })
 }
 

@@ -1,7 +1,8 @@
 //! The soundness gate: which checks there are, with what budgets, and what they mean together.
 //!
 //! A check is one engine on one subject, in a process of its own. So a subject that crashes or hangs gets a verdict,
-//! and the gate goes on. The gate tells what happens as one stream of [`GateEvent`]s, from which every report is made.
+//! and the gate goes on. The gate tells what happens as one stream of [`GateEvent`]s, from which every report is
+//! made.
 //!
 //! How the parts fit:
 //!

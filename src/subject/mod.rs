@@ -1,14 +1,14 @@
 //! What is tested: a binding, as the harness sees it.
 //!
-//! A [`Subject`] makes a [`Session`] for each run of a program; the session does to the binding what the program's ops
-//! say. Implement both for a binding of your own, and every engine runs on it.
+//! A [`Subject`] makes a [`Session`] for each run of a program; the session does to the binding what the program's
+//! ops say. Implement both for a binding of your own, and every engine runs on it.
 //!
 //! How the parts fit: this file has the two traits; [`Env`], [`pass`] and [`late`] are what a subject uses of a run; a
 //! [`Catalogue`] lists subjects by name, for the gate and for fuzz targets.
 //!
 //! A subject that the model engine explores must be deterministic: what it does may depend on the order of its
-//! operations only, and not on the order of a hash map, say. The engine runs the subject thousands of times and expects
-//! the same each time.
+//! operations only, and not on the order of a hash map, say. The engine runs the subject thousands of times and
+//! expects the same each time.
 
 mod catalogue;
 mod env;
@@ -48,8 +48,8 @@ pub trait Subject: Send + Sync {
     ///
     /// The search sees the memory and the objects of instrumented C code. It does not see loom's types in Rust code,
     /// except in the bundled subjects. If this is true, interleavings that repeat an earlier one are pruned
-    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see
-    /// everything, interleavings are lost.
+    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see everything,
+    /// interleavings are lost.
     fn all_seen(&self) -> bool {
         false
     }
@@ -116,8 +116,8 @@ impl Offer {
 ///
 /// Dropping the session must drop every witness that is left.
 pub trait Session: Send + Sync {
-    /// Hands the callbacks to the library, which retains them; several at once as one table. Returns [`Answer::Done`],
-    /// or [`Answer::Refused`] with every witness dropped.
+    /// Hands the callbacks to the library, which retains them; several at once as one table. Returns
+    /// [`Answer::Done`], or [`Answer::Refused`] with every witness dropped.
     fn register(&self, witnesses: Vec<Witness>) -> Answer;
 
     /// The library calls the callback once, on this thread, and retains nothing.
@@ -198,10 +198,14 @@ pub trait Session: Send + Sync {
     fn shutdown(&self) -> Answer;
 }
 
-/// Whether the answers that a program expects are possible on a subject. They are not if
+/// Whether the expectations of `program` can hold on `subject`.
 ///
-/// * the program registers more callbacks than the library takes, or
-/// * the library calls each callback once, and the program fires a callback twice and expects answers.
+/// False in two cases:
+///
+/// * the program registers more callbacks than the subject's library takes;
+/// * the subject's library calls each callback at most once, and a program with expectations fires one callback twice.
+///
+/// A program without expectations passes the second rule on every subject.
 #[must_use]
 pub fn suits(program: &Program, subject: &dyn Subject) -> bool {
     let capacity = subject.offer().capacity.unwrap_or(usize::MAX);

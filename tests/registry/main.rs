@@ -24,10 +24,11 @@
 //! that count generations (`capacity`, `cells`) would then have fewer than they expect. All tests together take fewer
 //! than 3000 ids.
 
-#[cfg(feature = "harness")]
+#[cfg(feature = "native")]
 mod c;
 mod capacity;
 mod cells;
+mod closing;
 mod deferred;
 mod docs;
 mod endings;

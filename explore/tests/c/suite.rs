@@ -1,5 +1,6 @@
 // What is found in the C programs of `native/tests/model/programs`, and what is not, whichever compiler instrumented
-// them: `tests/model_c.rs` includes this file once for each, where `prefix!` is what the names of its build begin with.
+// them. One file: `tests/c.rs` includes it once for each compiler, where `prefix!` is what the names of its build begin
+// with.
 
 use latecall_explore::{Bound, Exploration, Extent, Finding, FindingKind, Options, Repeats, Volatile, explore, replay};
 

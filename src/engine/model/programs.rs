@@ -1,7 +1,7 @@
 //! Which programs the model engine explores: every program of a size, made of a few ops.
 //!
-//! A program here is about one callback, `a`, which is registered before the threads start; with `replace` it is about
-//! two. Two threads do a few ops each:
+//! A program here is about one callback, `a`, which is registered before the threads start; with `replace` it is
+//! about two. Two threads do a few ops each:
 //!
 //! * *Calls*: `fire` on the calling thread, `post` on a thread of the library's own.
 //! * *Ends*: `revoke`, `revoke_and_wait`, `replace`.
@@ -33,8 +33,8 @@ pub struct Size {
 const A: CallbackId = CallbackId(0);
 const ARGS: Option<Args> = Some(Args { a: 243, b: 257 });
 
-/// The ops that make the library call, and the ops that end a registration, of those that a library with these `verbs`
-/// has.
+/// The ops that make the library call, and the ops that end a registration, of those that a library with these
+/// `verbs` has.
 fn alphabet(verbs: VerbSet) -> (Vec<Op>, Vec<Op>) {
     let of = |ops: Vec<Op>| ops.into_iter().filter(|op| verbs.contains(op.verb())).collect();
     let calls = of(vec![Op::Fire(A, ARGS), Op::Post(A, ARGS)]);
@@ -42,8 +42,8 @@ fn alphabet(verbs: VerbSet) -> (Vec<Op>, Vec<Op>) {
     (calls, ends)
 }
 
-/// Every program of exactly this size for a library that offers `verbs`, made of the ops that the module's page names.
-/// The cheapest to explore come first. For a library that retains nothing the size does not matter.
+/// Every program of exactly this size for a library that offers `verbs`, made of the ops that the module's page
+/// names. The cheapest to explore come first. For a library that retains nothing the size does not matter.
 #[must_use]
 pub fn all(verbs: VerbSet, size: Size) -> Vec<Program> {
     if !verbs.contains(Verb::Register) {
@@ -104,8 +104,8 @@ fn threads(calls: &[Op], ends: &[Op], n: usize) -> Vec<Vec<Op>> {
     sequences
 }
 
-/// Programs for a library that retains nothing and calls back before it returns: on two threads at once, and nested in
-/// a callback.
+/// Programs for a library that retains nothing and calls back before it returns: on two threads at once, and nested
+/// in a callback.
 fn scoped(verbs: VerbSet) -> Vec<Program> {
     let calls: Vec<fn(CallbackId) -> Op> = vec![|id| Op::Invoke(id, ARGS), |id| Op::Enumerate(id, 2)];
     let calls: Vec<_> = calls.into_iter().filter(|call| verbs.contains(call(A).verb())).collect();

@@ -90,7 +90,6 @@ pub fn explore(
         return Err(NotOffered::error(subject, missing));
     }
     let options = if subject.all_seen() { options.clone() } else { options.clone().repeats(Repeats::Explored) };
-    let options = &options;
     let search = Arc::new(Search {
         program: program.clone(),
         contract: subject.contract(),
@@ -103,7 +102,7 @@ pub fn explore(
         let mut progress = |interleavings: u64, _| watch(interleavings);
         let mut listener = Listener { progress: Some(&mut progress), words: Some(&words) };
         let search = Arc::clone(&search);
-        harness::explore_for(&program.to_string(), options, &mut listener, move || search.interleaving(&*twin))
+        harness::explore_for(&program.to_string(), &options, &mut listener, move || search.interleaving(&*twin))
     };
     let mut totals = lock(&search.totals);
     if let Some(error) = totals.error.take() {
@@ -123,8 +122,8 @@ pub fn explore(
 }
 
 impl Search {
-    /// Runs the program once, in the interleaving that the search has chosen, and judges it. Does not return if a rule
-    /// was broken, or if there is no verdict: that ends the search.
+    /// Runs the program once, in the interleaving that the search has chosen, and judges it. Does not return if a
+    /// rule was broken, or if there is no verdict: that ends the search.
     fn interleaving(&self, twin: &dyn Subject) {
         lock(&self.events).clear();
         let blocks = RunBlocks::open();

@@ -4,8 +4,8 @@ use crate::ledger::{Event, EventKind, StepId, ThreadNo, Violation, ViolationKind
 use crate::program::{CallbackId, Op, Program};
 use std::collections::BTreeMap;
 
-/// For each thread: the ops that it has begun and not ended, each with its place in the events, and the callbacks that
-/// it is inside.
+/// For each thread: the ops that it has begun and not ended, each with its place in the events, and the callbacks
+/// that it is inside.
 #[derive(Default)]
 struct Stacks {
     ops: BTreeMap<ThreadNo, Vec<(usize, StepId)>>,

@@ -1,8 +1,8 @@
 //! One run: a program, once, on a fresh session of a subject.
 //!
-//! [`execute`] runs a program on real threads. The engines `replay`, `property`, `stress` and `fuzz` all call it; they
-//! differ in the programs that they make and in the [`RunOptions`]. The model engine runs the same interpreter on
-//! loom's threads.
+//! [`execute`] runs a program on real threads. The engines `replay`, `property`, `stress` and `fuzz` all call it;
+//! they differ in the programs that they make and in the [`RunOptions`]. The model engine runs the same interpreter
+//! on loom's threads.
 //!
 //! How the parts fit:
 //!

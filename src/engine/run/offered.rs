@@ -62,8 +62,8 @@ impl fmt::Display for NotOffered {
             ),
             Missing::Threads { needed, of_program, most } => write!(
                 f,
-                "the program needs more threads than a search has: {needed} (main, {of_program} of its own, and one of the library if it calls from \
-                 threads of its own); a search has at most {most}. Give the program fewer threads"
+                "the program has too many threads for a search: needed {needed} (main, {of_program} of the program's own, and \
+                 one of the library if it calls from threads of its own), available {most}; give the program fewer threads"
             ),
         }
     }

@@ -124,8 +124,8 @@ impl Run {
         outside(&self.error).take()
     }
 
-    /// The run is over: no witness finds it any more. Returns false if a thread is still inside a callback of the run;
-    /// then the run must not be freed.
+    /// The run is over: no witness finds it any more. Returns false if a thread is still inside a callback of the
+    /// run; then the run must not be freed.
     pub(crate) fn retire(&self) -> bool {
         let retired = self.ledger.detach(1 << 20);
         if retired {

@@ -177,5 +177,5 @@ impl Run {
 
 fn call(cookie: u32, args: Option<Args>) -> Call {
     let (a, b) = args.map_or((0, 0), |args| (args.a, args.b));
-    Call { cookie, a, b, misdirected: false }
+    Call::new(cookie, a, b)
 }

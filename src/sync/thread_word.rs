@@ -11,7 +11,7 @@
 //! The word has no destructor, so it may be read while the thread's locals are being destroyed, and in a signal
 //! handler.
 
-use crate::sync::AtomicUsize;
+use super::AtomicUsize;
 
 /// What the word points to until it is set: cells that are taken, so that a call that reads them takes the slow path.
 ///
