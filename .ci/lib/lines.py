@@ -11,10 +11,14 @@ REASON = re.compile(r"\bOne file: (?P<reason>\S+(?:\s+\S+){3,})")
 
 
 def reason(text):
-    """Why a file is one file, from the first paragraph of its documentation; None if it does not say."""
+    """Why a file is one file, from the first paragraph of its documentation; None if it does not say.
+
+    A file that others include with `include!` cannot have documentation of its own: there its first comment counts.
+    """
     first = []
+    mark = r"//!(.*)" if re.search(r"(?m)^//!", text) else r"//(?!/)(.*)"
     for line in text.split("\n"):
-        if match := re.match(r"//!(.*)", line):
+        if match := re.match(mark, line):
             if not match[1].strip():
                 break
             first.append(match[1].strip())
