@@ -109,20 +109,26 @@ mod sync;
 mod subprocess;
 
 #[cfg(feature = "harness")]
+#[clippy::msrv = "1.95"]
 pub mod engine;
 #[cfg(feature = "harness")]
+#[clippy::msrv = "1.95"]
 pub mod gate;
 #[cfg(feature = "harness")]
 #[doc(hidden)]
 pub mod internal;
 #[cfg(feature = "harness")]
+#[clippy::msrv = "1.95"]
 pub mod ledger;
 #[cfg(feature = "harness")]
+#[clippy::msrv = "1.95"]
 #[doc(hidden)]
 pub mod loomed;
 #[cfg(feature = "harness")]
+#[clippy::msrv = "1.95"]
 pub mod program;
 #[cfg(feature = "harness")]
+#[clippy::msrv = "1.95"]
 pub mod subject;
 
 #[cfg(all(test, feature = "harness"))]

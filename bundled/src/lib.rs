@@ -15,6 +15,10 @@
 //!
 //! Nothing in `store`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its operations (the
 //! order of a hash map, say): the model engine runs each of them thousands of times and expects the same each time.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the subjects are compiled twice on purpose: over std, and in `explored` over loom"
+)]
 
 pub mod binding;
 pub mod catalogue;

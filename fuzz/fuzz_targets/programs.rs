@@ -3,9 +3,9 @@
 
 use latecall::engine::fuzz::{self, Subjects};
 use latecall_bundled::BUNDLED;
-use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
 
 /// Without AddressSanitizer (`cargo fuzz run -s none`), the quarantine lets the ledger report a call of a freed
 /// callback.

@@ -48,8 +48,8 @@ pub trait Subject: Send + Sync {
     ///
     /// The search sees the memory and the objects of instrumented C code. It does not see loom's types in Rust code,
     /// except in the bundled subjects. If this is true, interleavings that repeat an earlier one are pruned
-    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see everything,
-    /// interleavings are lost.
+    /// ([`Repeats::Pruned`](latecall_explore::Repeats::Pruned)). If this is true and the search does not see
+    /// everything, interleavings are lost.
     fn all_seen(&self) -> bool {
         false
     }

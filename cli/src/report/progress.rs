@@ -119,14 +119,12 @@ impl Reporter for Progress {
                 self.running.remove(check);
                 self.ended += 1;
             }
-            GateEvent::CheckFinished { result, .. } => {
-                if result.verdict.conclusion() != Conclusion::Sound {
-                    self.failed += 1;
-                    let line = format!("{} {}: {}", result.check.subject, result.check.engine, result.verdict);
-                    match &self.bar {
-                        Some(bar) => bar.println(&line),
-                        None => say(&line),
-                    }
+            GateEvent::CheckFinished { result, .. } if result.verdict.conclusion() != Conclusion::Sound => {
+                self.failed += 1;
+                let line = format!("{} {}: {}", result.check.subject, result.check.engine, result.verdict);
+                match &self.bar {
+                    Some(bar) => bar.println(&line),
+                    None => say(&line),
                 }
             }
             GateEvent::Finished { .. } => {

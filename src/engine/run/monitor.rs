@@ -44,6 +44,13 @@ pub(crate) struct ThreadToken {
     thread: ThreadNo,
 }
 
+impl ThreadToken {
+    /// The thread does nothing more for the run.
+    pub(super) fn give_back(self) {
+        drop(self);
+    }
+}
+
 impl Drop for ThreadToken {
     fn drop(&mut self) {
         let mut state = lock(&self.threads.state);

@@ -23,7 +23,7 @@ impl Run {
             self.end_session();
         });
         drop(self);
-        drop(token);
+        token.give_back();
     }
 
     /// A thread of the program: its number, and what it does. It calls `ready` before its first op.
@@ -36,7 +36,7 @@ impl Run {
                 self.section(no, Section::Thread(i as u8), &self.program.threads[i]);
             });
             drop(self);
-            drop(token);
+            token.give_back();
         };
         (no, body)
     }
