@@ -28,7 +28,7 @@ impl Symbol {
     fn new<'data>(symbol: &impl ObjectSymbol<'data>, object: &str) -> Option<Self> {
         let name = symbol.name_bytes().ok().filter(|name| !name.is_empty())?;
         let SymbolFlags::Elf { st_info, .. } = symbol.flags() else { return None };
-        let (binding, kind) = (st_info >> 4, st_info & 0xf);
+        let (binding, kind) = (st_info.st_bind(), st_info.st_type());
         Some(Self {
             name: String::from_utf8_lossy(name).into_owned(),
             object: object.to_owned(),
@@ -82,9 +82,9 @@ pub(crate) fn writable_sections(path: &Path) -> Result<BTreeSet<String>, Error> 
     let file = Elf::parse(&*data).map_err(|error| not_an_object(path, error))?;
     let mut sections = BTreeSet::new();
     for section in file.sections() {
-        let SectionFlags::Elf { sh_flags } = section.flags() else { continue };
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
         let name = section.name().map_err(|error| not_an_object(path, error))?;
-        let has = |flag: u32| sh_flags & u64::from(flag) != 0;
+        let has = |flag: elf::SectionFlags| sh_flags.0 & flag.0 != 0;
         let writable = has(elf::SHF_WRITE) && has(elf::SHF_ALLOC) && !has(elf::SHF_TLS) && !has(elf::SHF_GROUP);
         if writable && !NOT_DATA.iter().any(|kept| name.starts_with(kept)) {
             sections.insert(name.to_owned());
