@@ -155,7 +155,8 @@ struct Subscription {
     /// 0: another callback was put in its place.
     id: SubscriptionId,
     key: Key,
-    /// Somebody ends it or replaces it, or has. Only one may: an id that was replaced names the successor.
+    /// Set by the first op that ends or replaces the subscription. Only one op may: an id that was replaced names its
+    /// successor.
     claimed: OutsideArc<AtomicBool>,
 }
 
@@ -164,10 +165,10 @@ impl Subscription {
         Subscription { id, key, claimed: OutsideArc::new(AtomicBool::new(claimed)) }
     }
 
-    /// The id, for who may end or replace it.
+    /// The id, for the op that may end or replace the subscription.
     #[track_caller]
     fn claim(&self) -> Option<SubscriptionId> {
-        // AcqRel: the first of several wins, and nothing else is told by it.
+        // AcqRel: the first of several claims wins. No other data depends on it.
         (!self.claimed.swap(true, Ordering::AcqRel)).then_some(self.id)
     }
 }
@@ -192,7 +193,7 @@ impl EmitterSession {
     }
 }
 
-/// What a firing answers: no such subscription is an answer too, since nothing was called (S03: 0 after unregistering).
+/// What a firing answers. A subscription that is gone answers 0, because nothing was called.
 fn fired((status, value): (Status, i64)) -> Answer {
     match status {
         Status::OK | Status::NOT_FOUND => Answer::Value(value),
@@ -280,7 +281,8 @@ impl Session for EmitterSession {
 
     fn revoke(&self, callback: CallbackId) -> Answer {
         self.with(callback, |it| {
-            // A sound store is asked first: the library's destroy notify revokes too, and who comes first gets the answer.
+            // A sound store is asked first. The library's destroy notify revokes too, and only the first of the two
+            // gets the answer.
             let answer = (!self.store.relies_on_library()).then(|| self.store.revoke(it.key));
             if let Some(id) = it.claim() {
                 self.emitter.unsubscribe_nowait(id);
@@ -360,8 +362,8 @@ impl Session for EmitterSession {
 
     fn shutdown(&self) -> Answer {
         if inside_callback() {
-            // SAFETY: 1. the library refuses to be closed from inside one of its callbacks; should it not, using it again
-            // is what the run would convict.
+            // SAFETY: 1. the library refuses to be closed from inside one of its callbacks; should it not, using it
+            // again is what the run would convict.
             let status = unsafe { self.emitter.close() };
             return if status == Status::CLOSING { Answer::Refused } else { Answer::Done };
         }

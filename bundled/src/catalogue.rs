@@ -1,7 +1,7 @@
 //! Every bundled subject by name: the sound ones, and the ones in `flawed`.
 //!
-//! Not here: what each flaw is (`flawed`), and which of the subjects a filter on the command line means (`gate::select` of the
-//! package `latecall`).
+//! Not here: what each flaw is (`flawed`), and which of the subjects a filter on the command line means (`gate::select`
+//! of the package `latecall`).
 
 use super::binding::EmitterSubject;
 use super::flawed::{FLAWS, Flaw};
@@ -16,12 +16,12 @@ use latecall::subject::{self, Library, LibraryError, Subject};
 pub struct Bundled {
     /// What it is.
     pub subject: EmitterSubject,
-    /// Its defect; `None`: it is sound, as far as anybody knows.
+    /// Its defect; `None`: it is taken for sound.
     pub flaw: Option<&'static Flaw>,
 }
 
-/// The switches that a sound subject withstands: all of them. Firing from `atexit` never ends within a run, so that engines
-/// generate no program with it: those are written by hand (`tests/process_exit.rs`).
+/// The switches that a sound subject withstands: all of them. Firing from `atexit` never ends within a run, so that
+/// engines generate no program with it: those are written by hand (`tests/process_exit.rs`).
 const WITHSTOOD: &[Hostile] = &[
     Hostile::Late,
     Hostile::Twice,
@@ -61,8 +61,8 @@ pub fn every(api: &'static Api) -> Vec<Bundled> {
     all
 }
 
-/// `loaded/registry/MODE`: the registry over a library that was loaded at run time, under names of their own, so that one
-/// gate runs both.
+/// `loaded/registry/MODE`: the registry over a library that was loaded at run time, under names of their own, so that
+/// one gate runs both.
 pub fn loaded(api: &'static Api) -> Vec<Bundled> {
     registry("loaded/registry", api)
 }
@@ -77,9 +77,9 @@ fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
     Mode::ALL.iter().map(bundled).collect()
 }
 
-/// The twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose fault the
-/// model engine has to find. `None`: no bundled subject has this name, or it would do to the search what it does to its
-/// process.
+/// The twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose fault
+/// the model engine has to find. `None`: no bundled subject has this name, or it would do to the search what it does to
+/// its process.
 pub fn modelled_over(name: &str, api: &'static Api) -> Option<Box<dyn Subject>> {
     super::TWIN?(name, api)
 }
@@ -100,8 +100,8 @@ impl Bundled {
     }
 }
 
-/// Every bundled subject, for the gate. Over the linked library that includes the registry over the bundled shared object, under
-/// names of its own (`loaded/registry/MODE`).
+/// Every bundled subject, for the gate. Over the linked library that includes the registry over the bundled shared
+/// object, under names of its own (`loaded/registry/MODE`).
 #[derive(Debug, Clone, Copy)]
 pub struct Catalogue;
 

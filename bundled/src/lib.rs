@@ -1,7 +1,7 @@
 //! latecall's own subjects: bindings of the C library in `native/`, sound and flawed, and that library's Rust face.
 //!
-//! The sound subjects show what a binding looks like and must pass every engine; each flawed one has one known defect, and the
-//! engines that are listed for it must convict it. The gate, latecall's tests and its fuzz targets run them.
+//! The sound subjects show what a binding looks like and must pass every engine; each flawed one has one known defect,
+//! and the engines that are listed for it must convict it. The gate, latecall's tests and its fuzz targets run them.
 //!
 //! How the parts fit:
 //!
@@ -13,8 +13,9 @@
 //! * [`catalogue`]: every subject by name, and [`BUNDLED`] for the gate.
 //! * `explored`: the same sources once more, over loom, for the model engine. `sync`: the std side of that seam.
 //!
-//! Nothing in `store`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its operations (the
-//! order of a hash map, say): the model engine runs each of them thousands of times and expects the same each time.
+//! Nothing in `store`, `binding`, `registry`, `locked` and `flawed` may depend on anything but the order of its
+//! operations (the order of a hash map, say): the model engine runs each of them thousands of times and expects the
+//! same each time.
 #![allow(
     clippy::duplicate_mod,
     reason = "the subjects are compiled twice on purpose: over std, and in `explored` over loom"

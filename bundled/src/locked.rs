@@ -1,7 +1,7 @@
 //! A sound store of the plainest kind: a locked map of counted entries. Slow, and easy to see through: a second opinion
 //! on the registry, since both must answer every program alike.
 //!
-//! `Entry` is the part that counts who is inside; the stores in `flawed` use it too, and each gets one thing wrong
+//! `Entry` is the part that counts the calls inside; the stores in `flawed` use it too, and each gets one thing wrong
 //! around it.
 
 use super::lookup::Lookup;
@@ -31,10 +31,10 @@ pub(crate) struct Map {
     last: AtomicUsize,
 }
 
-/// A callback, and who is in it.
+/// A callback, and the threads that are in it.
 pub(crate) struct Entry {
     state: Mutex<State>,
-    /// Somebody has left, or waits from inside, or the closure is gone.
+    /// Notified when a call has left, a thread waits from inside, or the closure has been dropped.
     changed: Condvar,
 }
 
@@ -45,7 +45,7 @@ struct State {
     waiting: usize,
     /// One for each call in flight.
     inside: Vec<ThreadTag>,
-    /// Threads that have waited from inside: nobody who waits from inside waits for them.
+    /// Threads that have waited from inside: no other wait from inside waits for them.
     excused: Vec<ThreadTag>,
     /// The closure is being dropped, by this thread.
     dropping: Option<ThreadTag>,
@@ -204,7 +204,7 @@ impl Entry {
         if inside { Answer::Deferred } else { Answer::Quiescent }
     }
 
-    /// Waits until nobody is inside, this thread included.
+    /// Waits until no thread is inside, this thread included.
     pub(crate) fn wait_until_empty(&self) {
         self.wait(self.lock(), |state| state.inside.is_empty() && state.dropping.is_none());
     }
@@ -217,7 +217,7 @@ impl Entry {
         }
     }
 
-    /// Drops the closure if it is revoked and nobody is inside, with no lock held; tells the waiters.
+    /// Drops the closure if it is revoked and no call is inside, with no lock held. Wakes the waiting threads.
     fn settle(&self, mut state: MutexGuard<'_, State>) {
         if !state.revoked || !state.inside.is_empty() || state.closure.is_none() {
             self.tell(&state);
@@ -237,7 +237,7 @@ impl Entry {
         }
     }
 
-    /// Tells who waits that something has changed.
+    /// Wakes the waiting threads, because something has changed.
     #[track_caller]
     fn tell(&self, state: &State) {
         if state.waiting > 0 {

@@ -1,8 +1,8 @@
 //! A map that many look into and few add to.
 //!
-//! Looking takes a lock, but in the model that lock is no step of the search: who looks is ordered after who added by a
-//! count of additions, and two who look are not ordered at all. A lock that is one would double the orders in which an op
-//! can happen, for each time that it looks something up, and no two of them would differ in what they find.
+//! A look-up takes a lock, but that lock is not an operation of the model. A count of additions orders a look-up after
+//! the additions that it finds, and two look-ups are not ordered at all. With a modelled lock, each look-up would
+//! double the number of interleavings, and none of them would find anything else.
 
 use super::sync::{AtomicUsize, Ordering, Outside, outside};
 use std::collections::BTreeMap;
@@ -33,8 +33,8 @@ impl<K: Ord + Copy, V: Clone> Lookup<K, V> {
             entries.map.insert(key, value);
             entries.puts += 1;
         }
-        // Release: pairs with the Acquire of `see`: who finds it sees what was done to make it. Acquire: one addition after
-        // the other.
+        // Release: pairs with the Acquire of `see`: a look-up that finds the entry sees what was done to make it.
+        // Acquire: one addition after the other.
         self.puts.fetch_add(1, Ordering::AcqRel);
     }
 

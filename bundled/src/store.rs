@@ -1,7 +1,7 @@
 //! What stands between C and a callback.
 //!
-//! A [`CallbackStore`] takes a witness and says what the library is to be given for it: a function, a `void *`, perhaps a destroy
-//! notify. The binding ([`super::binding`]) is the same for all; the sound stores ([`super::registry`],
+//! A [`CallbackStore`] takes a witness and says what the library is to be given for it: a function, a `void *`, perhaps
+//! a destroy notify. The binding ([`super::binding`]) is the same for all; the sound stores ([`super::registry`],
 //! [`super::locked`]) and the ones in `flawed` differ in nothing but this.
 
 use super::sync::{AtomicBool, Counter, Ordering, Outside, OutsideArc, local, outside};
@@ -37,8 +37,8 @@ pub trait CallbackStore: Send + Sync {
     /// The owner's guard is leaked: never revoked.
     fn forget(&self, key: Key);
 
-    /// Whether waiting is left to the library: then the binding asks it to end a subscription in its own way. Otherwise it
-    /// is asked not to wait, since two waiters that do not know of each other's excuses can wait for each other.
+    /// Whether waiting is left to the library: then the binding asks it to end a subscription in its own way. Otherwise
+    /// it is asked not to wait, since two waiters that do not know of each other's excuses can wait for each other.
     fn relies_on_library(&self) -> bool {
         false
     }
@@ -79,7 +79,7 @@ impl Delivery {
     ///
     /// 1. `event` points to an event that is valid for the call.
     pub unsafe fn of(event: *const EmitterEvent) -> Self {
-        // SAFETY: the caller's clause 1.
+        // SAFETY: our caller guarantees (1), that `event` points to an event that is valid for the call.
         let event = unsafe { *event };
         let mut call = Call::new(event.cookie as u32, event.a as i64, event.b as i64);
         call.misdirected = event.user_data_of != event.subscription;
@@ -109,8 +109,8 @@ impl Delivery {
 /// A closure as a registry of `dyn Fn` keeps it.
 pub type Closure = dyn Fn(&Delivery) -> i64 + Send + Sync;
 
-/// The closure that a careful user of a registry registers: one that turns away calls which the callback's type does not
-/// allow. `once`: the library promises one call, and a second is late.
+/// The closure that a careful user of a registry registers: one that turns away calls which the callback's type does
+/// not allow. `once`: the library promises one call, and a second is late.
 pub fn careful(witness: Witness, once: bool) -> Box<Closure> {
     let busy = AtomicBool::new(false);
     let spent = AtomicBool::new(false);
@@ -144,8 +144,8 @@ pub fn careful(witness: Witness, once: bool) -> Box<Closure> {
     })
 }
 
-/// A thread, for as long as the process lives: never given out twice (S58), and to be had from the destructors of
-/// thread-locals too, where std's own id is gone (S57).
+/// Names a thread for as long as the process lives: no two threads get the same tag. Works in the destructors of
+/// thread-locals too, where std's own thread id is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadTag(u64);
 

@@ -1,5 +1,5 @@
-//! The std side of the seam between std and loom, with the names that the subjects use. Pairs with `explore/src/seam.rs`,
-//! which has the same names over loom; nothing else in this package names `std::sync`.
+//! The std side of the seam between std and loom, with the names that the subjects use. Pairs with
+//! `explore/src/seam.rs`, which has the same names over loom; nothing else in this package names `std::sync`.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,

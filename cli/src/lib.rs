@@ -1,7 +1,7 @@
 //! The `latecall` command as a library: what the two executables `latecall` and `cargo-latecall` do.
 //!
-//! How the parts fit: [`commands`] reads arguments and runs what they ask for; [`report`] turns the gate's events into text
-//! and JSON.
+//! How the parts fit: [`commands`] reads arguments and runs what they ask for; [`report`] turns the gate's events into
+//! text and JSON.
 
 pub mod commands;
 pub mod report;

@@ -175,15 +175,15 @@ macro_rules! functions {
                 &LINKED
             }
 
-            /// The functions of the library's instrumented twin: C code that the model explores, and plain C code outside
-            /// of a search.
+            /// The functions of the library's instrumented twin: C code that the model explores, and plain C code
+            /// outside of a search.
             pub fn modelled() -> &'static Api {
                 static MODELLED: Api = Api { origin: Origin::Modelled, $($field: modelled::$symbol),+ };
                 &MODELLED
             }
 
-            /// The functions of an instrumented copy of the library whose symbols are called otherwise: `find` answers the
-            /// address of the one that stands for a name of the header.
+            /// The functions of an instrumented copy of the library whose symbols are called otherwise: `find` answers
+            /// the address of the one that stands for a name of the header.
             ///
             /// # Safety
             ///

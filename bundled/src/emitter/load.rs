@@ -93,8 +93,8 @@ impl Api {
     ///
     /// [`LoadError`]: missing, foreign, of another version, or lacking a function.
     pub fn load(path: &Path) -> Result<&'static Api, LoadError> {
-        // SAFETY: opening runs the object's initialisers. The caller names an object to run code of: that is what loading
-        // a library means. Ours has none.
+        // SAFETY: opening runs the object's initialisers. The caller names an object to run code of: that is what
+        // loading a library means. Ours has none.
         let library = unsafe { libloading::Library::new(path) }
             .map_err(|error| LoadError::Open { path: path.to_owned(), reason: reason(&error) })?;
 

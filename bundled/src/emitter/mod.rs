@@ -3,8 +3,8 @@
 //! [`Api`] is the table of its functions, the same whether they came from the linker or from a shared object, so that
 //! everything above runs unchanged over both. [`Emitter`] owns one `emitter *` and closes it.
 //!
-//! Not here: anything that makes the callbacks sound. Registering is `unsafe`, and what stands between C and a closure is
-//! the business of `subject` and `flawed`.
+//! Not here: anything that makes the callbacks sound. Registering is `unsafe`, and what stands between C and a closure
+//! is the business of `subject` and `flawed`.
 
 mod api;
 mod load;
@@ -65,17 +65,19 @@ impl Mode {
     }
 }
 
-/// An open emitter. Not closed by dropping: closing waits, and whoever owns it must know for what ([`Emitter::close`]).
+/// An open emitter. Dropping it does not close it: closing waits, and its owner must know for what
+/// ([`Emitter::close`]).
 #[derive(Debug)]
 pub struct Emitter {
     api: &'static Api,
     raw: *mut c_void,
 }
 
-// SAFETY: the header allows every function from any thread between open and close, and `&mut self` or ownership is needed
-// to close.
+// SAFETY: the header allows every function from any thread between open and close, and `&mut self` or ownership is
+// needed to close.
 unsafe impl Send for Emitter {}
-// SAFETY: as above.
+// SAFETY: the header allows every function from several threads at once between open and close; closing needs
+// ownership.
 unsafe impl Sync for Emitter {}
 
 impl Emitter {
@@ -225,8 +227,8 @@ impl Emitter {
         (status, value as i64)
     }
 
-    /// Call-scoped use: a call for each item until one returns 0. Answers how many calls were made, and the subscription
-    /// that a hostile library kept (0: none).
+    /// Call-scoped use: a call for each item until one returns 0. Answers how many calls were made, and the
+    /// subscription that a hostile library kept (0: none).
     ///
     /// # Safety
     ///
@@ -252,7 +254,7 @@ impl Emitter {
     ///
     /// # Safety
     ///
-    /// 1. When it answers [`Status::OK`], nobody uses this emitter again.
+    /// 1. When it answers [`Status::OK`], this emitter is not used again, on any thread.
     pub unsafe fn close(&self) -> Status {
         // SAFETY: `raw` is open unless it was closed before, which the caller rules out (1).
         unsafe { (self.api.close)(self.raw) }

@@ -28,8 +28,8 @@ mod store;
 /// A twin has no twin.
 const TWIN: Option<binding::MakeTwin> = None;
 
-/// The twin of the subject with this name over an instrumented library. `None`: no subject has this name, or the subject
-/// would do to the search what it does to its process.
+/// The twin of the subject with this name over an instrumented library. `None`: no subject has this name, or the
+/// subject would do to the search what it does to its process.
 pub(crate) fn twin(name: &str, api: &'static Api) -> Option<Box<dyn Subject>> {
     let twin = catalogue::find(name, api)?;
     let crashes = twin.flaw.is_some_and(|flaw| flaw.crashes);

@@ -24,8 +24,8 @@ impl Owned {
         if !self.lock().remove(&key) {
             return Answer::AlreadyRevoked;
         }
-        // SAFETY: 1. from `Box::into_raw` in `keep`; 2. taken out of the set, so freed once by the owner. That nobody
-        // else uses it, or frees it too, is what these stores get wrong.
+        // SAFETY: 1. from `Box::into_raw` in `keep`; 2. taken out of the set, so freed once by the owner. The
+        // defect: these stores do not rule out that the library still uses it, or that another path frees it too.
         drop(unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Witness>(key)) });
         Answer::Done
     }
@@ -50,8 +50,8 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Emitter
     // SAFETY: the library's event is valid until this returns.
     let delivery = unsafe { Delivery::of(event) };
     delivery.pass(Site::BeforeAcquire);
-    // SAFETY: points to a witness that is alive, if the owner is right about when the library's last call is. It is not:
-    // then the bytes are in quarantine and still name the witness, or the page is gone.
+    // SAFETY: points to a witness that is alive, if the owner is right about when the library's last call is. It is
+    // not: then the bytes are in quarantine and still name the witness, or the page is gone.
     let witness = unsafe { &*user_data.cast::<Witness>() };
     witness.call(&delivery.call) as isize
 }
@@ -134,8 +134,8 @@ impl CallbackStore for LeakOnRefusal {
     }
 }
 
-/// Keeps each witness in a page of its own, and unmaps the page when unsubscribe has returned: a late call does not find
-/// old bytes there, it faults.
+/// Keeps each witness in a page of its own, and unmaps the page when unsubscribe has returned: a late call does not
+/// find old bytes there, it faults.
 #[derive(Debug, Default)]
 pub struct Unmapped(Mutex<BTreeSet<Key>>);
 
@@ -154,7 +154,8 @@ impl Unmapped {
         let page = std::ptr::with_exposed_provenance_mut::<Witness>(key);
         // SAFETY: written in `keep`, and taken out of the set, so dropped once.
         unsafe { std::ptr::drop_in_place(page) };
-        // SAFETY: mapped in `keep` with this length, and unmapped once. That nobody uses it is what this gets wrong.
+        // SAFETY: mapped in `keep` with this length, and unmapped once. The defect: a call may
+        // still use it.
         unsafe { libc::munmap(page.cast(), PAGE) };
         Answer::Done
     }

@@ -1,4 +1,4 @@
-//! Stores that look a number up and count who is inside, as `subject::locked` does, with one thing left out.
+//! Stores that look a number up and count the calls inside, as `locked` does, with one thing left out.
 
 use super::super::locked::{Late, Map};
 use super::super::store::{CallbackStore, Closure, Delivery, Directory, Kept, Key, NoRoom, ThreadTag, careful};

@@ -1,11 +1,11 @@
 //! Stores with one known defect each: what the engines must convict.
 //!
 //! Each is a pattern that real crates have shipped, over the same binding as the sound ones, so that nothing but the
-//! defect differs. [`FLAWS`] lists them: for each the library's mode that brings the defect out, what it must be convicted
-//! of, by which engines, and a program that convicts it.
+//! defect differs. [`FLAWS`] lists them: for each the library's mode that brings the defect out, what it must be
+//! convicted of, by which engines, and a program that convicts it.
 //!
-//! How the parts fit: [`boxes`] give the library a pointer to memory of their own; [`tables`] give it a number that they
-//! look up; [`counts`] count who is inside, wrongly; [`waiter`] frees what its waker uses. All break the
+//! How the parts fit: [`boxes`] give the library a pointer to memory of their own; [`tables`] give it a number that
+//! they look up; [`counts`] count the calls inside, wrongly; [`waiter`] frees what its waker uses. All break the
 //! soundness contract of [`CallbackStore`] on purpose: run them under the quarantine only.
 
 pub mod boxes;
@@ -92,7 +92,7 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/freed-by-self",
             defect: "a callback that revokes itself frees the closure that is running",
             seen_in: "libpulse-binding issue 56; native-windows-gui PR 256; rusqlite PR 1899",
-            // Where two revoke at once, who comes second frees while the first still waits for the call.
+            // Where two threads revoke at once, the second frees while the first still waits for the call.
             convicted_of: &[ViolationKind::FreedInFlight, ViolationKind::LateCall],
             convicted_by: ALL,
             program: include_str!("programs/freed-by-self.latecall"),
@@ -162,7 +162,7 @@ pub static FLAWS: &[Flaw] = &[
             program: include_str!("programs/panic-passes.latecall"),
         },
         mode: Mode::Waits,
-        // On a library's own thread a panic that nobody catches ends the process.
+        // On a library's own thread an uncaught panic ends the process.
         without: &[Verb::Exclusive, Verb::Confined, Verb::Send, Verb::Post, Verb::Barrier],
         hostile: &[],
         sites: &[],
@@ -206,8 +206,8 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/no-generation",
             defect: "a slot is reused and its number is all that the library holds",
             seen_in: "perry-ffi's and dioxus's free lists; c2pa-rs PR 2559; mssql-rs issue 422",
-            // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and the old
-            // one that was not waited for.
+            // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and
+            // the old one that was not waited for.
             convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
             convicted_by: ALL,
             program: include_str!("programs/no-generation.latecall"),
@@ -224,8 +224,8 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/generation-wraps",
             defect: "a generation of two bits starts again at 0: every fourth tenant of a slot has the same handle",
             seen_in: "slot maps that wrap (slotmap after 2^31, ffi-support after 2^15), made small",
-            // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and the old
-            // one that was not waited for.
+            // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and
+            // the old one that was not waited for.
             convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
             convicted_by: WRITTEN,
             program: include_str!("programs/generation-wraps.latecall"),
@@ -240,7 +240,7 @@ pub static FLAWS: &[Flaw] = &[
     Flaw {
         known: KnownFlaw {
             name: "flawed/no-wait",
-            defect: "revoke_and_wait drops its own reference and waits for nobody",
+            defect: "revoke_and_wait drops its own reference and does not wait",
             seen_in: "hiroz issue 287; zenoh-c issue 986",
             convicted_of: &[ViolationKind::RunningAfterQuiescence, ViolationKind::StartedAfterQuiescence],
             convicted_by: ALL,

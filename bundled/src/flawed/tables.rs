@@ -12,7 +12,7 @@ use std::ffi::c_void;
 /// What is wrong with the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    /// The entry is looked at under the lock and called after it; nobody counts who is inside.
+    /// The entry is looked up under the lock and called after the lock is released. Calls inside are not counted.
     CheckThenCall,
     /// The handle is the slot's number.
     NoGeneration,
@@ -40,7 +40,7 @@ struct Slot {
     tenant: Tenant,
     /// How many tenants it has had.
     generation: usize,
-    /// The owner's guard was leaked: the box is nobody's to free.
+    /// The owner's guard was leaked: the box is never freed.
     forgotten: bool,
 }
 
@@ -112,8 +112,8 @@ impl Drop for Table {
 }
 
 fn free(address: usize) {
-    // SAFETY: 1. from `Box::into_raw` in `keep`; 2. taken out of its slot, so freed once. That nobody uses it is what
-    // `CheckThenCall` gets wrong.
+    // SAFETY: 1. from `Box::into_raw` in `keep`; 2. taken out of its slot, so freed once. The defect of
+    // `CheckThenCall`: a call may still use it.
     drop(unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Witness>(address)) });
 }
 
@@ -191,8 +191,8 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Emitter
         Some(Found::Counted(entry)) => entry.call(&delivery).map(|result| result.unwrap_or(0)),
         Some(Found::Raw(address)) => {
             delivery.pass(Site::AfterAcquire);
-            // SAFETY: a witness that was alive when the lock was held. It may have been freed since: that is the defect,
-            // and the quarantine keeps its bytes.
+            // SAFETY: a witness that was alive when the lock was held. It may have been freed since: that is the
+            // defect, and the quarantine keeps its bytes.
             let witness = unsafe { &*std::ptr::with_exposed_provenance::<Witness>(address) };
             Ok(witness.call(&delivery.call))
         }

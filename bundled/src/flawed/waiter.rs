@@ -96,7 +96,7 @@ impl CallbackStore for WaiterFrees {
         let Some(address) = self.inner.lock().1.remove(&key) else { return Answer::AlreadyRevoked };
         let block = std::ptr::with_exposed_provenance_mut::<Block>(address);
         {
-            // SAFETY: from `Box::into_raw` in `keep`; taken out of the map, so nobody else frees it.
+            // SAFETY: from `Box::into_raw` in `keep`; taken out of the map, so no other thread frees it.
             let block = unsafe { &*block };
             let mut state = block.lock();
             if state.inside.contains(&ThreadTag::here()) {
@@ -107,7 +107,8 @@ impl CallbackStore for WaiterFrees {
                 state = block.idle.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
             }
         }
-        // SAFETY: as above. That nobody uses it any more is the defect: the last to leave may not have told `idle` yet.
+        // SAFETY: from `Box::into_raw` in `keep`, and taken out of the map, so freed once. The defect: the last call to
+        // leave may not have notified `idle` yet, and still uses the block.
         drop(unsafe { Box::from_raw(block) });
         Answer::Quiescent
     }
@@ -145,7 +146,7 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Emitter
         state.orphaned && state.inside.is_empty()
     };
     if orphaned {
-        // SAFETY: from `Box::into_raw` in `keep`; out of the map, and nobody is left inside or waiting.
+        // SAFETY: from `Box::into_raw` in `keep`; out of the map, and no thread is inside or waiting.
         drop(unsafe { Box::from_raw(std::ptr::from_ref(block).cast_mut()) });
     } else {
         delivery.pass(Site::AfterRelease);

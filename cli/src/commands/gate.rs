@@ -1,4 +1,5 @@
-//! `latecall gate`: which checks, where the report goes, and a file for each finding. What the gate does is in the library.
+//! `latecall gate`: which checks, where the report goes, and a file for each finding. What the gate does is in the
+//! library.
 
 use super::{Common, Failure, executable, out, style};
 use crate::report::progress::Progress;

@@ -30,7 +30,7 @@ struct Listed {
 struct ListedSubject {
     name: String,
     mode: &'static str,
-    /// `null`: sound, as far as anybody knows.
+    /// `null`: taken for sound.
     defect: Option<&'static str>,
     seen_in: Option<&'static str>,
     convicted_of: Vec<String>,
@@ -75,13 +75,13 @@ fn text(listed: &Listed) -> String {
     let mut out = String::from("Subjects that should be sound (name, mode of the C library)\n");
     let width = listed.subjects.iter().map(|it| it.name.len()).max().unwrap_or(0);
     for it in listed.subjects.iter().filter(|it| it.defect.is_none()) {
-        let _ = writeln!(out, "  {:<width$}  {}", it.name, it.mode); // writing to a string does not fail
+        let _ = writeln!(out, "  {:<width$}  {}", it.name, it.mode);
     }
     out += "\nSubjects with a defect (name, mode, what must be found, by which engines)\n";
     for it in &listed.subjects {
         let Some(defect) = it.defect else { continue };
         let (of, by) = (it.convicted_of.join(" or "), it.engines.join(", "));
-        let _ = writeln!(out, "  {:<width$}  {:<8}  {of} by {by}\n      {defect}", it.name, it.mode); // as above
+        let _ = writeln!(out, "  {:<width$}  {:<8}  {of} by {by}\n      {defect}", it.name, it.mode);
     }
     let words = [
         ("Engines", listed.engines.to_vec()),
@@ -90,9 +90,9 @@ fn text(listed: &Listed) -> String {
         ("Stall sites (`stall SITE GATE`)", listed.sites.clone()),
     ];
     for (title, words) in words {
-        let _ = writeln!(out, "\n{title}"); // as above
+        let _ = writeln!(out, "\n{title}");
         for line in words.chunks(5) {
-            let _ = writeln!(out, "  {}", line.join(" ")); // as above
+            let _ = writeln!(out, "  {}", line.join(" "));
         }
     }
     out

@@ -1,7 +1,7 @@
 //! The command line: what it takes, and which part does it.
 //!
-//! How the parts fit: [`gate`], [`check`], [`replay`] and [`list`] are the commands; [`files`] reads programs;
-//! [`out`] writes, and survives that nobody reads.
+//! How the parts fit: `gate`, `check`, `replay` and `list` are the commands; `files` reads programs; `out` writes, and
+//! survives a closed pipe.
 
 mod check;
 mod files;
@@ -144,8 +144,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     })
 }
 
-/// How the standard output is written to: as wide as the terminal, and coloured there unless `NO_COLOR` is set; 100 columns
-/// and plain elsewhere. `COLUMNS` overrides the width.
+/// How the standard output is written to: as wide as the terminal, and coloured there unless `NO_COLOR` is set; 100
+/// columns and plain elsewhere. `COLUMNS` overrides the width.
 fn style() -> Style {
     let terminal = std::io::stdout().is_terminal();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())

@@ -1,4 +1,4 @@
-//! Writing, and surviving that nobody reads: `latecall list | head -1` is no error.
+//! Writes to standard output and standard error. A closed pipe is no error: `latecall list | head -1`.
 
 use super::Failure;
 use std::io::{self, ErrorKind, Write};
@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write};
 ///
 /// # Errors
 ///
-/// It cannot be written to, and somebody wanted to read it.
+/// It cannot be written to, and is not a closed pipe.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -118,10 +118,10 @@ fn text(it: &Replayed, style: Style) -> String {
     let mut out = format!("{} on {subject}: ", it.file);
     match (&it.report.error, &it.report.finding) {
         (Some(error), _) => {
-            let _ = writeln!(out, "no verdict: {error}"); // writing to a string does not fail
+            let _ = writeln!(out, "no verdict: {error}");
         }
         (None, Some(found)) => {
-            let _ = writeln!(out, "convicted of {}", found.violation.kind); // as above
+            let _ = writeln!(out, "convicted of {}", found.violation.kind);
             out += &finding::whole(found, style, "  ");
         }
         (None, None) => {
@@ -132,16 +132,16 @@ fn text(it: &Replayed, style: Style) -> String {
                 counted(*events, "event"),
                 counted(*calls, "call"),
                 counted(*defused, "late call")
-            ); // as above
+            );
             if it.report.engine == "model" {
-                let _ = writeln!(out, "  {}", it.report.bounded_by); // as above
+                let _ = writeln!(out, "  {}", it.report.bounded_by);
             }
         }
     }
     if *gave_up > 0 {
         let orders = counted(*gave_up, "order");
         let _ =
-            writeln!(out, "  {orders} that it asks for could not be had: see `gives up` in the timeline (--timeline)"); // as above
+            writeln!(out, "  {orders} that it asks for could not be had: see `gives up` in the timeline (--timeline)");
     }
     if let Some(lines) = &it.timeline {
         out += "  What happened:\n";

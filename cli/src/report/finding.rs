@@ -14,7 +14,7 @@ pub fn sentence(finding: &Counterexample, style: Style, indent: &str) -> String 
 /// A program, each line after `indent`.
 pub fn program(text: &str, indent: &str) -> String {
     text.lines().fold(String::new(), |mut out, line| {
-        let _ = writeln!(out, "{indent}{line}"); // writing to a string does not fail
+        let _ = writeln!(out, "{indent}{line}");
         out
     })
 }
@@ -24,7 +24,7 @@ pub fn timeline(lines: &[String], proof: &[usize], indent: &str) -> String {
     let width = lines.len().to_string().len();
     lines.iter().enumerate().fold(String::new(), |mut out, (at, line)| {
         let mark = if proof.contains(&at) { '>' } else { ' ' };
-        let _ = writeln!(out, "{indent}{mark} {:>width$}  {line}", at + 1); // as above
+        let _ = writeln!(out, "{indent}{mark} {:>width$}  {line}", at + 1);
         out
     })
 }
@@ -34,17 +34,17 @@ pub fn whole(finding: &Counterexample, style: Style, indent: &str) -> String {
     let mut out = sentence(finding, style, indent);
     out.push('\n');
     if finding.timeline.is_empty() {
-        let _ = writeln!(out, "{indent}What happened: not known; the process that ran it died before anything did."); // as above
+        let _ = writeln!(out, "{indent}What happened: not known; the process that ran it died before anything did.");
     } else {
         let how = match finding.violation.kind {
             ViolationKind::Crashed => "What happened before it died:",
             _ => "What happened (`>` proves it):",
         };
-        let _ = writeln!(out, "{indent}{how}"); // as above
+        let _ = writeln!(out, "{indent}{how}");
         out += &timeline(&finding.timeline, &finding.violation.proof, &format!("{indent}  "));
     }
     let _ =
-        writeln!(out, "{indent}Program, {} (`latecall replay` runs it):", super::counted(finding.steps as u64, "step")); // as above
+        writeln!(out, "{indent}Program, {} (`latecall replay` runs it):", super::counted(finding.steps as u64, "step"));
     out += &program(&finding.program, &format!("{indent}  "));
     out
 }

@@ -1,5 +1,5 @@
-//! What the gate found, for machines: one document. `docs/json.md` is its page; [`FORMAT`] changes when a field changes its
-//! meaning or goes, not when one is added.
+//! What the gate found, for machines: one document. `docs/json.md` is its page; [`FORMAT`] changes when a field changes
+//! its meaning or goes, not when one is added.
 
 use latecall::engine::report::Report;
 use latecall::gate::{CheckResult, Summary};

@@ -90,7 +90,7 @@ impl Progress {
             let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let failed = self.failed_so_far();
             let line =
-                format!("{} of {} checks, {}{failed}; now {}", self.ended, self.total, seconds(elapsed), self.now());
+                format!("checks: {} of {}, {}{failed}; now {}", self.ended, self.total, seconds(elapsed), self.now());
             say(&line);
         }
     }

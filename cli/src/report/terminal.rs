@@ -49,7 +49,7 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
     for (at, line) in lines.iter().enumerate() {
         let of = line.split(' ').next().and_then(|name| name.rsplit_once('/')).map(|(family, _)| family);
         if at == 1 {
-            let _ = writeln!(out, "{rule}"); // writing to a string does not fail
+            let _ = writeln!(out, "{rule}");
         } else if at > 1 && of != family {
             out.push('\n');
         }
@@ -124,7 +124,7 @@ pub fn flaws(results: &[CheckResult], style: Style) -> String {
         if out.is_empty() {
             out += "\nEach flawed subject: its defect, and the smallest program that convicts it\n";
         }
-        let _ = writeln!(out, "\n{}", wrap(&format!("{subject}: {defect}"), style.width, "  ")); // writing to a string does not fail
+        let _ = writeln!(out, "\n{}", wrap(&format!("{subject}: {defect}"), style.width, "  "));
         let convictions: Vec<(&CheckResult, &Counterexample)> = of
             .iter()
             .filter(|it| matches!(it.verdict, CheckVerdict::Convicted { .. }))
@@ -143,10 +143,10 @@ pub fn flaws(results: &[CheckResult], style: Style) -> String {
             })
             .collect();
         let line = format!("  convicted of {}", kinds.join("; of "));
-        let _ = writeln!(out, "{}", wrap(&line, style.width, "    ")); // as above
+        let _ = writeln!(out, "{}", wrap(&line, style.width, "    "));
         out += &finding::sentence(smallest, style, "  ");
         out.push('\n');
-        let _ = writeln!(out, "  by {} in {}:", by.check.engine, counted(smallest.steps as u64, "step")); // as above
+        let _ = writeln!(out, "  by {} in {}:", by.check.engine, counted(smallest.steps as u64, "step"));
         out += &finding::program(&smallest.program, "    ");
     }
     out
@@ -160,7 +160,7 @@ pub fn failures(results: &[CheckResult], style: Style) -> String {
             out += "\nFailed\n";
         }
         let line = format!("{} {}: {}", it.check.subject, it.check.engine, explained(it));
-        let _ = writeln!(out, "\n{}", wrap_lines(&line, style.width, "  ")); // writing to a string does not fail
+        let _ = writeln!(out, "\n{}", wrap_lines(&line, style.width, "  "));
         if let (Some(finding), None) = (&it.report.finding, &it.report.error) {
             out += &finding::whole(finding, style, "  ");
         }
@@ -208,7 +208,7 @@ pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> St
     let mut say = |title: &str, text: &str| {
         let text = wrap(text, style.width.saturating_sub(17), "");
         for (n, line) in text.lines().enumerate() {
-            let _ = writeln!(out, "{:<17}{line}", if n == 0 { title } else { "" }); // writing to a string does not fail
+            let _ = writeln!(out, "{:<17}{line}", if n == 0 { title } else { "" });
         }
     };
     if !sound.is_empty() {
