@@ -74,7 +74,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
         let mut text = terminal::gate(&results, &Summary::of(&results, milliseconds), style());
         if let Some(lines) = timeline {
             text += "\nWhat happened:\n";
-            text += &finding::timeline(&lines, &[], "  ");
+            text += &finding::timeline(&lines, &[], style(), "  ");
         }
         out::print(&text)?;
     }

@@ -1,7 +1,7 @@
 //! `latecall list`: what there is, by the names that everything else uses.
 
-use super::{Failure, out};
-use crate::report::json;
+use super::{Failure, out, style};
+use crate::report::{Style, json, wrap};
 use latecall::engine::ENGINES;
 use latecall::gate::SelectError;
 use latecall::program::{Hostile, Site, Verb};
@@ -43,7 +43,7 @@ struct ListedSubject {
 
 pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let listed = listed()?;
-    out::print(&if arguments.json { json::document(&listed) } else { text(&listed) })?;
+    out::print(&if arguments.json { json::document(&listed) } else { text(&listed, style()) })?;
     Ok(latecall::gate::exit_code::SOUND)
 }
 
@@ -71,7 +71,7 @@ fn listed() -> Result<Listed, Failure> {
     })
 }
 
-fn text(listed: &Listed) -> String {
+fn text(listed: &Listed, style: Style) -> String {
     let mut out = String::from("Subjects that should be sound (name, mode of the C library)\n");
     let width = listed.subjects.iter().map(|it| it.name.len()).max().unwrap_or(0);
     for it in listed.subjects.iter().filter(|it| it.defect.is_none()) {
@@ -81,7 +81,9 @@ fn text(listed: &Listed) -> String {
     for it in &listed.subjects {
         let Some(defect) = it.defect else { continue };
         let (of, by) = (it.convicted_of.join(" or "), it.engines.join(", "));
-        let _ = writeln!(out, "  {:<width$}  {:<8}  {of} by {by}\n      {defect}", it.name, it.mode);
+        let _ = writeln!(out, "  {:<width$}  {}", it.name, it.mode);
+        let _ = writeln!(out, "{}", wrap(&format!("      {of} by {by}"), style.width, "        "));
+        let _ = writeln!(out, "{}", wrap(&format!("      {defect}"), style.width, "        "));
     }
     let words = [
         ("Engines", listed.engines.to_vec()),
@@ -90,10 +92,7 @@ fn text(listed: &Listed) -> String {
         ("Stall sites (`stall SITE GATE`)", listed.sites.clone()),
     ];
     for (title, words) in words {
-        let _ = writeln!(out, "\n{title}");
-        for line in words.chunks(5) {
-            let _ = writeln!(out, "  {}", line.join(" "));
-        }
+        let _ = writeln!(out, "\n{title}\n{}", wrap(&format!("  {}", words.join(" ")), style.width, "  "));
     }
     out
 }

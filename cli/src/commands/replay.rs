@@ -2,7 +2,7 @@
 
 use super::{BudgetName, Failure, executable, files, library, out, style};
 use crate::report::json::{self, Replayed};
-use crate::report::{Style, counted, finding};
+use crate::report::{Style, counted, finding, wrap};
 use latecall::engine::report::Report;
 use latecall::engine::run::{RunError, applicable};
 use latecall::gate::child::{self, ChildOptions};
@@ -10,7 +10,6 @@ use latecall::gate::{Budget, Check, Conclusion, Expected, names};
 use latecall::program::Program;
 use latecall::subject::{Entry, Library};
 use latecall_bundled::BUNDLED;
-use std::fmt::Write;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -115,37 +114,40 @@ fn outcome(report: &Report) -> Conclusion {
 
 fn text(it: &Replayed, style: Style) -> String {
     let Report { subject, runs, events, calls, defused, gave_up, .. } = &it.report;
-    let mut out = format!("{} on {subject}: ", it.file);
-    match (&it.report.error, &it.report.finding) {
-        (Some(error), _) => {
-            let _ = writeln!(out, "no verdict: {error}");
-        }
+    let on = format!("{} on {subject}", it.file);
+    let mut out = match (&it.report.error, &it.report.finding) {
+        // A program may be part of the error: it keeps its lines.
+        (Some(error), _) => format!("{on}: no verdict: {error}\n"),
         (None, Some(found)) => {
-            let _ = writeln!(out, "convicted of {}", found.violation.kind);
-            out += &finding::whole(found, style, "  ");
+            format!("{on}: convicted of {}\n{}", found.violation.kind, finding::whole(found, style, "  "))
         }
         (None, None) => {
-            let _ = writeln!(
-                out,
-                "no rule broken in {}: {}, {}, {} defused",
+            let counts = format!(
+                "{on}: no rule broken in {}: {}, {}, {} defused",
                 counted(*runs, "run"),
                 counted(*events, "event"),
                 counted(*calls, "call"),
                 counted(*defused, "late call")
             );
+            let mut out = wrap(&counts, style.width, "  ") + "\n";
             if it.report.engine == "model" {
-                let _ = writeln!(out, "  {}", it.report.bounded_by);
+                out += &wrap(&format!("  {}", it.report.bounded_by), style.width, "    ");
+                out.push('\n');
             }
+            out
         }
-    }
+    };
     if *gave_up > 0 {
-        let orders = counted(*gave_up, "order");
-        let _ =
-            writeln!(out, "  {orders} that it asks for could not be had: see `gives up` in the timeline (--timeline)");
+        let not_possible = format!(
+            "  {} requested by this program could not be forced; look for `gives up` in the timeline (--timeline)",
+            counted(*gave_up, "order")
+        );
+        out += &wrap(&not_possible, style.width, "    ");
+        out.push('\n');
     }
     if let Some(lines) = &it.timeline {
         out += "  What happened:\n";
-        out += &finding::timeline(lines, &[], "    ");
+        out += &finding::timeline(lines, &[], style, "    ");
     }
     out
 }

@@ -8,11 +8,14 @@
 //!
 //! Not here: judging (`gate`), and where the text goes (the command).
 
+mod columns;
 pub mod finding;
 pub mod json;
 pub mod progress;
 pub mod terminal;
 mod wrap;
+
+pub(crate) use wrap::wrap;
 
 use latecall::gate::{CheckResult, GateEvent, Summary};
 

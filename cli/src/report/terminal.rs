@@ -8,12 +8,40 @@ use latecall::engine::report::Counterexample;
 use latecall::gate::{CheckResult, CheckVerdict, Conclusion, Expected, Summary};
 use std::fmt::Write;
 
-/// From this width on, numbers are written out.
-const WIDE: usize = 110;
-/// Below this width, there are no numbers.
-const NARROW: usize = 80;
+/// What a cell of the table says besides the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// Programs and events, written out.
+    Full,
+    /// Programs and events in four characters each.
+    Short,
+    /// Programs in four characters.
+    Programs,
+    /// Nothing.
+    Verdict,
+}
+
+/// What the words in the cells mean.
+const VERDICTS: &str = "Sound subjects must come out clean; each subject in `flawed/` has one known defect and must be \
+                        convicted of it. –: this engine need not find this defect. exhausted: clean in every \
+                        interleaving of every program; where it says clean, the engine was bounded.";
+
+impl Detail {
+    /// From the widest to the narrowest.
+    const ALL: [Detail; 4] = [Detail::Full, Detail::Short, Detail::Programs, Detail::Verdict];
+
+    /// What stands in a cell, for the legend.
+    const fn legend(self) -> &'static str {
+        match self {
+            Detail::Full | Detail::Short => "In each cell: the verdict, then how many programs and events were run.",
+            Detail::Programs => "In each cell: the verdict, then how many programs were run.",
+            Detail::Verdict => "In each cell: the verdict.",
+        }
+    }
+}
 
 /// The whole report.
+#[must_use]
 pub fn gate(results: &[CheckResult], summary: &Summary, style: Style) -> String {
     let mut out = table(results, style);
     out += &flaws(results, style);
@@ -23,25 +51,13 @@ pub fn gate(results: &[CheckResult], summary: &Summary, style: Style) -> String 
     out
 }
 
-/// A row for each subject, a column for each engine.
+/// A row for each subject, a column for each engine: with as much detail as fits into the style's width.
+#[must_use]
 pub fn table(results: &[CheckResult], style: Style) -> String {
-    let engines = in_order(results.iter().map(|it| it.check.engine.as_str()));
-    let subjects = in_order(results.iter().map(|it| it.check.subject.as_str()));
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(std::iter::once("subject").chain(engines.iter().copied()));
-    for subject in subjects {
-        let cell = |engine: &&str| {
-            let of = |it: &&CheckResult| it.check.subject == subject && it.check.engine == **engine;
-            results.iter().find(of).map_or_else(String::new, |it| cell(it, style))
-        };
-        table.add_row(std::iter::once(subject.to_owned()).chain(engines.iter().map(cell)));
-    }
-    let columns = table.column_count();
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, u16::from(at + 1 < columns)));
-    }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    let narrowest = Detail::ALL[Detail::ALL.len() - 1];
+    let fits = |detail: &Detail| rows(results, *detail).iter().all(|line| line.chars().count() <= style.width);
+    let detail = Detail::ALL.into_iter().find(fits).unwrap_or(narrowest);
+    let lines = rows(results, detail);
     let rule = "─".repeat(lines.iter().map(|line| line.chars().count()).max().unwrap_or(0));
     let mut out = String::new();
     // One line a row: nothing is wrapped. Families of subjects stand apart.
@@ -58,31 +74,48 @@ pub fn table(results: &[CheckResult], style: Style) -> String {
         out.push('\n');
     }
     out.push('\n');
-    let legend = "In each cell: the verdict, then how many programs and events were run. Sound subjects must come out clean; \
-                  each subject in `flawed/` has one known defect and must be convicted of it. –: this engine need not \
-                  find this defect. exhausted: clean in every interleaving of every program; where it says clean, the \
-                  engine was bounded.";
-    out += &wrap(legend, style.width, "");
+    let legend = [detail.legend(), VERDICTS].join(" ");
+    out += &wrap(&legend, style.width, "");
     out.push('\n');
     out
 }
 
-fn cell(it: &CheckResult, style: Style) -> String {
+/// The heading and the rows.
+fn rows(results: &[CheckResult], detail: Detail) -> Vec<String> {
+    let engines = in_order(results.iter().map(|it| it.check.engine.as_str()));
+    let subjects = in_order(results.iter().map(|it| it.check.subject.as_str()));
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(std::iter::once("subject").chain(engines.iter().copied()));
+    for subject in subjects {
+        let cell = |engine: &&str| {
+            let of = |it: &&CheckResult| it.check.subject == subject && it.check.engine == **engine;
+            results.iter().find(of).map_or_else(String::new, |it| cell(it, detail))
+        };
+        table.add_row(std::iter::once(subject.to_owned()).chain(engines.iter().map(cell)));
+    }
+    let columns = table.column_count();
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, u16::from(at + 1 < columns)));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn cell(it: &CheckResult, detail: Detail) -> String {
     let word = match &it.verdict {
         CheckVerdict::Clean if it.report.exhausted => "exhausted",
         verdict => word(verdict),
     };
     let (programs, events) = (it.report.programs, it.report.events);
-    if style.width >= WIDE {
-        format!("{word:<9} {:>6} / {:<9}", grouped(programs), grouped(events))
-    } else if style.width >= NARROW {
-        format!("{word:<9} {:>4}/{:<4}", short(programs), short(events))
-    } else {
-        word.to_owned()
+    match detail {
+        Detail::Full => format!("{word:<9} {:>6} / {:<9}", grouped(programs), grouped(events)),
+        Detail::Short => format!("{word:<9} {:>4}/{:<4}", short(programs), short(events)),
+        Detail::Programs => format!("{word:<9} {:>4}", short(programs)),
+        Detail::Verdict => word.to_owned(),
     }
 }
 
-/// A verdict in nine letters: what is as it should be in small ones.
+/// A verdict in at most nine characters; expected outcomes are lower-case, failures upper-case.
 fn word(verdict: &CheckVerdict) -> &'static str {
     match verdict {
         CheckVerdict::Clean => "clean",
@@ -115,6 +148,7 @@ fn paint(line: &str, style: Style) -> String {
 }
 
 /// Each flawed subject: its defect, of what it was convicted by which engines, and the smallest program.
+#[must_use]
 pub fn flaws(results: &[CheckResult], style: Style) -> String {
     let mut out = String::new();
     let flawed = |it: &&CheckResult| matches!(it.check.expected, Expected::Flawed { .. });
@@ -153,6 +187,7 @@ pub fn flaws(results: &[CheckResult], style: Style) -> String {
 }
 
 /// What is not as it should be, in full.
+#[must_use]
 pub fn failures(results: &[CheckResult], style: Style) -> String {
     let mut out = String::new();
     for it in results.iter().filter(|it| it.verdict.conclusion() != Conclusion::Sound) {
@@ -201,6 +236,7 @@ fn wrap_lines(text: &str, width: usize, indent: &str) -> String {
 }
 
 /// What was found, what bounded the search, and the verdict in words.
+#[must_use]
 pub fn last_word(results: &[CheckResult], summary: &Summary, style: Style) -> String {
     let sound: Vec<&CheckResult> = results.iter().filter(|it| it.check.expected == Expected::Sound).collect();
     let flawed: Vec<&CheckResult> = results.iter().filter(|it| it.check.expected != Expected::Sound).collect();

@@ -2,7 +2,7 @@
 
 /// Breaks `text` into lines of at most `width` columns, each but the first after `indent`. A word that is longer than a
 /// line stands alone.
-pub(super) fn wrap(text: &str, width: usize, indent: &str) -> String {
+pub(crate) fn wrap(text: &str, width: usize, indent: &str) -> String {
     let mut out = String::new();
     let mut column = 0;
     for word in text.split_whitespace() {
