@@ -58,7 +58,7 @@ fn calls_and_destructors<F: ?Sized>(listed: &Listed) -> u32 {
     let core = unsafe { &*listed.core };
     let handle = Handle::from_bits(listed.target);
     // `record::marked` is to be called under this lock.
-    let _books = lock(&core.bookkeeping);
+    let _bookkeeping = lock(&core.bookkeeping);
     let word = slot.word(handle.index());
     if word.is(handle, State::Revoking) {
         record::marked(listed.target)
