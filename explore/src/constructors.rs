@@ -59,6 +59,7 @@ fn call(function: usize) {
     let function = unsafe { std::mem::transmute::<usize, Function>(function) };
     // SAFETY: the C library keeps the variable valid; a model changes no environment.
     let variables = unsafe { environ };
-    // SAFETY: as above.
+    // SAFETY: the table holds functions of this type, or of fewer arguments, which this convention lets be called so. The
+    // arguments are those that the C library passes: no argument strings, and its own environment.
     unsafe { function(0, none.as_ptr(), variables) };
 }

@@ -72,7 +72,7 @@ impl World {
             // SAFETY: the library answers where it keeps them, which is this thread of the machine's alone.
             self.thread(other).handled = unsafe { place.read() };
         }
-        // SAFETY: as above. What was left there by an interleaving that did not come to its end is nobody's any more.
+        // SAFETY: `place` belongs to this thread of the machine alone. What was left there by an interleaving that did not come to its end is nobody's any more.
         unsafe { place.write(self.thread(me).handled) };
     }
 }

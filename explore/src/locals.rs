@@ -65,7 +65,7 @@ fn fill(copy: usize, size: usize, initial: usize) {
         // SAFETY: the memory was just allocated with this size.
         unsafe { pointer::<u8>(copy).write_bytes(0, size) };
     } else {
-        // SAFETY: as above; the compiler made the initial value as large as the variable.
+        // SAFETY: `copy` was just allocated with `size` bytes, and the compiler made the initial value as large.
         unsafe { pointer::<u8>(copy).copy_from_nonoverlapping(pointer::<u8>(initial), size) };
     }
 }

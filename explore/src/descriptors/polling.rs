@@ -128,7 +128,7 @@ extern "C-unwind" fn poll(all: usize, count: u64, milliseconds: c_int, pc: Pc) -
         results.iter().filter(|&&result| result != 0).count() as c_int
     });
     for (index, result) in results.into_iter().enumerate() {
-        // SAFETY: as above; only the address is taken.
+        // SAFETY: `at` answers an address inside the array that C passes; only the address of a field is taken.
         let out = unsafe { &raw mut (*at(index)).revents };
         // SAFETY: (1) `out` is a field of an element in the array that C passes to `poll`, which writes the results
         // there.

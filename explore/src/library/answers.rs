@@ -271,7 +271,7 @@ extern "C-unwind" fn mbrtowc(out: usize, from: usize, most: usize, kept: usize, 
 extern "C-unwind" fn mbrlen(from: usize, most: usize, kept: usize, pc: Pc) -> usize {
     state(kept, pc);
     let room = within(from, most);
-    // SAFETY: as above.
+    // SAFETY: `room` bytes may be read at `from`, and `state` has checked `kept`.
     let found = with_errno(|| unsafe { real::mbrlen(pointer(from), room, pointer(kept)) });
     if from != 0 {
         character_read(from, [most, room], found, pc);
@@ -282,7 +282,7 @@ extern "C-unwind" fn mbrlen(from: usize, most: usize, kept: usize, pc: Pc) -> us
 extern "C-unwind" fn mbtowc(out: usize, from: usize, most: usize, pc: Pc) -> c_int {
     let mut wide = 0;
     let room = within(from, most);
-    // SAFETY: as above.
+    // SAFETY: `room` bytes may be read at `from`; `wide` is a local variable.
     let found = with_errno(|| unsafe { real::mbtowc(&raw mut wide, pointer(from), room) });
     if from != 0 {
         character_read(from, [most, room], usize::try_from(found).unwrap_or(usize::MAX), pc);
@@ -389,7 +389,7 @@ extern "C-unwind" fn iconv(
     accessed(output, beyond(within(output, space), space, why == Some(libc::E2BIG), written), Access::Write, pc);
     for (place, value) in places.into_iter().zip([cut[0], bytes - read, cut[2], space - written]) {
         if place != 0 {
-            // SAFETY: as above.
+            // SAFETY: C passes a pointer to a number here, or null; the access was checked above.
             unsafe { pointer::<usize>(place).write(value) };
         }
     }
@@ -426,32 +426,32 @@ extern "C-unwind" fn frexp(number: f64, out: usize, pc: Pc) -> f64 {
 }
 
 extern "C-unwind" fn frexpf(number: f32, out: usize, pc: Pc) -> f32 {
-    // SAFETY: as above.
+    // SAFETY: `out` is a place of the type that C declares, and has been checked to be writable.
     at_place(out, pc, |out| unsafe { real::frexpf(number, out) })
 }
 
 extern "C-unwind" fn modf(number: f64, out: usize, pc: Pc) -> f64 {
-    // SAFETY: as above.
+    // SAFETY: `out` is a place of the type that C declares, and has been checked to be writable.
     at_place(out, pc, |out| unsafe { real::modf(number, out) })
 }
 
 extern "C-unwind" fn modff(number: f32, out: usize, pc: Pc) -> f32 {
-    // SAFETY: as above.
+    // SAFETY: `out` is a place of the type that C declares, and has been checked to be writable.
     at_place(out, pc, |out| unsafe { real::modff(number, out) })
 }
 
 extern "C-unwind" fn remquo(a: f64, b: f64, out: usize, pc: Pc) -> f64 {
-    // SAFETY: as above.
+    // SAFETY: `out` is a place of the type that C declares, and has been checked to be writable.
     at_place(out, pc, |out| unsafe { real::remquo(a, b, out) })
 }
 
 extern "C-unwind" fn sincos(number: f64, sine: usize, cosine: usize, pc: Pc) {
-    // SAFETY: as above, two of them.
+    // SAFETY: both are places of the type that C declares, and have been checked to be writable.
     at_place(sine, pc, |sine| at_place(cosine, pc, |cosine| unsafe { real::sincos(number, sine, cosine) }));
 }
 
 extern "C-unwind" fn sincosf(number: f32, sine: usize, cosine: usize, pc: Pc) {
-    // SAFETY: as above, two of them.
+    // SAFETY: both are places of the type that C declares, and have been checked to be writable.
     at_place(sine, pc, |sine| at_place(cosine, pc, |cosine| unsafe { real::sincosf(number, sine, cosine) }));
 }
 

@@ -65,61 +65,61 @@ mod real {
 }
 
 extern "C-unwind" fn strtol(start: usize, end: usize, base: c_int, pc: Pc) -> i64 {
-    // SAFETY: a copy of the string, with an end.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<u8, _>(start, end, pc, |first, after| unsafe { libc::strtol(first.cast(), after.cast(), base) })
 }
 
 extern "C-unwind" fn strtoul(start: usize, end: usize, base: c_int, pc: Pc) -> u64 {
-    // SAFETY: as above.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<u8, _>(start, end, pc, |first, after| unsafe { libc::strtoul(first.cast(), after.cast(), base) })
 }
 
 extern "C-unwind" fn strtod(start: usize, end: usize, pc: Pc) -> f64 {
-    // SAFETY: as above.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<u8, _>(start, end, pc, |first, after| unsafe { libc::strtod(first.cast(), after.cast()) })
 }
 
 extern "C-unwind" fn strtof(start: usize, end: usize, pc: Pc) -> f32 {
-    // SAFETY: as above.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<u8, _>(start, end, pc, |first, after| unsafe { libc::strtof(first.cast(), after.cast()) })
 }
 
 extern "C-unwind" fn strtol_l(start: usize, end: usize, base: c_int, locale: usize, pc: Pc) -> i64 {
     let locale = pointer(locale);
-    // SAFETY: as above, and a locale of the C library's.
+    // SAFETY: `first` is a copy of the string, with an end; `after` is a local variable; `locale` is C's own.
     number::<u8, _>(start, end, pc, |first, after| unsafe { real::strtol_l(first.cast(), after.cast(), base, locale) })
 }
 
 extern "C-unwind" fn strtoul_l(start: usize, end: usize, base: c_int, locale: usize, pc: Pc) -> u64 {
     let locale = pointer(locale);
-    // SAFETY: as above, and a locale of the C library's.
+    // SAFETY: `first` is a copy of the string, with an end; `after` is a local variable; `locale` is C's own.
     number::<u8, _>(start, end, pc, |first, after| unsafe { real::strtoul_l(first.cast(), after.cast(), base, locale) })
 }
 
 extern "C-unwind" fn strtod_l(start: usize, end: usize, locale: usize, pc: Pc) -> f64 {
     let locale = pointer(locale);
-    // SAFETY: as above, and a locale of the C library's.
+    // SAFETY: `first` is a copy of the string, with an end; `after` is a local variable; `locale` is C's own.
     number::<u8, _>(start, end, pc, |first, after| unsafe { real::strtod_l(first.cast(), after.cast(), locale) })
 }
 
 extern "C-unwind" fn strtof_l(start: usize, end: usize, locale: usize, pc: Pc) -> f32 {
     let locale = pointer(locale);
-    // SAFETY: as above, and a locale of the C library's.
+    // SAFETY: `first` is a copy of the string, with an end; `after` is a local variable; `locale` is C's own.
     number::<u8, _>(start, end, pc, |first, after| unsafe { real::strtof_l(first.cast(), after.cast(), locale) })
 }
 
 extern "C-unwind" fn wcstol(start: usize, end: usize, base: c_int, pc: Pc) -> i64 {
-    // SAFETY: as above.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<i32, _>(start, end, pc, |first, after| unsafe { real::wcstol(first, after, base) })
 }
 
 extern "C-unwind" fn wcstoul(start: usize, end: usize, base: c_int, pc: Pc) -> u64 {
-    // SAFETY: as above.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<i32, _>(start, end, pc, |first, after| unsafe { real::wcstoul(first, after, base) })
 }
 
 extern "C-unwind" fn wcstod(start: usize, end: usize, pc: Pc) -> f64 {
-    // SAFETY: as above.
+    // SAFETY: `first` is a copy of the string, with an end, and `after` is a local variable.
     number::<i32, _>(start, end, pc, |first, after| unsafe { real::wcstod(first, after) })
 }
 

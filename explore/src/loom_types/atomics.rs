@@ -128,7 +128,7 @@ struct Values<V>(std::cell::RefCell<Vec<Option<V>>>);
 // SAFETY: all threads of a model run on one thread of the machine, and no borrow lasts longer than one of the functions
 // below.
 unsafe impl<V> Send for Values<V> {}
-// SAFETY: as above.
+// SAFETY: for the reason that `Send` has: one thread of the machine, and no borrow across a switch.
 unsafe impl<V> Sync for Values<V> {}
 
 impl<V: Copy + PartialEq> Numbered<V> {

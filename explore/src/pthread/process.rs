@@ -21,10 +21,10 @@ pub(crate) fn with_errno<R>(f: impl FnOnce() -> R) -> R {
     let Some(me) = enter() else { return f() };
     // SAFETY: it only answers an address, of a number of this thread's.
     let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
+    // SAFETY: the number is this thread's own: valid until the thread ends, and nobody else writes it.
     unsafe { place.write(with(|world| *world.thread(me).errno)) };
     let result = f();
-    // SAFETY: as above.
+    // SAFETY: the number is this thread's own, and valid until the thread ends.
     let now = unsafe { place.read() };
     with(|world| *world.thread(me).errno = now);
     result
