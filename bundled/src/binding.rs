@@ -1,10 +1,11 @@
 //! The binding of the bundled C library, over any store.
 //!
-//! This is what a binding author writes: it registers, revokes and fires, and knows nothing of the harness but the two
-//! traits. Not here: what makes it sound or not, which is its store ([`super::store`]).
+//! It does what the binding of any library would do: it registers, revokes and fires. Whether it is sound depends on
+//! its store ([`super::store`]). It implements the harness's traits [`Subject`] and [`Session`]; `GAPS.md` of this
+//! package lists what else it uses of the harness.
 
 use super::lookup::Lookup;
-use super::store::{CallbackStore, Kept, Key};
+use super::store::{CallbackStore, Key, Stored};
 use super::sync::{AtomicBool, Ordering, OutsideArc};
 use crate::emitter::{Api, Config, Emitter, Entry, Mode, Status, SubscriptionId};
 use latecall::internal;
@@ -14,13 +15,14 @@ use latecall::program::{CallbackId, Hostile, Site, Verb, VerbSet};
 use latecall::subject::{Env, Offer, OpenError, Session, Subject};
 use std::ffi::c_void;
 
-/// Makes a store for a run.
+/// Makes the store for a run.
 pub type MakeStore = fn(&Env, Mode) -> Box<dyn CallbackStore>;
 
-/// Makes the twin, for the model engine, of the subject with this name over an instrumented library.
+/// Makes the twin of the subject with this name, for the model engine, over an instrumented library. `None`: the
+/// subject has no twin.
 pub type MakeTwin = fn(&str, &'static Api) -> Option<Box<dyn Subject>>;
 
-/// The emitter in one mode, linked or loaded, with one kind of store.
+/// The binding of the emitter in one mode, over one kind of store. The emitter is linked, or loaded at run time.
 pub struct EmitterSubject {
     name: String,
     mode: Mode,
@@ -49,8 +51,9 @@ pub const C_SITES: [Site; 9] = [
 ];
 
 impl EmitterSubject {
-    /// The emitter in this mode. It offers everything that the mode has and no hostile switch: see
-    /// [`EmitterSubject::withstands`] and [`EmitterSubject::without`].
+    /// The binding of the emitter in this mode. It offers every op of the mode, the stall sites of the C library, and
+    /// no hostile switch. [`EmitterSubject::withstands`], [`EmitterSubject::with_sites`] and
+    /// [`EmitterSubject::without`] change that.
     pub fn new(name: impl Into<String>, mode: Mode, api: &'static Api, store: MakeStore) -> Self {
         let mut offer = Offer::new(verbs(mode)).with_sites(C_SITES);
         offer.capacity = (mode == Mode::Replace).then_some(1);
@@ -62,21 +65,21 @@ impl EmitterSubject {
         self.mode
     }
 
-    /// It makes promises under these switches too.
+    /// Adds hostile switches under which the binding stays sound.
     #[must_use]
     pub fn withstands(mut self, hostile: &[Hostile]) -> Self {
         self.offer.hostile.extend(hostile);
         self
     }
 
-    /// Its store has these stall sites.
+    /// Adds stall sites that the store has.
     #[must_use]
     pub fn with_sites(mut self, sites: &[Site]) -> Self {
         self.offer.sites.extend(sites);
         self
     }
 
-    /// It does not offer these ops.
+    /// Removes ops from what the subject offers.
     #[must_use]
     pub fn without(mut self, verbs: &[Verb]) -> Self {
         self.offer.verbs = self.offer.verbs.minus(VerbSet::of(verbs));
@@ -84,7 +87,7 @@ impl EmitterSubject {
     }
 }
 
-/// The ops that a mode has.
+/// The ops that can be used in a mode.
 fn verbs(mode: Mode) -> VerbSet {
     use Verb::*;
     let gates = VerbSet::of(&[Hold, Open, Reach, Stall, Return, Panic, Exclusive, Confined, Shutdown]);
@@ -114,7 +117,7 @@ impl Subject for EmitterSubject {
         super::TWIN?(&self.name, Api::modelled())
     }
 
-    /// Its locks and atomics are those of the seam.
+    /// True: all locks and atomics of the subject come from `sync`, whose loom side the search sees.
     fn all_seen(&self) -> bool {
         true
     }
@@ -125,12 +128,13 @@ impl Subject for EmitterSubject {
         config.hostile = env.hostile.iter().map(|h| 1 << *h as u32).sum();
         config.capacity = env.capacity.unwrap_or(0);
         config.fail_allocation = env.fail_allocation.unwrap_or(0);
-        // The run's id: an integer, so that a call after the run is over is recognised instead of followed.
+        // The run's id is an integer and not a pointer: a call that comes after the run follows no dangling pointer.
         config.owner = env.to_bits() as *mut c_void;
         config.stall = env.stalls.then_some(stalled);
         config.stall_data = config.owner;
         let store = (self.store)(env, self.mode);
-        // SAFETY: 1. the hook reads nothing but the integer it is given.
+        // SAFETY: 1. `stalled` may be called on any thread with any data: it treats the data as an integer, and looks
+        // the run up by it.
         let emitter = unsafe { Emitter::open(self.api, &config) }
             .map_err(|status| OpenError::new(format!("emitter_open in mode {}: {status}", self.mode.name())))?;
         Ok(Box::new(EmitterSession { mode: self.mode, store, emitter, subscriptions: Lookup::new() }))
@@ -152,11 +156,11 @@ struct EmitterSession {
 
 #[derive(Debug, Clone)]
 struct Subscription {
-    /// 0: another callback was put in its place.
+    /// 0: the library has replaced this callback by another.
     id: SubscriptionId,
     key: Key,
-    /// Set by the first op that ends or replaces the subscription. Only one op may: an id that was replaced names its
-    /// successor.
+    /// Set by the first op that ends or replaces the subscription. Only one op may do so: after a replacement, the id
+    /// names the new callback's subscription.
     claimed: OutsideArc<AtomicBool>,
 }
 
@@ -165,26 +169,31 @@ impl Subscription {
         Subscription { id, key, claimed: OutsideArc::new(AtomicBool::new(claimed)) }
     }
 
-    /// The id, for the op that may end or replace the subscription.
+    /// The id, for the one op that may end or replace the subscription. `None`: another op was first.
     #[track_caller]
     fn claim(&self) -> Option<SubscriptionId> {
-        // AcqRel: the first of several claims wins. No other data depends on it.
+        // AcqRel: pairs with itself. The first of several claims wins; no other data depends on `claimed`.
         (!self.claimed.swap(true, Ordering::AcqRel)).then_some(self.id)
     }
 }
 
 impl EmitterSession {
-    /// Hands one callback over.
-    fn subscribe(&self, kept: &Kept) -> Result<SubscriptionId, Status> {
-        // SAFETY: 1. and 2. are what the store is for; those in `flawed` break them on purpose.
-        unsafe { self.emitter.subscribe(kept.callback, kept.user_data, kept.destroy) }
+    /// Gives a callback to the library.
+    fn subscribe(&self, stored: &Stored) -> Result<SubscriptionId, Status> {
+        // SAFETY: 1. a sound store's trampoline accepts its user data on any thread, also after the callback is
+        // revoked. 2. So does its destroy notify. The stores in `flawed` break one of the two on purpose.
+        unsafe { self.emitter.subscribe(stored.callback, stored.user_data, stored.destroy) }
     }
 
-    /// Hands several over as one table, all or none.
-    fn subscribe_table(&self, kept: &[Kept]) -> Result<Vec<SubscriptionId>, Status> {
-        let table: Vec<_> =
-            kept.iter().map(|k| Entry { callback: k.callback, user_data: k.user_data, destroy: k.destroy }).collect();
-        // SAFETY: as in `subscribe`, for each entry. The table itself is copied by the library and dropped here (S07).
+    /// Gives several callbacks to the library as one table, all or none.
+    fn subscribe_table(&self, stored: &[Stored]) -> Result<Vec<SubscriptionId>, Status> {
+        let table: Vec<_> = stored
+            .iter()
+            .map(|it| Entry { callback: it.callback, user_data: it.user_data, destroy: it.destroy })
+            .collect();
+        // SAFETY: 1. a sound store's trampoline accepts its user data on any thread, also after the callback is
+        // revoked. 2. So does its destroy notify. Both hold for each entry; the stores in `flawed` break one of them on
+        // purpose. The library copies the table, which is dropped here (S07).
         unsafe { self.emitter.subscribe_table(&table) }
     }
 
@@ -193,7 +202,7 @@ impl EmitterSession {
     }
 }
 
-/// What a firing answers. A subscription that is gone answers 0, because nothing was called.
+/// The answer of an op that fires. It is 0 for a subscription that is gone, because nothing was called.
 fn fired((status, value): (Status, i64)) -> Answer {
     match status {
         Status::OK | Status::NOT_FOUND => Answer::Value(value),
@@ -204,28 +213,28 @@ fn fired((status, value): (Status, i64)) -> Answer {
 impl Session for EmitterSession {
     fn register(&self, witnesses: Vec<Witness>) -> Answer {
         let callbacks: Vec<CallbackId> = witnesses.iter().map(Witness::callback).collect();
-        let mut kept = Vec::new();
+        let mut stored = Vec::new();
         for witness in witnesses {
-            match self.store.keep(witness) {
-                Ok(it) => kept.push(it),
+            match self.store.insert(witness) {
+                Ok(it) => stored.push(it),
                 Err(_) => {
-                    kept.iter().for_each(|k| self.store.refused(k.key));
+                    stored.iter().for_each(|it| self.store.refused(it.key));
                     return Answer::Refused;
                 }
             }
         }
         let mut ids = Vec::new();
         let subscribed = if self.mode == Mode::Table {
-            self.subscribe_table(&kept).map(|table| ids = table)
+            self.subscribe_table(&stored).map(|table| ids = table)
         } else {
-            kept.iter().try_for_each(|k| self.subscribe(k).map(|id| ids.push(id)))
+            stored.iter().try_for_each(|it| self.subscribe(it).map(|id| ids.push(id)))
         };
         if subscribed.is_err() {
-            // All or none: what the library has taken of them it gives back; what it refused it will never call.
+            // All or none: the callbacks that the library has taken are unsubscribed. It never calls the others.
             for id in &ids {
                 self.emitter.unsubscribe_nowait(*id);
             }
-            for (i, it) in kept.iter().enumerate() {
+            for (i, it) in stored.iter().enumerate() {
                 if i < ids.len() {
                     self.store.revoke_and_wait(it.key);
                 } else {
@@ -234,32 +243,33 @@ impl Session for EmitterSession {
             }
             return Answer::Refused;
         }
-        for ((callback, it), id) in callbacks.into_iter().zip(&kept).zip(ids) {
-            self.subscriptions.put(callback, Subscription::new(id, it.key, false));
+        for ((callback, it), id) in callbacks.into_iter().zip(&stored).zip(ids) {
+            self.subscriptions.insert(callback, Subscription::new(id, it.key, false));
         }
         Answer::Done
     }
 
     fn invoke(&self, witness: Witness, call: Call) -> Answer {
-        let Ok(kept) = self.store.keep(witness) else { return Answer::Refused };
+        let Ok(stored) = self.store.insert(witness) else { return Answer::Refused };
         let cookie = u64::from(call.cookie);
-        // SAFETY: 1. the store keeps it until after the call.
-        let result = unsafe { self.emitter.invoke(kept.callback, kept.user_data, cookie, call.a, call.b) };
-        self.store.revoke_and_wait(kept.key);
+        // SAFETY: 1. the store holds the callback until `revoke_and_wait`, which comes after this call.
+        let result = unsafe { self.emitter.invoke(stored.callback, stored.user_data, cookie, call.a, call.b) };
+        self.store.revoke_and_wait(stored.key);
         fired(result)
     }
 
     fn enumerate(&self, witness: Witness, count: u32, call: Call) -> Answer {
         let callback = witness.callback();
-        let Ok(kept) = self.store.keep(witness) else { return Answer::Refused };
+        let Ok(stored) = self.store.insert(witness) else { return Answer::Refused };
         let (cookie, count) = (u64::from(call.cookie), count as usize);
-        // SAFETY: 1. the store keeps it until after the call.
-        let result = unsafe { self.emitter.enumerate(kept.callback, kept.user_data, cookie, count, call.b) };
-        self.store.revoke_and_wait(kept.key);
+        // SAFETY: 1. the store holds the callback until `revoke_and_wait`, which comes after this call. A sound store
+        // also accepts the calls of a hostile library that come later.
+        let result = unsafe { self.emitter.enumerate(stored.callback, stored.user_data, cookie, count, call.b) };
+        self.store.revoke_and_wait(stored.key);
         let (status, calls, retained) = result;
         if retained != 0 {
-            // A hostile library: it can be fired, and that is late.
-            self.subscriptions.put(callback, Subscription::new(retained, kept.key, true));
+            // A hostile library has retained the callback. A program can fire it, and that call is late.
+            self.subscriptions.insert(callback, Subscription::new(retained, stored.key, true));
         }
         fired((status, calls as i64))
     }
@@ -281,8 +291,8 @@ impl Session for EmitterSession {
 
     fn revoke(&self, callback: CallbackId) -> Answer {
         self.with(callback, |it| {
-            // A sound store is asked first. The library's destroy notify revokes too, and only the first of the two
-            // gets the answer.
+            // A sound store is asked before the library. The library's destroy notify revokes, too, and only the first
+            // of the two learns how many calls are in flight.
             let answer = (!self.store.relies_on_library()).then(|| self.store.revoke(it.key));
             if let Some(id) = it.claim() {
                 self.emitter.unsubscribe_nowait(id);
@@ -326,28 +336,29 @@ impl Session for EmitterSession {
         let new = witness.callback();
         let Some(was) = self.subscriptions.get(old) else { return Answer::Skipped };
         let Some(id) = was.claim() else { return Answer::Refused };
-        let Ok(kept) = self.store.keep(witness) else { return Answer::Refused };
-        // SAFETY: as in `subscribe`.
-        let status = unsafe { self.emitter.replace(id, kept.callback, kept.user_data, kept.destroy) };
+        let Ok(stored) = self.store.insert(witness) else { return Answer::Refused };
+        // SAFETY: 1. a sound store's trampoline accepts its user data on any thread, also after the callback is
+        // revoked. 2. So does its destroy notify. The stores in `flawed` break one of the two on purpose.
+        let status = unsafe { self.emitter.replace(id, stored.callback, stored.user_data, stored.destroy) };
         if status.ok().is_err() {
-            self.store.refused(kept.key);
+            self.store.refused(stored.key);
             return Answer::Refused;
         }
-        self.subscriptions.put(new, Subscription::new(id, kept.key, false));
-        self.subscriptions.put(old, Subscription::new(0, was.key, true));
+        self.subscriptions.insert(new, Subscription::new(id, stored.key, false));
+        self.subscriptions.insert(old, Subscription::new(0, was.key, true));
         self.store.revoke(was.key);
         Answer::Done
     }
 
     fn churn(&self, count: u32, make: &dyn Fn() -> Witness) -> Answer {
         for _ in 0..count {
-            let Ok(kept) = self.store.keep(make()) else { continue };
-            match self.subscribe(&kept) {
+            let Ok(stored) = self.store.insert(make()) else { continue };
+            match self.subscribe(&stored) {
                 Ok(id) => {
                     self.emitter.unsubscribe_nowait(id);
-                    self.store.revoke_and_wait(kept.key);
+                    self.store.revoke_and_wait(stored.key);
                 }
-                Err(_) => self.store.refused(kept.key),
+                Err(_) => self.store.refused(stored.key),
             }
         }
         Answer::Done
@@ -362,15 +373,17 @@ impl Session for EmitterSession {
 
     fn shutdown(&self) -> Answer {
         if inside_callback() {
-            // SAFETY: 1. the library refuses to be closed from inside one of its callbacks; should it not, using it
-            // again is what the run would convict.
+            // SAFETY: 1. inside a callback of its own, the library returns `CLOSING` and stays open, so the emitter may
+            // be used again. That is a promise of the header.
             let status = unsafe { self.emitter.close() };
             return if status == Status::CLOSING { Answer::Refused } else { Answer::Done };
         }
         for callback in self.subscriptions.keys() {
             self.revoke(callback);
         }
-        // SAFETY: 1. the harness calls nothing after this.
+        // SAFETY: 1. `Session` promises that the harness calls nothing after `shutdown` has returned, and that until
+        // then only ops in bodies of callbacks run. No callback runs after `emitter_close` has returned, except for
+        // calls that a hostile library makes from `atexit`; those reach the store and not the emitter.
         let status = unsafe { self.emitter.close() };
         if status == Status::OK { Answer::Done } else { Answer::Refused }
     }

@@ -1,6 +1,6 @@
 //! Every bundled subject by name: the sound ones, and the ones in `flawed`.
 //!
-//! Not here: what each flaw is (`flawed`), and which of the subjects a filter on the command line means (`gate::select`
+//! Elsewhere: what each flaw is (`flawed`), and which subjects a pattern on the command line names (`src/gate/names.rs`
 //! of the package `latecall`).
 
 use super::binding::EmitterSubject;
@@ -14,14 +14,14 @@ use latecall::subject::{self, Library, LibraryError, Subject};
 /// A bundled subject.
 #[derive(Debug)]
 pub struct Bundled {
-    /// What it is.
+    /// The binding over its store.
     pub subject: EmitterSubject,
-    /// Its defect; `None`: it is taken for sound.
+    /// The subject's defect; `None`: the subject is taken for sound.
     pub flaw: Option<&'static Flaw>,
 }
 
-/// The switches that a sound subject withstands: all of them. Firing from `atexit` never ends within a run, so that
-/// engines generate no program with it: those are written by hand (`tests/process_exit.rs`).
+/// The hostile switches under which a sound subject stays sound: all of them. Calls from `atexit` come after the run,
+/// so generated programs do not set that switch; a test sets it (`tests/process_exit.rs`).
 const WITHSTOOD: &[Hostile] = &[
     Hostile::Late,
     Hostile::Twice,
@@ -48,7 +48,7 @@ const REGISTRY_SITES: &[Site] = &[
 
 const LOCKED_SITES: &[Site] = &[Site::BeforeAcquire, Site::AfterAcquire, Site::BeforeRelease, Site::AfterRelease];
 
-/// Every bundled subject: `registry/MODE` and `locked/MODE` over the library that `api` names, then the flawed ones.
+/// Every bundled subject over the library of `api`: `registry/MODE` and `locked/MODE`, then the flawed ones.
 pub fn every(api: &'static Api) -> Vec<Bundled> {
     let mut all = registry("registry", api);
     for mode in Mode::ALL {
@@ -61,8 +61,8 @@ pub fn every(api: &'static Api) -> Vec<Bundled> {
     all
 }
 
-/// `loaded/registry/MODE`: the registry over a library that was loaded at run time, under names of their own, so that
-/// one gate runs both.
+/// The registry over a library that was loaded at run time: `loaded/registry/MODE`. The names differ from those over
+/// the linked library, so that one gate can run both.
 pub fn loaded(api: &'static Api) -> Vec<Bundled> {
     registry("loaded/registry", api)
 }
@@ -77,14 +77,14 @@ fn registry(prefix: &str, api: &'static Api) -> Vec<Bundled> {
     Mode::ALL.iter().map(bundled).collect()
 }
 
-/// The twin of a bundled subject over another instrumented library: a changed copy of the bundled one, say, whose fault
-/// the model engine has to find. `None`: no bundled subject has this name, or it would do to the search what it does to
-/// its process.
+/// The twin of a bundled subject over another instrumented library, such as a copy of the bundled one with a fault that
+/// the model engine has to find. `None`: no bundled subject has this name, or the subject crashes its process, and its
+/// twin would crash the search.
 pub fn modelled_over(name: &str, api: &'static Api) -> Option<Box<dyn Subject>> {
     super::TWIN?(name, api)
 }
 
-/// The bundled subject with this name.
+/// The bundled subject with this name, over the library of `api`. [`loaded`] subjects are not found.
 pub fn find(name: &str, api: &'static Api) -> Option<Bundled> {
     every(api).into_iter().find(|it| it.subject.name() == name)
 }
@@ -100,12 +100,12 @@ impl Bundled {
     }
 }
 
-/// Every bundled subject, for the gate. Over the linked library that includes the registry over the bundled shared
-/// object, under names of its own (`loaded/registry/MODE`).
+/// Every bundled subject, for the gate. Over the linked library, this includes `loaded/registry/MODE`: the registry
+/// over the bundled shared object.
 #[derive(Debug, Clone, Copy)]
 pub struct Catalogue;
 
-/// The catalogue.
+/// The catalogue of the bundled subjects.
 pub const BUNDLED: &Catalogue = &Catalogue;
 
 impl subject::Catalogue for Catalogue {
@@ -114,7 +114,8 @@ impl subject::Catalogue for Catalogue {
         let mut all = every(api);
         if *library == Library::Linked {
             let flawed = all.iter().position(|it| it.flaw.is_some()).unwrap_or(all.len());
-            all.splice(flawed..flawed, loaded(api)); // to be listed: `find` loads the object
+            // For the list only, so over the linked library. `find` loads the object.
+            all.splice(flawed..flawed, loaded(api));
         }
         Ok(all.into_iter().map(Bundled::entry).collect())
     }
@@ -129,7 +130,7 @@ impl subject::Catalogue for Catalogue {
     }
 }
 
-/// The functions of a library.
+/// The functions of the library that a gate was asked to run over.
 fn api(library: &Library) -> Result<&'static Api, LoadError> {
     match library {
         Library::Object(path) => Api::load(path),

@@ -1,11 +1,11 @@
-//! A sound store of the plainest kind: a locked map of counted entries. Slow, and easy to see through: a second opinion
-//! on the registry, since both must answer every program alike.
+//! The simplest sound store: a map behind a lock, whose entries count the calls inside.
 //!
-//! `Entry` is the part that counts the calls inside; the stores in `flawed` use it too, and each gets one thing wrong
+//! It is slow and can be checked by reading. It is compared with the store over the registry: both must give the same
+//! answers to every program. `Entry` counts the calls inside. Some stores in `flawed` use it too, and make one mistake
 //! around it.
 
 use super::lookup::Lookup;
-use super::store::{CallbackStore, Closure, Delivery, Directory, Kept, Key, NoRoom, ThreadTag, careful};
+use super::store::{CallbackStore, Closure, Delivery, Directory, Key, NoRoom, Stored, ThreadTag, checked_closure};
 use super::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, OutsideArc, catch};
 use crate::emitter::EmitterEvent;
 use latecall::ledger::{Answer, Witness};
@@ -16,7 +16,7 @@ use std::panic::resume_unwind;
 
 static MAPS: Directory<Map> = Directory::new();
 
-/// Keeps callbacks in a map of its run.
+/// Stores callbacks in a map for one run.
 #[derive(Debug)]
 pub struct LockedStore {
     run: u64,
@@ -24,30 +24,30 @@ pub struct LockedStore {
     map: OutsideArc<Map>,
 }
 
-/// Entries by user data, which counts up and is never given out twice; 0 is none.
+/// Entries by user data. User data are numbers from 1 up, and no number is used twice.
 #[derive(Debug)]
 pub(crate) struct Map {
     entries: Lookup<usize, OutsideArc<Entry>>,
     last: AtomicUsize,
 }
 
-/// A callback, and the threads that are in it.
+/// A callback, and the threads that are inside it.
 pub(crate) struct Entry {
     state: Mutex<State>,
-    /// Notified when a call has left, a thread waits from inside, or the closure has been dropped.
+    /// Notified in three cases: a call has returned, a thread begins to wait from inside, the closure has been dropped.
     changed: Condvar,
 }
 
 struct State {
     closure: Option<OutsideArc<Closure>>,
     revoked: bool,
-    /// Threads that wait for `changed`.
+    /// The number of threads that wait for `changed`.
     waiting: usize,
-    /// One for each call in flight.
+    /// The thread of each call in flight. A thread that is inside twice is listed twice.
     inside: Vec<ThreadTag>,
-    /// Threads that have waited from inside: no other wait from inside waits for them.
+    /// Threads that have waited from inside. Other threads that wait from inside do not wait for them.
     excused: Vec<ThreadTag>,
-    /// The closure is being dropped, by this thread.
+    /// The thread that is dropping the closure at the moment.
     dropping: Option<ThreadTag>,
 }
 
@@ -56,7 +56,7 @@ struct State {
 pub(crate) struct Late;
 
 impl LockedStore {
-    /// A map for a run.
+    /// An empty store for a run. `once`: the library promises one call for each callback.
     pub fn new(run: u64, once: bool) -> Self {
         let map = OutsideArc::new(Map::new());
         MAPS.insert(run, &map);
@@ -71,9 +71,9 @@ impl Drop for LockedStore {
 }
 
 impl CallbackStore for LockedStore {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        let key = self.map.insert(careful(witness, self.once));
-        Ok(Kept { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
+        let key = self.map.insert(checked_closure(witness, self.once));
+        Ok(Stored { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
     }
 
     fn revoke(&self, key: Key) -> Answer {
@@ -90,12 +90,13 @@ impl CallbackStore for LockedStore {
 }
 
 unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
-    // SAFETY: the library's event is valid until this returns.
-    let delivery = unsafe { Delivery::of(event) };
+    // SAFETY: 1. the header promises an `emitter_event` that is valid until the callback returns, and `EmitterEvent`
+    // has its layout. The library does not write to it meanwhile.
+    let delivery = unsafe { Delivery::from_event(event) };
     delivery.pass(Site::BeforeAcquire);
     let entry = MAPS.get(delivery.run()).and_then(|map| map.get(user_data.addr()));
     match entry.ok_or(Late).and_then(|entry| entry.call(&delivery)) {
-        // A panic may not pass C: it ends here, and the library is told 0.
+        // A panic must not unwind into C. It ends here, and the callback returns 0 to the library.
         Ok(result) => result.unwrap_or(0) as isize,
         Err(Late) => {
             delivery.late();
@@ -110,9 +111,9 @@ impl Map {
     }
 
     pub(crate) fn insert(&self, closure: Box<Closure>) -> Key {
-        // Relaxed: only distinct numbers are wanted.
+        // Relaxed: the numbers need only be distinct.
         let key = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.entries.put(key, OutsideArc::new(Entry::new(closure)));
+        self.entries.insert(key, OutsideArc::new(Entry::new(closure)));
         key
     }
 
@@ -134,7 +135,7 @@ impl Entry {
         Entry { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Runs the closure, unless revoked. A panic of it is handed back.
+    /// Runs the closure, unless the entry is revoked. Returns the closure's panic as a value.
     pub(crate) fn call(&self, delivery: &Delivery) -> Result<Result<i64, Panic>, Late> {
         let me = ThreadTag::here();
         let closure = {
@@ -149,7 +150,7 @@ impl Entry {
         delivery.pass(Site::AfterAcquire);
         let result = catch(|| closure(delivery));
         delivery.pass(Site::BeforeRelease);
-        // The entry's own reference is the last one from here on: `settle` drops the closure.
+        // From here on no call holds a reference of its own, so that `finish` drops the closure.
         drop(closure);
         let mut state = self.lock();
         if let Some(at) = state.inside.iter().rposition(|t| *t == me) {
@@ -158,12 +159,12 @@ impl Entry {
         if !state.inside.contains(&me) {
             state.excused.retain(|t| *t != me);
         }
-        self.settle(state);
+        self.finish(state);
         delivery.pass(Site::AfterRelease);
         Ok(result)
     }
 
-    /// No call starts from now on.
+    /// Lets no new call start.
     pub(crate) fn revoke(&self) -> Answer {
         let mut state = self.lock();
         let answer = match (state.revoked, state.inside.len()) {
@@ -172,27 +173,27 @@ impl Entry {
             (false, n) => Answer::InFlight(n as u32),
         };
         state.revoked = true;
-        self.settle(state);
+        self.finish(state);
         answer
     }
 
-    /// No call starts from now on, and none is running on another thread when this returns.
+    /// Lets no new call start. When this returns, no call is running on another thread.
     pub(crate) fn revoke_and_wait(&self) -> Answer {
         self.revoke();
         self.wait_for_others()
     }
 
-    /// The second half of [`Entry::revoke_and_wait`]: none that was running on another thread is when this returns.
+    /// The second half of [`Entry::revoke_and_wait`]: waits until the calls on other threads have returned.
     pub(crate) fn wait_for_others(&self) -> Answer {
         let me = ThreadTag::here();
         let mut state = self.lock();
         let inside = state.inside.contains(&me);
         if !inside && state.dropping == Some(me) {
-            return Answer::Deferred; // called by the closure's own destructor
+            return Answer::Deferred; // the closure's own destructor calls this
         }
         if inside {
             state.excused.push(me);
-            self.tell(&state);
+            self.wake_waiting(&state);
         }
         self.wait(state, |state| {
             if inside {
@@ -204,7 +205,7 @@ impl Entry {
         if inside { Answer::Deferred } else { Answer::Quiescent }
     }
 
-    /// Waits until no thread is inside, this thread included.
+    /// Waits until no thread is inside, not even this one.
     pub(crate) fn wait_until_empty(&self) {
         self.wait(self.lock(), |state| state.inside.is_empty() && state.dropping.is_none());
     }
@@ -217,29 +218,30 @@ impl Entry {
         }
     }
 
-    /// Drops the closure if it is revoked and no call is inside, with no lock held. Wakes the waiting threads.
-    fn settle(&self, mut state: MutexGuard<'_, State>) {
+    /// Drops the closure if the entry is revoked and no call is inside. Wakes the waiting threads. No lock is held
+    /// while the closure is dropped.
+    fn finish(&self, mut state: MutexGuard<'_, State>) {
         if !state.revoked || !state.inside.is_empty() || state.closure.is_none() {
-            self.tell(&state);
+            self.wake_waiting(&state);
             return;
         }
         let closure = state.closure.take();
         state.dropping = Some(ThreadTag::here());
         drop(state);
-        // A destructor that panics must not leave the waiters waiting.
+        // A destructor that panics must not leave other threads waiting.
         let dropped = catch(|| drop(closure));
         let mut state = self.lock();
         state.dropping = None;
-        self.tell(&state);
+        self.wake_waiting(&state);
         drop(state);
         if let Err(panic) = dropped {
             resume_unwind(panic);
         }
     }
 
-    /// Wakes the waiting threads, because something has changed.
+    /// Wakes the waiting threads, so that each checks its condition again.
     #[track_caller]
-    fn tell(&self, state: &State) {
+    fn wake_waiting(&self, state: &State) {
         if state.waiting > 0 {
             self.changed.notify_all();
         }
@@ -257,5 +259,5 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// What a panicking closure left.
+/// The payload of a closure's panic.
 pub(crate) type Panic = Box<dyn std::any::Any + Send>;

@@ -1,7 +1,7 @@
-//! The store that production code would use: [`latecall::registry::Registry`], as a `static`.
+//! The store over [`latecall::registry::Registry`], which production code would use: one registry as a `static`.
 
 use super::latecall_registry::{Handle, OnStuck, Quiescence, Registration, Registry, Revoked, StallSite, Stuck};
-use super::store::{CallbackStore, Closure, Delivery, Kept, Key, NoRoom, careful};
+use super::store::{CallbackStore, Closure, Delivery, Key, NoRoom, Stored, checked_closure};
 use super::sync::{Mutex, MutexGuard, OutsideArc, catch, global};
 use crate::emitter::EmitterEvent;
 use latecall::ledger::{Answer, Witness};
@@ -11,17 +11,18 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 global! {
-    /// One registry for all runs of the process, as a binding would have it.
+    /// One registry for all runs of the process. A binding in production has one registry for all of its callbacks,
+    /// too.
     static CALLBACKS: Registry<Closure> =
-        Registry::new().with_name("emitter callbacks").with_stall_hook(stalled).with_stuck_hook(go_on_waiting);
+        Registry::new().with_name("emitter callbacks").with_stall_hook(stalled).with_stuck_hook(keep_waiting);
 }
 
-/// The monitor of a run is the judge of deadlocks, for this subject as for all others.
-fn go_on_waiting(_: &Stuck) -> OnStuck {
+/// Keeps a deadlocked wait waiting. In every subject, the monitor of the run finds the deadlocks.
+fn keep_waiting(_: &Stuck) -> OnStuck {
     OnStuck::Wait
 }
 
-/// Keeps callbacks in the registry.
+/// Stores callbacks in the registry.
 #[derive(Debug, Default)]
 pub struct RegistryStore {
     once: bool,
@@ -29,7 +30,7 @@ pub struct RegistryStore {
 }
 
 impl RegistryStore {
-    /// For a library that promises one call per subscription, or any number.
+    /// An empty store. `once`: the library promises one call for each callback.
     pub fn new(once: bool) -> Self {
         RegistryStore { once, guards: Mutex::default() }
     }
@@ -45,11 +46,11 @@ impl RegistryStore {
 }
 
 impl CallbackStore for RegistryStore {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        let registration = CALLBACKS.try_register(careful(witness, self.once)).map_err(|_| NoRoom)?;
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
+        let registration = CALLBACKS.try_register(checked_closure(witness, self.once)).map_err(|_| NoRoom)?;
         let handle = registration.handle();
         self.guards().insert(handle.bits(), OutsideArc::new(registration));
-        Ok(Kept { key: handle.bits(), callback: called, user_data: handle.as_ptr(), destroy: Some(destroyed) })
+        Ok(Stored { key: handle.bits(), callback: called, user_data: handle.as_ptr(), destroy: Some(destroyed) })
     }
 
     fn revoke(&self, key: Key) -> Answer {
@@ -57,7 +58,7 @@ impl CallbackStore for RegistryStore {
             Some(Revoked::Removed) => Answer::Removed,
             Some(Revoked::InFlight(n)) => Answer::InFlight(n),
             Some(Revoked::AlreadyRevoked) => Answer::AlreadyRevoked,
-            Some(other) => unreachable!("no other answer is known: {other:?}"),
+            Some(other) => unreachable!("`revoke` returned {other:?}, which this subject does not know: add it here"),
             None => Answer::Skipped,
         }
     }
@@ -66,7 +67,9 @@ impl CallbackStore for RegistryStore {
         match self.guard(key).map(|guard| guard.revoke_and_wait()) {
             Some(Quiescence::Quiescent) => Answer::Quiescent,
             Some(Quiescence::DeferredToOuterFrame) => Answer::Deferred,
-            Some(other) => unreachable!("waits for as long as it takes, and does not give up: {other:?}"),
+            Some(other) => {
+                unreachable!("`revoke_and_wait` returned {other:?}, although `keep_waiting` lets no wait give up")
+            }
             None => Answer::Skipped,
         }
     }
@@ -76,11 +79,12 @@ impl CallbackStore for RegistryStore {
     }
 }
 
-/// The trampoline: the one function that the library is ever given.
+/// The trampoline, which the library calls for every callback.
 unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
-    // SAFETY: the library's event is valid until this returns.
-    let delivery = unsafe { Delivery::of(event) };
-    // A panic may not pass C: it ends here, and the library is told 0.
+    // SAFETY: 1. the header promises an `emitter_event` that is valid until the callback returns, and `EmitterEvent`
+    // has its layout. The library does not write to it meanwhile.
+    let delivery = unsafe { Delivery::from_event(event) };
+    // A panic must not unwind into C. It ends here, and the callback returns 0 to the library.
     let call = |f: &Closure| catch(|| f(&delivery)).unwrap_or(0);
     match CALLBACKS.call(user_data, call) {
         Ok(value) => value as isize,
@@ -91,9 +95,9 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Emitter
     }
 }
 
-/// The destroy notify: the library says that it will not call again. Whatever it does afterwards is late.
+/// The destroy notify: the library promises no further call. A call that comes after it is late.
 unsafe extern "C-unwind" fn destroyed(user_data: *mut c_void) {
-    // A second notify, or one for a handle whose owner was first, finds it revoked: that is no error here.
+    // The callback may be revoked already: by its owner, or by an earlier notify of a hostile library.
     let _ = CALLBACKS.revoke(Handle::from_ptr(user_data));
 }
 
@@ -106,6 +110,6 @@ fn stalled(site: StallSite) {
         StallSite::Revoked => Site::Revoked,
         StallSite::TombstoneWritten => Site::TombstoneWritten,
         StallSite::SlotListed => Site::SlotListed,
-        _ => return, // no program can name it
+        _ => return, // a site that programs have no name for
     });
 }

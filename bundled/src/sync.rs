@@ -1,5 +1,7 @@
-//! The std side of the seam between std and loom, with the names that the subjects use. Pairs with
-//! `explore/src/seam.rs`, which has the same names over loom; nothing else in this package names `std::sync`.
+//! The types and functions of std that the subjects use and the model engine replaces.
+//!
+//! Pairs with `explore/src/seam.rs`, which has the same names over loom: the seam between std and loom. The subjects
+//! take locks and atomics from this module only.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -15,19 +17,19 @@ pub(crate) type Condvar = std::sync::Condvar;
 pub(crate) type Mutex<T> = std::sync::Mutex<T>;
 pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 
-/// A statistic: counts, orders nothing, and is not modelled.
+/// A counter that orders nothing. Not modelled.
 pub(crate) type Counter = std::sync::atomic::AtomicU64;
-/// A lock over bookkeeping that is not modelled: the same std lock on both sides.
+/// A lock over bookkeeping. Not modelled: std's lock on both sides of the seam.
 pub(crate) type Outside<T> = std::sync::Mutex<T>;
-/// A reference count that is not modelled.
+/// A reference count. Not modelled.
 pub(crate) type OutsideArc<T> = std::sync::Arc<T>;
 
-/// Locks what is [`Outside`] the model.
+/// Locks an [`Outside`]. Ignores poisoning.
 pub(crate) fn outside<T>(lock: &Outside<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `f`, and catches a panic of it.
+/// Runs `f` and catches its panic.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
 }

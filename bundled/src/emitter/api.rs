@@ -1,6 +1,6 @@
 //! The C declarations of `native/include/emitter.h`, and the table of its functions.
 //!
-//! Layouts and numbers here pair with that header; `tests/emitter.rs` compares what the library answers with them.
+//! Layouts and numbers here are those of the header; `tests/emitter.rs` checks them against the compiled library.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::fmt;
@@ -11,7 +11,8 @@ pub(crate) const ABI_VERSION: u32 = 1;
 /// `emitter_id`: names a subscription; 0 names none.
 pub type SubscriptionId = u64;
 
-/// `emitter_callback`. A panic may pass the library's frames: it counts the call out and lets it go on.
+/// `emitter_callback`. A panic may unwind through the library's frames: the library counts the call out, and the panic
+/// continues.
 pub type Callback = unsafe extern "C-unwind" fn(user_data: *mut c_void, event: *const EmitterEvent) -> isize;
 /// `emitter_destroy`.
 pub type Destroy = unsafe extern "C-unwind" fn(user_data: *mut c_void);
@@ -26,7 +27,7 @@ pub struct EmitterEvent {
     pub source: *mut c_void,
     /// [`Config::owner`].
     pub owner: *mut c_void,
-    /// The cookie of the firing that asked for this call; 0: the library's own idea.
+    /// The cookie that was passed to the function that asked for this call; 0: a hostile switch made the call.
     pub cookie: u64,
     /// The subscription being fired.
     pub subscription: SubscriptionId,
@@ -44,17 +45,17 @@ pub struct EmitterEvent {
 pub struct Config {
     /// `sizeof(emitter_config)`.
     pub size: u32,
-    /// [`super::Mode`].
+    /// A [`super::Mode`], as a number.
     pub mode: u32,
     /// Library threads, 0 to 8.
     pub workers: u32,
     /// `EMITTER_HOSTILE_` bits: `1 << Hostile as u32`.
     pub hostile: u32,
-    /// Most live subscriptions; 0: no limit.
+    /// The largest number of live subscriptions; 0: no limit.
     pub capacity: u32,
-    /// Which allocation fails; 0: none.
+    /// The number of the allocation that fails, counted from 1 after `emitter_open`; 0: none.
     pub fail_allocation: u32,
-    /// Echoed in every event.
+    /// Passed on in [`EmitterEvent::owner`].
     pub owner: *mut c_void,
     /// Called at the stall sites.
     pub stall: Option<StallHook>,
@@ -63,7 +64,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A mode with nothing else set.
+    /// A configuration that sets the mode and nothing else.
     pub fn new(mode: super::Mode) -> Self {
         Config {
             size: size_of::<Config>() as u32,
@@ -97,7 +98,7 @@ pub struct Entry {
 pub struct Status(pub u32);
 
 impl Status {
-    /// Done.
+    /// The function has done its work.
     pub const OK: Status = Status(0);
     /// No live subscription has this id; nothing was called.
     pub const NOT_FOUND: Status = Status(1);
@@ -107,9 +108,9 @@ impl Status {
     pub const FULL: Status = Status(3);
     /// The emitter is closing.
     pub const CLOSING: Status = Status(4);
-    /// The mode does not offer that function.
+    /// This emitter does not offer the function.
     pub const WRONG_MODE: Status = Status(5);
-    /// NULL, or a config this version does not know.
+    /// An argument is NULL, or the config has an unknown value.
     pub const BAD_ARGUMENT: Status = Status(6);
     /// Unsubscribed, with calls still in flight.
     pub const IN_FLIGHT: Status = Status(7);
@@ -118,7 +119,7 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// Itself, for every other status.
+    /// The status itself, if it is another one.
     pub fn ok(self) -> Result<(), Status> {
         if self == Status::OK { Ok(()) } else { Err(self) }
     }
@@ -138,7 +139,8 @@ impl fmt::Display for Status {
 
 impl std::error::Error for Status {}
 
-/// Declares the functions once: as imports of the linked library, as the table, and as the names a loader looks up.
+/// Declares each function once, and makes three things of the list: the imports of the linked library, the table
+/// [`Api`], and the symbols that a loader looks up.
 macro_rules! functions {
     ($($field:ident = $symbol:ident: fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)?;)+) => {
         pub(super) mod linked {
@@ -159,8 +161,8 @@ macro_rules! functions {
             }
         }
 
-        /// The library's functions, whether linked or loaded. Alive for the process: an object that may still hold
-        /// trampolines is never unloaded.
+        /// The table of the library's functions, linked or loaded. A table lives as long as the process: a loaded
+        /// object is never unloaded, because its threads may still run.
         #[derive(Debug)]
         pub struct Api {
             /// Where the functions came from.
@@ -175,19 +177,20 @@ macro_rules! functions {
                 &LINKED
             }
 
-            /// The functions of the library's instrumented twin: C code that the model explores, and plain C code
+            /// The functions of the library's instrumented copy: C code that a search explores, and plain C code
             /// outside of a search.
             pub fn modelled() -> &'static Api {
                 static MODELLED: Api = Api { origin: Origin::Modelled, $($field: modelled::$symbol),+ };
                 &MODELLED
             }
 
-            /// The functions of an instrumented copy of the library whose symbols are called otherwise: `find` answers
-            /// the address of the one that stands for a name of the header.
+            /// The functions of an instrumented copy of the library whose symbols have other names: `find` returns the
+            /// address of the function that has a given name in the header.
             ///
             /// # Safety
             ///
-            /// 1. Each address is of a function of the header's type, for the life of the process.
+            /// 1. Each address is that of a function with the type that the header declares, for the life of the
+            ///    process.
             pub unsafe fn instrumented(mut find: impl FnMut(&'static str) -> *mut c_void) -> &'static Api {
                 let found = Self::lookup::<std::convert::Infallible>(Origin::Modelled, |name| Ok(find(name)));
                 match found {
@@ -196,7 +199,8 @@ macro_rules! functions {
                 }
             }
 
-            /// Looks every function up with `find`, which names the symbol it did not find.
+            /// Looks every function up with `find`, whose error says which symbol is missing. Every address that `find`
+            /// returns must be that of a function with the type that the header declares.
             pub(super) fn lookup<E>(
                 origin: Origin,
                 mut find: impl FnMut(&'static str) -> Result<*mut c_void, E>,
@@ -205,8 +209,9 @@ macro_rules! functions {
                     origin,
                     $($field: {
                         let address = find(stringify!($symbol))?;
-                        // SAFETY: a non-null address of the symbol with this name in an object that answered with our
-                        // ABI version, which stands for this signature.
+                        // SAFETY: a function pointer needs the address of a function of its type. For `instrumented`,
+                        // its caller guarantees that (clause 1). `load` returns addresses that are not null, of symbols
+                        // with this name, in an object that has returned the ABI version of this list of types.
                         unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)?>(address) }
                     },)+
                 })
@@ -215,7 +220,7 @@ macro_rules! functions {
     };
 }
 
-/// Where an [`Api`]'s functions came from.
+/// Where the functions of an [`Api`] come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     Linked,
@@ -244,13 +249,13 @@ functions! {
 }
 
 impl Api {
-    /// The version the library answers.
+    /// The ABI version that the library returns.
     pub fn abi_version(&self) -> u32 {
-        // SAFETY: takes nothing and answers a number.
+        // SAFETY: the function takes no arguments, and the header names no conditions.
         unsafe { (self.abi_version)() }
     }
 
-    /// Where it came from, for reports: `linked`, or the path of the object.
+    /// Where the library comes from, in words for reports: `linked`, or the path of the object.
     pub fn origin(&self) -> String {
         match &self.origin {
             Origin::Linked => "linked".to_owned(),
@@ -259,11 +264,12 @@ impl Api {
         }
     }
 
-    /// The library's own sentence for a status.
+    /// The library's sentence for a status.
     pub fn status_text(&self, status: Status) -> String {
-        // SAFETY: takes a number by value.
+        // SAFETY: the header allows any number, also one that is no status.
         let text = unsafe { (self.status_text)(status) };
-        // SAFETY: the header promises a string of static storage, never NULL.
+        // SAFETY: `from_ptr` needs a string that ends with NUL, and stays unchanged while it is borrowed. The header
+        // promises a sentence in static storage, never NULL. A loaded object is never unloaded.
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     }
 }

@@ -1,44 +1,49 @@
-//! Opening the C library at run time, and saying what is wrong with an object that is not it.
+//! Loads the C library at run time, and says what is wrong with an object that cannot be used.
 
 use super::api::{ABI_VERSION, Api, Origin};
+use std::error::Error;
 use std::ffi::{CString, c_void};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Why an object was not taken. Its text names the path, the symbol and the versions.
+/// Why an object cannot be used as the C library. The text names the path, the symbol and the versions.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The dynamic loader would not open it.
+    /// The dynamic loader could not open the object.
+    #[non_exhaustive]
     Open {
-        /// What was to be opened.
+        /// The object.
         path: PathBuf,
-        /// What the loader said.
-        reason: String,
+        /// The loader's error, which is also the [`source`](Error::source). The text of [`LoadError`] has its reason.
+        cause: Box<dyn Error + Send + Sync>,
     },
-    /// It opened, and is some other library: the version symbol is missing.
+    /// The object is another library: it lacks the symbol that every version of the emitter has.
+    #[non_exhaustive]
     Foreign {
-        /// What was opened.
+        /// The object.
         path: PathBuf,
-        /// The symbol that every version has.
+        /// The symbol that is missing.
         symbol: &'static str,
     },
-    /// It is the library, of another version.
+    /// The object is the emitter, with another ABI version.
+    #[non_exhaustive]
     Version {
-        /// What was opened.
+        /// The object.
         path: PathBuf,
-        /// What it answered.
+        /// The version that the object returned.
         found: u32,
-        /// What this crate speaks.
+        /// The version that this crate needs.
         expected: u32,
     },
-    /// It says it is this version and lacks a function of it.
+    /// The object returns the right ABI version, and lacks a function of that version.
+    #[non_exhaustive]
     Symbol {
-        /// What was opened.
+        /// The object.
         path: PathBuf,
-        /// The function.
+        /// The function that is missing.
         symbol: &'static str,
-        /// The version it claims.
+        /// The version that the object returned.
         version: u32,
     },
 }
@@ -46,7 +51,9 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::Open { path, reason } => {
+            LoadError::Open { path, cause } => {
+                // libloading wraps the loader's message, which is the reason, into a text of its own.
+                let reason = cause.source().map_or_else(|| cause.to_string(), ToString::to_string);
                 write!(
                     f,
                     "cannot load the emitter from {}: {reason}; build it with `cargo build`, or name another object",
@@ -62,48 +69,57 @@ impl fmt::Display for LoadError {
             }
             LoadError::Version { path, found, expected } => write!(
                 f,
-                "{} is the emitter with ABI version {found} (emitter_abi_version), and this build speaks version {expected}; build both from the same source",
+                "{} is the emitter with ABI version {found} (emitter_abi_version), and this build needs version {expected}; build both from the same source",
                 path.display()
             ),
             LoadError::Symbol { path, symbol, version } => write!(
                 f,
-                "{} answers ABI version {version} (emitter_abi_version) but has no symbol {symbol}; build it again from its source",
+                "{} returns ABI version {version} (emitter_abi_version) but has no symbol {symbol}; build it again from its source",
                 path.display()
             ),
         }
     }
 }
 
-impl std::error::Error for LoadError {}
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            LoadError::Open { cause, .. } => Some(&**cause),
+            LoadError::Foreign { .. } | LoadError::Version { .. } | LoadError::Symbol { .. } => None,
+        }
+    }
+}
 
-/// The object that the build of the package `latecall` made.
+/// The path of the shared object that the build script of the package `latecall` makes.
 pub fn bundled_object() -> PathBuf {
     Path::new(latecall::internal::NATIVE_OBJECTS).join("libemitter.so")
 }
 
-/// The same, built as ABI version 0: what a loader must refuse.
+/// The path of the same library, built as ABI version 0: [`Api::load`] must refuse it.
 pub fn older_object() -> PathBuf {
     Path::new(latecall::internal::NATIVE_OBJECTS).join("libemitter-older.so")
 }
 
 impl Api {
-    /// Loads the library from a shared object. The object is never unloaded: what it retains may outlive any handle.
+    /// Loads the library from a shared object. The object is never unloaded, because its callbacks and threads may
+    /// outlive every value that refers to it.
     ///
     /// # Errors
     ///
-    /// [`LoadError`]: missing, foreign, of another version, or lacking a function.
+    /// The object cannot be opened, is another library, has another ABI version, or lacks a function.
     pub fn load(path: &Path) -> Result<&'static Api, LoadError> {
-        // SAFETY: opening runs the object's initialisers. The caller names an object to run code of: that is what
-        // loading a library means. Ours has none.
+        // SAFETY: opening runs the object's initialisers and finalisers, which must be sound. The bundled objects have
+        // none. For another object this rests on the user, who names the object in order to run its code.
         let library = unsafe { libloading::Library::new(path) }
-            .map_err(|error| LoadError::Open { path: path.to_owned(), reason: reason(&error) })?;
+            .map_err(|error| LoadError::Open { path: path.to_owned(), cause: error.into() })?;
 
         let version_symbol = "emitter_abi_version";
         let version = find(&library, version_symbol)
             .ok_or_else(|| LoadError::Foreign { path: path.to_owned(), symbol: version_symbol })?;
-        // SAFETY: the symbol `emitter_abi_version` has had this signature in every version of the header.
+        // SAFETY: a function pointer needs the address of a function of its type. `find` returns no null pointer, and
+        // `emitter_abi_version` has this type in every version of the header.
         let version = unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> u32>(version) };
-        // SAFETY: it takes nothing.
+        // SAFETY: the function takes no arguments and has no conditions. `library` is open.
         let version = unsafe { version() };
         if version != ABI_VERSION {
             return Err(LoadError::Version { path: path.to_owned(), found: version, expected: ABI_VERSION });
@@ -118,14 +134,9 @@ impl Api {
 
 fn find(library: &libloading::Library, symbol: &str) -> Option<*mut c_void> {
     let name = CString::new(symbol).ok()?;
-    // SAFETY: the address is taken as an untyped pointer and given a type only after the version was checked.
+    // SAFETY: the symbol must have the type that `get` is asked for. An untyped pointer fits every symbol; the callers
+    // give the address a type.
     let found = unsafe { library.get::<*mut c_void>(name.as_bytes_with_nul()) }.ok()?;
     let address = *found;
     (!address.is_null()).then_some(address)
-}
-
-/// What the loader itself said, without the wrapper's prefix.
-fn reason(error: &libloading::Error) -> String {
-    use std::error::Error as _;
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -1,6 +1,6 @@
-//! Stores that give the library a pointer to memory of their own.
+//! Stores whose user data points to the witness itself, in memory that the store frees.
 
-use super::super::store::{CallbackStore, Delivery, Kept, Key, NoRoom};
+use super::super::store::{CallbackStore, Delivery, Key, NoRoom, Stored};
 use super::super::sync::{Mutex, MutexGuard};
 use crate::emitter::{Destroy, EmitterEvent};
 use latecall::ledger::{Answer, Witness};
@@ -8,24 +8,26 @@ use latecall::program::Site;
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 
-/// Boxes that their owner has not freed, by address.
+/// The addresses of boxes that the owner has not freed.
 #[derive(Debug, Default)]
 struct Owned(Mutex<BTreeSet<Key>>);
 
 impl Owned {
-    fn keep(&self, witness: Witness) -> Key {
+    fn insert(&self, witness: Witness) -> Key {
         let key = Box::into_raw(Box::new(witness)).expose_provenance();
         self.lock().insert(key);
         key
     }
 
-    /// Frees a box, once.
+    /// Frees a box, unless the owner has freed it before.
     fn free(&self, key: Key) -> Answer {
         if !self.lock().remove(&key) {
             return Answer::AlreadyRevoked;
         }
-        // SAFETY: 1. from `Box::into_raw` in `keep`; 2. taken out of the set, so freed once by the owner. The
-        // defect: these stores do not rule out that the library still uses it, or that another path frees it too.
+        // SAFETY: `from_raw` needs a pointer from `Box::into_raw` that is freed once and no longer used. `insert` got
+        // the address from `Box::into_raw`. The address was still in the set, so the owner has not freed the box. The
+        // defect: the library may still use the box, or the destroy notify may have freed it. The quarantine keeps the
+        // bytes.
         drop(unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Witness>(key)) });
         Answer::Done
     }
@@ -38,35 +40,39 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        let left: Vec<Key> = self.lock().iter().copied().collect();
-        for key in left {
+        let remaining: Vec<Key> = self.lock().iter().copied().collect();
+        for key in remaining {
             self.free(key);
         }
     }
 }
 
-/// The trampoline of all of them.
+/// The trampoline of these stores.
 unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
-    // SAFETY: the library's event is valid until this returns.
-    let delivery = unsafe { Delivery::of(event) };
+    // SAFETY: 1. the header promises an `emitter_event` that is valid until the callback returns, and `EmitterEvent`
+    // has its layout. The library does not write to it meanwhile.
+    let delivery = unsafe { Delivery::from_event(event) };
     delivery.pass(Site::BeforeAcquire);
-    // SAFETY: points to a witness that is alive, if the owner is right about when the library's last call is. It is
-    // not: then the bytes are in quarantine and still name the witness, or the page is gone.
+    // SAFETY: a reference needs an aligned pointer to a witness that is alive and not written to. `user_data` is the
+    // address of a witness that the store has boxed or written to a page. The defect: the witness may have been
+    // dropped. Then a box's bytes are in quarantine and still name the callback, and a page is unmapped, so that this
+    // call faults.
     let witness = unsafe { &*user_data.cast::<Witness>() };
     witness.call(&delivery.call) as isize
 }
 
-/// The destroy notify of those that have one.
+/// The destroy notify of the stores that have one.
 unsafe extern "C-unwind" fn destroyed(user_data: *mut c_void) {
-    // SAFETY: 1. from `Box::into_raw` in `keep`. 2. That it is not freed already is what `freed_by_both` gets wrong.
+    // SAFETY: `from_raw` needs a pointer from `Box::into_raw` that is freed once and no longer used. The user data is
+    // the address that `Box::into_raw` returned. The defect of `freed_by_both`: the owner frees the box as well.
     drop(unsafe { Box::from_raw(user_data.cast::<Witness>()) });
 }
 
-fn kept(key: Key) -> Kept {
-    Kept { key, callback: called, user_data: std::ptr::with_exposed_provenance_mut(key), destroy: None }
+fn stored(key: Key) -> Stored {
+    Stored { key, callback: called, user_data: std::ptr::with_exposed_provenance_mut(key), destroy: None }
 }
 
-/// Frees the box when unsubscribe has returned.
+/// Frees the box when unsubscribe has returned, although a call may still use the box.
 #[derive(Debug)]
 pub struct RawBox {
     owned: Owned,
@@ -74,20 +80,20 @@ pub struct RawBox {
 }
 
 impl RawBox {
-    /// Only the owner frees.
+    /// The owner frees the box.
     pub fn freed_by_owner() -> Self {
         RawBox { owned: Owned::default(), destroy: None }
     }
 
-    /// So does the destroy notify.
+    /// The owner frees the box, and so does the destroy notify.
     pub fn freed_by_both() -> Self {
         RawBox { owned: Owned::default(), destroy: Some(destroyed) }
     }
 }
 
 impl CallbackStore for RawBox {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        Ok(Kept { destroy: self.destroy, ..kept(self.owned.keep(witness)) })
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
+        Ok(Stored { destroy: self.destroy, ..stored(self.owned.insert(witness)) })
     }
 
     fn revoke(&self, key: Key) -> Answer {
@@ -107,14 +113,15 @@ impl CallbackStore for RawBox {
     }
 }
 
-/// Frees the box in the destroy notify only, as one should; a library that refuses a registration sends none.
+/// Frees the box in the destroy notify only. A library that refuses a registration sends no destroy notify, so the box
+/// leaks.
 #[derive(Debug, Default)]
 pub struct LeakOnRefusal;
 
 impl CallbackStore for LeakOnRefusal {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
         let key = Box::into_raw(Box::new(witness)).expose_provenance();
-        Ok(Kept { destroy: Some(destroyed), ..kept(key) })
+        Ok(Stored { destroy: Some(destroyed), ..stored(key) })
     }
 
     fn refused(&self, _key: Key) {}
@@ -134,8 +141,8 @@ impl CallbackStore for LeakOnRefusal {
     }
 }
 
-/// Keeps each witness in a page of its own, and unmaps the page when unsubscribe has returned: a late call does not
-/// find old bytes there, it faults.
+/// Stores each witness in a page of its own, and unmaps the page when unsubscribe has returned. A late call faults,
+/// instead of reading old bytes.
 #[derive(Debug, Default)]
 pub struct Unmapped(Mutex<BTreeSet<Key>>);
 
@@ -152,28 +159,31 @@ impl Unmapped {
             return Answer::AlreadyRevoked;
         }
         let page = std::ptr::with_exposed_provenance_mut::<Witness>(key);
-        // SAFETY: written in `keep`, and taken out of the set, so dropped once.
-        unsafe { std::ptr::drop_in_place(page) };
-        // SAFETY: mapped in `keep` with this length, and unmapped once. The defect: a call may
+        // SAFETY: `drop_in_place` needs a valid witness that is dropped once and no longer used. `insert` wrote the
+        // witness to this page, and the page was still in the set, so it has not been dropped. The defect: a call may
         // still use it.
+        unsafe { std::ptr::drop_in_place(page) };
+        // SAFETY: `munmap` needs a range of whole pages that no code uses any more. `insert` mapped this page with this
+        // length, and the set has it once, so it is unmapped once. The defect: a call may still use the page.
         unsafe { libc::munmap(page.cast(), PAGE) };
         Answer::Done
     }
 }
 
 impl CallbackStore for Unmapped {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
         let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: asks for fresh memory, anywhere.
+        // SAFETY: without `MAP_FIXED`, and with a null address, `mmap` only adds a mapping where there is none.
         let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, access, kind, -1, 0) };
         if page == libc::MAP_FAILED {
             return Err(NoRoom);
         }
-        // SAFETY: fresh, writable, aligned to a page and larger than a witness.
+        // SAFETY: `write` needs an aligned pointer to writable memory that is large enough. The page is new, readable
+        // and writable. A page is larger than a witness, and aligned more strictly.
         unsafe { page.cast::<Witness>().write(witness) };
         let key = page.expose_provenance();
         self.lock().insert(key);
-        Ok(kept(key))
+        Ok(stored(key))
     }
 
     fn revoke(&self, key: Key) -> Answer {
@@ -195,8 +205,8 @@ impl CallbackStore for Unmapped {
 
 impl Drop for Unmapped {
     fn drop(&mut self) {
-        let left: Vec<Key> = self.lock().iter().copied().collect();
-        for key in left {
+        let remaining: Vec<Key> = self.lock().iter().copied().collect();
+        for key in remaining {
             self.unmap(key);
         }
     }

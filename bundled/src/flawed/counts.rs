@@ -1,7 +1,9 @@
-//! Stores that look a number up and count the calls inside, as `locked` does, with one thing left out.
+//! Stores that count the calls inside a callback, as `locked` does, and leave one step out or do it wrong.
 
 use super::super::locked::{Late, Map};
-use super::super::store::{CallbackStore, Closure, Delivery, Directory, Kept, Key, NoRoom, ThreadTag, careful};
+use super::super::store::{
+    CallbackStore, Closure, Delivery, Directory, Key, NoRoom, Stored, ThreadTag, checked_closure,
+};
 use super::super::sync::{Mutex, MutexGuard, OutsideArc};
 use crate::emitter::EmitterEvent;
 use latecall::ledger::{Answer, Turned, Witness};
@@ -10,16 +12,16 @@ use latecall::subject::Env;
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 
-/// What is left out.
+/// What is wrong with the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    /// An exclusive callback is not guarded.
+    /// Calls of an exclusive callback may overlap.
     SharedFnMut,
-    /// A confined callback is not guarded.
+    /// A confined callback runs on any thread.
     AnyThread,
-    /// A panic is not caught.
+    /// A panic unwinds into the library.
     PanicPasses,
-    /// No call is let in.
+    /// Every call is refused as late.
     RejectsAll,
     /// `revoke_and_wait` revokes and does not wait.
     NoWait,
@@ -27,13 +29,13 @@ pub enum Defect {
     StillListed,
     /// `revoke_and_wait` waits for the calling thread's own frames.
     WaitsForItself,
-    /// Only the innermost call's thread is known.
+    /// `revoke_and_wait` knows the thread of the call that was entered last, and of no other call.
     OneThreadId,
 }
 
 static ALL: Directory<Inner> = Directory::new();
 
-/// The store.
+/// A store with one of these defects.
 #[derive(Debug)]
 pub struct Counted {
     run: u64,
@@ -44,7 +46,7 @@ pub struct Counted {
 struct Inner {
     defect: Defect,
     map: Map,
-    /// The callback that was entered last and not left, and its thread.
+    /// The call that was entered last and has not returned: its thread and its callback.
     executing: Mutex<Option<(ThreadTag, Key)>>,
 }
 
@@ -56,7 +58,7 @@ impl Inner {
 }
 
 impl Counted {
-    /// A store for a run.
+    /// An empty store for a run.
     pub fn new(env: &Env, defect: Defect) -> Self {
         let run = env.to_bits();
         let inner = OutsideArc::new(Inner { defect, map: Map::new(), executing: Mutex::new(None) });
@@ -72,7 +74,7 @@ impl Drop for Counted {
 }
 
 impl CallbackStore for Counted {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
         let closure: Box<Closure> = match self.inner.defect {
             Defect::SharedFnMut | Defect::AnyThread => {
                 let confined = self.inner.defect == Defect::SharedFnMut && witness.confined();
@@ -84,10 +86,10 @@ impl CallbackStore for Counted {
                     witness.call(&delivery.call)
                 })
             }
-            _ => careful(witness, false),
+            _ => checked_closure(witness, false),
         };
         let key = self.inner.map.insert(closure);
-        Ok(Kept { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
+        Ok(Stored { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
     }
 
     fn revoke(&self, key: Key) -> Answer {
@@ -129,8 +131,9 @@ impl CallbackStore for Counted {
 }
 
 unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
-    // SAFETY: the library's event is valid until this returns.
-    let delivery = unsafe { Delivery::of(event) };
+    // SAFETY: 1. the header promises an `emitter_event` that is valid until the callback returns, and `EmitterEvent`
+    // has its layout. The library does not write to it meanwhile.
+    let delivery = unsafe { Delivery::from_event(event) };
     delivery.pass(Site::BeforeAcquire);
     let Some(inner) = ALL.get(delivery.run()) else {
         delivery.late();

@@ -1,12 +1,17 @@
-//! Stores with one known defect each: what the engines must convict.
+//! Stores with one known defect each, which the engines must convict.
 //!
-//! Each is a pattern that real crates have shipped, over the same binding as the sound ones, so that nothing but the
-//! defect differs. [`FLAWS`] lists them: for each the library's mode that brings the defect out, what it must be
-//! convicted of, by which engines, and a program that convicts it.
+//! Each store has a pattern of real code. The binding is that of the sound subjects, so nothing but the defect differs.
+//! [`FLAWS`] lists the subjects. Each entry says which mode of the library shows the defect, what the subject must be
+//! convicted of, and by which engines, and has a program that convicts it.
 //!
-//! How the parts fit: [`boxes`] give the library a pointer to memory of their own; [`tables`] give it a number that
-//! they look up; [`counts`] count the calls inside, wrongly; [`waiter`] frees what its waker uses. All break the
-//! soundness contract of [`CallbackStore`] on purpose: run them under the quarantine only.
+//! How the parts fit:
+//!
+//! * [`boxes`]: user data is a pointer to the witness.
+//! * [`tables`]: user data is a number that the store looks up in a table of slots.
+//! * [`counts`]: the store counts the calls inside, and makes a mistake with it.
+//! * [`waiter`]: the thread that waits frees what the thread that wakes it still uses.
+//!
+//! All of them break the contract of [`CallbackStore`] on purpose. Run them under the quarantine only.
 
 pub mod boxes;
 pub mod counts;
@@ -24,22 +29,23 @@ use latecall::subject::KnownFlaw;
 /// A subject with a defect.
 #[derive(Debug)]
 pub struct Flaw {
-    /// The defect, what it must be convicted of, and by which engines.
+    /// The defect, what the subject must be convicted of, and by which engines.
     pub known: KnownFlaw,
-    /// The mode of the library that brings it out.
+    /// The mode of the library that shows the defect.
     pub mode: Mode,
-    /// Ops that would bring out something else than the defect.
+    /// Ops that the subject does not offer, because they would show something else than the defect.
     without: &'static [Verb],
-    /// Switches of the library that the defect needs.
+    /// Hostile switches of the library that the defect needs.
     hostile: &'static [Hostile],
+    /// The stall sites of the store.
     sites: &'static [Site],
     store: MakeStore,
-    /// It kills the process: run it in a child only.
+    /// The defect crashes the process: run the subject in a child process only.
     pub crashes: bool,
 }
 
 impl Flaw {
-    /// The subject.
+    /// The subject with this defect, over the library of `api`.
     pub fn subject(&self, api: &'static Api) -> EmitterSubject {
         EmitterSubject::new(self.known.name, self.mode, api, self.store)
             .without(self.without)
@@ -48,8 +54,9 @@ impl Flaw {
     }
 }
 
+/// All engines.
 const ALL: &[&str] = &["replay", "property", "stress", "model"];
-/// What generated programs do not contain.
+/// The engines that run programs written by hand: for defects that generated programs do not reach.
 const WRITTEN: &[&str] = &["replay", "model"];
 
 /// Every defect.
@@ -75,7 +82,7 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/freed-by-both",
             defect: "the owner frees at unsubscribe, and the destroy notify frees too",
             seen_in: "SQLite's xDestroy on a failed create_function (four projects); go-gst",
-            // The owner's free is the one too many: it can also come while a call is running, or is about to.
+            // The owner's free is the wrong one. It can also come while a call is running or about to run.
             convicted_of: &[ViolationKind::DoubleDrop, ViolationKind::FreedInFlight, ViolationKind::LateCall],
             convicted_by: ALL,
             program: include_str!("programs/freed-by-both.latecall"),
@@ -92,7 +99,8 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/freed-by-self",
             defect: "a callback that revokes itself frees the closure that is running",
             seen_in: "libpulse-binding issue 56; native-windows-gui PR 256; rusqlite PR 1899",
-            // Where two threads revoke at once, the second frees while the first still waits for the call.
+            // If two threads revoke at the same time, the second frees the box while the first still waits for the
+            // call.
             convicted_of: &[ViolationKind::FreedInFlight, ViolationKind::LateCall],
             convicted_by: ALL,
             program: include_str!("programs/freed-by-self.latecall"),
@@ -162,7 +170,7 @@ pub static FLAWS: &[Flaw] = &[
             program: include_str!("programs/panic-passes.latecall"),
         },
         mode: Mode::Waits,
-        // On a library's own thread an uncaught panic ends the process.
+        // On a thread of the library, an uncaught panic ends the process.
         without: &[Verb::Exclusive, Verb::Confined, Verb::Send, Verb::Post, Verb::Barrier],
         hostile: &[],
         sites: &[],
@@ -206,8 +214,8 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/no-generation",
             defect: "a slot is reused and its number is all that the library holds",
             seen_in: "perry-ffi's and dioxus's free lists; c2pa-rs PR 2559; mssql-rs issue 422",
-            // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and
-            // the old one that was not waited for.
+            // A stale number can also be revoked. Then the slot's new callback is revoked and its calls are lost, and
+            // the old callback was not waited for.
             convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
             convicted_by: ALL,
             program: include_str!("programs/no-generation.latecall"),
@@ -224,8 +232,8 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/generation-wraps",
             defect: "a generation of two bits starts again at 0: every fourth tenant of a slot has the same handle",
             seen_in: "slot maps that wrap (slotmap after 2^31, ffi-support after 2^15), made small",
-            // A stale number can also be revoked: then it is the new tenant that is gone and whose calls are lost, and
-            // the old one that was not waited for.
+            // A stale number can also be revoked. Then the slot's new callback is revoked and its calls are lost, and
+            // the old callback was not waited for.
             convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],
             convicted_by: WRITTEN,
             program: include_str!("programs/generation-wraps.latecall"),
@@ -258,7 +266,7 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/still-listed",
             defect: "revoke_and_wait waits for running calls, and leaves the entry where the next call finds it",
             seen_in: "efsw issue 112 and other watchers that stop the thread and keep the list",
-            // What is still listed can also be entered between the wait and its answer.
+            // A call can also enter the listed entry between the wait and the answer.
             convicted_of: &[
                 ViolationKind::StartedAfterQuiescence,
                 ViolationKind::LateCall,
@@ -295,7 +303,7 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/one-thread-id",
             defect: "the last thread to enter is remembered as the one inside, so an outer frame of this thread is waited for",
             seen_in: "folly's and .NET's single executing-thread id, where calls nest",
-            // A thread that is wrongly taken for the one inside does not wait, either.
+            // A thread that is wrongly taken for the one inside does not wait, although it has to.
             convicted_of: &[ViolationKind::Deadlock, ViolationKind::LateCall, ViolationKind::RunningAfterQuiescence],
             convicted_by: WRITTEN,
             program: include_str!("programs/one-thread-id.latecall"),
@@ -317,7 +325,7 @@ pub static FLAWS: &[Flaw] = &[
             program: include_str!("programs/waiter-frees-lock.latecall"),
         },
         mode: Mode::Returns,
-        // Its one verb waits.
+        // The store has one way to revoke, which waits.
         without: &[Verb::Exclusive, Verb::Confined, Verb::Panic, Verb::Forget, Verb::Revoke],
         hostile: &[],
         sites: &[Site::BeforeAcquire, Site::AfterAcquire, Site::BeforeRelease, Site::AfterRelease],
@@ -329,9 +337,9 @@ pub static FLAWS: &[Flaw] = &[
             name: "flawed/unmapped",
             defect: "what the user data points at is unmapped at unsubscribe, and a late call jumps there",
             seen_in: "libffi-rs issue 26 (Closure::code_ptr)",
-            // Where the call that it is unmapped under has done its work, it gets away with that.
+            // A call that no longer needs the page when it is unmapped does not crash.
             convicted_of: &[ViolationKind::Crashed, ViolationKind::FreedInFlight],
-            // Not by the model: it would take the search down with it.
+            // Not by the model engine: the crash would end the search.
             convicted_by: &["replay", "property", "stress"],
             program: include_str!("programs/unmapped.latecall"),
         },

@@ -1,7 +1,7 @@
-//! Stores that give the library the number of a slot, and look it up.
+//! Stores whose user data is the number of a slot in a table.
 
 use super::super::locked::{Entry, Late};
-use super::super::store::{CallbackStore, Delivery, Directory, Kept, Key, NoRoom, careful};
+use super::super::store::{CallbackStore, Delivery, Directory, Key, NoRoom, Stored, checked_closure};
 use super::super::sync::{Mutex, MutexGuard, OutsideArc};
 use crate::emitter::EmitterEvent;
 use latecall::ledger::{Answer, Witness};
@@ -9,20 +9,20 @@ use latecall::program::Site;
 use latecall::subject::Env;
 use std::ffi::c_void;
 
-/// What is wrong with the table.
+/// What is wrong with the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    /// The entry is looked up under the lock and called after the lock is released. Calls inside are not counted.
+    /// The entry is looked up under the lock, and called after the lock is released. Calls inside are not counted.
     CheckThenCall,
-    /// The handle is the slot's number.
+    /// The handle is the slot's number, so that a handle of an earlier callback finds the slot's present one.
     NoGeneration,
-    /// The handle has two bits of generation.
+    /// The handle has a generation of two bits. After four callbacks in a slot, handles repeat.
     GenerationWraps,
 }
 
 static ALL: Directory<Inner> = Directory::new();
 
-/// The store.
+/// A store with one of these defects.
 #[derive(Debug)]
 pub struct Table {
     run: u64,
@@ -37,18 +37,18 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Slot {
-    tenant: Tenant,
-    /// How many tenants it has had.
+    content: Content,
+    /// The number of callbacks that the slot has held before.
     generation: usize,
-    /// The owner's guard was leaked: the box is never freed.
+    /// The owner has leaked its guard, so the box is never freed.
     forgotten: bool,
 }
 
 #[derive(Debug, Default)]
-enum Tenant {
+enum Content {
     #[default]
     None,
-    /// Counted, and freed by the last leaver: sound but for the handle.
+    /// An entry that counts its calls, and whose closure the last call drops. Sound, except for the handle.
     Counted(OutsideArc<Entry>),
     /// The address of a box.
     Raw(usize),
@@ -60,7 +60,7 @@ impl Inner {
         self.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The handle of a slot's tenant: never 0.
+    /// The handle of the callback in a slot. Never 0.
     fn handle(&self, index: usize, generation: usize) -> Key {
         let generation = match self.defect {
             Defect::NoGeneration => 0,
@@ -76,21 +76,21 @@ impl Inner {
         (self.handle(index, slot.generation) == handle).then_some(slot)
     }
 
-    fn take(&self, handle: Key) -> Tenant {
+    fn take(&self, handle: Key) -> Content {
         let mut slots = self.lock();
         match self.find(&mut slots, handle) {
             Some(slot) => {
                 slot.generation += 1;
                 slot.forgotten = false;
-                std::mem::take(&mut slot.tenant)
+                std::mem::take(&mut slot.content)
             }
-            None => Tenant::None,
+            None => Content::None,
         }
     }
 }
 
 impl Table {
-    /// A table for a run.
+    /// An empty table for a run.
     pub fn new(env: &Env, defect: Defect) -> Self {
         let run = env.to_bits();
         let inner = OutsideArc::new(Inner { defect, slots: Mutex::default() });
@@ -103,8 +103,8 @@ impl Drop for Table {
     fn drop(&mut self) {
         ALL.remove(self.run);
         for slot in self.inner.lock().drain(..) {
-            match slot.tenant {
-                Tenant::Raw(address) if !slot.forgotten => free(address),
+            match slot.content {
+                Content::Raw(address) if !slot.forgotten => free(address),
                 _ => {}
             }
         }
@@ -112,32 +112,33 @@ impl Drop for Table {
 }
 
 fn free(address: usize) {
-    // SAFETY: 1. from `Box::into_raw` in `keep`; 2. taken out of its slot, so freed once. The defect of
-    // `CheckThenCall`: a call may still use it.
+    // SAFETY: `from_raw` needs a pointer from `Box::into_raw` that is freed once and no longer used. `insert` got the
+    // address from `Box::into_raw`. Each caller has taken the address out of its slot, so no other caller frees it. The
+    // defect of `CheckThenCall`: a call may still use the box.
     drop(unsafe { Box::from_raw(std::ptr::with_exposed_provenance_mut::<Witness>(address)) });
 }
 
 impl CallbackStore for Table {
-    fn keep(&self, witness: Witness) -> Result<Kept, NoRoom> {
-        let tenant = match self.inner.defect {
-            Defect::CheckThenCall => Tenant::Raw(Box::into_raw(Box::new(witness)).expose_provenance()),
-            _ => Tenant::Counted(OutsideArc::new(Entry::new(careful(witness, false)))),
+    fn insert(&self, witness: Witness) -> Result<Stored, NoRoom> {
+        let content = match self.inner.defect {
+            Defect::CheckThenCall => Content::Raw(Box::into_raw(Box::new(witness)).expose_provenance()),
+            _ => Content::Counted(OutsideArc::new(Entry::new(checked_closure(witness, false)))),
         };
         let mut slots = self.inner.lock();
-        let index = slots.iter().position(|slot| matches!(slot.tenant, Tenant::None)).unwrap_or_else(|| {
+        let index = slots.iter().position(|slot| matches!(slot.content, Content::None)).unwrap_or_else(|| {
             slots.push(Slot::default());
             slots.len() - 1
         });
-        slots[index].tenant = tenant;
+        slots[index].content = content;
         let key = self.inner.handle(index, slots[index].generation);
-        Ok(Kept { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
+        Ok(Stored { key, callback: called, user_data: std::ptr::without_provenance_mut(key), destroy: None })
     }
 
     fn revoke(&self, key: Key) -> Answer {
         match self.inner.take(key) {
-            Tenant::None => Answer::AlreadyRevoked,
-            Tenant::Counted(entry) => entry.revoke(),
-            Tenant::Raw(address) => {
+            Content::None => Answer::AlreadyRevoked,
+            Content::Counted(entry) => entry.revoke(),
+            Content::Raw(address) => {
                 free(address);
                 Answer::Done
             }
@@ -146,9 +147,9 @@ impl CallbackStore for Table {
 
     fn revoke_and_wait(&self, key: Key) -> Answer {
         match self.inner.take(key) {
-            Tenant::None => Answer::AlreadyRevoked,
-            Tenant::Counted(entry) => entry.revoke_and_wait(),
-            Tenant::Raw(address) => {
+            Content::None => Answer::AlreadyRevoked,
+            Content::Counted(entry) => entry.revoke_and_wait(),
+            Content::Raw(address) => {
                 free(address);
                 Answer::Done
             }
@@ -159,7 +160,7 @@ impl CallbackStore for Table {
         let mut slots = self.inner.lock();
         if let Some(slot) = self.inner.find(&mut slots, key) {
             slot.forgotten = true;
-            if let Tenant::Counted(entry) = &slot.tenant {
+            if let Content::Counted(entry) = &slot.content {
                 std::mem::forget(OutsideArc::clone(entry));
             }
         }
@@ -167,8 +168,9 @@ impl CallbackStore for Table {
 }
 
 unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const EmitterEvent) -> isize {
-    // SAFETY: the library's event is valid until this returns.
-    let delivery = unsafe { Delivery::of(event) };
+    // SAFETY: 1. the header promises an `emitter_event` that is valid until the callback returns, and `EmitterEvent`
+    // has its layout. The library does not write to it meanwhile.
+    let delivery = unsafe { Delivery::from_event(event) };
     delivery.pass(Site::BeforeAcquire);
     let Some(inner) = ALL.get(delivery.run()) else {
         delivery.late();
@@ -180,10 +182,10 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Emitter
     }
     let found = {
         let mut slots = inner.lock();
-        inner.find(&mut slots, user_data.addr()).and_then(|slot| match &slot.tenant {
-            Tenant::None => None,
-            Tenant::Counted(entry) => Some(Found::Counted(OutsideArc::clone(entry))),
-            Tenant::Raw(address) => Some(Found::Raw(*address)),
+        inner.find(&mut slots, user_data.addr()).and_then(|slot| match &slot.content {
+            Content::None => None,
+            Content::Counted(entry) => Some(Found::Counted(OutsideArc::clone(entry))),
+            Content::Raw(address) => Some(Found::Raw(*address)),
         })
     };
     let result = match found {
@@ -191,8 +193,9 @@ unsafe extern "C-unwind" fn called(user_data: *mut c_void, event: *const Emitter
         Some(Found::Counted(entry)) => entry.call(&delivery).map(|result| result.unwrap_or(0)),
         Some(Found::Raw(address)) => {
             delivery.pass(Site::AfterAcquire);
-            // SAFETY: a witness that was alive when the lock was held. It may have been freed since: that is the
-            // defect, and the quarantine keeps its bytes.
+            // SAFETY: a reference needs an aligned pointer to a witness that is alive and not written to. The witness
+            // was alive while this call held the lock. The defect: it may have been freed since. Then its bytes are in
+            // quarantine, where no code writes to them.
             let witness = unsafe { &*std::ptr::with_exposed_provenance::<Witness>(address) };
             Ok(witness.call(&delivery.call))
         }
