@@ -179,7 +179,7 @@ impl Instrument {
     ///
     /// # Errors
     ///
-    /// When the explorer could not follow the code, when a tool fails, or when a file cannot be read or written.
+    /// If the code uses what the explorer does not support, if a tool fails, or if a file cannot be read or written.
     pub fn build(&self, out: &Path) -> Result<PathBuf, Error> {
         let folder = out.join(format!("{}.instrumented", self.name));
         create_folder(&folder)?;

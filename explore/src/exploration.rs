@@ -33,7 +33,8 @@ pub struct Exploration {
     pub extent: Extent,
     /// The violation that ended the search.
     pub finding: Option<Finding>,
-    /// Places of volatile accesses that were treated as atomics, as [`Options::volatile`] says. The code relies on them.
+    /// Places of volatile accesses that were treated as atomics, as [`Options::volatile`] says. The code is correct only
+    /// if they are atomic.
     pub volatile: Vec<String>,
     /// How long the search took.
     pub elapsed: Duration,

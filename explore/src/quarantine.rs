@@ -113,7 +113,8 @@ impl RunBlocks {
         CURRENT.set(None);
     }
 
-    /// Runs `f`, and frees at once what it frees. For the harness's own blocks, on a thread of a run.
+    /// Runs `f` without the quarantine: what `f` frees goes back to the allocator at once. For places where the harness
+    /// frees its own blocks on a thread of a run.
     pub fn suspended<R>(f: impl FnOnce() -> R) -> R {
         struct Back(Option<&'static Buffer>);
         impl Drop for Back {

@@ -169,7 +169,8 @@ macro_rules! __global {
     };
 }
 
-/// Makes a value whose objects the search knows by `name`, whichever thread of an interleaving makes the value first.
+/// Runs `make`, and identifies the locks and atomics that it creates by `name` in place of the order of creation. For
+/// values that are made by whoever needs them first: the search finds the same objects in every interleaving.
 pub fn named<T>(name: &str, make: impl FnOnce() -> T) -> T {
     crate::trace::named(crate::trace::number_of(name), make)
 }

@@ -307,7 +307,8 @@ pub(crate) fn number(id: thread::ThreadId) -> Me {
     let mut digits = Digits(None);
     write!(digits, "{id:?}").expect("whatever is written is taken");
     let number = digits.0.expect("loom numbers its threads");
-    // Loom's second is the keeper of places, where there is one: it asks for no number.
+    // With `KEPT`, loom's second thread is the explorer's own helper, which has no number here: those after it are one
+    // lower than loom's.
     if KEPT.get() { number.saturating_sub(1) } else { number }
 }
 

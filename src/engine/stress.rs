@@ -28,7 +28,7 @@ impl Default for Stress {
 }
 
 impl Stress {
-    /// 900 ms, from seed 1, each program 12 times.
+    /// An engine with the default settings: it generates programs from seed 1 for 900 ms, and runs each 12 times.
     pub fn new() -> Self {
         Self::default()
     }

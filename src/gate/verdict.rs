@@ -147,7 +147,7 @@ pub enum Conclusion {
 }
 
 impl Conclusion {
-    /// The worst of these; of none, that nothing ran.
+    /// Returns the worst of `conclusions`, or [`Conclusion::NothingRan`] if there are none.
     pub fn worst(conclusions: impl IntoIterator<Item = Conclusion>) -> Conclusion {
         conclusions.into_iter().max().unwrap_or(Conclusion::NothingRan)
     }

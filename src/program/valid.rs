@@ -187,7 +187,9 @@ impl Validator<'_> {
         }
         let registers = op.registers();
         ensure(!in_body || registers.is_empty() || step.nth.is_some(), || {
-            format!("a body runs in every call, and a callback is registered at most once: `{verb}` needs an `nth`")
+            format!(
+                "`{verb}` in a body needs an `nth`: the body runs in every call, and a callback is registered at most once"
+            )
         })?;
         for id in registers {
             let name = self.program.callback_name(id);

@@ -185,8 +185,8 @@ impl<F: ?Sized> Registry<F> {
     unsafe fn run_inside<T>(&self, slot: &Slot<F>, handle: Handle, cell: &Cell, run: impl FnOnce(&F) -> T) -> T {
         self.core.stall(StallSite::AfterAcquire);
         let inside: Inside<'_, F, true> = Inside { registry: self, slot, cell };
-        // Declared after `inside`, so that unwinding removes the name before the call leaves. Registries that name
-        // their callers send every call this way.
+        // Declared after `inside`, so that unwinding removes the name before the call leaves. A registry that names its
+        // callers sends every call through this function.
         let named = self.core.settings.name_callers.then(|| self.core.name_caller(handle));
         // SAFETY: clause 1 of `shared`: our clause 1 says how the call got inside. `inside` clears the cell after
         // `run`, in `leave` or when it is dropped by unwinding.

@@ -60,7 +60,7 @@ impl<F: ?Sized> Registry<F> {
         let trace = Trace::now(Some(at));
         let mut bookkeeping = lock(&self.core.bookkeeping);
         if !bookkeeping.reserve_deferred() {
-            // There is no memory to list the revocation, so it is made at once.
+            // The list of deferred revocations could not grow, because memory ran out: this callback is revoked now.
             drop(bookkeeping);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
@@ -103,7 +103,8 @@ impl<F: ?Sized> Registry<F> {
         });
         drop(bookkeeping);
         if !MODELLED && found > 0 {
-            // A thread that waited before the count could not know whether its wait would ever end.
+            // The calls inside are counted only now. A thread that began to wait earlier could not be found to wait for
+            // ever, so the search for deadlocks is repeated for it.
             stuck::recheck();
         }
 

@@ -34,7 +34,8 @@ mod imp {
     const NONE: u64 = 1;
 
     fn key() -> Option<c_uint> {
-        // Acquire pairs with the AcqRel of the exchange below: a thread that sees the key sees that it was created.
+        // Acquire pairs with the AcqRel of the exchange below: a thread that reads a key here may use it, because it
+        // sees what `pthread_key_create` wrote.
         let mut word = KEY.load(Ordering::Acquire);
         if word == 0 {
             let mut key = 0;

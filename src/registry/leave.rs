@@ -45,7 +45,7 @@ impl<F: ?Sized> Registry<F> {
     #[cold]
     #[inline(never)]
     fn leave_by_unwind<const SLOW: bool>(&self, slot: &Slot<F>, cell: &Cell) {
-        // In a model that has been abandoned after a finding nothing needs to be put in order.
+        // A model's run that is abandoned because something was found is thrown away as it is.
         if !abandoned() {
             self.leave::<SLOW>(slot, cell, cell.handle());
         }

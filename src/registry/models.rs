@@ -129,8 +129,8 @@ struct Witness {
     shared: *const Shared,
 }
 
-// SAFETY: the cell is loom's, which fails the model when two threads access it at a time. The target of the pointer is
-// `Sync`, and outlives the registry in it, which owns this.
+// SAFETY: the cell is loom's, which fails the model if two threads access it at the same time. The target of the
+// pointer is `Sync`. It contains the registry that owns this `Witness`, so it outlives the `Witness`.
 unsafe impl Sync for Witness {}
 // SAFETY: no field belongs to one thread, and the target of the pointer is `Sync`.
 unsafe impl Send for Witness {}

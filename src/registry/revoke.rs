@@ -244,8 +244,8 @@ impl<F: ?Sized> Registry<F> {
     {
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         if !unfenced {
-            // Between `Slot::close` and the scan of the cells. Pairs with `fence::light` in `call.rs`, `call_slot` and
-            // `leave`.
+            // This fence is between `Slot::close` and the scan of the cells. It pairs with `fence::light` in `call.rs`,
+            // `call_slot`, and in `leave`: either the call sees that the slot is closing, or the scan sees its cell.
             fence::heavy();
         }
         let bookkeeping = lock(&self.core.bookkeeping);
@@ -253,8 +253,9 @@ impl<F: ?Sized> Registry<F> {
             slot.transition(handle, State::Closing, State::Counting);
         }
         if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
-            // Between Counting and the scan of the cells. Pairs with `fence::full` in `call.rs`, `may_be_counted`: a
-            // call that still reads Closing after its fence has cleared its cell before the scan.
+            // This fence is between the change to Counting and the scan of the cells. It pairs with `fence::full` in
+            // `call.rs`, `may_be_counted`: if a call still reads Closing after its own fence, the scan sees the cell
+            // that the call cleared before.
             fence::full();
         }
         bookkeeping

@@ -77,7 +77,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// These ops, no hostile switch, no stall site, and any number of subscriptions.
+    /// An offer of the ops in `verbs`, without hostile switches and stall sites, and without a limit of subscriptions.
     pub fn new(verbs: VerbSet) -> Self {
         Offer { verbs, ..Offer::default() }
     }

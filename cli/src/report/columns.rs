@@ -70,7 +70,7 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut rest: Vec<char> = text.chars().collect();
     while rest.len() > width.max(1) {
-        // The last space that has a word before it, and that word within the width.
+        // Breaks at the last space that directly follows a word which ends within the width.
         let start = if out.is_empty() { indent } else { hang.len() };
         let space = (start + 1..=width).rev().find(|at| rest[*at] == ' ' && rest[at - 1] != ' ');
         let tail = rest.split_off(space.unwrap_or(width.max(start + 1)));

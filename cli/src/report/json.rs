@@ -21,10 +21,10 @@ struct Document<T> {
 ///
 /// # Panics
 ///
-/// Never for the types of this crate: they are structs with names for keys.
+/// Never for the types of this crate: all their keys are strings.
 pub fn document<T: Serialize>(content: &T) -> String {
     let document = Document { format: FORMAT, latecall: env!("CARGO_PKG_VERSION"), content };
-    let mut text = serde_json::to_string_pretty(&document).expect("structs with names for keys can be written as JSON");
+    let mut text = serde_json::to_string_pretty(&document).expect("what has strings for keys can be written as JSON");
     text.push('\n');
     text
 }

@@ -30,7 +30,7 @@ pub trait Reporter {
 pub struct Collected {
     /// The results, in the order of the plan.
     pub results: Vec<CheckResult>,
-    /// What the whole says, once it is over.
+    /// The summary of all checks; none until the last has ended.
     pub summary: Option<Summary>,
 }
 

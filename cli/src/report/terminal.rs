@@ -216,7 +216,7 @@ fn explained(it: &CheckResult) -> String {
         }
         (CheckVerdict::NothingRan, _) if it.report.not_offered > 0 => {
             let programs = counted(it.report.not_offered, "program");
-            format!("nothing ran: {programs} need what the subject does not offer")
+            format!("nothing ran: the subject does not offer the ops of {programs}")
         }
         (CheckVerdict::NothingRan, _) => "nothing ran: the engine had no program for this subject".to_owned(),
         (verdict, _) => verdict.to_string(),

@@ -135,7 +135,8 @@ impl Engine for Model {
                 Extent::BoundedBy(bound) => *bounds.entry(bound.to_string()).or_default() += 1,
                 Extent::Exhausted => exhausted += 1,
                 Extent::Convicted => unreachable!("a conviction has a violation"),
-                // An extent that the explorer adds counts as a bound until it gets a line here.
+                // The explorer may gain extents. One without an arm of its own here counts as a bound, so that the
+                // report does not call the search exhaustive by mistake.
                 other => *bounds.entry(format!("{other:?}")).or_default() += 1,
             }
         }

@@ -38,7 +38,7 @@ pub struct Explored {
     pub side: Option<Side>,
     /// Calls in which user code ran, in all interleavings.
     pub calls: u64,
-    /// Late calls that were defused, in all interleavings.
+    /// Calls that came after their callback was revoked, and were refused without running it, in all interleavings.
     pub defused: u64,
     /// Events of all interleavings.
     pub events: u64,

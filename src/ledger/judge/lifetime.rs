@@ -31,7 +31,7 @@ impl Judge<'_> {
     pub(super) fn block_used(&mut self, at: usize, id: CallbackId) {
         if let Some(freed) = self.state(id).and_then(|state| state.block_freed) {
             self.violated(ViolationKind::FreedInFlight, Some(id), vec![freed, at], |name| {
-                format!("the block kept beside `{name}` was used after it was freed")
+                format!("a block of memory that belongs to `{name}` was used after it was freed")
             });
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn number(words: &mut Words<'_>, what: &str, least: i64, most: i64) -
     let word = words.next();
     match word.and_then(|word| whole(word.text)) {
         Some(n) if (least..=most).contains(&n) => Ok(n),
-        _ if least == i64::MIN => Err(words.error(word, format!("{what}, a whole number of 64 bits"))),
+        _ if least == i64::MIN => Err(words.error(word, format!("{what}, a signed 64-bit integer"))),
         _ => Err(words.error(word, format!("{what} from {least} to {most}"))),
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn args(verb: Verb, words: &mut Words<'_>) -> Result<Option<Args>> {
     match words.peek() {
         None | Some(Word { text: "=", .. }) => {
             let note = format!("`{verb}` takes two arguments or none");
-            Err(words.error(words.peek(), "the second argument, a whole number of 64 bits").with_note(note))
+            Err(words.error(words.peek(), "the second argument, a signed 64-bit integer").with_note(note))
         }
         Some(_) => Ok(Some(Args { a, b: number(words, "the second argument", i64::MIN, i64::MAX)? })),
     }

@@ -110,9 +110,9 @@ pub(in super::super) fn sole() -> bool {
         // loom treats SeqCst accesses as AcqRel; this fence has the effect of the real access.
         fence::full();
     }
-    // SeqCst: with the caller's read-modify-write before this load, and the increment and the fence in `borrow`. Either
-    // this load sees the increment, or the other thread sees the changed word after its fence. Acquire, which SeqCst
-    // includes, pairs with the Release of the decrement in `Record::give_back`.
+    // SeqCst orders this load after the caller's read-modify-write, and pairs with the increment and the fence in
+    // `borrow`: either this load sees the increment, or the other thread sees the slot's new word after its fence.
+    // Acquire, which SeqCst includes, pairs with the Release of the decrement in `Record::give_back`.
     POOL.owners.load(Ordering::SeqCst) == usize::from(own::existing().is_some())
 }
 

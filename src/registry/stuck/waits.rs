@@ -96,7 +96,8 @@ pub(in super::super) fn begin<F: ?Sized>(
         core,
         never_ends: &raw const *never_ends,
     });
-    // If this wait completes a deadlock, it is the wait to end, because its thread does not sleep yet.
+    // If this wait completes a deadlock, this one is ended and not another one of the cycle: its thread does not sleep
+    // yet, so no thread has to be woken.
     waits.end_a_deadlock(Some(ticket));
     drop(waits);
     Waiter { ticket, never_ends }

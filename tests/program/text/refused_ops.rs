@@ -132,29 +132,29 @@ line 3, column 15: expected a number of items from 0 to 4294967295, found `-1`
 3 |   enumerate a -1
   |               ^
 
-line 3, column 11: expected the second argument, a whole number of 64 bits, found the end of the line
+line 3, column 11: expected the second argument, a signed 64-bit integer, found the end of the line
 3 |   fire a 1
   |           ^
   = `fire` takes two arguments or none
 
-line 3, column 12: expected the second argument, a whole number of 64 bits, found `=`
+line 3, column 12: expected the second argument, a signed 64-bit integer, found `=`
 3 |   fire a 1 = 2
   |            ^
   = `fire` takes two arguments or none
 
-line 3, column 12: expected the second argument, a whole number of 64 bits, found `x`
+line 3, column 12: expected the second argument, a signed 64-bit integer, found `x`
 3 |   fire a 1 x
   |            ^
 
-line 3, column 10: expected the first argument, a whole number of 64 bits, found `+1`
+line 3, column 10: expected the first argument, a signed 64-bit integer, found `+1`
 3 |   fire a +1 2
   |          ^
 
-line 3, column 10: expected the first argument, a whole number of 64 bits, found `9223372036854775808`
+line 3, column 10: expected the first argument, a signed 64-bit integer, found `9223372036854775808`
 3 |   fire a 9223372036854775808 0
   |          ^
 
-line 2, column 9: expected the value to return, a whole number of 64 bits, found the end of the line
+line 2, column 9: expected the value to return, a signed 64-bit integer, found the end of the line
 2 |   return
   |         ^
 "#);

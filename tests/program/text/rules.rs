@@ -88,7 +88,7 @@ fn what_is_built_in_code_is_held_to_the_same_rules() {
     after, op 2 (`fire a = removed`): `fire` never answers `removed`
     after, op 2 (`revoke a = in_flight(0)`): `revoke` never answers `in_flight(0)`
     after, op 2 (`barrier = 0`): `barrier` never answers `0`
-    callback b, op 1 (`register c`): a body runs in every call, and a callback is registered at most once: `register` needs an `nth`
+    callback b, op 1 (`register c`): `register` in a body needs an `nth`: the body runs in every call, and a callback is registered at most once
     9 threads; at most 8 are allowed
     before: 1001 ops; at most 1000 are allowed
     "#);
