@@ -19,6 +19,8 @@
 pub mod event;
 pub mod judge;
 pub(crate) mod log;
+#[cfg(test)]
+mod tests;
 pub mod violation;
 pub mod witness;
 

@@ -27,6 +27,8 @@ pub mod op;
 mod section;
 pub mod seeds;
 pub mod shrink;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod valid;
 mod verb_set;

@@ -87,6 +87,20 @@ fn what_was_posted_before_a_barrier_has_run_after_it() {
     assert_eq!(judged(program, &racing), []);
 }
 
+/// Only a barrier that has passed says that deliveries were made.
+#[test]
+fn a_barrier_that_did_not_pass_proves_nothing() {
+    let program = "callback a\nbefore\n register a\n post a\n barrier\n barrier\n";
+    let barrier = |index, answer| [(MAIN, before(index)), (MAIN, end(answer))];
+    let posted = then([(MAIN, begin(Section::Before, 1, 4)), (MAIN, end(Answer::Done))]);
+    for answer in [Answer::Skipped, Answer::Refused] {
+        let events: Vec<_> = posted.iter().copied().chain(barrier(2, answer)).collect();
+        assert_eq!(judged(program, &events), [], "{answer:?}");
+        let passed: Vec<_> = events.into_iter().chain(barrier(3, Answer::Done)).collect();
+        assert_eq!(judged(program, &passed), [V::LostCall], "the delivery is still owed");
+    }
+}
+
 #[test]
 fn a_post_that_had_not_ended_when_the_barrier_began_is_not_owed() {
     let program = "callback a\nbefore\n register a\nthread\n post a\nthread\n barrier\n";

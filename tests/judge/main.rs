@@ -3,6 +3,7 @@
 mod answers;
 mod delivery;
 mod lifetime;
+mod names;
 mod quiescence;
 mod threads;
 

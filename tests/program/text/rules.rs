@@ -3,7 +3,7 @@
 use super::{EXAMPLE, expecting, step};
 use latecall::program::{
     Callback, CallbackId, Expect, GateId, Hostile, MAX_CALLBACKS, MAX_GATES, MAX_STEPS, MAX_THREADS, Op, Program,
-    validate,
+    Section, StepId, validate,
 };
 
 /// Texts at a limit, and one past it.
@@ -92,4 +92,68 @@ fn what_is_built_in_code_is_held_to_the_same_rules() {
     9 threads; at most 8 are allowed
     before: 1001 ops; at most 1000 are allowed
     "#);
+}
+
+/// The first identifier and the first number that a program does not have are refused, not only those far beyond.
+#[test]
+fn the_rules_hold_at_their_edges() {
+    let valid = Program::parse(EXAMPLE).unwrap();
+    let rule = |change: &dyn Fn(&mut Program)| {
+        let mut program = valid.clone();
+        change(&mut program);
+        validate(&program).unwrap_err().rule().to_owned()
+    };
+    let late = Hostile::Late;
+    let order = "`hostile`: each switch at most once, in the order of `Hostile::ALL`";
+    assert_eq!(rule(&|program| program.hostile = vec![late, late]), order);
+    let (callbacks, gates) = (valid.callbacks.len() as u8, valid.gates.len() as u8);
+    let fires = rule(&|program| program.after.push(step(Op::Fire(CallbackId(callbacks), None))));
+    assert_eq!(fires, "the program has no such callback");
+    let opens = rule(&|program| program.after.push(step(Op::Open(GateId(gates)))));
+    assert_eq!(opens, "the program has no such gate");
+}
+
+#[test]
+fn an_invalid_program_names_the_step_and_the_rule() {
+    let mut program = Program::parse(EXAMPLE).unwrap();
+    program.threads[1].push(step(Op::Panic));
+    let index = program.threads[1].len() as u16 - 1;
+    let error = validate(&program).unwrap_err();
+    assert_eq!(error.step(), Some(StepId { section: Section::Thread(1), index }));
+    assert_eq!(error.rule(), "`panic` is only for callback bodies");
+    assert!(error.to_string().ends_with(error.rule()), "{error}");
+    let mut program = Program::parse(EXAMPLE).unwrap();
+    program.capacity = Some(0);
+    let error = validate(&program).unwrap_err();
+    assert_eq!((error.step(), error.rule()), (None, "`capacity 0`: the smallest capacity is 1"));
+}
+
+#[test]
+fn an_error_of_the_parser_has_a_place_what_was_expected_what_was_found_and_how_to_mend_it() {
+    let error = Program::parse("callback a\nbefore\n  revok a\n").unwrap_err();
+    assert_eq!((error.line(), error.column()), (3, 3));
+    assert_eq!((error.expected(), error.found()), ("an op, `thread` or `after`", "`revok`"));
+    assert_eq!(error.note(), Some("did you mean `revoke`?"));
+    let error = Program::parse("callback a\nbefore\n  fire\n").unwrap_err();
+    assert_eq!((error.line(), error.column()), (3, 7));
+    assert_eq!((error.expected(), error.found()), ("a callback's name", "the end of the line"));
+    assert_eq!(error.note(), None);
+}
+
+#[test]
+fn a_word_too_many_is_refused_where_an_answer_could_stand_and_where_none_could() {
+    let expected = |text: &str| Program::parse(text).unwrap_err().expected().to_owned();
+    assert_eq!(expected("callback a\nbefore\n  revoke a a\n"), "`=` or the end of the line");
+    assert_eq!(expected("callback a\nbefore\n  forget a a\n"), "the end of the line");
+}
+
+/// However long the line is, the first callback that stands on it for the second time is named.
+#[test]
+fn a_table_of_more_callbacks_than_there_may_be_names_one_twice() {
+    let declared: String = (0..MAX_CALLBACKS).map(|i| format!("callback c{i}\n")).collect();
+    let names: String = (0..MAX_CALLBACKS).map(|i| format!(" c{i}")).collect();
+    assert!(Program::parse(&format!("{declared}before\n  register{names}\n")).is_ok());
+    let error = Program::parse(&format!("{declared}before\n  register{names} c5\n")).unwrap_err();
+    assert_eq!(error.found(), "`c5`");
+    assert_eq!(error.expected(), "a callback that is not registered yet");
 }
