@@ -1,16 +1,13 @@
-//! What the gate decides without a process of its own: which checks a filter means, how much each engine does, what a
-//! check runs and tells, and what results mean together. (`cli/tests/gate.rs` runs gates.)
+//! What the gate decides without a process of its own: which checks a filter means, how much each engine does, and what
+//! a check runs and tells. (`cli/tests/gate.rs` runs gates.)
 #![allow(clippy::disallowed_types, reason = "a user's program has no seam")]
 
 use latecall::engine::ENGINES;
 use latecall::engine::model::programs::{Size, all};
-use latecall::engine::report::{Counterexample, Report};
+use latecall::engine::report::Report;
 use latecall::gate::check::{modelled_programs, programs};
-use latecall::gate::{
-    Budget, Check, CheckMessage, CheckOptions, CheckResult, CheckVerdict, Conclusion, Expected, Selection, Summary,
-    names,
-};
-use latecall::ledger::{Answer, Call, Contract, Quarantine, Violation, ViolationKind, Witness};
+use latecall::gate::{Budget, Check, CheckMessage, CheckOptions, CheckVerdict, Expected, Gate, Selection, names};
+use latecall::ledger::{Answer, Call, Contract, Quarantine, ViolationKind, Witness};
 use latecall::program::seeds::SEEDS;
 use latecall::program::{CallbackId, Program, Verb, VerbSet};
 use latecall::subject::{
@@ -48,6 +45,9 @@ impl Subject for Plain {
     }
 
     fn offer(&self) -> Offer {
+        if self.name == NOTHING.name {
+            return Offer::new(VerbSet::EMPTY);
+        }
         Offer::new(VerbSet::of(&[Verb::Register, Verb::Fire, Verb::Revoke, Verb::Churn]))
     }
 
@@ -115,13 +115,32 @@ const PLAIN: Plain = Plain { name: "mine/plain", twin: false, once: false, leaks
 const TWIN: Plain = Plain { name: "mine/twin", twin: true, ..PLAIN };
 const ONCE: Plain = Plain { name: "mine/once", once: true, ..PLAIN };
 
+/// Offers nothing, so nothing runs on it. Not on the shelf.
+const NOTHING: Plain = Plain { name: "mine/nothing", ..PLAIN };
+
 impl Catalogue for Shelf {
     fn list(&self, library: &Library) -> Result<Vec<Entry>, LibraryError> {
         if *library != Library::Linked {
-            return Err(std::io::Error::other("no such file").into());
+            return Err(Box::new(NotLoaded(std::fmt::Error)));
         }
         let flawed = Plain { name: LEAK.name, leaks: true, ..PLAIN };
         Ok(vec![Entry::sound(PLAIN), Entry::sound(TWIN), Entry::sound(ONCE), Entry::flawed(flawed, LEAK)])
+    }
+}
+
+/// An error with a cause.
+#[derive(Debug)]
+struct NotLoaded(std::fmt::Error);
+
+impl std::fmt::Display for NotLoaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no such file")
+    }
+}
+
+impl Error for NotLoaded {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
     }
 }
 
@@ -164,6 +183,8 @@ fn a_selected_check_has_what_was_asked_for_and_what_is_known_of_its_subject() {
         assert_eq!(check.library, Library::Linked);
         assert_eq!(check.expected, expected(required), "{}", check.engine);
     }
+    let checks = selection.checks(&Shelf).unwrap();
+    assert_eq!(Gate::new(checks.clone(), "latecall").checks(), checks);
     let plain = &Selection::new().checks(&Shelf).unwrap()[0];
     assert_eq!((plain.seed, plain.budget, &plain.expected), (1, Budget::Normal, &Expected::Sound));
 }
@@ -186,6 +207,7 @@ fn a_library_that_cannot_be_loaded_is_an_error_in_its_own_words() {
     let library = Library::Object("missing.so".into());
     let error = Selection::new().library(library.clone()).checks(&Shelf).unwrap_err();
     assert_eq!(error.to_string(), "no such file");
+    assert!(error.source().is_some_and(|cause| cause.is::<std::fmt::Error>()), "its cause is the library's");
     let mut check = Check::new("mine/plain", "replay", Expected::Sound);
     check.library = library;
     assert_eq!(told(&check, CheckOptions::new()).0.error.as_deref(), Some("no such file"));
@@ -248,6 +270,16 @@ fn the_model_explores_the_flaws_own_program_and_then_all_of_so_many_ops() {
     assert_eq!((&flawed[0], &flawed[1..]), (&Program::parse(LEAK.program).unwrap(), &two[..]));
 }
 
+/// A catalogue of [`NOTHING`], and perhaps a flaw.
+struct Only(bool);
+
+impl Catalogue for Only {
+    fn list(&self, _: &Library) -> Result<Vec<Entry>, LibraryError> {
+        let flawed = self.0.then(|| Entry::flawed(Plain { name: LEAK.name, ..PLAIN }, LEAK));
+        Ok([Entry::sound(NOTHING)].into_iter().chain(flawed).collect())
+    }
+}
+
 /// Runs a check. Its report, and what it told before the report.
 fn told(check: &Check, options: CheckOptions) -> (Report, Vec<CheckMessage>) {
     let mut messages = Vec::new();
@@ -281,6 +313,9 @@ fn a_check_runs_the_engines_own_programs_on_its_subject() {
         assert_eq!(report.bounded_by, "100 generated programs, seed 1");
         assert!(matches!(&messages[..], [CheckMessage::Progress(_), ..]), "the first progress is told at once");
     }
+    let nothing = |shelf: &dyn Catalogue| check(NOTHING.name, "replay").run(shelf, CheckOptions::new(), &mut |_| {});
+    let (seeds, with_flaws) = (nothing(&Only(false)), nothing(&Only(true)));
+    assert_eq!(with_flaws.not_offered, seeds.not_offered + 1, "the programs of the catalogue's flaws, too");
     let (leaky, _) = told(&check("flawed/leak", "replay"), CheckOptions::new());
     assert_eq!(leaky.convicted_of(), Some(ViolationKind::Leak));
     assert_eq!(leaky.programs, 1, "its own program comes first");
@@ -307,35 +342,15 @@ fn a_check_of_one_program_runs_only_that_and_tells_the_timeline_if_asked_and_cle
     assert_eq!(once("callback a\nbefore\n  register a\n  fire a 1 2 = 4\n"), None, "the report has one");
 }
 
-fn result(verdict_of: Option<ViolationKind>, expected: Expected, runs: u64) -> CheckResult {
-    let violation = |kind| Violation::new(kind, "");
-    let finding = verdict_of.map(|kind| Counterexample::new(violation(kind), &Program::default(), Vec::new()));
-    let mut report = Report::new("a/subject", "replay");
-    (report.runs, report.programs, report.events, report.defused, report.finding) = (runs, 2, 30, 4, finding);
-    CheckResult::new(Check::new("a/subject", "replay", expected), report, 5)
-}
-
 #[test]
-fn a_summary_counts_each_kind_of_verdict_and_is_as_bad_as_the_worst() {
-    let flawed =
-        |required| Expected::Flawed { defect: String::new(), convicted_of: vec![ViolationKind::Leak], required };
-    let leak = Some(ViolationKind::Leak);
-    let mut results = vec![
-        result(None, Expected::Sound, 1),
-        result(None, Expected::Sound, 1),
-        result(None, Expected::Sound, 1),
-        result(leak, flawed(true), 1),
-        result(leak, flawed(true), 1),
-        result(None, flawed(false), 1),
-    ];
-    let good = Summary::of(&results, 9);
-    assert_eq!((good.outcome, good.exit_code, good.checks, good.failed), (Conclusion::Sound, 0, 6, 0));
-    assert_eq!((good.clean, good.convicted, good.not_required), (3, 2, 1));
-    assert_eq!((good.programs, good.runs, good.events, good.defused, good.milliseconds), (12, 6, 180, 24, 9));
-    results.extend([result(leak, Expected::Sound, 1), result(None, Expected::Sound, 0)]);
-    let bad = Summary::of(&results, 9);
-    assert_eq!((bad.outcome, bad.exit_code, bad.checks, bad.failed), (Conclusion::Unsound, 1, 8, 2));
-    assert_eq!((bad.clean, bad.convicted, bad.not_required), (3, 2, 1));
+fn a_check_with_the_model_explores_the_twin() {
+    let text = "callback a\nbefore\n  register a\n  fire a\n  revoke a\n";
+    let options = || CheckOptions::new().program(Program::parse(text).unwrap());
+    let (report, _) = told(&check("mine/twin", "model"), options());
+    report.check();
+    assert_eq!((report.engine.as_str(), report.exhausted), ("model", true));
+    let (report, _) = told(&check("mine/plain", "model"), options());
+    assert!(!report.exhausted && report.runs == 0, "it has no twin: {report}");
 }
 
 #[test]
