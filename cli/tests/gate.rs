@@ -188,6 +188,8 @@ fn a_crash_is_contained_and_its_program_is_small() {
         assert!(of != ViolationKind::Crashed || !last.contains("the session"), "{finding:?}");
         assert_eq!(Program::parse(&finding.program).unwrap().subject.as_deref(), Some(flaw.known.name));
     }
+    // The run that the process died in is counted, though the process could not report it.
+    assert_eq!((results[0].report.programs, results[0].report.runs), (1, 1));
     assert_eq!(results[3].verdict, CheckVerdict::Crashed);
     assert_eq!(results[4].verdict, CheckVerdict::Clean);
     assert_eq!(summary.exit_code, exit_code::UNSOUND);

@@ -219,7 +219,11 @@ fn run_process(
                     ended.reported = true;
                     until = Instant::now() + EXIT;
                 }
-                Ok(Err(line)) => break Some(ChildEnd::Broken(line)),
+                Ok(Err(line)) => {
+                    // Ends the reading thread's wait: a process that writes no messages need not end by itself.
+                    let _ = child.0.kill();
+                    break Some(ChildEnd::Broken(line));
+                }
                 Err(mpsc::RecvTimeoutError::Disconnected) => break None,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     // Ends the reading thread's wait, too. An error means that the process is already gone.

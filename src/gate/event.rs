@@ -126,3 +126,43 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::verdict::Expected;
+    use super::*;
+    use crate::engine::report::Counterexample;
+    use crate::ledger::{Violation, ViolationKind};
+    use crate::program::Program;
+
+    fn result(verdict_of: Option<ViolationKind>, expected: Expected, runs: u64) -> CheckResult {
+        let violation = |kind| Violation::new(kind, "");
+        let finding = verdict_of.map(|kind| Counterexample::new(violation(kind), &Program::default(), Vec::new()));
+        let mut report = Report::new("a/subject", "replay");
+        (report.runs, report.programs, report.events, report.defused, report.finding) = (runs, 2, 30, 4, finding);
+        CheckResult::new(Check::new("a/subject", "replay", expected), report, 5)
+    }
+
+    #[test]
+    fn a_summary_counts_each_kind_of_verdict_and_is_as_bad_as_the_worst() {
+        let flawed =
+            |required| Expected::Flawed { defect: String::new(), convicted_of: vec![ViolationKind::Leak], required };
+        let leak = Some(ViolationKind::Leak);
+        let mut results = vec![
+            result(None, Expected::Sound, 1),
+            result(None, Expected::Sound, 1),
+            result(None, Expected::Sound, 1),
+            result(leak, flawed(true), 1),
+            result(leak, flawed(true), 1),
+            result(None, flawed(false), 1),
+        ];
+        let good = Summary::of(&results, 9);
+        assert_eq!((good.outcome, good.exit_code, good.checks, good.failed), (Conclusion::Sound, 0, 6, 0));
+        assert_eq!((good.clean, good.convicted, good.not_required), (3, 2, 1));
+        assert_eq!((good.programs, good.runs, good.events, good.defused, good.milliseconds), (12, 6, 180, 24, 9));
+        results.extend([result(leak, Expected::Sound, 1), result(None, Expected::Sound, 0)]);
+        let bad = Summary::of(&results, 9);
+        assert_eq!((bad.outcome, bad.exit_code, bad.checks, bad.failed), (Conclusion::Unsound, 1, 8, 2));
+        assert_eq!((bad.clean, bad.convicted, bad.not_required), (3, 2, 1));
+    }
+}

@@ -147,6 +147,10 @@ mod tests {
         assert_eq!(near("waits", &names), ["locked/waits", "registry/waits"]);
         assert_eq!(near("flawed/rawbox", &names), ["flawed/raw-box"]);
         assert!(near("something/else", &names).is_empty());
+        // A third of the word may be wrong, but no more than four letters of it.
+        assert_eq!(near("rigistre/wait", &names), ["registry/waits"]);
+        assert!(near("rigistre/wxxt", &names).is_empty());
+        assert!(near("xy", &["ab"]).is_empty());
         assert!(near("", &names).is_empty());
     }
 }

@@ -2,8 +2,10 @@
 //! of these tests runs a program on a subject; the tests of the engines do.
 
 mod data;
+mod decoded;
 mod ends;
 mod generate;
+mod patterns;
 mod plainer;
 mod seeds;
 mod shrink;
