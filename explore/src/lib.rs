@@ -123,6 +123,8 @@ compile_error!(
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod by_address;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod cell;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod choice;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod constructors;
@@ -134,6 +136,8 @@ mod entry;
 mod event;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod exceptions;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod executions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod exploration;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -173,6 +177,10 @@ mod spins;
 mod stack;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod std_types;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod sync;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod thread;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod trace;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

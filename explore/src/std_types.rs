@@ -1,5 +1,5 @@
 //! Std's threads, locks and atomics, for what the explorer keeps for itself and does not explore. Nothing else in this
-//! package names `std::sync`.
+//! package names `std::sync` or std's cells.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -9,6 +9,8 @@
 // Aliases rather than re-exports: the lint that keeps the rest of the package off `std::sync` looks through a re-export
 // and not through an alias.
 pub(crate) type Arc<T> = std::sync::Arc<T>;
+pub(crate) type UnsafeCell<T> = std::cell::UnsafeCell<T>;
+pub(crate) type AtomicU32 = std::sync::atomic::AtomicU32;
 pub(crate) type AtomicBool = std::sync::atomic::AtomicBool;
 pub(crate) type AtomicU64 = std::sync::atomic::AtomicU64;
 pub(crate) type AtomicUsize = std::sync::atomic::AtomicUsize;

@@ -1,0 +1,532 @@
+//! Runs the program: along the graph as far as the graph goes, then extends the graph to a whole execution.
+
+use super::fiber::{Body, Entry, Failure, Fiber, Request, Tag};
+use super::graph::{Action, Event, EventId, Graph, Kind, Order};
+use super::search::Search;
+use crate::std_types::{AtomicU64, Ordering};
+use corosensei::Yielder;
+use corosensei::stack::DefaultStack;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// How one run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Each thread came to its end.
+    Execution,
+    /// Threads wait for ever. Says for what.
+    Deadlock(String),
+    /// Nothing that the program does: a thread waits although a newer value would let it go, or the graph has no
+    /// consistent extension. Other runs have what this run would have shown.
+    Blocked,
+    /// The program said that it is not interested.
+    Assumed,
+    /// The execution has more events than a run may have.
+    TooLong,
+    Failed(Failure),
+}
+
+pub(crate) struct Runner {
+    pub(crate) search: Search,
+    program: Rc<dyn Fn()>,
+    fibers: Vec<Fiber>,
+    current: u32,
+    /// Counts the runs of this process, so that tags of different searches are apart.
+    run: u64,
+    /// By thread, so that addresses on a stack are the same in each run.
+    stacks: Vec<Option<DefaultStack>>,
+    names: Names,
+    failure: Option<Failure>,
+    /// What the run has executed, in this order.
+    steps: Vec<Executed>,
+    /// Events after which a run is cut short.
+    most_events: usize,
+    /// Bytes of a thread's stack.
+    stack: usize,
+}
+
+/// An event that a run has executed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Executed {
+    pub(crate) event: EventId,
+    pub(crate) verb: &'static str,
+    /// Where the program asked for it.
+    pub(crate) place: Option<&'static Location<'static>>,
+}
+
+/// The numbers of threads, which are the same in each run: the nth thread that a thread spawns has one.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: HashMap<(u32, u32), u32>,
+    /// By number: the way from the main thread to this one.
+    paths: Vec<Vec<u32>>,
+    /// By number: the place in the order of paths. Threads take turns in this order, which does not depend on which
+    /// thread was met first.
+    ranks: Vec<usize>,
+}
+
+impl Names {
+    fn new() -> Self {
+        Self { numbers: HashMap::new(), paths: vec![Vec::new()], ranks: vec![0] }
+    }
+
+    fn child(&mut self, parent: u32, nth: u32) -> u32 {
+        if let Some(number) = self.numbers.get(&(parent, nth)) {
+            return *number;
+        }
+        let number = self.paths.len() as u32;
+        self.numbers.insert((parent, nth), number);
+        let mut path = self.paths[parent as usize].clone();
+        path.push(nth);
+        self.paths.push(path);
+        let mut sorted: Vec<usize> = (0..self.paths.len()).collect();
+        sorted.sort_by(|a, b| self.paths[*a].cmp(&self.paths[*b]));
+        self.ranks = vec![0; sorted.len()];
+        for (rank, thread) in sorted.into_iter().enumerate() {
+            self.ranks[thread] = rank;
+        }
+        number
+    }
+}
+
+thread_local! {
+    static RUNNER: Cell<*mut Runner> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Counts the runs of all searches of the process. Orders nothing.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// The runner of the search on this thread of the machine, for code of the program.
+///
+/// # Panics
+///
+/// Outside of a search.
+pub(crate) fn with<R>(f: impl FnOnce(&mut Runner) -> R) -> R {
+    let runner = RUNNER.get();
+    assert!(!runner.is_null(), "types of latecall_explore can be used only inside of a search");
+    // SAFETY: `Runner::run` sets the pointer to itself while it resumes threads of the program, and holds no reference
+    // meanwhile. `f` does not switch threads, so this is the only reference.
+    f(unsafe { &mut *runner })
+}
+
+/// Whether a search runs on this thread of the machine.
+pub(crate) fn is_running() -> bool {
+    !RUNNER.get().is_null()
+}
+
+/// Suspends the thread of the program that calls this until its request is answered.
+///
+/// While the thread unwinds from a panic, which ends the execution, nothing is added to the graph any more: destructors
+/// read the newest values, and what they do is not explored.
+///
+/// # Panics
+///
+/// Outside of a search.
+#[track_caller]
+pub(crate) fn ask(request: Request) -> u64 {
+    if std::thread::panicking() {
+        return with(|runner| runner.newest(&request));
+    }
+    let place = Location::caller();
+    let yielder = with(|runner| {
+        let fiber = &mut runner.fibers[runner.current as usize];
+        fiber.place = Some(place);
+        fiber.yielder()
+    });
+    // SAFETY: `enter` set the yielder when this thread began, on whose stack we are; it lives as long as the thread.
+    unsafe { &*yielder }.suspend(request)
+}
+
+fn enter(yielder: *const Yielder<u64, Request>) {
+    with(|runner| runner.fibers[runner.current as usize].set_yielder(yielder));
+}
+
+impl Runner {
+    pub(crate) fn new(program: Rc<dyn Fn()>, most_events: usize, stack: usize) -> Self {
+        Self {
+            search: Search::new(),
+            program,
+            fibers: Vec::new(),
+            current: 0,
+            run: 0,
+            stacks: Vec::new(),
+            names: Names::new(),
+            failure: None,
+            steps: Vec::new(),
+            most_events,
+            stack,
+        }
+    }
+
+    /// The thread of the program that runs.
+    pub(crate) fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// Counts the runs of this thread of the machine.
+    pub(crate) fn run_number(&self) -> u64 {
+        self.run
+    }
+
+    /// How many events the running thread has executed.
+    pub(crate) fn executed(&self) -> u32 {
+        self.fibers[self.current as usize].executed
+    }
+
+    /// How many events of `thread` happen before what the running thread does now.
+    pub(crate) fn known(&mut self, thread: u32) -> u32 {
+        let (me, after) = (self.current, self.executed());
+        self.search.graph().known(me, after, thread)
+    }
+
+    /// Notes a failure that the running thread has found. The execution ends at the thread's next request.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Runs the program once along the search's graph, to the end of an execution that extends it.
+    pub(crate) fn run(&mut self) -> End {
+        self.run = RUNS.fetch_add(1, Ordering::Relaxed) + 1;
+        self.steps.clear();
+        self.failure = None;
+        let program = Rc::clone(&self.program);
+        self.start(0, Request::None, Box::new(move || program()));
+        self.resume(0, 0);
+        self.follow();
+        let end = self.extend();
+        for (thread, fiber) in self.fibers.drain(..).enumerate() {
+            self.stacks[thread] = fiber.into_stack();
+        }
+        end
+    }
+
+    fn start(&mut self, thread: u32, request: Request, body: Body) {
+        let thread = thread as usize;
+        if self.stacks.len() <= thread {
+            self.stacks.resize_with(thread + 1, || None);
+        }
+        while self.fibers.len() < thread {
+            // A thread of another execution.
+            let mut absent =
+                Fiber::new(self.stacks[self.fibers.len()].take(), self.stack, Request::None, enter, Box::new(|| ()));
+            absent.ended = true;
+            self.fibers.push(absent);
+        }
+        let fiber = Fiber::new(self.stacks[thread].take(), self.stack, request, enter, body);
+        if thread < self.fibers.len() {
+            let absent = std::mem::replace(&mut self.fibers[thread], fiber);
+            self.stacks[thread] = absent.into_stack();
+        } else {
+            self.fibers.push(fiber);
+        }
+    }
+
+    /// Runs a thread with the answer to its request, up to its next request.
+    fn resume(&mut self, thread: u32, answer: u64) {
+        self.current = thread;
+        let mut coroutine = self.fibers[thread as usize].take();
+        let outer = RUNNER.replace(self);
+        let result = coroutine.resume(answer);
+        RUNNER.set(outer);
+        self.fibers[thread as usize].give(coroutine, result);
+    }
+
+    /// Executes what is in the graph. Each order that respects program order and reads-from leads to the same state.
+    fn follow(&mut self) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            let mut thread = 0;
+            // Threads come to be meanwhile.
+            while thread < self.fibers.len() {
+                while self.execute(thread as u32) {
+                    moved = true;
+                }
+                thread += 1;
+            }
+        }
+    }
+
+    /// Extends the graph until no thread can go on.
+    fn extend(&mut self) -> End {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                return End::Failed(failure);
+            }
+            let threads = 0..self.fibers.len() as u32;
+            let turn = |thread: u32| Some((self.turn(thread)?, self.names.ranks[thread as usize], thread));
+            let Some((_, _, thread)) = threads.filter_map(turn).min() else { break };
+            match &mut self.fibers[thread as usize].request {
+                Request::Fail(failure) => return End::Failed(failure.clone()),
+                Request::Assume => return End::Assumed,
+                _ => {}
+            }
+            if self.search.graph().size() >= self.most_events {
+                return End::TooLong;
+            }
+            if !self.add(thread) {
+                return End::Blocked;
+            }
+            self.execute(thread);
+        }
+        if self.fibers.iter().all(|fiber| fiber.ended) {
+            End::Execution
+        } else if self.stale() {
+            End::Blocked
+        } else {
+            End::Deadlock(self.waiting())
+        }
+    }
+
+    fn has_executed(&self, event: EventId) -> bool {
+        event.is_initial() || self.fibers.get(event.thread as usize).is_some_and(|it| it.executed > event.index)
+    }
+
+    /// The location of a tag. The graph's event says which, if there is one; otherwise the location is new.
+    fn locate(&mut self, tag: *const Tag, expected: Option<u32>) -> Option<u32> {
+        // SAFETY: the request is open: see `Request`.
+        let tag = unsafe { &*tag };
+        let location = tag.location(self.run).unwrap_or_else(|| {
+            let location = expected.unwrap_or_else(|| self.search.graph().add_location(0));
+            self.search.graph().set_initial(location, tag.initial());
+            tag.locate(self.run, location);
+            location
+        });
+        expected.is_none_or(|expected| expected == location).then_some(location)
+    }
+
+    /// Executes the thread's next event in the graph. Returns false if there is none, or if what it depends on has not
+    /// been executed yet.
+    fn execute(&mut self, thread: u32) -> bool {
+        let index = self.fibers[thread as usize].executed;
+        let Some(event) = self.search.graph().thread(thread).get(index as usize).copied() else { return false };
+        if !self.has_executed(event.from) || self.failure.is_some() {
+            return false;
+        }
+        let request = std::mem::take(&mut self.fibers[thread as usize].request);
+        let fits = match (&request, event.kind) {
+            (Request::Read { tag, .. } | Request::Lock(tag), Kind::Read)
+            | (Request::Write { tag, .. }, Kind::Write) => self.locate(*tag, Some(event.location)).is_some(),
+            (Request::Fence(_), Kind::Fence) | (Request::Choose { .. }, Kind::Choice) => true,
+            (
+                Request::Spawn(_)
+                | Request::Begin(_)
+                | Request::Join(_)
+                | Request::Granted { .. }
+                | Request::Unlock(_)
+                | Request::End,
+                Kind::Sync,
+            ) => true,
+            _ => false,
+        };
+        if !fits {
+            return self.not_deterministic(thread, index);
+        }
+        let fiber = &mut self.fibers[thread as usize];
+        fiber.executed += 1;
+        self.steps.push(Executed { event: event.id, verb: request.verb(), place: fiber.place });
+        let mut answer = event.value;
+        match request {
+            Request::Read { action, .. } => match self.execute_read(&event, &action) {
+                None => return self.not_deterministic(thread, index),
+                Some(_) if event.blocked => return true,
+                Some(value) => answer = value,
+            },
+            Request::Write { value, .. } => self.search.graph().set_value(event.id, value),
+            Request::Lock(_) => {
+                self.fibers[thread as usize].executed += 1;
+                if !event.from.is_initial() {
+                    let granted = Request::Granted { location: event.location, behind: event.from };
+                    self.fibers[thread as usize].request = granted;
+                    return true;
+                }
+            }
+            Request::Spawn(Entry(body)) => {
+                let fiber = &mut self.fibers[thread as usize];
+                fiber.spawned += 1;
+                let child = self.names.child(thread, fiber.spawned);
+                self.start(child, Request::Begin(event.id), body);
+                answer = child.into();
+            }
+            Request::End => {
+                self.fibers[thread as usize].ended = true;
+                return true;
+            }
+            _ => {}
+        }
+        self.resume(thread, answer);
+        true
+    }
+
+    /// What the read reads in this run; and says what its write writes. Values may be other ones than in earlier runs,
+    /// for instance addresses, but the thread has to go on in the same way.
+    fn execute_read(&mut self, event: &Event, action: &Action) -> Option<u64> {
+        let graph = self.search.graph();
+        let value = graph.written(event.location, event.from);
+        graph.set_value(event.id, value);
+        let written = action.written(value, event.branch);
+        let write =
+            graph.thread(event.id.thread).get(event.id.index as usize + 1).filter(|it| it.exclusive).map(|it| it.id);
+        if action.blocks(value) != event.blocked || written.is_some() != write.is_some() {
+            return None;
+        }
+        if let (Some(value), Some(write)) = (written, write) {
+            graph.set_value(write, value);
+            self.fibers[event.id.thread as usize].executed += 1;
+        }
+        Some(value)
+    }
+
+    fn not_deterministic(&mut self, thread: u32, index: u32) -> bool {
+        let what = format!(
+            "thread {thread} did something else at its step {index} than in an earlier run in which it had read the \
+             same. What outlives a run, such as a static of std's types, or what is outside of it, such as a clock, \
+             must not decide what a thread does"
+        );
+        self.fail(Failure::NotDeterministic(what));
+        false
+    }
+
+    /// Whose turn it is: the thread with the smallest number. None for threads that cannot go on.
+    ///
+    /// This must depend on the graph and on nothing else, or executions are lost or repeated.
+    fn turn(&mut self, thread: u32) -> Option<u8> {
+        const FAILS: u8 = 0;
+        const GOES_ON: u8 = 1;
+        const WOULD_GO_ON: u8 = 2;
+        const MIGHT_GO_ON: u8 = 3;
+        let fiber = &self.fibers[thread as usize];
+        let (tag, action) = match &fiber.request {
+            Request::None => return None,
+            Request::Fail(_) | Request::Assume => return Some(FAILS),
+            Request::Join(other) => return self.fibers[*other as usize].ended.then_some(GOES_ON),
+            Request::Granted { location, behind } => {
+                let (location, behind) = (*location, *behind);
+                return self.unlock_after(location, behind).map(|_| GOES_ON);
+            }
+            Request::Read { tag, action, .. } if action.may_block() => (*tag, *action),
+            _ => return Some(GOES_ON),
+        };
+        // Threads that may have to wait go last, so that few of them read a value that does not let them go.
+        // SAFETY: the request is open: see `Request`.
+        let tag = unsafe { &*tag };
+        let Some(location) = tag.location(self.run) else {
+            return (!action.blocks(tag.initial())).then_some(WOULD_GO_ON);
+        };
+        let graph = self.search.graph();
+        let read = graph.next(thread, Kind::Read, Order::RELAXED, location);
+        let newest = graph.location(location).writes.len();
+        let goes = |position: usize| !action.blocks(graph.written(location, graph.at(location, position)));
+        if goes(newest) { Some(WOULD_GO_ON) } else { (graph.floor(&read)..newest).any(goes).then_some(MIGHT_GO_ON) }
+    }
+
+    /// The unlock that ends the critical section which the write `of` of a lock's queue opened.
+    fn unlock_after(&mut self, location: u32, of: EventId) -> Option<EventId> {
+        let events = &self.search.graph().thread(of.thread)[of.index as usize..];
+        events.iter().find(|it| it.kind == Kind::Sync && it.value == unlock(location)).map(|it| it.id)
+    }
+
+    /// Adds what the thread asks for to the graph. Returns false if the run cannot go on.
+    fn add(&mut self, thread: u32) -> bool {
+        match self.fibers[thread as usize].request {
+            Request::Read { tag, order, action } => {
+                let location = self.locate(tag, None).expect("any location is expected");
+                self.search.add_read(thread, location, order, action)
+            }
+            // The place in the queue is decided by a read-modify-write that orders nothing: happens-before comes with
+            // `Granted`. An unlock is no write, so it revisits nothing.
+            Request::Lock(tag) => {
+                let location = self.locate(tag, None).expect("any location is expected");
+                self.search.add_read(thread, location, Order::RELAXED, Action::Swap(1))
+            }
+            Request::Write { tag, order, value } => {
+                let location = self.locate(tag, None).expect("any location is expected");
+                self.search.add_write(thread, location, order, value)
+            }
+            Request::Choose { count } => self.search.add_choice(thread, count),
+            Request::Fence(order) => {
+                self.search.add(thread, Kind::Fence, order, 0, None);
+                true
+            }
+            Request::Begin(spawn) => self.synchronise(thread, Some(spawn)),
+            Request::Join(other) => {
+                let end = EventId::new(other, self.search.graph().len(other) - 1);
+                self.synchronise(thread, Some(end))
+            }
+            Request::Granted { location, behind } => {
+                let unlock = self.unlock_after(location, behind);
+                self.synchronise(thread, unlock)
+            }
+            Request::Unlock(tag) => {
+                let location = self.locate(tag, None).expect("any location is expected");
+                self.search.add(thread, Kind::Sync, Order::RELAXED, unlock(location), None);
+                true
+            }
+            Request::Spawn(_) | Request::End => self.synchronise(thread, None),
+            Request::Fail(_) | Request::Assume | Request::None => unreachable!("no event"),
+        }
+    }
+
+    fn synchronise(&mut self, thread: u32, on: Option<EventId>) -> bool {
+        self.search.add(thread, Kind::Sync, Order::RELAXED, 0, on);
+        true
+    }
+
+    /// Whether a thread waits in the graph although the newest value would let it go.
+    fn stale(&mut self) -> bool {
+        let graph = self.search.graph();
+        let stale = |event: &Event| {
+            event.blocked && !event.action.blocks(graph.written(event.location, graph.newest(event.location)))
+        };
+        graph.events().any(stale)
+    }
+
+    pub(crate) fn graph(&mut self) -> &Graph {
+        self.search.graph()
+    }
+
+    pub(crate) fn steps(&self) -> &[Executed] {
+        &self.steps
+    }
+
+    /// Who waits for what, at the end of a run.
+    fn waiting(&mut self) -> String {
+        let mut waits = Vec::new();
+        for thread in 0..self.fibers.len() as u32 {
+            let fiber = &self.fibers[thread as usize];
+            let blocked = self.search.graph().thread(thread).last().is_some_and(|event| event.blocked);
+            let what = match fiber.request {
+                _ if fiber.ended => continue,
+                Request::Join(other) => format!("the end of thread {other}"),
+                Request::Granted { behind, .. } => format!("a lock that thread {} holds", behind.thread),
+                Request::Read { .. } => "a value".to_owned(),
+                _ if blocked => "a value".to_owned(),
+                _ => "something".to_owned(),
+            };
+            let place = fiber.place.map_or_else(String::new, |place| format!(" ({})", crate::finding::at(place)));
+            waits.push(format!("thread {thread} waits for {what}{place}"));
+        }
+        waits.join(", ")
+    }
+
+    /// What a read would read if it came after everything that has happened.
+    fn newest(&mut self, request: &Request) -> u64 {
+        let Request::Read { tag, .. } = request else { return 0 };
+        // SAFETY: the request is open: see `Request`.
+        let tag = unsafe { &**tag };
+        match tag.location(self.run) {
+            Some(location) => {
+                let graph = self.search.graph();
+                graph.written(location, graph.newest(location))
+            }
+            None => tag.initial(),
+        }
+    }
+}
+
+/// What marks an unlock of the lock at `location`, among the events without a location.
+fn unlock(location: u32) -> u64 {
+    u64::from(location) + 1
+}
