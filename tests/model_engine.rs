@@ -308,7 +308,7 @@ fn what_cannot_be_explored_says_so_before_the_search() {
     let threads = "thread\n  post a\n".repeat(4);
     let many = program(&format!("callback a\nbefore\n  register a\n{threads}"));
     let text = error(&many, &subject("registry/waits"));
-    assert!(text.contains("needs 6 threads") && text.contains("give the program fewer"), "{text}");
+    assert!(text.contains("needed 6 (main") && text.contains("give the program fewer threads"), "{text}");
     let program = two("fire a", "revoke a");
     let crashes = FLAWS.iter().find(|flaw| flaw.crashes).expect("a flaw").subject(Api::linked());
     let text = error(&program, &crashes);
