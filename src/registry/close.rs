@@ -121,9 +121,9 @@ impl<F: ?Sized> Registry<F> {
     }
 
     fn settle_all(&self, patience: Patience) -> Quiescence {
-        use State::{Closing, Counting, Quiescent, Revoking};
+        use State::{Closing, Counting, Idle, Quiescent, Revoking};
         let mut worst = Quiescence::Quiescent;
-        let over_soon = |word: Word| matches!(word.state(), Closing | Counting | Revoking | Quiescent);
+        let over_soon = |word: Word| matches!(word.state(), Closing | Counting | Revoking | Idle | Quiescent);
         let revoked = self.handles(&lock(&self.core.bookkeeping), over_soon);
         for handle in revoked {
             let Ok(slot) = self.resolve(handle) else { continue };

@@ -6,12 +6,10 @@
 //! have been woken. Both run exactly once, with no lock held, on the thread that drops the closure, which may be a
 //! thread of the C library.
 
-use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::{Revoked, is_over};
-use super::slot::State;
 use super::stored::Taken;
 use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use super::{Builder, Core, Registration, Registry};
@@ -89,6 +87,15 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl Core {
+    /// Runs the completions of a registration that is over, in the order in which they were given. No lock is held.
+    pub(super) fn run_completions(&self, completions: Completions) {
+        let mut in_order = Completions::NONE;
+        in_order.append(completions);
+        while let Some(listed) = in_order.pop() {
+            self.run_contained(listed.done);
+        }
+    }
+
     /// Runs a destroy notify or a completion. A panic must not unwind into the thread that drops the closure, which may
     /// be a thread of the C library, so it is swallowed and counted.
     pub(super) fn run_contained(&self, function: BoxedOnce) {
@@ -98,16 +105,58 @@ impl Core {
     }
 }
 
-impl Bookkeeping {
-    /// Takes out the completions of the registration `handle`, which is over, in the order in which they were given.
-    pub(super) fn take_completions(&mut self, handle: Handle) -> Vec<BoxedOnce> {
-        if self.completions.is_empty() {
-            return Vec::new();
+/// A completion, in the list of its registration.
+pub(super) struct Listed {
+    of: Handle,
+    done: BoxedOnce,
+    next: Completions,
+}
+
+/// Completions, the one that was given last first. Only `Listed::new` allocates.
+pub(super) struct Completions(Option<Box<Listed>>);
+
+impl Completions {
+    pub(super) const NONE: Self = Self(None);
+
+    pub(super) fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn add(&mut self, mut listed: Box<Listed>) {
+        listed.next = std::mem::replace(self, Self::NONE);
+        self.0 = Some(listed);
+    }
+
+    fn pop(&mut self) -> Option<Box<Listed>> {
+        let mut listed = self.0.take()?;
+        *self = std::mem::replace(&mut listed.next, Self::NONE);
+        Some(listed)
+    }
+
+    /// Takes the completions of `handle` out, in the order in which they were given.
+    pub(super) fn take_those_of(&mut self, handle: Handle) -> Self {
+        let (mut theirs, mut others) = (Self::NONE, Self::NONE);
+        while let Some(listed) = self.pop() {
+            if listed.of == handle { theirs.add(listed) } else { others.add(listed) }
         }
-        let all = std::mem::take(&mut self.completions);
-        let (taken, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _)| *of == handle);
-        self.completions = kept;
-        taken.into_iter().map(|(_, done)| done).collect()
+        while let Some(listed) = others.pop() {
+            self.add(listed);
+        }
+        theirs
+    }
+
+    /// Adds the completions of `others`, the first of which was given first.
+    pub(super) fn append(&mut self, mut others: Self) {
+        while let Some(listed) = others.pop() {
+            self.add(listed);
+        }
+    }
+}
+
+impl Drop for Completions {
+    fn drop(&mut self) {
+        // One by one: the compiler's own code would use stack for each.
+        while self.pop().is_some() {}
     }
 }
 
@@ -146,8 +195,8 @@ impl<F: ?Sized> Registry<F> {
     /// As [`revoke`](Registry::revoke); `done` is dropped and does not run.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke), after `done` has run. After a [deferred revocation](Registry::revoke_deferred)
-    /// also as [`reclaim`](Registry::reclaim).
+    /// As [`revoke`](Registry::revoke), after `done` has run; also after a
+    /// [deferred revocation](Registry::revoke_deferred).
     ///
     /// ```
     /// use latecall::registry::{Registry, Revoked};
@@ -214,14 +263,13 @@ impl<F: ?Sized> Registry<F> {
         let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock, under which `finish` and `reclaim` write the tombstone and take the completions out.
         if !early.unwrap_or_else(over) {
-            bookkeeping.completions.extend(done.done.take().map(|done| (handle, done)));
+            if let Some(done) = done.done.take() {
+                bookkeeping.add_completion(handle, Box::new(Listed { of: handle, done, next: Completions::NONE }));
+            }
         }
         drop(bookkeeping);
-        if slot.word(handle.index()).is(handle, State::Closing) {
-            // The revocation may have been deferred. Then no other thread has to see to its end. `done` is listed
-            // already, so that it runs also if a destructor panics here.
-            self.reclaim();
-        }
+        // `done` is listed already, so that it runs also if the destructor panics here.
+        self.see_to(slot, handle);
         Ok(revoked)
     }
 }

@@ -95,7 +95,7 @@ impl<F: ?Sized> Registry<F> {
             }
             State::Live | State::Watched => Ok(Status::Live(record::calls(handle.bits()))),
             State::Closing | State::Counting | State::Revoking => Ok(Status::Revoking(record::calls(handle.bits()))),
-            State::Quiescent => Ok(Status::Revoking(0)),
+            State::Idle | State::Quiescent => Ok(Status::Revoking(0)),
             State::Tombstoned => Ok(Status::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
@@ -149,8 +149,7 @@ impl<F: ?Sized> Registry<F> {
     /// as its tombstone exists.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke). After a [deferred revocation](Registry::revoke_deferred) also as
-    /// [`reclaim`](Registry::reclaim).
+    /// As [`revoke`](Registry::revoke), also after a [deferred revocation](Registry::revoke_deferred).
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -163,8 +162,8 @@ impl<F: ?Sized> Registry<F> {
         self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
     }
 
-    /// Closes the slot of `handle` and notes the revocation. Returns the slot and the note, which the caller has to
-    /// keep; or `None` if the registration was revoked before.
+    /// Closes the slot of `handle` and notes the revocation. Returns the slot, or `None` if the registration was revoked
+    /// before.
     ///
     /// Both under the lock, so that a thread that finds the callback revoked also finds the note.
     pub(super) fn close_slot(
@@ -172,12 +171,12 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping: &mut Bookkeeping,
         handle: Handle,
         trace: Trace,
-    ) -> Result<Option<(&Slot<F>, u32)>, Rejected> {
+    ) -> Result<Option<&Slot<F>>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         match slot.close(handle, self.core.settings.is_watched()) {
             Ok(()) => {
-                bookkeeping.revoked += 1;
-                Ok(Some((slot, bookkeeping.note_revoker(trace))))
+                bookkeeping.revoke(handle.index(), trace);
+                Ok(Some(slot))
             }
             Err(word) if was_revoked(word, handle) => Ok(None),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
@@ -191,42 +190,66 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let Some((slot, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else {
+        let Some(slot) = self.close_slot(&mut bookkeeping, handle, trace)? else {
             return Ok(Revoked::AlreadyRevoked);
         };
-        bookkeeping.keep_revoker(handle, revoker);
+        Ok(match self.end(slot, handle, bookkeeping) {
+            0 => Revoked::Removed,
+            calls => Revoked::InFlight(calls),
+        })
+    }
+
+    /// Counts the running calls of a registration that is Closing and that no other thread counts, and returns how many
+    /// there are. If there are none, ends the registration.
+    fn end<'r>(&'r self, slot: &Slot<F>, handle: Handle, mut bookkeeping: MutexGuard<'r, Bookkeeping>) -> u32 {
         // In a model a full fence is as good as a heavy one. `NoHeavyFence` therefore removes three fences: the heavy
         // one, and the full ones in `sole` and before the count.
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         let calls = if self.core.mutated(Mutation::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. A thread that gets one from here on finds the slot closed.
-            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut bookkeeping)
+            let calls = record::mark_own(handle.bits());
+            self.counted(slot, handle, [State::Closing, State::Quiescent], calls, &mut bookkeeping)
         } else {
             drop(bookkeeping);
             bookkeeping = self.begin_count([(slot, handle)]);
-            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut bookkeeping)
+            let calls = record::mark(handle.bits());
+            self.counted(slot, handle, [State::Counting, State::Quiescent], calls, &mut bookkeeping)
         };
         drop(bookkeeping);
         self.core.stall(StallSite::Revoked);
-        match calls {
-            0 => {
-                // SAFETY: clause 1 of `finish`: `counted` has turned the slot to Quiescent, because `calls` is 0.
-                unsafe { self.finish(slot, handle) };
-                Ok(Revoked::Removed)
-            }
-            calls => {
-                if !MODELLED {
-                    // A thread that waited before the count could not know whether its wait would ever end.
-                    stuck::recheck();
-                }
-                #[cfg(test)]
-                if self.core.mutated(Mutation::FreeWhileRunning) {
-                    // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is
-                    // freed.
-                    drop(unsafe { slot.take() });
-                }
-                Ok(Revoked::InFlight(calls))
-            }
+        if calls == 0 {
+            // SAFETY: clause 1 of `finish`: `counted` has turned the slot to Quiescent, because `calls` is 0.
+            unsafe { self.finish(slot, handle) };
+            return 0;
+        }
+        if !MODELLED {
+            // A thread that waited before the count could not know whether its wait would ever end.
+            stuck::recheck();
+        }
+        #[cfg(test)]
+        if self.core.mutated(Mutation::FreeWhileRunning) {
+            // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is freed.
+            drop(unsafe { slot.take() });
+        }
+        calls
+    }
+
+    /// Ends a revoked registration, if no other thread is ending it: counts the running calls if the revocation was
+    /// deferred, and drops the closure if no call is inside. Other registrations are left alone, whatever batch they
+    /// are in.
+    pub(super) fn see_to(&self, slot: &Slot<F>, handle: Handle) {
+        let word = || slot.word(handle.index());
+        if !word().is(handle, State::Closing) && !word().is(handle, State::Idle) {
+            return;
+        }
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        if word().is(handle, State::Idle) {
+            slot.transition(handle, State::Idle, State::Quiescent);
+            drop(bookkeeping);
+            // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just now.
+            unsafe { self.finish(slot, handle) };
+        } else if word().is(handle, State::Closing) && bookkeeping.claim_deferred(handle.index()) {
+            self.end(slot, handle, bookkeeping);
         }
     }
 
@@ -260,17 +283,17 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping
     }
 
-    /// A revoker has counted `calls` calls of `handle`. Without calls the revoker has to drop the closure; otherwise
-    /// the last of those calls does.
+    /// A revoker has counted `calls` calls of `handle`: turns the slot from the first of `states` to Revoking, or to the
+    /// second if there are no calls.
     pub(super) fn counted(
         &self,
         slot: &Slot<F>,
         handle: Handle,
-        from: State,
+        [from, without_calls]: [State; 2],
         calls: u32,
         bookkeeping: &mut Bookkeeping,
     ) -> u32 {
-        slot.transition(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
+        slot.transition(handle, from, if calls == 0 { without_calls } else { State::Revoking });
         if calls > 0 && bookkeeping.release_inside(handle, calls) {
             self.core.wake_waiters(bookkeeping);
         }
@@ -284,19 +307,7 @@ impl<F: ?Sized> Registry<F> {
     pub(super) unsafe fn finish(&self, slot: &Slot<F>, handle: Handle) {
         // SAFETY: our clause 1 is clause 1 of `drop_closure`.
         let outcome = unsafe { self.drop_closure(slot, handle) };
-        let mut bookkeeping = lock(&self.core.bookkeeping);
-        self.write_tombstone(&mut bookkeeping, slot, handle, None);
-        if !self.core.mutated(Mutation::SkipWakeUp) {
-            self.core.wake_waiters(&bookkeeping);
-        }
-        let completions = bookkeeping.take_completions(handle);
-        if self.core.settings.stall_hook.is_some() || !completions.is_empty() {
-            drop(bookkeeping);
-            completions.into_iter().for_each(|completion| self.core.run_contained(completion));
-            self.core.stall(StallSite::TombstoneWritten);
-            bookkeeping = lock(&self.core.bookkeeping);
-        }
-        let listed = self.flush_beyond_limit(&mut bookkeeping);
+        let (bookkeeping, listed) = self.write_tombstone(slot, handle);
         drop(bookkeeping);
         if listed {
             self.core.stall(StallSite::SlotListed);
@@ -320,18 +331,26 @@ impl<F: ?Sized> Registry<F> {
         frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle))
     }
 
-    pub(super) fn write_tombstone(
-        &self,
-        bookkeeping: &mut Bookkeeping,
-        slot: &Slot<F>,
-        handle: Handle,
-        revoked: Option<u32>,
-    ) {
-        bookkeeping.add_tombstone(handle, revoked);
+    /// The closure has been dropped: writes the tombstone, wakes the waiting threads, runs the completions, and flushes
+    /// tombstones above the limit. Returns the lock, and whether a slot has been listed for reuse.
+    pub(super) fn write_tombstone(&self, slot: &Slot<F>, handle: Handle) -> (MutexGuard<'_, Bookkeeping>, bool) {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        let completions = bookkeeping.add_tombstone(handle);
         slot.transition(handle, State::Quiescent, State::Tombstoned);
+        if !self.core.mutated(Mutation::SkipWakeUp) {
+            self.core.wake_waiters(&bookkeeping);
+        }
+        if self.core.settings.stall_hook.is_some() || !completions.are_none() {
+            drop(bookkeeping);
+            self.core.run_completions(completions);
+            self.core.stall(StallSite::TombstoneWritten);
+            bookkeeping = lock(&self.core.bookkeeping);
+        }
+        let listed = self.flush_beyond_limit(&mut bookkeeping);
+        (bookkeeping, listed)
     }
 
-    pub(super) fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
+    fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
         let mut listed = false;
         while bookkeeping.tombstones() > self.core.settings.tombstones && self.flush_oldest(bookkeeping) {
             listed = true;
@@ -385,8 +404,8 @@ impl Core {
 /// Whether the registration `handle` was revoked and its slot has not been vacated since; asked of a slot that is not
 /// live.
 fn was_revoked(word: Word, handle: Handle) -> bool {
-    use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
-    [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
+    use State::{Closing, Counting, Idle, Quiescent, Revoking, Tombstoned};
+    [Closing, Counting, Revoking, Idle, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
 }
 
 /// Whether the closure of the revoked registration `handle` has been dropped.

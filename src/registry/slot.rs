@@ -10,11 +10,13 @@
 //!
 //! ```text
 //! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─▶ Counting ─▶ Revoking ─▶ Quiescent ─▶ Tombstoned ─▶ Vacant(g+1) or Retired
+//!                                               └─────────▶ Idle ──────▲
 //! ```
 //!
 //! * Live is Watched in registries whose calls take the slow path.
 //! * Closing turns to Revoking or Quiescent without Counting if no other thread has a record.
-//! * Counting turns to Revoking if calls are inside, and to Quiescent otherwise.
+//! * Counting turns to Revoking if calls are inside. Otherwise it turns to Quiescent, or to Idle where one revoker has
+//!   counted for many slots: it drops their closures one after the other, and must own only the one that it is dropping.
 //! * Revoking turns to Quiescent when the last counted call leaves.
 
 use super::error::Reason;
@@ -45,6 +47,9 @@ pub(super) enum State {
     Watched = 7,
     /// Calls are refused; a revoker, which holds the lock, is counting the running calls.
     Counting = 8,
+    /// No call is inside, and no thread is dropping the closure: any thread may turn the slot to Quiescent, under the
+    /// lock, and drop it.
+    Idle = 9,
 }
 
 impl State {
@@ -84,13 +89,15 @@ impl Word {
             5 => State::Vacant,
             6 => State::Retired,
             7 => State::Watched,
-            _ => State::Counting,
+            8 => State::Counting,
+            _ => State::Idle,
         }
     }
 
-    /// Whether there is a closure in the slot: in all states from `publish` until the last call has left.
+    /// Whether there is a closure in the slot: in all states from `publish` until a thread owns the closure.
     pub(super) fn has_closure(self) -> bool {
-        matches!(self.state(), State::Live | State::Watched | State::Closing | State::Counting | State::Revoking)
+        use State::{Closing, Counting, Idle, Live, Revoking, Watched};
+        matches!(self.state(), Live | Watched | Closing | Counting | Revoking | Idle)
     }
 
     /// Whether this is the word of the registration `handle` in `state`.
@@ -119,7 +126,7 @@ impl Word {
                 // The calls have not been counted yet. This guess may include calls that will be refused.
                 state @ (State::Closing | State::Counting) if self.any_call_inside(state) => Reason::Revoking,
                 State::Closing | State::Counting => Reason::Stale,
-                State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
+                State::Idle | State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
             }
         }
     }

@@ -100,10 +100,7 @@ impl<F: ?Sized> Registry<F> {
     pub(super) fn settle(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Quiescence {
         let bits = handle.bits();
         let word = || slot.word(handle.index());
-        if word().is(handle, State::Closing) {
-            // The revocation may have been deferred. Then no other thread has to see to its end.
-            self.reclaim();
-        }
+        self.see_to(slot, handle);
         let own = frame::own(bits);
         if own.destructors > 0 {
             return Quiescence::Quiescent;
@@ -135,14 +132,16 @@ impl<F: ?Sized> Registry<F> {
                 Some(ticket) if bookkeeping.is_released(ticket) => break Quiescence::DeferredToOuterFrame,
                 Some(_) => {}
                 None if is_over(word(), handle) || self.wakes_early(word(), handle) => break Quiescence::Quiescent,
+                None if word().is(handle, State::Idle) => {
+                    drop(bookkeeping);
+                    self.see_to(slot, handle);
+                    bookkeeping = lock(&self.core.bookkeeping);
+                    continue;
+                }
                 None if word().is(handle, State::Revoking) && record::marked(bits) == 0 => {
                     // The counted calls were calls of threads that do not exist in this child process.
-                    slot.transition(handle, State::Revoking, State::Quiescent);
-                    drop(bookkeeping);
-                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just
-                    // now.
-                    unsafe { self.finish(slot, handle) };
-                    return Quiescence::Quiescent;
+                    slot.transition(handle, State::Revoking, State::Idle);
+                    continue;
                 }
                 None => {}
             }

@@ -38,6 +38,7 @@ mod late_policy;
 mod panic;
 mod panic_policy;
 mod reentry;
+mod reentry_fuzz;
 mod report;
 mod revoke;
 mod scope;
