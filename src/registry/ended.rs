@@ -2,22 +2,19 @@
 //!
 //! C code may end the thread that it runs on. glibc then unwinds the stack, which runs destructors in the frames of
 //! functions that may unwind. A function declared `extern "C"` may not, and no destructors run for the calls below it.
-//! Those calls are still in the thread's record when the thread has no stack any more. This module detects them with
+//! Those calls are still in the thread's records when the thread has no stack any more. This module detects them with
 //! the destructor of a pthread thread-specific value: the system runs it when a thread ends, and never because the
-//! process ends.
+//! process ends. It also gives back the record of a thread whose first call comes from another such destructor, when
+//! Rust's thread-locals are gone already.
 //!
 //! Some calls are not found and stay in flight for ever:
 //!
-//! * calls that had to borrow a record;
 //! * calls of registries that are not [announced](super::announced);
 //! * calls of the main thread, if it ends by `pthread_exit`.
-
-use super::record::Record;
 
 #[cfg(all(target_os = "linux", not(miri)))]
 mod imp {
     use super::super::record;
-    use super::Record;
     use crate::sync::{Counter, Ordering};
     use std::ffi::{c_int, c_uint, c_void};
     use std::ptr;
@@ -52,9 +49,10 @@ mod imp {
         word.checked_sub(FIRST).and_then(|key| c_uint::try_from(key).ok())
     }
 
-    /// The calling thread has taken `record` as its own.
-    pub(in super::super) fn begins(record: &'static Record) {
-        set(ptr::from_ref(record).cast());
+    /// The calling thread has taken a record as its own.
+    pub(in super::super) fn begins() {
+        // Any value but null: the destructor does not use it.
+        set(ptr::without_provenance(1));
     }
 
     /// The calling thread has given its record back.
@@ -70,19 +68,14 @@ mod imp {
         }
     }
 
-    extern "C" fn has_ended(record: *mut c_void) {
-        // SAFETY: the value comes from the `&'static Record` in `begins`. `has_left` would have cleared it, so the
-        // record is still the calling thread's.
-        let record = unsafe { &*record.cast::<Record>() };
-        record::leave_for_good(record);
+    extern "C" fn has_ended(_: *mut c_void) {
+        record::leave_for_good();
     }
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod imp {
-    use super::Record;
-
-    pub(in super::super) fn begins(_: &'static Record) {}
+    pub(in super::super) fn begins() {}
     pub(in super::super) fn has_left() {}
 }
 

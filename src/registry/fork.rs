@@ -19,7 +19,7 @@ use super::policy::ByIndex;
 use super::stuck::{self, Waits};
 use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside_within};
 use super::thread::ThreadTag;
-use super::{Core, frame, record};
+use super::{Core, record};
 use std::cell::Cell;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ extern "C" fn ends_in_parent() {
 }
 
 extern "C" fn ends_in_child() {
-    record::forget_others(frame::has_borrowed);
+    record::forget_others();
     let held = HELD.with(|place| place.replace(ptr::null_mut()));
     // SAFETY: the pointer is null, or from `Box::into_raw` in `begins` on this thread. `replace` has taken it out of
     // `HELD`, so this is the only reference. The memory is leaked, because a child must not call the allocator here.

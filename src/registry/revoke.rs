@@ -2,7 +2,7 @@
 
 use super::bookkeeping::{Bookkeeping, Trace};
 use super::error::Rejected;
-use super::frame::{self, Doing};
+use super::frame;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::record;
@@ -328,7 +328,7 @@ impl<F: ?Sized> Registry<F> {
         // SAFETY: clause 1 of `take`: a slot that becomes Quiescent has a closure, by our clause 1 this thread made it
         // so, and has not taken the closure yet.
         let callback = unsafe { slot.take() };
-        frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle))
+        frame::on_stack(handle.bits(), || self.dispose(callback, handle))
     }
 
     /// The closure has been dropped: writes the tombstone, wakes the waiting threads, runs the completions, and flushes

@@ -47,5 +47,6 @@ mod stalls;
 mod stuck;
 #[path = "../support/mod.rs"]
 mod support;
+mod thread_end;
 #[cfg(unix)]
 mod threads;
