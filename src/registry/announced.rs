@@ -4,6 +4,7 @@
 //! modules need to find registries without borrowing them: `fork`, which takes their locks, and `ended`, for a thread
 //! that has ended inside a callback and whose frames, with their borrows, are gone.
 
+use super::bookkeeping::Bookkeeping;
 use super::fork;
 use super::handle::Handle;
 use super::record::Cell;
@@ -17,10 +18,13 @@ pub struct Place {
     pub(super) core: &'static Core,
     registry: *const (),
     leave: fn(Place, &Cell, Handle),
+    /// For a child process; see `Registry::adopt`.
+    pub(super) adopt: fn(Place, &mut Bookkeeping),
 }
 
-// SAFETY: `registry` is borrowed for ever as shared. Only `leave` dereferences it. `leave` runs only on a thread that
-// has made a call of that registry, which compiled only because the registry's callbacks may be used on that thread.
+// SAFETY: `registry` is borrowed for ever as shared. Only `leave` and `adopt` dereference it. `leave` runs only on a
+// thread that has made a call of that registry, which compiled only because the registry's callbacks may be used on that
+// thread. `adopt` uses no callback.
 unsafe impl Send for Place {}
 // SAFETY: a shared `Place` gives access to nothing that a copy of it (it is `Copy` and `Send`) does not.
 unsafe impl Sync for Place {}
@@ -61,7 +65,12 @@ impl<F: ?Sized + 'static> Registry<F> {
             let registry = unsafe { &*place.registry.cast::<Registry<F>>() };
             registry.leave_for_good(cell, handle);
         }
-        Place { core: &self.core, registry: (&raw const *self).cast(), leave: leave::<F> }
+        fn adopt<F: ?Sized + 'static>(place: Place, bookkeeping: &mut Bookkeeping) {
+            // SAFETY: `adopt::<F>` is stored below, beside the address of a `&'static Registry<F>`.
+            let registry = unsafe { &*place.registry.cast::<Registry<F>>() };
+            registry.adopt(bookkeeping);
+        }
+        Place { core: &self.core, registry: (&raw const *self).cast(), leave: leave::<F>, adopt: adopt::<F> }
     }
 }
 

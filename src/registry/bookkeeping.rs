@@ -361,6 +361,11 @@ impl Bookkeeping {
         self.place_of(index).is_some_and(|place| std::mem::take(&mut self.revocations[place].deferred))
     }
 
+    /// Whether the revocation of the registration in slot `index`, which is Closing, is deferred.
+    pub(super) fn is_deferred(&self, index: u32) -> bool {
+        self.place_of(index).is_some_and(|place| self.revocations[place].deferred)
+    }
+
     /// Takes the list of deferred revocations.
     pub(super) fn take_deferred(&mut self) -> Vec<Handle> {
         std::mem::take(&mut self.deferred)
@@ -460,5 +465,6 @@ impl Bookkeeping {
     /// In a child process: only the thread `me` exists.
     pub(super) fn forget_other_waiters(&mut self, me: ThreadTag) {
         self.inside_waiters.retain(|waiter| waiter.thread == me);
+        self.waiting = 0;
     }
 }

@@ -68,7 +68,7 @@ impl DestroyNotifies {
 impl<F: ?Sized> Registry<F> {
     /// Drops a closure that was taken out of its slot, and runs its destroy notify. A panic of the destructor is the
     /// `Err`.
-    pub(super) fn dispose(&self, callback: Taken<F>, handle: Handle) -> std::thread::Result<()> {
+    pub(super) fn dispose(&self, callback: Option<Taken<F>>, handle: Handle) -> std::thread::Result<()> {
         let notify = self.core.destroy_notifies.take(handle);
         // Acquire pairs with the Release in `close.rs`, `close`.
         if self.core.leak_closures.load(Ordering::Acquire) {

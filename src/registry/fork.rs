@@ -13,13 +13,15 @@
 use super::announced::{ANNOUNCED, Place};
 use super::bookkeeping::Bookkeeping;
 use super::completion::Notifies;
+use super::handle::Handle;
 use super::ids::{self, Ids};
 use super::outstanding::CallersInside;
 use super::policy::ByIndex;
 use super::stuck::{self, Waits};
 use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside_within};
 use super::thread::ThreadTag;
-use super::{Core, record};
+use super::slot::State;
+use super::{Core, Registry, frame, record};
 use std::cell::Cell;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -110,12 +112,37 @@ extern "C" fn ends_in_child() {
     if let Some(waits) = &mut held.waits {
         waits.forget_others();
     }
-    for registry in &mut held.registries {
+    for (registry, place) in held.registries.iter_mut().zip(held.announced.iter().flat_map(|all| all.iter())) {
         registry.forget_others();
+        if let Some(bookkeeping) = &mut registry.bookkeeping {
+            (place.adopt)(*place, bookkeeping);
+        }
         // Unlocks one by one: to drop the vector would free memory, which a child must not do here.
         (registry.bookkeeping, registry.callers, registry.policies, registry.notifies) = (None, None, None, None);
     }
     (held.ids, held.waits, held.announced) = (None, None, None);
+}
+
+impl<F: ?Sized> Registry<F> {
+    /// In a child process after `fork`: what threads that do not exist here were in the middle of ending is left to any
+    /// thread that asks (`see_to`). Calls no allocator and no destructor. The calls of other threads are forgotten.
+    pub(super) fn adopt(&self, bookkeeping: &mut Bookkeeping) {
+        for index in 0..bookkeeping.used() {
+            let Some(slot) = self.table.get(index) else { continue };
+            let word = slot.word(index);
+            let handle = Handle::pack(index, word.generation(), self.core.id());
+            let calls = match word.state() {
+                // Its revoker was about to count, or the revocation is deferred and nothing is missing.
+                State::Closing if !bookkeeping.is_deferred(index) => record::mark(handle.bits()),
+                State::Revoking => record::marked(handle.bits()),
+                // Its closure was being dropped, and not by this thread: a part of the destructor may have run, and the
+                // rest never will.
+                State::Quiescent if frame::own(handle.bits()).destructors == 0 => 0,
+                _ => continue,
+            };
+            slot.transition(handle, word.state(), if calls == 0 { State::Idle } else { State::Revoking });
+        }
+    }
 }
 
 impl Core {

@@ -98,8 +98,6 @@ impl<F: ?Sized> Registry<F> {
             0 => self.core.first_generation.load(Ordering::Relaxed),
             next => next,
         };
-        bookkeeping.begin(index, label, registered);
-        drop(bookkeeping);
         let handle = Handle::pack(index, generation, self.core.id());
         // Before the slot is published, so that every thread that gets the handle finds these. They have locks of their
         // own, which are not taken while the registry's lock is held.
@@ -109,10 +107,13 @@ impl<F: ?Sized> Registry<F> {
         if let Some(notify) = notify {
             self.core.destroy_notifies.add(handle, notify);
         }
+        bookkeeping.begin(index, label, registered);
+        // Under the lock: what is counted is published, for `close`, for `stats`, and for a child process.
         // SAFETY: clause 1 of `publish`: `take_slot` returned a vacant slot and took it off the list, under the lock,
-        // so that no other thread gets the slot. The lock is free again; `close.rs`, `live`, waits for registrations
-        // that are here.
-        unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
+        // so that no other thread gets the slot.
+        let emptied = unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
+        drop(bookkeeping);
+        drop(emptied);
         Ok(Registration::new(self, handle))
     }
 

@@ -22,7 +22,7 @@
 use super::error::Reason;
 use super::handle::Handle;
 use super::record;
-use super::stored::{Stored, Taken};
+use super::stored::{Emptied, Stored, Taken};
 use super::sync::{AtomicUsize, Ordering, UnsafeCell};
 
 /// The state of a slot. The numbers are mixed into the low four bits of the index; every layout has more bits than
@@ -217,31 +217,34 @@ impl<F: ?Sized> Slot<F> {
         self.word.store(Word::new(handle, to).bits, Ordering::Release);
     }
 
-    /// Moves a closure in and admits calls with `handle`, on the slow path if `watched`.
+    /// Moves a closure in and admits calls with `handle`, on the slow path if `watched`. Returns the closure's box, to be
+    /// freed when no lock is held.
     ///
     /// # Safety
     /// 1. The slot is Vacant, and `take_slot` has returned it to no other thread.
     #[inline]
-    pub(super) unsafe fn publish(&self, handle: Handle, watched: bool, callback: Box<F>) {
-        self.callback.with_mut(|place| {
+    pub(super) unsafe fn publish(&self, handle: Handle, watched: bool, callback: Box<F>) -> Emptied {
+        let emptied = self.callback.with_mut(|place| {
             // SAFETY: clause 1 of `put`: `place` is the slot's own cell. By our clause 1 no other thread writes there,
             // and a vacant slot admits no call that could read there. Slots do not move.
-            unsafe { Stored::put(place, callback) };
+            unsafe { Stored::put(place, callback) }
         });
         // Release pairs with the Acquire in `admits`: an admitted call sees the closure. A store is enough: other
         // threads only read the word of a vacant slot.
         self.word.store(Word::new(handle, State::open(watched)).bits, Ordering::Release);
+        emptied
     }
 
-    /// Takes the closure out.
+    /// Takes the closure out. `None`: a thread that does not exist in this child process has taken it.
     ///
     /// # Safety
-    /// 1. There is a closure, and the caller has turned the slot to Quiescent, or has exclusive access to it.
-    pub(super) unsafe fn take(&self) -> Taken<F> {
+    /// 1. `publish` has moved a closure in, and the caller has turned the slot to Quiescent, or has exclusive access to
+    ///    it.
+    pub(super) unsafe fn take(&self) -> Option<Taken<F>> {
         self.callback.with_mut(|place| {
-            // SAFETY: clauses 1 and 2 of `Stored::take`: by our clause 1 there is a closure, and no other thread
-            // accesses it. Quiescent admits no call, and the one thread that turned the slot to Quiescent had seen
-            // every call leave.
+            // SAFETY: clauses 1 and 2 of `Stored::take`: by our clause 1 `publish` has called `put`, and no other
+            // thread accesses the closure. Quiescent admits no call, and the one thread that turned the slot to
+            // Quiescent had seen every call leave.
             unsafe { Stored::take(place) }
         })
     }
