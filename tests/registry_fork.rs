@@ -8,7 +8,7 @@
 
 mod support;
 
-use latecall::registry::{Close, LatePolicy, Quiescence, Revoked, Status};
+use latecall::registry::{Close, LateCall, LatePolicy, Quiescence, Revoked, Status};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -433,4 +433,39 @@ fn a_child_can_close_a_registry_that_others_were_using() {
         }
         STOP.store(1, SeqCst);
     });
+}
+
+/// A late call of a registration with a policy of its own takes no lock. Another thread is stopped in an allocation that
+/// it makes while it registers with a policy, and holds whatever locks that takes.
+#[test]
+fn a_late_call_takes_no_lock_for_its_policy() {
+    let _alone = alone();
+    static REGISTRY: Callbacks = Callbacks::new();
+    static SEEN: AtomicU32 = AtomicU32::new(0);
+    fn seen(_: &LateCall<'_>) {
+        SEEN.fetch_add(1, SeqCst);
+    }
+    let register = || REGISTRY.builder().late_policy(LatePolicy::Hook(seen)).register(Box::new(|| ()));
+    let late = register().handle();
+    // Room for everything else, so that what is allocated next is for the policies.
+    (0..1_000).for_each(|_| _ = register().leak());
+    let stalled = STALLED.load(SeqCst);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let held_up = || holding_up(|| _ = register().leak());
+            assert!((0..10_000).any(|_| held_up()), "nothing was allocated");
+        });
+        while STALLED.load(SeqCst) == stalled {
+            thread::yield_now();
+        }
+        let (done, is_done) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let refused = REGISTRY.call(late.as_ptr(), |f| f()).is_err();
+            done.send(refused).unwrap();
+        });
+        let refused = is_done.recv_timeout(support::LIMIT);
+        LET_GO.store(stalled + 1, SeqCst);
+        assert_eq!(refused, Ok(true), "the late call waits for a lock");
+    });
+    assert_eq!(SEEN.load(SeqCst), 1);
 }

@@ -279,17 +279,17 @@ impl Bookkeeping {
         self.retired += 1;
     }
 
-    /// Takes the slot that has been vacant longest off the freelist.
-    pub(super) fn next_vacant(&mut self) -> Option<u32> {
-        let index = self.vacant.0;
-        if index == NONE {
-            return None;
-        }
+    /// The slot that has been vacant longest.
+    pub(super) fn first_vacant(&self) -> Option<u32> {
+        Some(self.vacant.0).filter(|&index| index != NONE)
+    }
+
+    /// Takes `first_vacant` off the freelist.
+    pub(super) fn take_vacant(&mut self, index: u32) {
         self.vacant.0 = self.slots[index as usize];
         if self.vacant.0 == NONE {
             self.vacant.1 = NONE;
         }
-        Some(index)
     }
 
     /// Notes a registration in slot `index`. `reserve_note` has been called.

@@ -11,7 +11,7 @@ use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::{Revoked, is_over};
 use super::stored::Taken;
-use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
+use super::sync::{Arc, Mutex, Ordering, lock};
 use super::{Builder, Core, Registration, Registry};
 use std::fmt;
 use std::future::Future;
@@ -22,60 +22,20 @@ use std::task::{Context, Poll, Waker};
 /// A function that runs once.
 pub(super) type BoxedOnce = Box<dyn FnOnce() + Send>;
 
-/// Each with the registration that it belongs to.
-pub(super) type Notifies = Vec<(Handle, BoxedOnce)>;
-
-/// The destroy notifies of registrations that are not over.
-pub(super) struct DestroyNotifies {
-    /// Whether there is, or was, a destroy notify: registries without any take no lock. Its accesses are Relaxed,
-    /// because the slot's word orders them.
-    any: AtomicBool,
-    pub(super) notifies: Mutex<Notifies>,
-}
-
-impl DestroyNotifies {
-    super::sync::const_fn! {
-        pub(super) const fn new() -> Self {
-            Self { any: AtomicBool::new(false), notifies: Mutex::new(Vec::new()) }
-        }
-    }
-
-    /// Called before the slot is published, so before any thread can end the registration.
-    pub(super) fn add(&self, handle: Handle, notify: BoxedOnce) {
-        lock(&self.notifies).push((handle, notify));
-        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
-        // store.
-        self.any.store(true, Ordering::Relaxed);
-    }
-
-    /// The destroy notify of `handle`, if it has one.
-    pub(super) fn take(&self, handle: Handle) -> Option<BoxedOnce> {
-        // Relaxed: see `add`.
-        if !self.any.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut notifies = lock(&self.notifies);
-        let place = notifies.iter().position(|(of, _)| *of == handle)?;
-        Some(notifies.swap_remove(place).1)
-    }
-
-    /// All destroy notifies of a registry that is being dropped.
-    pub(super) fn take_all(&mut self) -> Notifies {
-        std::mem::take(&mut *lock(&self.notifies))
-    }
-}
+/// A destroy notify. In a box of its own, so that a pointer to it is one word.
+pub(super) struct Notify(BoxedOnce);
 
 impl<F: ?Sized> Registry<F> {
     /// Drops a closure that was taken out of its slot, and runs its destroy notify. A panic of the destructor is the
     /// `Err`.
     pub(super) fn dispose(&self, callback: Option<Taken<F>>, handle: Handle) -> std::thread::Result<()> {
-        let notify = self.core.destroy_notifies.take(handle);
+        let notify = self.core.extras.take_notify(handle.index());
         // Acquire pairs with the Release in `close.rs`, `close`.
         if self.core.leak_closures.load(Ordering::Acquire) {
             std::mem::forget((callback, notify));
             return Ok(());
         }
-        let run_notify = || notify.into_iter().for_each(|notify| self.core.run_contained(notify));
+        let run_notify = || self.core.run_notify(notify);
         if self.core.mutated(Mutation::NotifyBeforeDrop) {
             run_notify();
             return catch_unwind(AssertUnwindSafe(|| drop(callback)));
@@ -93,6 +53,12 @@ impl Core {
         in_order.append(completions);
         while let Some(listed) = in_order.pop() {
             self.run_contained(listed.done);
+        }
+    }
+
+    pub(super) fn run_notify(&self, notify: Option<Box<Notify>>) {
+        if let Some(notify) = notify {
+            self.run_contained(notify.0);
         }
     }
 
@@ -179,7 +145,7 @@ impl<F: ?Sized> Builder<'_, F> {
     /// assert_eq!(receiver.try_recv(), Ok("gone"));
     /// ```
     pub fn destroy_notify(mut self, notify: impl FnOnce() + Send + 'static) -> Self {
-        self.notify = Some(Box::new(notify));
+        self.notify = Some(Box::new(Notify(Box::new(notify))));
         self
     }
 }

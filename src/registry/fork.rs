@@ -12,11 +12,9 @@
 
 use super::announced::{ANNOUNCED, Place};
 use super::bookkeeping::Bookkeeping;
-use super::completion::Notifies;
 use super::handle::Handle;
 use super::ids::{self, Ids};
 use super::outstanding::CallersInside;
-use super::policy::ByIndex;
 use super::stuck::{self, Waits};
 use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside_within};
 use super::thread::ThreadTag;
@@ -33,8 +31,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 struct Locks {
     bookkeeping: Option<MutexGuard<'static, Bookkeeping>>,
     callers: Option<MutexGuard<'static, CallersInside>>,
-    policies: Option<MutexGuard<'static, ByIndex>>,
-    notifies: Option<MutexGuard<'static, Notifies>>,
 }
 
 /// What a thread holds while it forks.
@@ -118,7 +114,7 @@ extern "C" fn ends_in_child() {
             (place.adopt)(*place, bookkeeping);
         }
         // Unlocks one by one: to drop the vector would free memory, which a child must not do here.
-        (registry.bookkeeping, registry.callers, registry.policies, registry.notifies) = (None, None, None, None);
+        (registry.bookkeeping, registry.callers) = (None, None);
     }
     (held.ids, held.waits, held.announced) = (None, None, None);
 }
@@ -150,8 +146,6 @@ impl Core {
         Locks {
             bookkeeping: lock_within(&self.bookkeeping, until),
             callers: lock_within(&self.callers.0, until),
-            policies: lock_within(&self.own_policies.by_index, until),
-            notifies: lock_within(&self.destroy_notifies.notifies, until),
         }
     }
 }

@@ -45,8 +45,7 @@
 //! 7. A call takes no lock, except
 //!    * when its callback is being revoked at that moment;
 //!    * in a registry with a [limit of running calls](Registry::with_in_flight_limit) or with
-//!      [named callers](Registry::with_named_callers);
-//!    * when it is late, in a registry where a registration has had [its own late policy](Builder::late_policy).
+//!      [named callers](Registry::with_named_callers).
 //! 8. Slots keep their addresses for as long as the registry lives. A registry whose handles were given to C must live
 //!    as long as C may call: make it a `static`.
 //!
@@ -61,6 +60,7 @@
 //! * `slot`: one word that decides which handle is admitted, and the closure.
 //! * `stored`: keeps a small closure in its slot and a large one in its box.
 //! * `table`: keeps slots at fixed addresses.
+//! * `extras`: policies and destroy notifies of single registrations.
 //! * `bookkeeping`: what is written under the registry's lock: vacant slots, history, tombstones, waiting threads.
 //!
 //! Calls in flight:
@@ -116,6 +116,7 @@ mod completion;
 mod deferred;
 mod ended;
 mod error;
+mod extras;
 mod fence;
 mod fork;
 mod frame;

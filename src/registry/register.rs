@@ -2,7 +2,7 @@
 
 use super::Registry;
 use super::bookkeeping::{Bookkeeping, Trace};
-use super::completion::BoxedOnce;
+use super::completion::Notify;
 use super::error::{Exhausted, Shortage};
 use super::handle::{Handle, Layout};
 use super::mutation::Mutation;
@@ -53,7 +53,7 @@ impl<F: ?Sized> Registry<F> {
     /// assert!(ONE.try_register(Box::new(|| 3)).is_ok());
     /// ```
     #[track_caller]
-    pub fn try_register(&self, callback: Box<F>) -> Result<Registration<'_, F>, Exhausted<F>> {
+    pub fn try_register(&self, callback: Box<F>) -> Result<Registration<'_, F>, Exhausted<'_, F>> {
         self.builder().try_register(callback)
     }
 
@@ -77,7 +77,7 @@ impl<F: ?Sized> Registry<F> {
         callback: Box<F>,
         described: Builder<'_, F>,
         at: &'static Location<'static>,
-    ) -> Result<Registration<'_, F>, Exhausted<F>> {
+    ) -> Result<Registration<'_, F>, Exhausted<'_, F>> {
         if !MODELLED && self.core.id() == 0 {
             self.pin_module();
             policy::watch_exit();
@@ -86,11 +86,12 @@ impl<F: ?Sized> Registry<F> {
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let (index, slot) = match self.take_slot(&mut bookkeeping) {
+        let has_extras = late_policy.is_some() || notify.is_some();
+        let (index, slot) = match self.take_slot(&mut bookkeeping, has_extras) {
             Ok(taken) => taken,
             Err(shortage) => {
                 drop(bookkeeping);
-                return Err(Exhausted::new(callback, shortage, notify));
+                return Err(Exhausted::of(&self.core, callback, shortage, notify));
             }
         };
         let generation = match slot.word(index).generation() {
@@ -99,13 +100,8 @@ impl<F: ?Sized> Registry<F> {
             next => next,
         };
         let handle = Handle::pack(index, generation, self.core.id());
-        // Before the slot is published, so that every thread that gets the handle finds these. They have locks of their
-        // own, which are not taken while the registry's lock is held.
-        if let Some(policy) = late_policy {
-            self.core.own_policies.set(handle, policy);
-        }
-        if let Some(notify) = notify {
-            self.core.destroy_notifies.add(handle, notify);
+        if has_extras {
+            self.core.extras.set(handle, late_policy, notify);
         }
         bookkeeping.begin(index, label, registered);
         // Under the lock: what is counted is published, for `close`, for `stats`, and for a child process.
@@ -119,7 +115,9 @@ impl<F: ?Sized> Registry<F> {
 
     /// A vacant slot for this thread alone: the one that has been vacant longest, else one that was never used, else
     /// the slot of the oldest tombstone, which is then flushed early.
-    fn take_slot(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
+    ///
+    /// `has_extras`: the registration needs its entry in `Core::extras`.
+    fn take_slot(&self, bookkeeping: &mut Bookkeeping, has_extras: bool) -> Result<(u32, &Slot<F>), Shortage> {
         if bookkeeping.closed {
             return Err(Shortage::Closed);
         }
@@ -132,14 +130,20 @@ impl<F: ?Sized> Registry<F> {
         }
         bookkeeping.reserve_note().map_err(|_| Shortage::Memory)?;
         loop {
-            if let Some(index) = bookkeeping.next_vacant() {
+            // Nothing is taken before all memory is there.
+            let extras = |index| !has_extras || self.core.extras.ensure(index);
+            if let Some(index) = bookkeeping.first_vacant() {
                 let slot = self.table.get(index);
+                if !extras(index) {
+                    return Err(Shortage::Memory);
+                }
+                bookkeeping.take_vacant(index);
                 return Ok((index, slot.unwrap_or_else(|| unreachable!("a listed slot exists"))));
             }
             if (bookkeeping.used() as usize) < self.capacity() {
                 let index = bookkeeping.used();
                 bookkeeping.reserve_slot(self.core.settings.tombstones).map_err(|_| Shortage::Memory)?;
-                let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
+                let slot = self.table.ensure(index).filter(|_| extras(index)).ok_or(Shortage::Memory)?;
                 bookkeeping.use_slot();
                 return Ok((index, slot));
             }
@@ -176,7 +180,7 @@ pub struct Builder<'r, F: ?Sized> {
     registry: &'r Registry<F>,
     label: Option<Cow<'static, str>>,
     late_policy: Option<LatePolicy>,
-    pub(super) notify: Option<BoxedOnce>,
+    pub(super) notify: Option<Box<Notify>>,
 }
 
 impl<'r, F: ?Sized> Builder<'r, F> {
@@ -217,7 +221,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// # Errors
     /// [`Exhausted`], with the closure.
     #[track_caller]
-    pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<F>> {
+    pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<'r, F>> {
         self.registry.register_described(callback, self, Location::caller())
     }
 }

@@ -3,12 +3,11 @@
 
 use super::announced::Place;
 use super::bookkeeping::Bookkeeping;
-use super::completion::DestroyNotifies;
 use super::error::{Reason, Refused};
+use super::extras::Extras;
 use super::handle::{Handle, Layout};
 use super::mutation::Mutation;
 use super::outstanding::Callers;
-use super::policy::OwnPolicies;
 use super::settings::Settings;
 use super::slot::Word;
 use super::stall::StallSite;
@@ -26,10 +25,9 @@ pub(super) struct Core {
     /// Notified when a wait may be over. Waits release the lock of `bookkeeping`.
     pub(super) changed: Condvar,
     pub(super) late_calls: [Counter; Reason::COUNT],
-    pub(super) own_policies: OwnPolicies,
+    pub(super) extras: Extras,
     /// Closures are not dropped any more: the registry was closed with `Close::Leave`.
     pub(super) leak_closures: AtomicBool,
-    pub(super) destroy_notifies: DestroyNotifies,
     pub(super) callers: Callers,
     pub(super) panics: Counter,
     pub(super) swallowed_panics: Counter,
@@ -47,9 +45,8 @@ impl Core {
                 bookkeeping: Mutex::new(Bookkeeping::new()),
                 changed: Condvar::new(),
                 late_calls: [const { Counter::new(0) }; Reason::COUNT],
-                own_policies: OwnPolicies::new(),
+                extras: Extras::new(),
                 leak_closures: AtomicBool::new(false),
-                destroy_notifies: DestroyNotifies::new(),
                 callers: Callers::new(),
                 panics: Counter::new(0),
                 swallowed_panics: Counter::new(0),

@@ -31,12 +31,12 @@ unsafe impl<F: ?Sized + Send + Sync> Sync for Table<F> {}
 
 /// The chunk of `index`.
 #[inline(always)]
-const fn chunk_of(index: u32) -> usize {
+pub(super) const fn chunk_of(index: u32) -> usize {
     ((index | (FIRST_CHUNK as u32 - 1)).ilog2() - (FIRST_CHUNK as u32 - 1).ilog2()) as usize
 }
 
 /// The first index in `chunk`, and how many there are.
-const fn extent(chunk: usize) -> (usize, usize) {
+pub(super) const fn extent(chunk: usize) -> (usize, usize) {
     match chunk {
         0 => (0, FIRST_CHUNK),
         _ => (FIRST_CHUNK << (chunk - 1), FIRST_CHUNK << (chunk - 1)),

@@ -30,8 +30,8 @@ impl<F: ?Sized> Drop for Registry<F> {
                 }
             }
         }
-        for (_, notify) in self.core.destroy_notifies.take_all() {
-            self.core.run_contained(notify);
+        for index in 0..used {
+            self.core.run_notify(self.core.extras.take_notify(index));
         }
         if self.core.id() != 0 {
             ids::give_back(self.core.id(), next_generation);

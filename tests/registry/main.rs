@@ -29,6 +29,7 @@ mod c;
 mod capacity;
 mod cells;
 mod closing;
+mod costs;
 mod deferred;
 mod docs;
 mod endings;
