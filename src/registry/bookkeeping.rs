@@ -17,6 +17,7 @@ use super::completion::{Completions, Listed};
 use super::handle::Handle;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{TryReserveError, VecDeque};
 use std::panic::Location;
 
@@ -91,16 +92,75 @@ enum NoteKind {
     Revoked = 1,
 }
 
-/// A thread that waits for a callback while the thread is inside that callback.
-#[derive(Debug)]
-struct InsideWaiter {
-    ticket: u64,
+/// A thread that waits for a callback while the thread is inside that callback. On that thread's stack, so that the wait
+/// needs no memory. Its cells are used only under the registry's lock.
+pub(super) struct InsideWaiter {
     handle: Handle,
     thread: ThreadTag,
     /// How many calls of the callback are on the thread's stack.
     own: u32,
     /// All other calls inside are calls of waiting threads: the wait is over.
-    released: bool,
+    released: Cell<bool>,
+    next: Cell<*const InsideWaiter>,
+}
+
+/// The threads that wait inside the callback that they wait for.
+pub(super) struct InsideWaiters(*const InsideWaiter);
+
+// SAFETY: the pointers are used only under the registry's lock, and what they point to is alive while it is listed:
+// `Ticket` in `wait.rs`, or in a child process `forget_other_waiters`, removes it before, under the same lock.
+unsafe impl Send for InsideWaiters {}
+
+impl InsideWaiter {
+    /// The calling thread, with `own` calls of `handle` on its stack, is about to wait for the calls of other threads.
+    pub(super) fn new(handle: Handle, own: u32) -> Self {
+        let thread = ThreadTag::current();
+        Self { handle, thread, own, released: Cell::new(false), next: Cell::new(std::ptr::null()) }
+    }
+
+    /// Whether the wait has been released.
+    pub(super) fn is_released(&self) -> bool {
+        self.released.get()
+    }
+}
+
+impl InsideWaiters {
+    pub(super) fn add(&mut self, waiter: &InsideWaiter) {
+        waiter.next.set(self.0);
+        self.0 = waiter;
+    }
+
+    fn all(&self) -> impl Iterator<Item = &InsideWaiter> {
+        let mut at = self.0;
+        std::iter::from_fn(move || {
+            // SAFETY: null, or an entry that is listed. It stays while the list is borrowed, because only a thread that
+            // has the lock takes it off.
+            let waiter = unsafe { at.as_ref() }?;
+            at = waiter.next.get();
+            Some(waiter)
+        })
+    }
+
+    fn retain(&mut self, keep: impl Fn(&InsideWaiter) -> bool) {
+        let mut last: Option<&InsideWaiter> = None;
+        let mut at = self.0;
+        // SAFETY: as in `all`; an entry that was taken off is still readable until this returns.
+        while let Some(waiter) = unsafe { at.as_ref() } {
+            at = waiter.next.get();
+            if keep(waiter) {
+                last = Some(waiter);
+            } else {
+                match last {
+                    Some(last) => last.next.set(at),
+                    None => self.0 = at,
+                }
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, waiter: &InsideWaiter) {
+        self.retain(|other| !std::ptr::eq(other, waiter));
+    }
 }
 
 /// How many tombstones above the limit may exist for a moment: one for each thread between writing a tombstone and
@@ -136,8 +196,7 @@ pub(super) struct Bookkeeping {
     deferred: Vec<Handle>,
     /// Oldest first.
     tombstones: VecDeque<Tombstone>,
-    inside_waiters: Vec<InsideWaiter>,
-    last_ticket: u64,
+    pub(super) inside_waiters: InsideWaiters,
     /// How many threads wait on `Core::changed`.
     pub(super) waiting: u32,
     /// Completions of registrations for whose revocation there was no memory.
@@ -163,8 +222,7 @@ impl Bookkeeping {
             free_revocation: NONE,
             deferred: Vec::new(),
             tombstones: VecDeque::new(),
-            inside_waiters: Vec::new(),
-            last_ticket: 0,
+            inside_waiters: InsideWaiters(std::ptr::null()),
             waiting: 0,
             stray_completions: Completions::NONE,
             closed: false,
@@ -428,38 +486,19 @@ impl Bookkeeping {
         Some(History { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
-    /// Notes that the calling thread, with `own` calls of `handle` on its stack, waits for the calls of other threads.
-    /// Returns the ticket of the wait.
-    pub(super) fn wait_inside(&mut self, handle: Handle, own: u32) -> u64 {
-        self.last_ticket += 1;
-        let (ticket, thread) = (self.last_ticket, ThreadTag::current());
-        self.inside_waiters.push(InsideWaiter { ticket, handle, thread, own, released: false });
-        self.last_ticket
-    }
-
     /// Releases the threads that wait inside `handle`, if all `count` calls inside are calls of these threads. Returns
     /// whether it did.
     ///
     /// They are released together: none of them has to wait for another, so none may go on waiting when another has
     /// left.
     pub(super) fn release_inside(&mut self, handle: Handle, count: u32) -> bool {
-        let waiting = |waiter: &&mut InsideWaiter| waiter.handle == handle && !waiter.released;
-        let theirs: u32 = self.inside_waiters.iter_mut().filter(waiting).map(|waiter| waiter.own).sum();
+        let waiting = |waiter: &&InsideWaiter| waiter.handle == handle && !waiter.released.get();
+        let theirs: u32 = self.inside_waiters.all().filter(waiting).map(|waiter| waiter.own).sum();
         let all = theirs > 0 && theirs == count;
         if all {
-            self.inside_waiters.iter_mut().filter(waiting).for_each(|waiter| waiter.released = true);
+            self.inside_waiters.all().filter(waiting).for_each(|waiter| waiter.released.set(true));
         }
         all
-    }
-
-    /// Whether the wait of `ticket` has been released.
-    pub(super) fn is_released(&self, ticket: u64) -> bool {
-        self.inside_waiters.iter().any(|waiter| waiter.ticket == ticket && waiter.released)
-    }
-
-    /// Removes `ticket`: its thread does not wait any more.
-    pub(super) fn end_wait(&mut self, ticket: u64) {
-        self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
     }
 
     /// In a child process: only the thread `me` exists.

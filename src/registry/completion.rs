@@ -6,17 +6,18 @@
 //! have been woken. Both run exactly once, with no lock held, on the thread that drops the closure, which may be a
 //! thread of the C library.
 
-use super::error::Rejected;
+use super::error::{Reason, Refused, Rejected};
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::{Revoked, is_over};
 use super::stored::Taken;
-use super::sync::{Arc, Mutex, Ordering, lock};
+use super::sync::{AtomicUsize, Mutex, Ordering, lock};
 use super::{Builder, Core, Registration, Registry};
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 /// A function that runs once.
@@ -158,7 +159,8 @@ impl<F: ?Sized> Registry<F> {
     /// itself with this: `done` then runs after the outermost call has returned.
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke); `done` is dropped and does not run.
+    /// As [`revoke`](Registry::revoke); `done` is dropped and does not run. Also with
+    /// [`Reason::Exhausted`](super::Reason::Exhausted) if there is no memory to keep `done`; nothing was revoked then.
     ///
     /// # Panics
     /// As [`revoke`](Registry::revoke), after `done` has run; also after a
@@ -177,14 +179,20 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_then(&self, handle: Handle, done: impl FnOnce() + Send + 'static) -> Result<Revoked, Rejected> {
-        self.revoke_then_at(handle, Some(Location::caller()), Box::new(done)).map_err(|(rejected, _)| rejected)
+        let Some(done) = boxed(done) else { return Err(self.no_memory(handle)) };
+        self.revoke_then_at(handle, Some(Location::caller()), done).map_err(|(rejected, _)| rejected)
+    }
+
+    fn no_memory(&self, handle: Handle) -> Rejected {
+        let generation = self.resolve(handle).map_or(0, |slot| slot.word(handle.index()).generation());
+        Rejected { handle, refused: Refused { reason: Reason::Exhausted, current_generation: generation } }
     }
 
     /// Revokes, does not wait, and returns a future that is ready when the closure has been dropped. The future needs
     /// no runtime and blocks no thread. Dropping it does not change the revocation.
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke).
+    /// As [`revoke_then`](Registry::revoke_then).
     ///
     /// # Panics
     /// As [`revoke_then`](Registry::revoke_then).
@@ -199,7 +207,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_async(&self, handle: Handle) -> Result<Completion, Rejected> {
-        let (completion, done) = Completion::new();
+        let Some((completion, done)) = Completion::new() else { return Err(self.no_memory(handle)) };
         let revoked = self.revoke_then_at(handle, Some(Location::caller()), done);
         let _ = revoked.map_err(|(rejected, _)| rejected)?;
         Ok(completion)
@@ -209,8 +217,8 @@ impl<F: ?Sized> Registry<F> {
         &self,
         handle: Handle,
         at: Option<&'static Location<'static>>,
-        done: BoxedOnce,
-    ) -> Result<Revoked, (Rejected, BoxedOnce)> {
+        done: Box<Listed>,
+    ) -> Result<Revoked, (Rejected, Box<Listed>)> {
         // If the closure's destructor panics below, unwinding runs `done`.
         let mut done = RunOnDrop { core: &self.core, done: Some(done) };
         let revoked = match self.revoke_at(handle, at) {
@@ -229,8 +237,9 @@ impl<F: ?Sized> Registry<F> {
         let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock, under which `finish` and `reclaim` write the tombstone and take the completions out.
         if !early.unwrap_or_else(over) {
-            if let Some(done) = done.done.take() {
-                bookkeeping.add_completion(handle, Box::new(Listed { of: handle, done, next: Completions::NONE }));
+            if let Some(mut done) = done.done.take() {
+                done.of = handle;
+                bookkeeping.add_completion(handle, done);
             }
         }
         drop(bookkeeping);
@@ -243,37 +252,45 @@ impl<F: ?Sized> Registry<F> {
 /// Runs `done` when it is dropped, unless `done` was taken out.
 struct RunOnDrop<'r> {
     core: &'r Core,
-    done: Option<BoxedOnce>,
+    done: Option<Box<Listed>>,
 }
 
 impl Drop for RunOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
-            self.core.run_contained(done);
+            self.core.run_contained(done.done);
         }
     }
 }
 
 impl<F: ?Sized> Registration<'_, F> {
-    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`], also
-    /// for panics.
+    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`].
+    ///
+    /// # Panics
+    /// As [`Registry::revoke_then`]. Also if there is no memory to keep `done`; nothing was revoked then.
+    /// [`Registry::revoke_then`] has that as a value.
     #[track_caller]
     pub fn revoke_then(&self, done: impl FnOnce() + Send + 'static) -> Revoked {
         let registry = self.registry();
-        registry.revoke_then_at(self.handle(), Some(Location::caller()), Box::new(done)).unwrap_or_else(|(_, done)| {
+        let done = boxed(done).unwrap_or_else(|| panic!("there is no memory for a completion; nothing was revoked"));
+        registry.revoke_then_at(self.handle(), Some(Location::caller()), done).unwrap_or_else(|(_, done)| {
             // Rejected: the slot has been vacated since, so the registration is over.
-            registry.core.run_contained(done);
+            registry.core.run_contained(done.done);
             Revoked::AlreadyRevoked
         })
     }
 
-    /// Revokes, does not wait, and returns a future; see [`Registry::revoke_async`], also for panics.
+    /// Revokes, does not wait, and returns a future; see [`Registry::revoke_async`].
+    ///
+    /// # Panics
+    /// As [`revoke_then`](Registration::revoke_then).
     #[track_caller]
     pub fn revoke_async(&self) -> Completion {
-        let (completion, done) = Completion::new();
+        let (completion, done) =
+            Completion::new().unwrap_or_else(|| panic!("there is no memory for a completion; nothing was revoked"));
         let registry = self.registry();
         if let Err((_, done)) = registry.revoke_then_at(self.handle(), Some(Location::caller()), done) {
-            registry.core.run_contained(done);
+            registry.core.run_contained(done.done);
         }
         completion
     }
@@ -281,7 +298,7 @@ impl<F: ?Sized> Registration<'_, F> {
 
 /// Ready when a revoked callback's closure has been dropped; made by [`Registry::revoke_async`].
 #[must_use = "a future does nothing unless it is polled"]
-pub struct Completion(Arc<Mutex<Progress>>);
+pub struct Completion(Half);
 
 #[derive(Default)]
 struct Progress {
@@ -289,11 +306,51 @@ struct Progress {
     waker: Option<Waker>,
 }
 
+/// What a [`Completion`] and the function that completes it share. (An `Arc` cannot be made without aborting where there
+/// is no memory.)
+struct Shared {
+    progress: Mutex<Progress>,
+    /// 2, and 1 when one of the two is gone.
+    halves: AtomicUsize,
+}
+
+/// One of the two owners of a `Shared`.
+struct Half(NonNull<Shared>);
+
+// SAFETY: an `Arc<Mutex<Progress>>` is `Send`, and this owns the same in the same way.
+unsafe impl Send for Half {}
+// SAFETY: an `Arc<Mutex<Progress>>` is `Sync`, and this gives access to the same in the same way.
+unsafe impl Sync for Half {}
+
+impl std::ops::Deref for Half {
+    type Target = Mutex<Progress>;
+
+    fn deref(&self) -> &Mutex<Progress> {
+        // SAFETY: the memory is freed when both halves are gone, and this one is not.
+        &unsafe { self.0.as_ref() }.progress
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        // SAFETY: as in `deref`.
+        let halves = &unsafe { self.0.as_ref() }.halves;
+        // AcqRel: Release pairs with the Acquire of the other half's decrement, so that the half that frees the memory
+        // comes after every use by the other one.
+        if halves.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: from `Box::into_raw` in `Completion::new`; the other half is gone, so this is the only owner.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
 impl Completion {
-    fn new() -> (Self, BoxedOnce) {
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let own = Arc::clone(&progress);
-        let done = Box::new(move || {
+    /// `None`: there is no memory.
+    fn new() -> Option<(Self, Box<Listed>)> {
+        let shared = try_box(Shared { progress: Mutex::new(Progress::default()), halves: AtomicUsize::new(2) })?;
+        let shared = NonNull::from(Box::leak(shared));
+        let (half, own) = (Half(shared), Half(shared));
+        let done = boxed(move || {
             let waker = {
                 let mut progress = lock(&own);
                 progress.done = true;
@@ -303,9 +360,25 @@ impl Completion {
             if let Some(waker) = waker {
                 waker.wake();
             }
-        });
-        (Self(progress), done)
+        })?;
+        Some((Self(half), done))
     }
+}
+
+/// As `Box::new`; `None`, and `value` dropped, if there is no memory.
+pub(crate) fn try_box<T>(value: T) -> Option<Box<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(1).ok()?;
+    room.push(value);
+    // The length is the capacity, so that this allocates nothing.
+    let array: Box<[T; 1]> = room.into_boxed_slice().try_into().ok()?;
+    // SAFETY: an array of one value has the layout of the value, and the pointer is from `Box::into_raw`.
+    Some(unsafe { Box::from_raw(Box::into_raw(array).cast()) })
+}
+
+/// A completion that is in no list yet.
+fn boxed(done: impl FnOnce() + Send + 'static) -> Option<Box<Listed>> {
+    try_box(Listed { of: Handle::NULL, done: try_box(done)?, next: Completions::NONE })
 }
 
 impl Future for Completion {

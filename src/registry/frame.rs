@@ -72,6 +72,34 @@ pub(super) fn own(handle: usize) -> Own {
     own
 }
 
+/// The frames that a thread's list had at one moment.
+pub(super) struct Frames(*const Frame);
+
+impl Frames {
+    #[cfg(test)]
+    pub(super) const NONE: Self = Self(ptr::null());
+
+    /// How many of them are of `handle`.
+    ///
+    /// # Safety
+    /// 1. The thread has not left any of these frames, and does not leave them meanwhile.
+    pub(super) unsafe fn count(&self, handle: usize) -> u32 {
+        let mut count = 0;
+        let mut at = self.0;
+        // SAFETY: null, or by clause 1 a frame that the thread has not left. Frames are not written once listed.
+        while let Some(frame) = unsafe { at.as_ref() } {
+            count += u32::from(frame.handle == handle);
+            at = frame.below;
+        }
+        count
+    }
+}
+
+/// The frames of the calling thread.
+pub(super) fn frames() -> Frames {
+    Frames(TOP.with(Cell::get))
+}
+
 /// Runs `see` once for each call and each destructor that the calling thread is inside of, with the bits of its handle.
 pub(super) fn each(mut see: impl FnMut(usize)) {
     record::each_own(&mut see);

@@ -147,7 +147,12 @@ pub(super) struct NamedCaller<'r>(&'r Callers, Handle);
 impl Core {
     #[cold]
     pub(super) fn name_caller(&self, handle: Handle) -> NamedCaller<'_> {
-        lock(&self.callers.0).push((handle, ThreadTag::current()));
+        let mut callers = lock(&self.callers.0);
+        // Without memory the call has no name.
+        if callers.try_reserve(1).is_ok() {
+            callers.push((handle, ThreadTag::current()));
+        }
+        drop(callers);
         NamedCaller(&self.callers, handle)
     }
 }

@@ -1,7 +1,7 @@
 //! What a registry consists of besides its slots: `Core` does not depend on the type of the callbacks, so that reports
 //! and waits are compiled once for all registries.
 
-use super::announced::Place;
+use super::announced::{Link, Place};
 use super::bookkeeping::Bookkeeping;
 use super::error::{Reason, Refused};
 use super::extras::Extras;
@@ -11,13 +11,15 @@ use super::outstanding::Callers;
 use super::settings::Settings;
 use super::slot::Word;
 use super::stall::StallSite;
-use super::sync::{AtomicBool, AtomicU32, Condvar, Counter, Mutex, Ordering, const_fn};
+use super::sync::{AtomicBool, AtomicU32, Condvar, Counter, Mutex, Ordering, Outside, const_fn};
 
 pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) callback_type: fn() -> &'static str,
     /// The registry's address, if the registry is known to stay there.
     pub(super) place: Option<fn() -> Place>,
+    /// Its entry in the list of announced registries.
+    pub(super) announced: Outside<Link>,
     /// 0 until the first registration.
     pub(super) id: AtomicU32,
     pub(super) first_generation: AtomicU32,
@@ -40,6 +42,7 @@ impl Core {
                 settings: Settings::DEFAULT,
                 callback_type,
                 place: None,
+                announced: Outside::new(Link::new()),
                 id: AtomicU32::new(0),
                 first_generation: AtomicU32::new(1),
                 bookkeeping: Mutex::new(Bookkeeping::new()),

@@ -4,6 +4,7 @@
 //! owner, and the free record with the lowest number is taken first. What a revoker looks at is so the records that have
 //! an owner now, and one word for every 64 records that ever had one at a time.
 
+use super::super::completion::try_box;
 use super::super::thread;
 use super::sync::{AtomicPtr, AtomicUsize, BLOCKS, FIXED_RECORDS, MODELLED, Ordering, array_of, global};
 use super::{Record, fence, own};
@@ -43,17 +44,12 @@ impl Block {
     /// As many records as there are in the blocks before block `number`. `None`: there is no memory.
     fn new(number: usize) -> Option<Box<Self>> {
         let length = FIXED_RECORDS << number;
-        let (mut records, mut owned, mut block) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut records, mut owned) = (Vec::new(), Vec::new());
         records.try_reserve_exact(length).ok()?;
         owned.try_reserve_exact(length.div_ceil(BITS)).ok()?;
-        block.try_reserve_exact(1).ok()?;
         records.extend((0..length).map(|_| Record::new()));
         owned.extend((0..length.div_ceil(BITS)).map(|_| AtomicUsize::new(0)));
-        block.push(Self { records, owned });
-        // The length is the capacity, so that this allocates nothing.
-        let block: Box<[Self; 1]> = block.into_boxed_slice().try_into().ok()?;
-        // SAFETY: an array of one block has the layout of a block, and the pointer is from `Box::into_raw`.
-        Some(unsafe { Box::from_raw(Box::into_raw(block).cast()) })
+        try_box(Self { records, owned })
     }
 }
 
