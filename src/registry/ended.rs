@@ -21,6 +21,7 @@ mod imp {
 
     unsafe extern "C" {
         fn pthread_key_create(key: *mut c_uint, destructor: Option<extern "C" fn(*mut c_void)>) -> c_int;
+        fn pthread_key_delete(key: c_uint) -> c_int;
         fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int;
     }
 
@@ -62,9 +63,19 @@ mod imp {
 
     fn set(value: *const c_void) {
         if let Some(key) = key() {
-            // SAFETY: the key was created and is never deleted. An error means that memory for the value cannot be had;
+            // SAFETY: the key was created, and is deleted only when the object is unloaded, whose code this is. An error means that memory for the value cannot be had;
             // this thread is then not detected when it ends.
             let _ = unsafe { pthread_setspecific(key, value) };
+        }
+    }
+
+    /// The object that contains this code is being unloaded: gives the key back. A process has few.
+    pub(in super::super) fn unload() {
+        // Relaxed: no other thread runs code of this object any more.
+        if let Some(key) = KEY.swap(NONE, Ordering::Relaxed).checked_sub(FIRST) {
+            // SAFETY: the key was created, and is deleted once, because `KEY` does not name it any more. No thread has
+            // a value: each has cleared it before its thread-locals were gone, and until then the loader keeps the object.
+            let _ = unsafe { pthread_key_delete(key as c_uint) };
         }
     }
 
@@ -77,6 +88,9 @@ mod imp {
 mod imp {
     pub(in super::super) fn begins() {}
     pub(in super::super) fn has_left() {}
+    #[allow(dead_code, reason = "called where objects are unloaded")]
+    pub(in super::super) fn unload() {}
 }
 
-pub(super) use imp::{begins, has_left};
+#[allow(unused_imports, reason = "`unload` is called where objects are unloaded")]
+pub(super) use imp::{begins, has_left, unload};

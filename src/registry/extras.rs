@@ -132,19 +132,31 @@ impl Extras {
     }
 }
 
-impl Drop for Extras {
-    fn drop(&mut self) {
+impl Extras {
+    /// Frees all chunks. Destroy notifies in them are leaked.
+    ///
+    /// # Safety
+    /// 1. No other thread uses them.
+    pub(super) unsafe fn clear(&self) {
         for (chunk, place) in self.chunks.iter().enumerate() {
-            // Relaxed, here and below: `&mut self` orders every use before this.
+            // Relaxed: by clause 1 no other thread uses them.
             let entries = place.load(Ordering::Relaxed);
             if entries.is_null() {
                 continue;
             }
+            place.store(ptr::null_mut(), Ordering::Relaxed);
             let entries = ptr::slice_from_raw_parts_mut(entries, extent(chunk).1);
-            // SAFETY: `ensure` got it from `Box::into_raw` of a slice of this length, and it is freed once. `teardown.rs`
-            // has taken the destroy notifies out.
+            // SAFETY: `ensure` got it from `Box::into_raw` of a slice of this length, and it is freed once, because
+            // the place is null now.
             drop(unsafe { Box::from_raw(entries) });
         }
+    }
+}
+
+impl Drop for Extras {
+    fn drop(&mut self) {
+        // SAFETY: (1) `&mut self` is exclusive. `teardown.rs` has taken the destroy notifies out.
+        unsafe { self.clear() };
     }
 }
 

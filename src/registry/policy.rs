@@ -135,7 +135,15 @@ pub(super) fn watch_exit() {
     static WATCHED: Flag = Flag::new(false);
     // Relaxed: only one thread may find false, and nothing else depends on the order.
     if !MODELLED && !cfg!(miri) && !WATCHED.swap(true, Ordering::Relaxed) {
-        // If `atexit` has no room for the function, late calls at exit follow the policy.
-        let _ = atexit(begun);
+        // If `atexit` has no room for the function, late calls at exit follow the policy. Relaxed: see `would_know`.
+        WATCHING.store(atexit(begun) == 0, Ordering::Relaxed);
     }
+}
+
+static WATCHING: Flag = Flag::new(false);
+
+/// Whether `exiting` is true when the process exits.
+pub(super) fn would_know() -> bool {
+    // Relaxed: asked by functions that run after every use of the object.
+    WATCHING.load(Ordering::Relaxed)
 }

@@ -80,6 +80,7 @@ impl<F: ?Sized> Registry<F> {
     ) -> Result<Registration<'_, F>, Exhausted<'_, F>> {
         if !MODELLED && self.core.id() == 0 {
             self.pin_module();
+            self.note_unpinned();
             policy::watch_exit();
             self.announce_itself();
         }

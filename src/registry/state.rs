@@ -11,7 +11,7 @@ use super::outstanding::Callers;
 use super::settings::Settings;
 use super::slot::Word;
 use super::stall::StallSite;
-use super::sync::{AtomicBool, AtomicU32, Condvar, Counter, Mutex, Ordering, Outside, const_fn};
+use super::sync::{AtomicBool, AtomicPtr, AtomicU32, Condvar, Counter, Mutex, Ordering, Outside, const_fn};
 
 pub(super) struct Core {
     pub(super) settings: Settings,
@@ -24,6 +24,8 @@ pub(super) struct Core {
     pub(super) id: AtomicU32,
     pub(super) first_generation: AtomicU32,
     pub(super) bookkeeping: Mutex<Bookkeeping>,
+    /// Where this registry is listed in `module.rs`, or null.
+    pub(super) unpinned_at: AtomicPtr<()>,
     /// Notified when a wait may be over. Waits release the lock of `bookkeeping`.
     pub(super) changed: Condvar,
     pub(super) late_calls: [Counter; Reason::COUNT],
@@ -46,6 +48,7 @@ impl Core {
                 id: AtomicU32::new(0),
                 first_generation: AtomicU32::new(1),
                 bookkeeping: Mutex::new(Bookkeeping::new()),
+                unpinned_at: AtomicPtr::new(std::ptr::null_mut()),
                 changed: Condvar::new(),
                 late_calls: [const { Counter::new(0) }; Reason::COUNT],
                 extras: Extras::new(),

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 impl<F: ?Sized> Drop for Registry<F> {
     fn drop(&mut self) {
+        self.forget_unpinned();
         let used = lock(&self.core.bookkeeping).used();
         let mut next_generation = 1;
         let mut first_panic = None;
