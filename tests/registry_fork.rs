@@ -1,5 +1,5 @@
 //! `fork` with calls in flight on other threads, inside a callback, and while another thread holds a lock. S70, S71,
-//! S73.
+//! S73. One file: its tests share the allocator, and one of them forks at a time.
 //!
 //! Alone in its process, for two reasons. Its allocator stops a thread on request, so that the thread holds a lock at
 //! the moment of a fork. And a child would inherit what other tests were in the middle of.
@@ -359,8 +359,8 @@ fn a_registration_that_a_fork_interrupts_is_whole_in_the_child() {
     assert_eq!(status, USABLE);
 }
 
-/// S71: another thread is inside a closure's destructor. In the child that registration is over as soon as a thread asks:
-/// the rest of the destructor never runs there, and no thread waits for it.
+/// S71: another thread is inside a closure's destructor. In the child that registration is over as soon as a thread
+/// asks: the rest of the destructor never runs there, and no thread waits for it.
 #[test]
 fn a_destructor_that_a_fork_leaves_behind_is_not_waited_for_in_the_child() {
     struct Stops(Breakpoint);
@@ -435,8 +435,8 @@ fn a_child_can_close_a_registry_that_others_were_using() {
     });
 }
 
-/// A late call of a registration with a policy of its own takes no lock. Another thread is stopped in an allocation that
-/// it makes while it registers with a policy, and holds whatever locks that takes.
+/// A late call of a registration with a policy of its own takes no lock. Another thread is stopped in an allocation
+/// that it makes while it registers with a policy, and holds whatever locks that takes.
 #[test]
 fn a_late_call_takes_no_lock_for_its_policy() {
     let _alone = alone();

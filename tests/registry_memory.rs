@@ -1,5 +1,5 @@
 //! Memory: many registrations in turn lose none, calls allocate none, and a failed allocation leaves no half
-//! registration. S48, S90.
+//! registration. One file: its tests share the allocator. S48, S90.
 
 mod support;
 
@@ -57,8 +57,8 @@ unsafe impl GlobalAlloc for Counting {
 /// tombstones were first complete.
 #[test]
 fn a_million_registrations_leave_memory_flat() {
-    // In a process of its own: the list of idle registry ids belongs to the process, and grows on whichever thread drops
-    // a registry at that moment.
+    // In a process of its own: the list of idle registry ids belongs to the process, and grows on whichever thread
+    // drops a registry at that moment.
     support::isolated(&a_million_registrations_leave_memory_flat, million_registrations);
 }
 
@@ -157,9 +157,9 @@ fn no_failed_allocation_leaves_a_half_registration() {
     assert_eq!((registry.stats().live, registry.stats().closures_dropped), (0, 200));
 }
 
-/// Runs `verb` on what `prepare` has made, and fails its first allocation, then its second, and so on, until none fails;
-/// first that one alone, then all from that one on. `check` gets the answer, and whether an allocation has failed. An
-/// abort ends the test. Returns how many runs had a failure.
+/// Runs `verb` on what `prepare` has made, and fails its first allocation, then its second, and so on, until none
+/// fails; first that one alone, then all from that one on. `check` gets the answer, and whether an allocation has
+/// failed. An abort ends the test. Returns how many runs had a failure.
 fn fail_each<P, A>(prepare: impl Fn() -> P, verb: impl Fn(P) -> A, check: impl Fn(A, bool)) -> u64 {
     let mut failures = 0;
     for once in [true, false] {

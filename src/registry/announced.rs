@@ -23,8 +23,8 @@ pub struct Place {
 }
 
 // SAFETY: `registry` is borrowed for ever as shared. Only `leave` and `adopt` dereference it. `leave` runs only on a
-// thread that has made a call of that registry, which compiled only because the registry's callbacks may be used on that
-// thread. `adopt` uses no callback.
+// thread that has made a call of that registry, which compiled only because the registry's callbacks may be used on
+// that thread. `adopt` uses no callback.
 unsafe impl Send for Place {}
 // SAFETY: a shared `Place` gives access to nothing that a copy of it (it is `Copy` and `Send`) does not.
 unsafe impl Sync for Place {}
@@ -64,8 +64,8 @@ impl Announced {
     }
 }
 
-/// Lock order: this lock, then `Core::announced` of one registry at a time, then `stuck::WAITS`, then the other locks of
-/// each registry, then `ids::IDS`.
+/// Lock order: this lock, then `Core::announced` of one registry at a time, then `stuck::WAITS`, then the other locks
+/// of each registry, then `ids::IDS`.
 pub(super) static ANNOUNCED: Outside<Announced> = Outside::new(Announced(None));
 
 impl<F: ?Sized + 'static> Registry<F> {

@@ -12,37 +12,13 @@
 //! A live registration costs 4 bytes here, and a tombstone 16. Place, thread and time are written once for everything
 //! that one thread did at one place in the same tick of the clock ([`Note`]).
 
-use super::clock::Timestamp;
-use super::completion::{Completions, Listed};
+use super::completions::{Completions, Listed};
 use super::handle::Handle;
+use super::inside_waiters::InsideWaiters;
+use super::site::Trace;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::{TryReserveError, VecDeque};
-use std::panic::Location;
-
-/// A registration or revocation: where in the source, on which thread, when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trace {
-    /// `None`: a `Registration` was dropped, and Rust does not say where.
-    pub(super) at: Option<&'static Location<'static>>,
-    pub(super) thread: ThreadTag,
-    pub(super) when: Timestamp,
-}
-
-impl Trace {
-    #[inline]
-    pub(super) fn now(at: Option<&'static Location<'static>>) -> Self {
-        Self { at, thread: ThreadTag::current(), when: Timestamp::now() }
-    }
-
-    /// Whether both are of one place, thread and tick. Places are compared by address, so that two may differ that are
-    /// equal; this costs a second note.
-    fn same(&self, other: &Self) -> bool {
-        let place = |trace: &Self| trace.at.map_or(std::ptr::null(), std::ptr::from_ref);
-        place(self) == place(other) && self.when == other.when && self.thread.number() == other.thread.number()
-    }
-}
 
 /// A [`Trace`] that several registrations, revocations and tombstones share.
 #[derive(Clone, Debug)]
@@ -90,77 +66,6 @@ struct Revocation {
 enum NoteKind {
     Registered = 0,
     Revoked = 1,
-}
-
-/// A thread that waits for a callback while the thread is inside that callback. On that thread's stack, so that the wait
-/// needs no memory. Its cells are used only under the registry's lock.
-pub(super) struct InsideWaiter {
-    handle: Handle,
-    thread: ThreadTag,
-    /// How many calls of the callback are on the thread's stack.
-    own: u32,
-    /// All other calls inside are calls of waiting threads: the wait is over.
-    released: Cell<bool>,
-    next: Cell<*const InsideWaiter>,
-}
-
-/// The threads that wait inside the callback that they wait for.
-pub(super) struct InsideWaiters(*const InsideWaiter);
-
-// SAFETY: the pointers are used only under the registry's lock, and what they point to is alive while it is listed:
-// `Ticket` in `wait.rs`, or in a child process `forget_other_waiters`, removes it before, under the same lock.
-unsafe impl Send for InsideWaiters {}
-
-impl InsideWaiter {
-    /// The calling thread, with `own` calls of `handle` on its stack, is about to wait for the calls of other threads.
-    pub(super) fn new(handle: Handle, own: u32) -> Self {
-        let thread = ThreadTag::current();
-        Self { handle, thread, own, released: Cell::new(false), next: Cell::new(std::ptr::null()) }
-    }
-
-    /// Whether the wait has been released.
-    pub(super) fn is_released(&self) -> bool {
-        self.released.get()
-    }
-}
-
-impl InsideWaiters {
-    pub(super) fn add(&mut self, waiter: &InsideWaiter) {
-        waiter.next.set(self.0);
-        self.0 = waiter;
-    }
-
-    fn all(&self) -> impl Iterator<Item = &InsideWaiter> {
-        let mut at = self.0;
-        std::iter::from_fn(move || {
-            // SAFETY: null, or an entry that is listed. It stays while the list is borrowed, because only a thread that
-            // has the lock takes it off.
-            let waiter = unsafe { at.as_ref() }?;
-            at = waiter.next.get();
-            Some(waiter)
-        })
-    }
-
-    fn retain(&mut self, keep: impl Fn(&InsideWaiter) -> bool) {
-        let mut last: Option<&InsideWaiter> = None;
-        let mut at = self.0;
-        // SAFETY: as in `all`; an entry that was taken off is still readable until this returns.
-        while let Some(waiter) = unsafe { at.as_ref() } {
-            at = waiter.next.get();
-            if keep(waiter) {
-                last = Some(waiter);
-            } else {
-                match last {
-                    Some(last) => last.next.set(at),
-                    None => self.0 = at,
-                }
-            }
-        }
-    }
-
-    pub(super) fn remove(&mut self, waiter: &InsideWaiter) {
-        self.retain(|other| !std::ptr::eq(other, waiter));
-    }
 }
 
 /// How many tombstones above the limit may exist for a moment: one for each thread between writing a tombstone and
@@ -222,7 +127,7 @@ impl Bookkeeping {
             free_revocation: NONE,
             deferred: Vec::new(),
             tombstones: VecDeque::new(),
-            inside_waiters: InsideWaiters(std::ptr::null()),
+            inside_waiters: InsideWaiters::new(),
             waiting: 0,
             stray_completions: Completions::NONE,
             closed: false,
@@ -486,24 +391,9 @@ impl Bookkeeping {
         Some(History { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
-    /// Releases the threads that wait inside `handle`, if all `count` calls inside are calls of these threads. Returns
-    /// whether it did.
-    ///
-    /// They are released together: none of them has to wait for another, so none may go on waiting when another has
-    /// left.
-    pub(super) fn release_inside(&mut self, handle: Handle, count: u32) -> bool {
-        let waiting = |waiter: &&InsideWaiter| waiter.handle == handle && !waiter.released.get();
-        let theirs: u32 = self.inside_waiters.all().filter(waiting).map(|waiter| waiter.own).sum();
-        let all = theirs > 0 && theirs == count;
-        if all {
-            self.inside_waiters.all().filter(waiting).for_each(|waiter| waiter.released.set(true));
-        }
-        all
-    }
-
     /// In a child process: only the thread `me` exists.
     pub(super) fn forget_other_waiters(&mut self, me: ThreadTag) {
-        self.inside_waiters.retain(|waiter| waiter.thread == me);
+        self.inside_waiters.forget_others(me);
         self.waiting = 0;
     }
 }

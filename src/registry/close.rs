@@ -4,10 +4,10 @@ use super::Registry;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::Quiescence;
+use super::site::Site;
 use super::slot::{State, Word};
 use super::sync::{Ordering, lock};
 use super::wait::Patience;
-use std::panic::Location;
 
 /// How to close a registry; see [`Registry::close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +53,10 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn close(&self, how: Close) -> Quiescence {
-        let at = Some(Location::caller());
+        self.close_at(how, Some(Site::caller()))
+    }
+
+    pub(crate) fn close_at(&self, how: Close, at: Option<Site>) -> Quiescence {
         if how == Close::Leave {
             // Release pairs with the Acquire in `completion.rs`, `dispose`. A thread that drops a closure revoked below
             // is also ordered after this by the slot's word.

@@ -6,16 +6,18 @@
 //! have been woken. Both run exactly once, with no lock held, on the thread that drops the closure, which may be a
 //! thread of the C library.
 
+use super::completions::{Completions, Listed, boxed, try_box};
 use super::error::{Reason, Refused, Rejected};
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::{Revoked, is_over};
+use super::site::Site;
 use super::stored::Taken;
 use super::sync::{AtomicUsize, Mutex, Ordering, lock};
 use super::{Builder, Core, Registration, Registry};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -72,61 +74,6 @@ impl Core {
     }
 }
 
-/// A completion, in the list of its registration.
-pub(super) struct Listed {
-    of: Handle,
-    done: BoxedOnce,
-    next: Completions,
-}
-
-/// Completions, the one that was given last first. Only `Listed::new` allocates.
-pub(super) struct Completions(Option<Box<Listed>>);
-
-impl Completions {
-    pub(super) const NONE: Self = Self(None);
-
-    pub(super) fn are_none(&self) -> bool {
-        self.0.is_none()
-    }
-
-    pub(super) fn add(&mut self, mut listed: Box<Listed>) {
-        listed.next = std::mem::replace(self, Self::NONE);
-        self.0 = Some(listed);
-    }
-
-    fn pop(&mut self) -> Option<Box<Listed>> {
-        let mut listed = self.0.take()?;
-        *self = std::mem::replace(&mut listed.next, Self::NONE);
-        Some(listed)
-    }
-
-    /// Takes the completions of `handle` out, in the order in which they were given.
-    pub(super) fn take_those_of(&mut self, handle: Handle) -> Self {
-        let (mut theirs, mut others) = (Self::NONE, Self::NONE);
-        while let Some(listed) = self.pop() {
-            if listed.of == handle { theirs.add(listed) } else { others.add(listed) }
-        }
-        while let Some(listed) = others.pop() {
-            self.add(listed);
-        }
-        theirs
-    }
-
-    /// Adds the completions of `others`, the first of which was given first.
-    pub(super) fn append(&mut self, mut others: Self) {
-        while let Some(listed) = others.pop() {
-            self.add(listed);
-        }
-    }
-}
-
-impl Drop for Completions {
-    fn drop(&mut self) {
-        // One by one: the compiler's own code would use stack for each.
-        while self.pop().is_some() {}
-    }
-}
-
 impl<F: ?Sized> Builder<'_, F> {
     /// A function that runs when the closure has been dropped: once, with no lock held, on the thread that dropped the
     /// closure. A wait for the callback also waits for this function. A panic in it is swallowed and counted.
@@ -179,8 +126,17 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_then(&self, handle: Handle, done: impl FnOnce() + Send + 'static) -> Result<Revoked, Rejected> {
+        self.revoke_from_then(handle, Some(Site::caller()), done)
+    }
+
+    pub(crate) fn revoke_from_then(
+        &self,
+        handle: Handle,
+        at: Option<Site>,
+        done: impl FnOnce() + Send + 'static,
+    ) -> Result<Revoked, Rejected> {
         let Some(done) = boxed(done) else { return Err(self.no_memory(handle)) };
-        self.revoke_then_at(handle, Some(Location::caller()), done).map_err(|(rejected, _)| rejected)
+        self.revoke_then_at(handle, at, done).map_err(|(rejected, _)| rejected)
     }
 
     fn no_memory(&self, handle: Handle) -> Rejected {
@@ -208,7 +164,7 @@ impl<F: ?Sized> Registry<F> {
     #[track_caller]
     pub fn revoke_async(&self, handle: Handle) -> Result<Completion, Rejected> {
         let Some((completion, done)) = Completion::new() else { return Err(self.no_memory(handle)) };
-        let revoked = self.revoke_then_at(handle, Some(Location::caller()), done);
+        let revoked = self.revoke_then_at(handle, Some(Site::caller()), done);
         let _ = revoked.map_err(|(rejected, _)| rejected)?;
         Ok(completion)
     }
@@ -216,7 +172,7 @@ impl<F: ?Sized> Registry<F> {
     fn revoke_then_at(
         &self,
         handle: Handle,
-        at: Option<&'static Location<'static>>,
+        at: Option<Site>,
         done: Box<Listed>,
     ) -> Result<Revoked, (Rejected, Box<Listed>)> {
         // If the closure's destructor panics below, unwinding runs `done`.
@@ -273,7 +229,7 @@ impl<F: ?Sized> Registration<'_, F> {
     pub fn revoke_then(&self, done: impl FnOnce() + Send + 'static) -> Revoked {
         let registry = self.registry();
         let done = boxed(done).unwrap_or_else(|| panic!("there is no memory for a completion; nothing was revoked"));
-        registry.revoke_then_at(self.handle(), Some(Location::caller()), done).unwrap_or_else(|(_, done)| {
+        registry.revoke_then_at(self.handle(), Some(Site::caller()), done).unwrap_or_else(|(_, done)| {
             // Rejected: the slot has been vacated since, so the registration is over.
             registry.core.run_contained(done.done);
             Revoked::AlreadyRevoked
@@ -289,7 +245,7 @@ impl<F: ?Sized> Registration<'_, F> {
         let (completion, done) =
             Completion::new().unwrap_or_else(|| panic!("there is no memory for a completion; nothing was revoked"));
         let registry = self.registry();
-        if let Err((_, done)) = registry.revoke_then_at(self.handle(), Some(Location::caller()), done) {
+        if let Err((_, done)) = registry.revoke_then_at(self.handle(), Some(Site::caller()), done) {
             registry.core.run_contained(done.done);
         }
         completion
@@ -306,8 +262,8 @@ struct Progress {
     waker: Option<Waker>,
 }
 
-/// What a [`Completion`] and the function that completes it share. (An `Arc` cannot be made without aborting where there
-/// is no memory.)
+/// What a [`Completion`] and the function that completes it share. (An `Arc` cannot be made without aborting where
+/// there is no memory.)
 struct Shared {
     progress: Mutex<Progress>,
     /// 2, and 1 when one of the two is gone.
@@ -363,22 +319,6 @@ impl Completion {
         })?;
         Some((Self(half), done))
     }
-}
-
-/// As `Box::new`; `None`, and `value` dropped, if there is no memory.
-pub(crate) fn try_box<T>(value: T) -> Option<Box<T>> {
-    let mut room = Vec::new();
-    room.try_reserve_exact(1).ok()?;
-    room.push(value);
-    // The length is the capacity, so that this allocates nothing.
-    let array: Box<[T; 1]> = room.into_boxed_slice().try_into().ok()?;
-    // SAFETY: an array of one value has the layout of the value, and the pointer is from `Box::into_raw`.
-    Some(unsafe { Box::from_raw(Box::into_raw(array).cast()) })
-}
-
-/// A completion that is in no list yet.
-fn boxed(done: impl FnOnce() + Send + 'static) -> Option<Box<Listed>> {
-    try_box(Listed { of: Handle::NULL, done: try_box(done)?, next: Completions::NONE })
 }
 
 impl Future for Completion {

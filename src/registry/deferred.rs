@@ -5,15 +5,14 @@
 //! for `reclaim`.
 
 use super::Registry;
-use super::bookkeeping::Trace;
 use super::error::Rejected;
 use super::handle::Handle;
 use super::record;
 use super::revoke::Revoked;
+use super::site::{Site, Trace};
 use super::slot::{Slot, State};
 use super::stuck;
 use super::sync::{MODELLED, lock};
-use std::panic::Location;
 
 /// How many revocations are deferred before the next one reclaims them all.
 const BATCH: usize = if MODELLED { 2 } else { 1024 };
@@ -54,10 +53,10 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_deferred(&self, handle: Handle) -> Result<bool, Rejected> {
-        self.revoke_deferred_at(handle, Location::caller())
+        self.revoke_deferred_at(handle, Site::caller())
     }
 
-    pub(super) fn revoke_deferred_at(&self, handle: Handle, at: &'static Location<'static>) -> Result<bool, Rejected> {
+    pub(super) fn revoke_deferred_at(&self, handle: Handle, at: Site) -> Result<bool, Rejected> {
         let trace = Trace::now(Some(at));
         let mut bookkeeping = lock(&self.core.bookkeeping);
         if !bookkeeping.reserve_deferred() {
@@ -82,8 +81,8 @@ impl<F: ?Sized> Registry<F> {
     /// Any thread may call it. It costs one heavy fence, however many closures there are, or nothing if there are none.
     ///
     /// The closures are dropped one after the other, in the order of their revocations. While a destructor, a destroy
-    /// notify or a completion of one runs, the others wait for no particular thread: a thread that waits for one of them
-    /// drops it, also from inside that destructor.
+    /// notify or a completion of one runs, the others wait for no particular thread: a thread that waits for one of
+    /// them drops it, also from inside that destructor.
     ///
     /// # Panics
     /// If destructors panic: with the first panic, when all of them have run and the revocations are complete. The
@@ -152,6 +151,25 @@ impl<F: ?Sized> Registry<F> {
             self.core.resume_or_swallow(panic);
         }
         dropped
+    }
+
+    /// Ends a revoked registration, if no other thread is ending it: counts the running calls if the revocation was
+    /// deferred, and drops the closure if no call is inside. Other registrations are left alone, whatever batch they
+    /// are in.
+    pub(super) fn see_to(&self, slot: &Slot<F>, handle: Handle) {
+        let word = || slot.word(handle.index());
+        if !word().is(handle, State::Closing) && !word().is(handle, State::Idle) {
+            return;
+        }
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        if word().is(handle, State::Idle) {
+            slot.transition(handle, State::Idle, State::Quiescent);
+            drop(bookkeeping);
+            // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just now.
+            unsafe { self.finish(slot, handle) };
+        } else if word().is(handle, State::Closing) && bookkeeping.claim_deferred(handle.index()) {
+            self.end(slot, handle, bookkeeping);
+        }
     }
 
     /// The slot of a handle that was issued.

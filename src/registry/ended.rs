@@ -63,8 +63,8 @@ mod imp {
 
     fn set(value: *const c_void) {
         if let Some(key) = key() {
-            // SAFETY: the key was created, and is deleted only when the object is unloaded, whose code this is. An error means that memory for the value cannot be had;
-            // this thread is then not detected when it ends.
+            // SAFETY: the key was created, and is deleted only when the object is unloaded, whose code this is. An
+            // error means that memory for the value cannot be had; this thread is then not detected when it ends.
             let _ = unsafe { pthread_setspecific(key, value) };
         }
     }
@@ -74,7 +74,8 @@ mod imp {
         // Relaxed: no other thread runs code of this object any more.
         if let Some(key) = KEY.swap(NONE, Ordering::Relaxed).checked_sub(FIRST) {
             // SAFETY: the key was created, and is deleted once, because `KEY` does not name it any more. No thread has
-            // a value: each has cleared it before its thread-locals were gone, and until then the loader keeps the object.
+            // a value: each has cleared it before its thread-locals were gone, and until then the loader keeps the
+            // object.
             let _ = unsafe { pthread_key_delete(key as c_uint) };
         }
     }

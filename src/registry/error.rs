@@ -191,8 +191,8 @@ impl std::error::Error for Shortage {}
 /// A registration that could not be made. It owns the closure: nothing was half-registered.
 ///
 /// Dropping this value drops the closure, and then runs the [destroy notify](super::Builder::destroy_notify) if there
-/// is one. If the closure's destructor panics, the notify runs all the same, and then the panic is resumed. A panic of the
-/// notify is swallowed and counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics) of the registry.
+/// is one. If the closure's destructor panics, the notify runs all the same, and then the panic is resumed. A panic of
+/// the notify is swallowed and counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics) of the registry.
 pub struct Exhausted<'r, F: ?Sized> {
     /// `None` only inside `into_callback` and `drop`.
     callback: Option<Box<F>>,

@@ -1,5 +1,5 @@
-//! What some registrations have besides their closure: a policy for late calls, and a destroy notify. By the index of the
-//! slot, in chunks that exist only where a registration needed one; a registry without any has no chunk.
+//! What some registrations have besides their closure: a policy for late calls, and a destroy notify. By the index of
+//! the slot, in chunks that exist only where a registration needed one; a registry without any has no chunk.
 //!
 //! Nothing here takes a lock. A destroy notify belongs to the thread that owns the closure. A policy is read by late
 //! calls at any time, also while the slot's next registration replaces it.
@@ -126,8 +126,8 @@ impl Extras {
             return None;
         }
         extra.notify.store(ptr::null_mut(), Ordering::Relaxed);
-        // SAFETY: `set` got it from `Box::into_raw`. It is made a box once: only one thread owns the closure, and it has
-        // taken the pointer out.
+        // SAFETY: `set` got it from `Box::into_raw`. It is made a box once: only one thread owns the closure, and it
+        // has taken the pointer out.
         Some(unsafe { Box::from_raw(notify) })
     }
 }

@@ -15,10 +15,11 @@ use super::bookkeeping::Bookkeeping;
 use super::handle::Handle;
 use super::ids::{self, Ids};
 use super::outstanding::CallersInside;
+use super::site::{CSite, SITES};
+use super::slot::State;
 use super::stuck::{self, Waits};
 use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside, outside_within};
 use super::thread::ThreadTag;
-use super::slot::State;
 use super::{Core, Registry, frame, record};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -38,6 +39,7 @@ struct Held {
     announced: OutsideGuard<'static, Announced>,
     waits: Option<OutsideGuard<'static, Waits>>,
     _ids: Option<OutsideGuard<'static, Ids>>,
+    _sites: Option<OutsideGuard<'static, Vec<&'static CSite>>>,
 }
 
 local! {
@@ -89,7 +91,8 @@ extern "C" fn begins() {
         outside(&place.core.announced).held.0 = Some(place.core.locks(until));
     }
     let ids = outside_within(&ids::IDS, until);
-    HELD.with(|held| held.set(Some(ManuallyDrop::new(Held { announced, waits, _ids: ids }))));
+    let sites = outside_within(&SITES, until);
+    HELD.with(|held| held.set(Some(ManuallyDrop::new(Held { announced, waits, _ids: ids, _sites: sites }))));
 }
 
 extern "C" fn ends_in_parent() {
@@ -141,10 +144,7 @@ impl<F: ?Sized> Registry<F> {
 
 impl Core {
     fn locks(&'static self, until: Instant) -> Locks {
-        Locks {
-            bookkeeping: lock_within(&self.bookkeeping, until),
-            callers: lock_within(&self.callers.0, until),
-        }
+        Locks { bookkeeping: lock_within(&self.bookkeeping, until), callers: lock_within(&self.callers.0, until) }
     }
 }
 

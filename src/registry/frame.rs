@@ -2,8 +2,8 @@
 //! stack.
 //!
 //! A thread that waits for a callback must know whether it would wait for itself, at any depth. Most of its calls are
-//! in records that have its number (`record/mod.rs`). This list has the rest: closures' destructors. The list's head is a
-//! thread-local with a constant initial value and no destructor, so the list works while a thread is being torn down.
+//! in records that have its number (`record/mod.rs`). This list has the rest: closures' destructors. The list's head is
+//! a thread-local with a constant initial value and no destructor, so the list works while a thread is being torn down.
 //! Thread ids cannot answer the question, because the system reuses them.
 
 use super::sync::local;

@@ -81,9 +81,9 @@
 //! * `call`, `leave`: the way in for C, and the way out.
 //! * `revoke`: refuses new calls and drops the closure.
 //! * `deferred`: revokes many callbacks for one fence.
-//! * `wait`: waits until a revoked callback is over.
+//! * `wait`, `inside_waiters`: waits until a revoked callback is over.
 //! * `stuck`: finds waits that never end.
-//! * `completion`: destroy notifies and completions.
+//! * `completion`, `completions`: destroy notifies and completions.
 //! * `close`: closes a whole registry.
 //! * `teardown`: drops a registry.
 //!
@@ -93,7 +93,7 @@
 //! * `policy`: what a late call causes besides being refused.
 //! * `outstanding`: lists the registrations that are not over.
 //! * `stats`: counters.
-//! * `clock`, `thread`: times and thread names for reports.
+//! * `clock`, `thread`, `site`: times, threads and places in the source, for reports.
 //!
 //! For other parts of the crate:
 //!
@@ -113,6 +113,7 @@ mod call;
 mod clock;
 mod close;
 mod completion;
+mod completions;
 mod deferred;
 mod ended;
 mod error;
@@ -122,6 +123,7 @@ mod fork;
 mod frame;
 mod handle;
 mod ids;
+mod inside_waiters;
 mod layered;
 mod leave;
 mod module;
@@ -134,6 +136,7 @@ mod registration;
 mod report;
 mod revoke;
 mod settings;
+mod site;
 mod slot;
 mod stall;
 mod state;
@@ -169,6 +172,8 @@ use state::Core;
 use std::fmt;
 use sync::const_fn;
 use table::Table;
+#[allow(unused_imports, reason = "used by `crate::capi`")]
+pub(crate) use {completions::try_box, site::Site};
 #[cfg(test)]
 #[allow(unused_imports, reason = "used by the models of the copy over loom")]
 pub(crate) use {mutation::Mutation, record::leave_thread};

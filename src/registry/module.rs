@@ -22,9 +22,10 @@ impl<F: ?Sized> Registry<F> {
     /// call runs code that is gone. If the object is loaded again, its registry may issue handles that it issued
     /// before. This crate cannot detect either.
     ///
-    /// When the object is unloaded (on Linux with glibc), what the process had for it goes, too: a key for thread-specific
-    /// data, and the memory of each `static` registry of the object with nothing outstanding. Such a registry must not
-    /// have been moved to another place after its first registration, unless it has been dropped there.
+    /// When the object is unloaded (on Linux with glibc), what the process had for it goes, too: a key for
+    /// thread-specific data, and the memory of each `static` registry of the object with nothing outstanding. Such a
+    /// registry must not have been moved to another place after its first registration, unless it has been dropped
+    /// there.
     ///
     /// ```
     /// use latecall::registry::{Close, Quiescence, Registry};

@@ -81,8 +81,8 @@ impl<F: ?Sized> Registry<F> {
         self.handles(not_over).map(|(handle, _)| self.inspect(handle)).collect()
     }
 
-    /// The handles of the registrations in the slots that have been used until now, each with its slot, if `which` picks
-    /// the slot's word at the moment when it is looked at. Allocates nothing.
+    /// The handles of the registrations in the slots that have been used until now, each with its slot, if `which`
+    /// picks the slot's word at the moment when it is looked at. Allocates nothing.
     pub(super) fn handles(&self, which: impl Fn(Word) -> bool) -> impl Iterator<Item = (Handle, &Slot<F>)> {
         let used = lock(&self.core.bookkeeping).used();
         (0..used).filter_map(move |index| {

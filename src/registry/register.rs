@@ -1,19 +1,19 @@
 //! The way in for Rust: a closure becomes a registration.
 
 use super::Registry;
-use super::bookkeeping::{Bookkeeping, Trace};
+use super::bookkeeping::Bookkeeping;
 use super::completion::Notify;
 use super::error::{Exhausted, Shortage};
 use super::handle::{Handle, Layout};
 use super::mutation::Mutation;
 use super::policy::{self, LatePolicy};
 use super::registration::Registration;
+use super::site::{Site, Trace};
 use super::slot::{Slot, State};
 use super::sync::{MODELLED, Ordering, lock};
 use super::{ids, table};
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::Location;
 
 impl<F: ?Sized> Registry<F> {
     /// Takes `callback` in and returns its owner. Calls with the owner's handle succeed from here on.
@@ -76,7 +76,7 @@ impl<F: ?Sized> Registry<F> {
         &self,
         callback: Box<F>,
         described: Builder<'_, F>,
-        at: &'static Location<'static>,
+        at: Site,
     ) -> Result<Registration<'_, F>, Exhausted<'_, F>> {
         if !MODELLED && self.core.id() == 0 {
             self.pin_module();
@@ -209,7 +209,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// If the registry is exhausted.
     #[track_caller]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
-        let at = Location::caller();
+        let at = Site::caller();
         let name = self.registry.core.settings.name.unwrap_or("(unnamed)");
         match self.registry.register_described(callback, self, at) {
             Ok(registration) => registration,
@@ -223,7 +223,11 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// [`Exhausted`], with the closure.
     #[track_caller]
     pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<'r, F>> {
-        self.registry.register_described(callback, self, Location::caller())
+        self.try_register_at(callback, Site::caller())
+    }
+
+    pub(crate) fn try_register_at(self, callback: Box<F>, at: Site) -> Result<Registration<'r, F>, Exhausted<'r, F>> {
+        self.registry.register_described(callback, self, at)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Ending a registration: refuse new calls, count the running ones, drop the closure, write the tombstone.
 
-use super::bookkeeping::{Bookkeeping, Trace};
+use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
 use super::frame;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::record;
+use super::site::{Site, Trace};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::stuck;
@@ -13,7 +14,7 @@ use super::sync::{MODELLED, MutexGuard, Ordering, lock, wait, wait_for};
 use super::wait::Patience;
 use super::{Core, Registry, fence};
 use std::any::Any;
-use std::panic::{Location, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 /// The result of [`revoke`](Registry::revoke).
@@ -124,7 +125,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke(&self, handle: Handle) -> Result<Revoked, Rejected> {
-        self.revoke_at(handle, Some(Location::caller()))
+        self.revoke_at(handle, Some(Site::caller()))
     }
 
     /// Revokes by handle and returns when no other thread is inside the callback: the contract of C++'s
@@ -159,11 +160,11 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait(&self, handle: Handle) -> Result<Quiescence, Rejected> {
-        self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
+        self.revoke_patiently(handle, Some(Site::caller()), Patience::Forever)
     }
 
-    /// Closes the slot of `handle` and notes the revocation. Returns the slot, or `None` if the registration was revoked
-    /// before.
+    /// Closes the slot of `handle` and notes the revocation. Returns the slot, or `None` if the registration was
+    /// revoked before.
     ///
     /// Both under the lock, so that a thread that finds the callback revoked also finds the note.
     pub(super) fn close_slot(
@@ -183,11 +184,7 @@ impl<F: ?Sized> Registry<F> {
         }
     }
 
-    pub(super) fn revoke_at(
-        &self,
-        handle: Handle,
-        at: Option<&'static Location<'static>>,
-    ) -> Result<Revoked, Rejected> {
+    pub(crate) fn revoke_at(&self, handle: Handle, at: Option<Site>) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut bookkeeping = lock(&self.core.bookkeeping);
         let Some(slot) = self.close_slot(&mut bookkeeping, handle, trace)? else {
@@ -201,7 +198,12 @@ impl<F: ?Sized> Registry<F> {
 
     /// Counts the running calls of a registration that is Closing and that no other thread counts, and returns how many
     /// there are. If there are none, ends the registration.
-    fn end<'r>(&'r self, slot: &Slot<F>, handle: Handle, mut bookkeeping: MutexGuard<'r, Bookkeeping>) -> u32 {
+    pub(super) fn end<'r>(
+        &'r self,
+        slot: &Slot<F>,
+        handle: Handle,
+        mut bookkeeping: MutexGuard<'r, Bookkeeping>,
+    ) -> u32 {
         // In a model a full fence is as good as a heavy one. `NoHeavyFence` therefore removes three fences: the heavy
         // one, and the full ones in `sole` and before the count.
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
@@ -234,25 +236,6 @@ impl<F: ?Sized> Registry<F> {
         calls
     }
 
-    /// Ends a revoked registration, if no other thread is ending it: counts the running calls if the revocation was
-    /// deferred, and drops the closure if no call is inside. Other registrations are left alone, whatever batch they
-    /// are in.
-    pub(super) fn see_to(&self, slot: &Slot<F>, handle: Handle) {
-        let word = || slot.word(handle.index());
-        if !word().is(handle, State::Closing) && !word().is(handle, State::Idle) {
-            return;
-        }
-        let mut bookkeeping = lock(&self.core.bookkeeping);
-        if word().is(handle, State::Idle) {
-            slot.transition(handle, State::Idle, State::Quiescent);
-            drop(bookkeeping);
-            // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just now.
-            unsafe { self.finish(slot, handle) };
-        } else if word().is(handle, State::Closing) && bookkeeping.claim_deferred(handle.index()) {
-            self.end(slot, handle, bookkeeping);
-        }
-    }
-
     /// Fences, takes the lock, and turns slots that this thread has closed to Counting: the running calls can then be
     /// counted.
     ///
@@ -283,8 +266,8 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping
     }
 
-    /// A revoker has counted `calls` calls of `handle`: turns the slot from the first of `states` to Revoking, or to the
-    /// second if there are no calls.
+    /// A revoker has counted `calls` calls of `handle`: turns the slot from the first of `states` to Revoking, or to
+    /// the second if there are no calls.
     pub(super) fn counted(
         &self,
         slot: &Slot<F>,
@@ -294,7 +277,7 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping: &mut Bookkeeping,
     ) -> u32 {
         slot.transition(handle, from, if calls == 0 { without_calls } else { State::Revoking });
-        if calls > 0 && bookkeeping.release_inside(handle, calls) {
+        if calls > 0 && bookkeeping.inside_waiters.release(handle, calls) {
             self.core.wake_waiters(bookkeeping);
         }
         calls

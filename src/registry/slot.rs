@@ -16,7 +16,8 @@
 //! * Live is Watched in registries whose calls take the slow path.
 //! * Closing turns to Revoking or Quiescent without Counting if no other thread has a record.
 //! * Counting turns to Revoking if calls are inside. Otherwise it turns to Quiescent, or to Idle where one revoker has
-//!   counted for many slots: it drops their closures one after the other, and must own only the one that it is dropping.
+//!   counted for many slots: it drops their closures one after the other, and must own only the one that it is
+//!   dropping.
 //! * Revoking turns to Quiescent when the last counted call leaves.
 
 use super::error::Reason;
@@ -217,8 +218,8 @@ impl<F: ?Sized> Slot<F> {
         self.word.store(Word::new(handle, to).bits, Ordering::Release);
     }
 
-    /// Moves a closure in and admits calls with `handle`, on the slow path if `watched`. Returns the closure's box, to be
-    /// freed when no lock is held.
+    /// Moves a closure in and admits calls with `handle`, on the slow path if `watched`. Returns the closure's box, to
+    /// be freed when no lock is held.
     ///
     /// # Safety
     /// 1. The slot is Vacant, and `take_slot` has returned it to no other thread.

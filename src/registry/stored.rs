@@ -64,8 +64,8 @@ impl<F: ?Sized> Stored<F> {
         Self { key: std::ptr::null(), inline: [MaybeUninit::uninit(); WORDS], owns: PhantomData }
     }
 
-    /// Moves `value` to `place`, and returns the box that it was in, if the value is not in it any more. A value that is
-    /// there already is not dropped.
+    /// Moves `value` to `place`, and returns the box that it was in, if the value is not in it any more. A value that
+    /// is there already is not dropped.
     ///
     /// # Safety
     /// 1. `place` may be written, and no other thread accesses it meanwhile. It does not move until `take`.

@@ -10,10 +10,9 @@ use std::fmt;
 
 /// The name of a thread in reports.
 ///
-/// The number is 1 for the first thread of the process that used a registry, and no other thread of the process ever has
-/// it.
-/// The name is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time when the
-/// thread got its tag. On other systems there is no name.
+/// The number is 1 for the first thread of the process that used a registry, and no other thread of the process ever
+/// has it. The name is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time
+/// when the thread got its tag. On other systems there is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ThreadTag {
     number: u64,

@@ -3,18 +3,18 @@
 //! `revoke_and_wait` (`revoke.rs`) says which calls are waited for. `bookkeeping` has the list of threads that wait
 //! inside the callback itself. `stuck` knows which thread waits for which callback, in all registries.
 
-use super::bookkeeping::InsideWaiter;
 use super::error::Rejected;
 use super::frame;
 use super::handle::Handle;
+use super::inside_waiters::InsideWaiter;
 use super::mutation::Mutation;
 use super::record;
 use super::revoke::{Quiescence, Revoked, is_over};
+use super::site::Site;
 use super::slot::{Slot, State, Word};
 use super::stuck::{Listed, OnStuck, Stuck};
 use super::sync::{MODELLED, lock};
 use super::{Core, Registration, Registry};
-use std::panic::Location;
 use std::time::{Duration, Instant};
 
 /// How long a caller is ready to wait.
@@ -51,7 +51,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait_for(&self, handle: Handle, limit: Duration) -> Result<Quiescence, Rejected> {
-        self.revoke_patiently(handle, Some(Location::caller()), patience(limit))
+        self.revoke_patiently(handle, Some(Site::caller()), patience(limit))
     }
 
     /// As [`revoke_and_wait`](Registry::revoke_and_wait), but does not wait: if calls are running on other threads it
@@ -73,13 +73,13 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn try_revoke_and_wait(&self, handle: Handle) -> Result<Quiescence, Rejected> {
-        self.revoke_patiently(handle, Some(Location::caller()), Patience::None)
+        self.revoke_patiently(handle, Some(Site::caller()), Patience::None)
     }
 
     pub(super) fn revoke_patiently(
         &self,
         handle: Handle,
-        at: Option<&'static Location<'static>>,
+        at: Option<Site>,
         patience: Patience,
     ) -> Result<Quiescence, Rejected> {
         let over = |slot: &Slot<F>| slot.word(handle.index()).is(handle, State::Tombstoned);
@@ -127,7 +127,7 @@ impl<F: ?Sized> Registry<F> {
             ticket = Some(Ticket { core: &self.core, inside });
             // Only Revoking: while the slot is Closing its calls have not been counted. The revoker that counts them
             // releases the threads that wait inside.
-            if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
+            if word().is(handle, State::Revoking) && bookkeeping.inside_waiters.release(handle, record::marked(bits)) {
                 self.core.wake_waiters(&bookkeeping);
             }
         }
@@ -233,7 +233,7 @@ impl<F: ?Sized> Registration<'_, F> {
     }
 }
 
-fn patience(limit: Duration) -> Patience {
+pub(super) fn patience(limit: Duration) -> Patience {
     // A limit that the clock cannot express is no limit.
     Instant::now().checked_add(limit).map_or(Patience::Forever, Patience::Until)
 }

@@ -1,5 +1,5 @@
-//! What a verb costs does not grow with what the registry keeps for others. The bounds are far above the noise of a busy
-//! machine, and far below the cost of a search. S90.
+//! What a verb costs does not grow with what the registry keeps for others. The bounds are far above the noise of a
+//! busy machine, and far below the cost of a search. S90.
 
 use crate::support::{Callbacks, leaked_registry};
 use latecall::registry::{Handle, Revoked};

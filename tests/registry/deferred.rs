@@ -105,7 +105,8 @@ fn a_destructor_that_panics_does_not_spoil_the_batch() {
     assert_eq!((watch.drops(), stats.closures_dropped, stats.swallowed_panics, stats.tombstones), (1, 3, 1, 3));
 }
 
-/// S46: a destructor of a batch drops the registration of another callback of the batch, before or after it in the list.
+/// S46: a destructor of a batch drops the registration of another callback of the batch, before or after it in the
+/// list.
 #[test]
 fn a_destructor_may_end_another_callback_of_its_batch() {
     for owned_first in [true, false] {

@@ -206,8 +206,8 @@ fn a_failed_registration_has_one_owner() {
     assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 1));
 }
 
-/// S64: a failed registration whose closure's destructor panics: the notify runs once, and the panic goes on. A panic of
-/// the notify is contained and counted, also while the caller of `register` is unwinding.
+/// S64: a failed registration whose closure's destructor panics: the notify runs once, and the panic goes on. A panic
+/// of the notify is contained and counted, also while the caller of `register` is unwinding.
 #[test]
 fn a_failed_registration_ends_whatever_panics() {
     let registry = Callbacks::new().with_capacity_limit(1);

@@ -1,8 +1,8 @@
-//! Closures, destructors, destroy notifies and completions that use random verbs of their registry, deferred revocations
-//! among them. S19, S46.
+//! Closures, destructors, destroy notifies and completions that use random verbs of their registry, deferred
+//! revocations among them. S19, S46.
 //!
-//! One thread cannot wait for another one here, so each wait that does not end at once is a thread that waits for itself.
-//! The registry reports it, because its wait limit is zero.
+//! One thread cannot wait for another one here, so each wait that does not end at once is a thread that waits for
+//! itself. The registry reports it, because its wait limit is zero.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
 use crate::support::{CallbackRegistration, Callbacks, call};

@@ -2,7 +2,9 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, LIMIT, CallbackRegistration, is_subprocess, isolated, leaked_registry, run_in_subprocess};
+use crate::support::{
+    CallbackRegistration, Callbacks, LIMIT, is_subprocess, isolated, leaked_registry, run_in_subprocess,
+};
 use latecall::registry::{Handle, Quiescence, Registry, Revoked};
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -71,7 +73,8 @@ fn make_key(place: usize) {
 
 /// Revokes each callback that a thread has entered, while the call is inside. Returns how many there were.
 fn revoke_under_calls(entered: &Receiver<Entered>, thread: thread::JoinHandle<()>) -> u32 {
-    // Returns after all of the thread's destructors have run, C's included. The message says that there is no call more.
+    // Returns after all of the thread's destructors have run, C's included. The message says that there is no call
+    // more.
     let joins = thread::spawn(move || {
         thread.join().unwrap();
         ENTERED.get().unwrap().lock().unwrap().send((Handle::NULL, channel().0)).unwrap();
@@ -197,8 +200,8 @@ macro_rules! exits {
     )*};
 }
 
-// S37: `exit` inside a callback destroys the thread's locals under the call. A wait that a later destructor or a function
-// of `atexit` makes is never for calls of its own thread, at any depth.
+// S37: `exit` inside a callback destroys the thread's locals under the call. A wait that a later destructor or a
+// function of `atexit` makes is never for calls of its own thread, at any depth.
 exits! {
     a_local_that_is_destroyed_by_exit_inside_a_callback_does_not_wait_for_it = 1, true;
     a_local_that_is_destroyed_by_exit_deep_inside_does_not_wait = 20, true;

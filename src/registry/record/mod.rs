@@ -6,9 +6,9 @@
 //! read and written under the registry's lock only.
 //!
 //! Records are never freed, because a revoker may be reading one while its thread ends. A thread that ends gives its
-//! record back for reuse, and from then on does not lead to it any more. It keeps the record as long as a call is in it:
-//! a callback may end the process (`exit`), which destroys the thread's locals under the running call. A call borrows a
-//! record for itself if it finds no free cell in its thread's record. That happens in two cases:
+//! record back for reuse, and from then on does not lead to it any more. It keeps the record as long as a call is in
+//! it: a callback may end the process (`exit`), which destroys the thread's locals under the running call. A call
+//! borrows a record for itself if it finds no free cell in its thread's record. That happens in two cases:
 //!
 //! * the call is nested deeper than [`DEPTH`];
 //! * the thread is being torn down and has given its record back.

@@ -70,8 +70,8 @@ pub(in super::super) fn own() -> Option<&'static Record> {
     }
 }
 
-/// The calling thread's locals are being destroyed: gives its record back, unless calls are in it. From here on each call
-/// of a thread without a record borrows one.
+/// The calling thread's locals are being destroyed: gives its record back, unless calls are in it. From here on each
+/// call of a thread without a record borrows one.
 pub(crate) fn leave_thread() {
     ENDING.with(|ending| ending.set(true));
     give_back_own();

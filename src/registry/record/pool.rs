@@ -1,10 +1,10 @@
 //! The records of the process: taking one, giving it back, finding those that have an owner.
 //!
 //! Records are in blocks, each as large as all blocks before it together. A bit for each record says whether it has an
-//! owner, and the free record with the lowest number is taken first. What a revoker looks at is so the records that have
-//! an owner now, and one word for every 64 records that ever had one at a time.
+//! owner, and the free record with the lowest number is taken first. What a revoker looks at is so the records that
+//! have an owner now, and one word for every 64 records that ever had one at a time.
 
-use super::super::completion::try_box;
+use super::super::completions::try_box;
 use super::super::thread;
 use super::sync::{AtomicPtr, AtomicUsize, BLOCKS, FIXED_RECORDS, MODELLED, Ordering, array_of, global};
 use super::{Record, fence, own};

@@ -1,5 +1,5 @@
-//! The list of waits that could be part of a deadlock, and the search for deadlocks in it. Neither allocates: an entry is
-//! on the stack of the thread that waits. Only the report of a deadlock does.
+//! The list of waits that could be part of a deadlock, and the search for deadlocks in it. Neither allocates: an entry
+//! is on the stack of the thread that waits. Only the report of a deadlock does.
 
 use super::super::frame::{self, Frames};
 use super::super::handle::Handle;
