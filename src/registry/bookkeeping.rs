@@ -263,6 +263,7 @@ impl Bookkeeping {
     }
 
     /// Notes the revocation of the registration in slot `index`. Without memory it leaves the note out.
+    #[inline]
     pub(super) fn revoke(&mut self, index: u32, trace: Trace) {
         self.revoked += 1;
         if self.reserve_revocation() && self.reserve_note().is_ok() {
@@ -343,6 +344,7 @@ impl Bookkeeping {
     }
 
     /// Writes the tombstone of `handle`, and returns what is to run now that its registration is over.
+    #[inline]
     pub(super) fn add_tombstone(&mut self, handle: Handle) -> Completions {
         let mut over = Completions::NONE;
         let (registered, revoked) = match self.place_of(handle.index()) {

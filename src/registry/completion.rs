@@ -51,6 +51,7 @@ impl<F: ?Sized> Registry<F> {
 
 impl Core {
     /// Runs the completions of a registration that is over, in the order in which they were given. No lock is held.
+    #[cold]
     pub(super) fn run_completions(&self, completions: Completions) {
         let mut in_order = Completions::NONE;
         in_order.append(completions);
@@ -59,6 +60,7 @@ impl Core {
         }
     }
 
+    #[inline]
     pub(super) fn run_notify(&self, notify: Option<Box<Notify>>) {
         if let Some(notify) = notify {
             self.run_contained(notify.0);

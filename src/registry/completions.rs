@@ -16,6 +16,7 @@ pub(super) struct Completions(Option<Box<Listed>>);
 impl Completions {
     pub(super) const NONE: Self = Self(None);
 
+    #[inline]
     pub(super) fn are_none(&self) -> bool {
         self.0.is_none()
     }
@@ -29,6 +30,12 @@ impl Completions {
         let mut listed = self.0.take()?;
         *self = std::mem::replace(&mut listed.next, Self::NONE);
         Some(listed)
+    }
+
+    /// One by one: the compiler's own code would use stack for each.
+    #[cold]
+    fn clear(&mut self) {
+        while self.pop().is_some() {}
     }
 
     /// Takes the completions of `handle` out, in the order in which they were given.
@@ -52,9 +59,11 @@ impl Completions {
 }
 
 impl Drop for Completions {
+    #[inline]
     fn drop(&mut self) {
-        // One by one: the compiler's own code would use stack for each.
-        while self.pop().is_some() {}
+        if self.0.is_some() {
+            self.clear();
+        }
     }
 }
 

@@ -88,24 +88,25 @@ impl<F: ?Sized> Registry<F> {
     /// If destructors panic: with the first panic, when all of them have run and the revocations are complete. The
     /// other panics are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
     pub fn reclaim(&self) -> usize {
-        let mut batch = {
-            let mut bookkeeping = lock(&self.core.bookkeeping);
-            let mut batch = bookkeeping.take_deferred();
-            // The list keeps registrations that a thread has waited for since.
-            batch.retain(|&handle| {
-                self.slot(handle).word(handle.index()).is(handle, State::Closing)
-                    && bookkeeping.claim_deferred(handle.index())
-            });
-            if batch.is_empty() {
-                bookkeeping.recycle(batch);
-                return 0;
-            }
-            batch
-        };
+        let mut batch = lock(&self.core.bookkeeping).take_deferred();
+        if batch.is_empty() {
+            return 0;
+        }
 
         // Count the running calls of the whole batch. Registrations without calls become Idle: this thread owns none of
         // the closures yet, so that neither a destructor below nor another thread has to wait for it.
-        let mut bookkeeping = self.begin_count(batch.iter().map(|&handle| (self.slot(handle), handle)));
+        let mut bookkeeping = self.begin_count(|bookkeeping| {
+            // The list keeps registrations that a thread has waited for since.
+            batch.retain(|&handle| {
+                let slot = self.slot(handle);
+                let mine =
+                    slot.word(handle.index()).is(handle, State::Closing) && bookkeeping.claim_deferred(handle.index());
+                if mine {
+                    slot.transition(handle, State::Closing, State::Counting);
+                }
+                mine
+            });
+        });
         let found = record::mark_those(|bits| {
             let handle = Handle::from_bits(bits);
             // All Counting slots are in the batch: slots are Counting only while their revoker holds the lock.

@@ -38,6 +38,7 @@ impl Extras {
         }
     }
 
+    #[inline]
     fn get(&self, index: u32) -> Option<&Extra> {
         // Acquire pairs with the Release in `ensure`: a thread that sees the chunk sees its entries initialised.
         let chunk = self.chunks.get(chunk_of(index))?.load(Ordering::Acquire);
@@ -118,6 +119,7 @@ impl Extras {
 
     /// Takes the destroy notify out, if there is one. Only for the thread that owns the closure in slot `index`, or for
     /// one that has the registry to itself.
+    #[inline]
     pub(super) fn take_notify(&self, index: u32) -> Option<Box<Notify>> {
         let extra = self.get(index)?;
         // Relaxed, both: the slot's word orders them, as it orders the accesses to the closure.

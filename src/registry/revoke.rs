@@ -198,6 +198,7 @@ impl<F: ?Sized> Registry<F> {
 
     /// Counts the running calls of a registration that is Closing and that no other thread counts, and returns how many
     /// there are. If there are none, ends the registration.
+    #[inline]
     pub(super) fn end<'r>(
         &'r self,
         slot: &Slot<F>,
@@ -213,7 +214,7 @@ impl<F: ?Sized> Registry<F> {
             self.counted(slot, handle, [State::Closing, State::Quiescent], calls, &mut bookkeeping)
         } else {
             drop(bookkeeping);
-            bookkeeping = self.begin_count([(slot, handle)]);
+            bookkeeping = self.begin_count(|_| slot.transition(handle, State::Closing, State::Counting));
             let calls = record::mark(handle.bits());
             self.counted(slot, handle, [State::Counting, State::Quiescent], calls, &mut bookkeeping)
         };
@@ -236,28 +237,20 @@ impl<F: ?Sized> Registry<F> {
         calls
     }
 
-    /// Fences, takes the lock, and turns slots that this thread has closed to Counting: the running calls can then be
+    /// Fences, takes the lock, and has `turn` turn slots to Counting that are closed: the running calls can then be
     /// counted.
     ///
     /// After it a call that was admitted and has not left stands in its cell, and every other call finds its slot
     /// closed. The lock is not held at the heavy fence, which takes microseconds.
-    pub(super) fn begin_count<'s>(
-        &self,
-        closed: impl IntoIterator<Item = (&'s Slot<F>, Handle)>,
-    ) -> MutexGuard<'_, Bookkeeping>
-    where
-        F: 's,
-    {
+    pub(super) fn begin_count(&self, turn: impl FnOnce(&mut Bookkeeping)) -> MutexGuard<'_, Bookkeeping> {
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         if !unfenced {
             // Between `Slot::close` and the scan of the cells. Pairs with `fence::light` in `call.rs`, `call_slot` and
             // `leave`.
             fence::heavy();
         }
-        let bookkeeping = lock(&self.core.bookkeeping);
-        for (slot, handle) in closed {
-            slot.transition(handle, State::Closing, State::Counting);
-        }
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        turn(&mut bookkeeping);
         if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
             // Between Counting and the scan of the cells. Pairs with `fence::full` in `call.rs`, `may_be_counted`: a
             // call that still reads Closing after its fence has cleared its cell before the scan.
@@ -316,6 +309,7 @@ impl<F: ?Sized> Registry<F> {
 
     /// The closure has been dropped: writes the tombstone, wakes the waiting threads, runs the completions, and flushes
     /// tombstones above the limit. Returns the lock, and whether a slot has been listed for reuse.
+    #[inline]
     pub(super) fn write_tombstone(&self, slot: &Slot<F>, handle: Handle) -> (MutexGuard<'_, Bookkeeping>, bool) {
         let mut bookkeeping = lock(&self.core.bookkeeping);
         let completions = bookkeeping.add_tombstone(handle);
