@@ -6,8 +6,7 @@
 //! A revocation does not fail for lack of memory: the memory for its tombstone is reserved when its slot is first used.
 //! The note of where a callback was revoked is left out if there is no memory for it.
 //!
-//! Nothing here is searched for a handle: the entry of its slot leads to what is known about it, however many
-//! registrations there are.
+//! Nothing here is searched for a handle: the entry of its slot leads to what is known about it.
 //!
 //! A live registration costs 4 bytes here, and a tombstone 16. Place, thread and time are written once for everything
 //! that one thread did at one place in the same tick of the clock ([`Note`]).

@@ -194,11 +194,10 @@ impl<F: ?Sized> Registry<F> {
         let early = self.core.mutated(Mutation::LookBeforeLocking).then(over);
         let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock, under which `finish` and `reclaim` write the tombstone and take the completions out.
-        if !early.unwrap_or_else(over) {
-            if let Some(mut done) = done.done.take() {
-                done.of = handle;
-                bookkeeping.add_completion(handle, done);
-            }
+        let listed = if early.unwrap_or_else(over) { None } else { done.done.take() };
+        if let Some(mut listed) = listed {
+            listed.of = handle;
+            bookkeeping.add_completion(handle, listed);
         }
         drop(bookkeeping);
         // `done` is listed already, so that it runs also if the destructor panics here.

@@ -119,7 +119,7 @@ fn a_destructor_may_end_another_callback_of_its_batch() {
         assert_eq!(registry.revoke_deferred(first), Ok(true));
         assert_eq!(registry.revoke_deferred(second), Ok(true));
         let (done, is_done) = channel();
-        thread::spawn(move || done.send(registry.reclaim()));
+        thread::Builder::new().spawn(move || done.send(registry.reclaim())).unwrap();
         let dropped = is_done.recv_timeout(LIMIT).expect("the destructor waits for its own thread");
         // The second in the list is dropped by the destructor, not by `reclaim`, if its owner comes first.
         assert_eq!(dropped, if owned_first { 2 } else { 1 });
@@ -158,13 +158,14 @@ fn a_wait_for_one_of_a_batch_waits_for_no_other_destructor() {
         for handle in [stops, other] {
             assert_eq!(registry.revoke_deferred(handle), Ok(true));
         }
-        let reclaims = thread::spawn(|| registry.reclaim());
+        let reclaims = thread::Builder::new().spawn(|| registry.reclaim()).unwrap();
         controller.wait_until_stopped();
         let (done, is_done) = channel();
-        thread::spawn(move || {
+        let ends = move || {
             end(registry, other);
             done.send(()).unwrap();
-        });
+        };
+        thread::Builder::new().spawn(ends).unwrap();
         is_done.recv_timeout(LIMIT).expect("the wait is for another callback's destructor");
         assert_eq!((watch.drops(), registry.status(other)), (1, Ok(Status::Revoked)));
         controller.resume();

@@ -75,10 +75,12 @@ fn make_key(place: usize) {
 fn revoke_under_calls(entered: &Receiver<Entered>, thread: thread::JoinHandle<()>) -> u32 {
     // Returns after all of the thread's destructors have run, C's included. The message says that there is no call
     // more.
-    let joins = thread::spawn(move || {
-        thread.join().unwrap();
-        ENTERED.get().unwrap().lock().unwrap().send((Handle::NULL, channel().0)).unwrap();
-    });
+    let joins = thread::Builder::new()
+        .spawn(move || {
+            thread.join().unwrap();
+            ENTERED.get().unwrap().lock().unwrap().send((Handle::NULL, channel().0)).unwrap();
+        })
+        .unwrap();
     let mut calls = 0;
     loop {
         let (handle, go_on) = entered.recv_timeout(LIMIT).expect("the thread neither calls nor ends");
@@ -107,20 +109,22 @@ fn calls_in_every_destructor_of_a_thread_are_counted() {
         (2..4).for_each(make_key);
         for (used_before, with_local) in [(true, true), (true, false), (false, true), (false, false)] {
             for keys in [&[0, 1, 2, 3][..], &[1], &[2], &[0, 3]] {
-                let thread = thread::spawn(move || {
-                    if with_local {
-                        LOCAL.with(|local| *local.borrow_mut() = Some(CallsWhenDropped));
-                    }
-                    if used_before {
-                        call_and_stop();
-                    }
-                    for place in keys {
-                        let key = KEYS[*place].load(SeqCst) as u32;
-                        // SAFETY: the key was created above, and no code dereferences the value.
-                        let status = unsafe { pthread_setspecific(key, ptr::without_provenance(place + 1)) };
-                        assert_eq!(status, 0);
-                    }
-                });
+                let thread = thread::Builder::new()
+                    .spawn(move || {
+                        if with_local {
+                            LOCAL.with(|local| *local.borrow_mut() = Some(CallsWhenDropped));
+                        }
+                        if used_before {
+                            call_and_stop();
+                        }
+                        for place in keys {
+                            let key = KEYS[*place].load(SeqCst) as u32;
+                            // SAFETY: the key was created above, and no code dereferences the value.
+                            let status = unsafe { pthread_setspecific(key, ptr::without_provenance(place + 1)) };
+                            assert_eq!(status, 0);
+                        }
+                    })
+                    .unwrap();
                 let calls = revoke_under_calls(&entered, thread);
                 // glibc makes four rounds.
                 let expected = 4 * keys.len() + usize::from(used_before) + usize::from(with_local);
@@ -240,11 +244,13 @@ fn a_revocation_costs_the_same_after_deep_nesting_and_many_threads() {
         // Another thread has a record all the time, so that revocations look at all records.
         let (end, ends) = channel::<()>();
         let (up, is_up) = channel();
-        let other = thread::spawn(move || {
-            registry.call(registry.register(Box::new(|| ())).leak().as_ptr(), |f| f()).unwrap();
-            up.send(()).unwrap();
-            ends.recv().unwrap_err();
-        });
+        let other = thread::Builder::new()
+            .spawn(move || {
+                registry.call(registry.register(Box::new(|| ())).leak().as_ptr(), |f| f()).unwrap();
+                up.send(()).unwrap();
+                ends.recv().unwrap_err();
+            })
+            .unwrap();
         is_up.recv().unwrap();
         let before = cost();
         let deep = thread::Builder::new().stack_size(256 << 20);
