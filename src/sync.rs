@@ -82,6 +82,8 @@ mod std_side {
     pub(crate) const DEPTH: usize = 7;
     /// Records that exist from the start, so that the first threads to call need no memory.
     pub(crate) const FIXED_RECORDS: usize = 64;
+    /// Further blocks of records: 64 · 2^24 records in all, more than a process can have threads and nested calls.
+    pub(crate) const BLOCKS: usize = 24;
     /// Slots in a registry's first chunk of storage; each further chunk doubles what there is.
     pub(crate) const FIRST_CHUNK: usize = 1024;
     /// Chunks of storage that a registry can have: 1024 · 2^14 slots is as many as an index can name.

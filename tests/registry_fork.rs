@@ -1,5 +1,5 @@
 //! `fork` with calls in flight on other threads, inside a callback, and while another thread holds a lock. S70, S71,
-//! S73.
+//! S73. One file: its tests share the allocator, and one of them forks at a time.
 //!
 //! Alone in its process, for two reasons. Its allocator stops a thread on request, so that the thread holds a lock at
 //! the moment of a fork. And a child would inherit what other tests were in the middle of.
@@ -8,14 +8,14 @@
 
 mod support;
 
-use latecall::registry::{Quiescence, Revoked, Status};
+use latecall::registry::{Close, LateCall, LatePolicy, Quiescence, Revoked, Status};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use support::{Callbacks, breakpoint, drop_probe};
+use support::{Breakpoint, Callbacks, breakpoint, drop_probe, owning};
 
 unsafe extern "C" {
     fn fork() -> c_int;
@@ -37,6 +37,8 @@ static LET_GO: AtomicU32 = AtomicU32::new(0);
 thread_local! {
     /// Whether the next allocation of this thread stops.
     static STALL: Cell<bool> = const { Cell::new(false) };
+    /// Whether the next time that this thread frees memory it stops.
+    static STALL_FREE: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Stalling;
@@ -44,8 +46,8 @@ struct Stalling;
 #[global_allocator]
 static ALLOCATOR: Stalling = Stalling;
 
-fn stall() {
-    if STALL.replace(false) {
+fn stall(when: &'static thread::LocalKey<Cell<bool>>) {
+    if when.replace(false) {
         let turn = STALLED.fetch_add(1, SeqCst) + 1;
         while LET_GO.load(SeqCst) < turn {
             thread::yield_now();
@@ -56,18 +58,19 @@ fn stall() {
 // SAFETY: every request is passed to the system's allocator unchanged, after a delay.
 unsafe impl GlobalAlloc for Stalling {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        stall();
+        stall(&STALL);
         // SAFETY: the caller's promise is the callee's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        stall(&STALL_FREE);
         // SAFETY: the caller's promise is the callee's.
         unsafe { System.dealloc(block, layout) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        stall();
+        stall(&STALL);
         // SAFETY: the caller's promise is the callee's.
         unsafe { System.realloc(block, layout, size) }
     }
@@ -320,4 +323,149 @@ fn a_new_registry_can_be_made_in_the_child_while_another_was_being_dropped() {
     let many: Vec<_> = (0..200).map(|_| new()).collect();
     let drop_many = || assert!(holding_up(|| drop(many)), "nothing was allocated");
     assert_eq!(fork_during(drop_many, true, || drop(new())), USABLE);
+}
+
+/// Closes the registry in a child, and says in a number which checks passed.
+fn close_in_the_child(registry: &Callbacks, registered: u64) -> c_int {
+    let before = registry.stats();
+    let answer = registry.close(Close::Drain);
+    let after = registry.stats();
+    let mut passed = c_int::from(before.registered == registered && before.live == before.registered - before.revoked);
+    passed += 2 * c_int::from(answer == Quiescence::Quiescent);
+    passed + 4 * c_int::from((after.live, after.revoking) == (0, 0))
+}
+
+/// S71: another thread is in the middle of a registration, where it frees the closure's box. What is counted is
+/// registered: the child closes the registry and finds no registration that is neither live nor over.
+#[test]
+fn a_registration_that_a_fork_interrupts_is_whole_in_the_child() {
+    let _alone = alone();
+    static REGISTRY: Callbacks = Callbacks::new();
+    REGISTRY.announce();
+    use_it(&REGISTRY);
+    let captured = 5_u64;
+    let register = || {
+        let callback = Box::new(move || assert_eq!(captured, 5));
+        STALL_FREE.set(true);
+        let _ = REGISTRY.register(callback).leak();
+        assert!(!STALL_FREE.replace(false), "nothing was freed");
+    };
+    let status = fork_during(register, false, || {
+        if close_in_the_child(&REGISTRY, 2) != 7 {
+            // SAFETY: ends the child, which then is not usable.
+            unsafe { _exit(1) };
+        }
+    });
+    assert_eq!(status, USABLE);
+}
+
+/// S71: another thread is inside a closure's destructor. In the child that registration is over as soon as a thread
+/// asks: the rest of the destructor never runs there, and no thread waits for it.
+#[test]
+fn a_destructor_that_a_fork_leaves_behind_is_not_waited_for_in_the_child() {
+    struct Stops(Breakpoint);
+    impl Drop for Stops {
+        fn drop(&mut self) {
+            self.0.stop_here();
+        }
+    }
+    let _alone = alone();
+    static REGISTRY: Callbacks = Callbacks::new();
+    REGISTRY.announce();
+    let (breakpoint, controller) = breakpoint();
+    let stops = Mutex::new(Stops(breakpoint));
+    let handle = REGISTRY.register(owning(stops)).leak();
+    // And one that is deferred: nothing is missing for it.
+    let deferred = REGISTRY.register(Box::new(|| ())).leak();
+    assert_eq!(REGISTRY.revoke_deferred(deferred), Ok(true));
+    thread::scope(|scope| {
+        scope.spawn(|| REGISTRY.revoke(handle));
+        controller.wait_until_stopped();
+        let status = in_a_child(|| {
+            let mut passed = c_int::from(REGISTRY.stats().revoking == 2);
+            passed += c_int::from(REGISTRY.revoke(handle) == Ok(Revoked::AlreadyRevoked));
+            passed += c_int::from(REGISTRY.revoke_and_wait(handle) == Ok(Quiescence::Quiescent));
+            passed += c_int::from(REGISTRY.reclaim() == 1);
+            passed + c_int::from((REGISTRY.stats().live, REGISTRY.stats().revoking) == (0, 0))
+        });
+        assert_eq!(status, 5, "checks passed in the child");
+        assert_eq!(REGISTRY.status(handle), Ok(Status::Revoking(0)), "nothing has changed in the parent");
+        controller.resume();
+    });
+    assert_eq!(REGISTRY.status(handle), Ok(Status::Revoked));
+}
+
+/// S71: other threads register and revoke, in every way, while this one forks again and again. Each child closes the
+/// registry and finds every registration over.
+#[test]
+fn a_child_can_close_a_registry_that_others_were_using() {
+    let _alone = alone();
+    static REGISTRY: Callbacks = Callbacks::new();
+    static STOP: AtomicU32 = AtomicU32::new(0);
+    REGISTRY.announce();
+    use_it(&REGISTRY);
+    thread::scope(|scope| {
+        for seed in 0..3_u32 {
+            scope.spawn(move || {
+                let mut turn = seed;
+                while STOP.load(SeqCst) == 0 {
+                    turn += 1;
+                    let captured = turn;
+                    let builder = REGISTRY.builder();
+                    let builder = if turn % 4 == 1 { builder.late_policy(LatePolicy::Count) } else { builder };
+                    let builder = if turn % 4 == 2 { builder.destroy_notify(|| ()) } else { builder };
+                    let registration = builder.register(Box::new(move || assert!(captured > 0)));
+                    let _ = REGISTRY.call(registration.handle().as_ptr(), |f| f());
+                    match turn % 3 {
+                        0 => _ = registration.revoke(),
+                        1 => registration.revoke_deferred(),
+                        _ => drop(registration),
+                    }
+                }
+            });
+        }
+        for round in 0..60 {
+            let status = in_a_child(|| {
+                let registered = REGISTRY.stats().registered;
+                close_in_the_child(&REGISTRY, registered)
+            });
+            assert_eq!(status, 7, "checks passed in child {round}");
+        }
+        STOP.store(1, SeqCst);
+    });
+}
+
+/// A late call of a registration with a policy of its own takes no lock. Another thread is stopped in an allocation
+/// that it makes while it registers with a policy, and holds whatever locks that takes.
+#[test]
+fn a_late_call_takes_no_lock_for_its_policy() {
+    let _alone = alone();
+    static REGISTRY: Callbacks = Callbacks::new();
+    static SEEN: AtomicU32 = AtomicU32::new(0);
+    fn seen(_: &LateCall<'_>) {
+        SEEN.fetch_add(1, SeqCst);
+    }
+    let register = || REGISTRY.builder().late_policy(LatePolicy::Hook(seen)).register(Box::new(|| ()));
+    let late = register().handle();
+    // Room for everything else, so that what is allocated next is for the policies.
+    (0..1_000).for_each(|_| _ = register().leak());
+    let stalled = STALLED.load(SeqCst);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let held_up = || holding_up(|| _ = register().leak());
+            assert!((0..10_000).any(|_| held_up()), "nothing was allocated");
+        });
+        while STALLED.load(SeqCst) == stalled {
+            thread::yield_now();
+        }
+        let (done, is_done) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            let refused = REGISTRY.call(late.as_ptr(), |f| f()).is_err();
+            done.send(refused).unwrap();
+        });
+        let refused = is_done.recv_timeout(support::LIMIT);
+        LET_GO.store(stalled + 1, SeqCst);
+        assert_eq!(refused, Ok(true), "the late call waits for a lock");
+    });
+    assert_eq!(SEEN.load(SeqCst), 1);
 }

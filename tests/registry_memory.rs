@@ -1,7 +1,9 @@
 //! Memory: many registrations in turn lose none, calls allocate none, and a failed allocation leaves no half
-//! registration. S48, S90.
+//! registration. One file: its tests share the allocator. S48, S90.
 
-use latecall::registry::{Reason, Registry, Shortage};
+mod support;
+
+use latecall::registry::{Close, Handle, LatePolicy, Quiescence, Reason, Registry, Revoked, Shortage, Status};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -15,6 +17,10 @@ thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     /// Allocations until the one that fails; none fails at `u64::MAX`.
     static FAIL_IN: Cell<u64> = const { Cell::new(u64::MAX) };
+    /// Whether one allocation fails, or all from that one on.
+    static ONCE: Cell<bool> = const { Cell::new(false) };
+    /// Allocations that have failed.
+    static FAILED: Cell<u64> = const { Cell::new(0) };
 }
 
 #[global_allocator]
@@ -24,7 +30,13 @@ static COUNTING: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match FAIL_IN.get() {
-            0 => return std::ptr::null_mut(),
+            0 => {
+                FAILED.set(FAILED.get() + 1);
+                if ONCE.get() {
+                    FAIL_IN.set(u64::MAX);
+                }
+                return std::ptr::null_mut();
+            }
             u64::MAX => {}
             left => FAIL_IN.set(left - 1),
         }
@@ -45,7 +57,17 @@ unsafe impl GlobalAlloc for Counting {
 /// tombstones were first complete.
 #[test]
 fn a_million_registrations_leave_memory_flat() {
+    // In a process of its own: the list of idle registry ids belongs to the process, and grows on whichever thread
+    // drops a registry at that moment.
+    support::isolated(&a_million_registrations_leave_memory_flat, million_registrations);
+}
+
+fn million_registrations() {
     const ROUNDS: u64 = 1_000_000;
+    // From here on the list of idle ids has room for another one.
+    let other = Callbacks::new();
+    drop(other.register(Box::new(|| 0)));
+    drop(other);
     let before = BYTES.get();
     let registry = Callbacks::new();
     let mut settled = None;
@@ -133,4 +155,254 @@ fn no_failed_allocation_leaves_a_half_registration() {
     kept.drain(..).for_each(drop);
     FAIL_IN.set(u64::MAX);
     assert_eq!((registry.stats().live, registry.stats().closures_dropped), (0, 200));
+}
+
+/// Runs `verb` on what `prepare` has made, and fails its first allocation, then its second, and so on, until none
+/// fails; first that one alone, then all from that one on. `check` gets the answer, and whether an allocation has
+/// failed. An abort ends the test. Returns how many runs had a failure.
+fn fail_each<P, A>(prepare: impl Fn() -> P, verb: impl Fn(P) -> A, check: impl Fn(A, bool)) -> u64 {
+    let mut failures = 0;
+    for once in [true, false] {
+        for number in 0.. {
+            let prepared = prepare();
+            FAILED.set(0);
+            ONCE.set(once);
+            FAIL_IN.set(number);
+            let answer = verb(prepared);
+            FAIL_IN.set(u64::MAX);
+            ONCE.set(false);
+            let failed = FAILED.get() > 0;
+            check(answer, failed);
+            if !failed {
+                break;
+            }
+            failures += 1;
+        }
+    }
+    failures
+}
+
+/// A registry that has allocated nothing but what one registration and one call need.
+fn fresh() -> &'static Callbacks {
+    let registry: &'static Callbacks = Box::leak(Box::new(Registry::new()));
+    let first = registry.register(Box::new(|| 0));
+    registry.call(first.handle().as_ptr(), |f| f()).unwrap();
+    let _ = first.leak();
+    registry
+}
+
+fn live() -> (&'static Callbacks, Handle) {
+    let registry = fresh();
+    (registry, registry.register(Box::new(|| 1)).leak())
+}
+
+/// S48: no verb that registers aborts: the failure is a value, and nothing is half registered.
+#[test]
+fn a_registration_of_any_kind_survives_each_failed_allocation() {
+    let untouched = || -> &'static Callbacks { Box::leak(Box::new(Registry::new())) };
+    for start in [untouched, fresh] {
+        for kind in 0..8 {
+            let prepare = || {
+                let registry = start();
+                let builder = registry.builder();
+                let builder = if kind & 1 != 0 { builder.late_policy(LatePolicy::Count) } else { builder };
+                let builder = if kind & 2 != 0 { builder.destroy_notify(|| ()) } else { builder };
+                let builder = if kind & 4 != 0 { builder.label("labelled") } else { builder };
+                let callback: Box<dyn Fn() -> u64 + Send + Sync> = Box::new(|| 5);
+                (registry, builder, callback, registry.stats())
+            };
+            let verb = |(registry, builder, callback, before): (
+                &'static Callbacks,
+                latecall::registry::Builder<'static, _>,
+                _,
+                _,
+            )| {
+                let made =
+                    builder.try_register(callback).map(|it| it.leak()).map_err(|e| (e.shortage(), e.into_callback()));
+                (registry, made, before)
+            };
+            fail_each(prepare, verb, |(registry, made, before), failed| match made {
+                Ok(handle) => assert_eq!(registry.call(handle.as_ptr(), |f| f()).unwrap(), 5),
+                Err((shortage, callback)) => {
+                    assert!(failed);
+                    assert_eq!((shortage, callback()), (Shortage::Memory, 5));
+                    assert_eq!(registry.stats(), before, "nothing was half registered");
+                }
+            });
+        }
+    }
+}
+
+/// S48: every verb that ends something does so without memory, and says the same as with it.
+#[test]
+fn every_verb_that_ends_something_survives_each_failed_allocation() {
+    let over = |(registry, handle): (&Callbacks, Handle)| assert_eq!(registry.status(handle), Ok(Status::Revoked));
+    fail_each(
+        live,
+        |it| (it, it.0.revoke(it.1)),
+        |(it, answer), _| {
+            assert_eq!(answer, Ok(Revoked::Removed));
+            over(it);
+        },
+    );
+    type Wait = fn(&Callbacks, Handle) -> Result<Quiescence, latecall::registry::Rejected>;
+    let waits: [Wait; 3] = [
+        |registry, handle| registry.revoke_and_wait(handle),
+        |registry, handle| registry.try_revoke_and_wait(handle),
+        |registry, handle| registry.revoke_and_wait_for(handle, std::time::Duration::from_secs(30)),
+    ];
+    for wait in waits {
+        fail_each(
+            live,
+            |it| (it, wait(it.0, it.1)),
+            |(it, answer), _| {
+                assert_eq!(answer, Ok(Quiescence::Quiescent));
+                over(it);
+            },
+        );
+        // From inside the callback itself, and from inside another one.
+        let inside = |it: (&'static Callbacks, Handle)| (it, it.0.call(it.1.as_ptr(), |_| wait(it.0, it.1)).unwrap());
+        fail_each(live, inside, |(it, answer), _| {
+            assert_eq!(answer, Ok(Quiescence::DeferredToOuterFrame));
+            over(it);
+        });
+        let prepare = || (live(), live());
+        let other = |(it, other): ((&'static Callbacks, Handle), (&'static Callbacks, Handle))| {
+            (it, other.0.call(other.1.as_ptr(), |_| wait(it.0, it.1)).unwrap())
+        };
+        fail_each(prepare, other, |(it, answer), _| {
+            assert_eq!(answer, Ok(Quiescence::Quiescent));
+            over(it);
+        });
+    }
+    fail_each(
+        live,
+        |it| (it, it.0.revoke_deferred(it.1), it.0.reclaim()),
+        |(it, answer, _), _| {
+            assert_eq!(answer, Ok(true));
+            over(it);
+        },
+    );
+    fail_each(
+        live,
+        |it| (it, it.0.revoke_then(it.1, || ())),
+        |(it, answer), failed| match answer {
+            Ok(revoked) => {
+                assert_eq!(revoked, Revoked::Removed);
+                over(it);
+            }
+            Err(rejected) => {
+                assert_eq!((failed, rejected.reason()), (true, Reason::Exhausted));
+                assert_eq!(it.0.status(it.1), Ok(Status::Live(0)), "nothing was revoked");
+            }
+        },
+    );
+    fail_each(
+        live,
+        |it| (it, it.0.revoke_async(it.1).map(drop)),
+        |(it, answer), failed| match answer {
+            Ok(()) => over(it),
+            Err(rejected) => assert_eq!((failed, rejected.reason()), (true, Reason::Exhausted)),
+        },
+    );
+    for how in [Close::Drain, Close::Abort, Close::Leave] {
+        fail_each(
+            live,
+            |it| (it, it.0.close(how)),
+            |(it, answer), _| {
+                assert_eq!(answer, Quiescence::Quiescent);
+                over(it);
+            },
+        );
+    }
+    let deferred = || {
+        let it = live();
+        it.0.revoke_deferred(it.1).unwrap();
+        it
+    };
+    fail_each(
+        deferred,
+        |it| (it, it.0.barrier()),
+        |(it, answer), _| {
+            assert_eq!(answer, Quiescence::Quiescent);
+            over(it);
+        },
+    );
+    fail_each(
+        deferred,
+        |it| (it, it.0.reclaim()),
+        |(it, answer), _| {
+            assert_eq!(answer, 1);
+            over(it);
+        },
+    );
+    // Dropping a registry: here its id goes back to the process.
+    let registry = || {
+        let registry = Callbacks::new();
+        let _ = registry.register(Box::new(|| 1)).leak();
+        registry
+    };
+    fail_each(registry, drop, |(), _| ());
+}
+
+/// S48: calls, announcing and forking.
+#[test]
+fn calls_announcing_and_forking_survive_each_failed_allocation() {
+    unsafe extern "C" {
+        fn fork() -> i32;
+        fn waitpid(child: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(status: i32) -> !;
+    }
+    fail_each(fresh, Registry::announce, |(), _| ());
+    let named = || {
+        let registry: &'static Callbacks = Box::leak(Box::new(Registry::new().with_named_callers()));
+        (registry, registry.register(Box::new(|| 1)).leak())
+    };
+    for start in [live, named] {
+        fail_each(
+            start,
+            |(registry, handle)| registry.call(handle.as_ptr(), |f| f()).ok(),
+            |answer, _| {
+                assert_eq!(answer, Some(1));
+            },
+        );
+    }
+    // Deeper than the fixed records reach: a call is refused, and none aborts.
+    fn nest(registry: &Callbacks, handle: Handle, depth: u32) -> Result<(), Reason> {
+        let deeper = || if depth == 0 { Ok(()) } else { nest(registry, handle, depth - 1) };
+        registry.call(handle.as_ptr(), |_| deeper()).map_err(|late| late.reason()).and_then(|inner| inner)
+    }
+    let refused = Cell::new(0);
+    fail_each(
+        live,
+        |(registry, handle)| nest(registry, handle, 200),
+        |answer, failed| match answer {
+            Ok(()) => {}
+            Err(reason) => {
+                refused.set(refused.get() + 1);
+                assert_eq!((failed, reason), (true, Reason::Exhausted));
+            }
+        },
+    );
+    assert!(refused.get() > 0, "no nesting needed memory");
+    let forks = |()| {
+        // SAFETY: the child ends at once.
+        let child = unsafe { fork() };
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { _exit(0) };
+        }
+        child
+    };
+    fresh().announce();
+    fail_each(
+        || (),
+        forks,
+        |child, _| {
+            let mut status = 0;
+            // SAFETY: `status` may be written.
+            assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0);
+        },
+    );
 }

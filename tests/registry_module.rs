@@ -5,6 +5,8 @@
 #![cfg(all(target_os = "linux", target_env = "gnu", not(miri)))]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other locks")]
 
+mod support;
+
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +16,16 @@ unsafe extern "C" {
     fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
     fn dlsym(object: *mut c_void, name: *const c_char) -> *mut c_void;
     fn dlclose(object: *mut c_void) -> c_int;
+}
+#[repr(C)]
+#[derive(Default)]
+struct Allocated {
+    fields: [usize; 10],
+}
+unsafe extern "C" {
+    safe fn mallinfo2() -> Allocated;
+    fn pthread_key_create(key: *mut u32, destructor: Option<extern "C" fn(*mut c_void)>) -> c_int;
+    safe fn pthread_key_delete(key: u32) -> c_int;
 }
 const NOW: c_int = 2;
 const NOLOAD: c_int = 4;
@@ -135,4 +147,56 @@ fn an_object_that_is_not_pinned_says_what_is_outstanding() {
     std::thread::scope(|scope| scope.spawn(calls).join()).expect("its assertions hold");
     unload(object);
     assert!(!is_loaded(&file), "nothing kept it");
+}
+
+/// How many keys for thread-specific data the process can still make.
+fn keys_left() -> usize {
+    let keys: Vec<u32> = std::iter::from_fn(|| {
+        let mut key = 0;
+        // SAFETY: `key` may be written, and there is no destructor.
+        (unsafe { pthread_key_create(&raw mut key, None) } == 0).then_some(key)
+    })
+    .collect();
+    keys.iter().for_each(|&key| assert_eq!(pthread_key_delete(key), 0));
+    keys.len()
+}
+
+/// Bytes that the C library has given out, in the arena of the main thread.
+fn bytes_in_use() -> usize {
+    // `uordblks` and `hblkhd`.
+    let allocated = mallinfo2();
+    allocated.fields[7] + allocated.fields[4]
+}
+
+/// S77: a plug-in is loaded, called and unloaded again and again. Neither keys nor memory of the process become less.
+#[test]
+fn an_object_that_is_unloaded_again_and_again_leaves_nothing_behind() {
+    support::isolated(&an_object_that_is_unloaded_again_and_again_leaves_nothing_behind, || {
+        const CYCLES: usize = 400;
+        let file = plugin("cycles");
+        let cycle = || {
+            let object = load(&file);
+            // SAFETY: these are the types in `tests/plugin`.
+            let register: extern "C" fn() -> Pair =
+                unsafe { std::mem::transmute(symbol(object, c"plugin_register_unpinned")) };
+            // SAFETY: this is the function's type in `tests/plugin`.
+            let stop: extern "C" fn() = unsafe { std::mem::transmute(symbol(object, c"plugin_stop")) };
+            let calls = || {
+                let pair = register();
+                assert_eq!(pair.call(40), 42);
+                stop();
+                assert_eq!(pair.call(40), -1);
+            };
+            std::thread::scope(|scope| scope.spawn(calls).join()).expect("its assertions hold");
+            unload(object);
+            assert!(!is_loaded(&file), "nothing kept it");
+        };
+        // The loader and the C library get what they keep for the next time.
+        (0..20).for_each(|_| cycle());
+        let before = (keys_left(), bytes_in_use());
+        (0..CYCLES).for_each(|_| cycle());
+        assert_eq!(keys_left(), before.0, "keys");
+        let grown = bytes_in_use().saturating_sub(before.1);
+        assert!(grown < 16 * CYCLES, "{grown} bytes in {CYCLES} cycles");
+    });
 }

@@ -42,6 +42,8 @@ pub const FIRST_CHUNK: usize = 2;
 pub const DEPTH: usize = 2;
 /// Records that exist from the start.
 pub const FIXED_RECORDS: usize = 1;
+/// Further blocks of records: 1 · 2^4 = 16 records in all.
+pub const BLOCKS: usize = 4;
 /// Chunks of storage that a registry can have: 2 · 2^2 = 8 slots in all.
 pub const CHUNKS: usize = 3;
 

@@ -115,19 +115,50 @@ typedef void (*latecall_destroy)(void *object);
 /* Is told that an object has been destroyed; see latecall_revoke_then. */
 typedef void (*latecall_done)(void *context);
 
+/* A place in the source, for reports: of the call of a function below. The functions that register or revoke are macros
+ * as well, which pass the place of their call. A function that is called in another way, through a pointer or by
+ * `(latecall_revoke)(...)`, passes none. Strings may be NULL, and are copied. */
+typedef struct latecall_place {
+  const char *file;
+  const char *function;
+  uint32_t line;
+} latecall_place;
+
+#ifdef __cplusplus
+#define LATECALL_HERE (latecall_place{__FILE__, __func__, static_cast<uint32_t>(__LINE__)})
+#else
+#define LATECALL_HERE ((latecall_place){__FILE__, __func__, (uint32_t)__LINE__})
+#endif
+
 /* Registers `object`, and writes its handle to `*user_data`. Give that handle to the library as its `void *user_data`.
  *   object      is used by `run` until it is destroyed, on several threads at a time if the library calls on several.
  *   destroy     is called when the object is not used any more. May be NULL.
  *   label       appears in reports. May be NULL. It is copied.
- *   file, line  where the object was registered, for reports. `file` may be NULL. It is copied.
+ *   file, line  where the object was registered, for reports. It is copied. NULL: where this is called.
  * Returns LATECALL_OK, or why the registration is refused. If it is refused, `destroy` is not called, the object stays
  * yours, and `*user_data` is NULL (with LATECALL_BAD_ARGUMENT it is not written). */
 latecall_result latecall_register(latecall_registry *registry, void *object, latecall_destroy destroy,
                                   const char *label, const char *file, uint32_t line, void **user_data);
 
-/* latecall_register with the file and line of this place in the source. */
+latecall_result latecall_register_at(latecall_registry *registry, void *object, latecall_destroy destroy,
+                                     const char *label, void **user_data, latecall_place place);
+
+/* The place `file`, `line`, or `here` if `file` is NULL. */
+static inline latecall_place latecall_place_or(const char *file, uint32_t line, latecall_place here) {
+  if (file) {
+    here.file = file;
+    here.function = NULL;
+    here.line = line;
+  }
+  return here;
+}
+#define latecall_register(registry, object, destroy, label, file, line, user_data)        \
+  latecall_register_at((registry), (object), (destroy), (label), (user_data), \
+                       latecall_place_or((file), (line), LATECALL_HERE))
+
+/* latecall_register with this place in the source. */
 #define LATECALL_REGISTER(registry, object, destroy, label, user_data) \
-  latecall_register((registry), (object), (destroy), (label), __FILE__, __LINE__, (user_data))
+  latecall_register_at((registry), (object), (destroy), (label), (user_data), LATECALL_HERE)
 
 /* Calls run(object, argument) with the object that `user_data` names, on the calling thread. `user_data` may have any
  * value. Returns LATECALL_OK after `run` has returned. Otherwise returns why the handle is refused: `run` was not
@@ -139,21 +170,36 @@ latecall_result latecall_call(latecall_registry *registry, void *user_data, late
  * an object that was destroyed long ago is refused as LATECALL_STALE. If `in_flight` is not NULL, writes the number of
  * running calls to it for LATECALL_IN_FLIGHT, and 0 otherwise. */
 latecall_result latecall_revoke(latecall_registry *registry, void *user_data, uint32_t *in_flight);
+latecall_result latecall_revoke_at(latecall_registry *registry, void *user_data, uint32_t *in_flight,
+                                   latecall_place place);
+#define latecall_revoke(registry, user_data, in_flight) \
+  latecall_revoke_at((registry), (user_data), (in_flight), LATECALL_HERE)
 
 /* Revokes as latecall_revoke does, and returns when no other thread is running a call of this object.
  * Never waits for another object's calls, and never for calls of the calling thread.
  * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED or LATECALL_DEADLOCKED, or why the handle is refused. An object that
  * was revoked before is waited for as well. */
 latecall_result latecall_revoke_and_wait(latecall_registry *registry, void *user_data);
+latecall_result latecall_revoke_and_wait_at(latecall_registry *registry, void *user_data, latecall_place place);
+#define latecall_revoke_and_wait(registry, user_data) \
+  latecall_revoke_and_wait_at((registry), (user_data), LATECALL_HERE)
 
 /* The same with a time limit; 0 does not wait. Returns LATECALL_STILL_RUNNING if calls are running after that time. */
 latecall_result latecall_revoke_and_wait_for(latecall_registry *registry, void *user_data, uint64_t milliseconds);
+latecall_result latecall_revoke_and_wait_for_at(latecall_registry *registry, void *user_data, uint64_t milliseconds,
+                                                latecall_place place);
+#define latecall_revoke_and_wait_for(registry, user_data, milliseconds) \
+  latecall_revoke_and_wait_for_at((registry), (user_data), (milliseconds), LATECALL_HERE)
 
 /* Revokes as latecall_revoke does, and calls done(context) once when the object has been destroyed: before this
  * returns, or on the thread that destroys the object. `context` must be valid until then. If the object was revoked
  * before, the result is LATECALL_ALREADY_REVOKED, and `done` is called all the same. If the handle is refused, `done`
- * is not called. */
+ * is not called. LATECALL_EXHAUSTED: there was no memory to keep `done`, and nothing was revoked. */
 latecall_result latecall_revoke_then(latecall_registry *registry, void *user_data, latecall_done done, void *context);
+latecall_result latecall_revoke_then_at(latecall_registry *registry, void *user_data, latecall_done done, void *context,
+                                        latecall_place place);
+#define latecall_revoke_then(registry, user_data, done, context) \
+  latecall_revoke_then_at((registry), (user_data), (done), (context), LATECALL_HERE)
 
 /* Waits until every object that has been revoked before this call is destroyed. Does not wait for other objects.
  * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED or LATECALL_DEADLOCKED. */
@@ -170,6 +216,8 @@ typedef enum latecall_close_how {
  * Returns LATECALL_QUIESCENT, LATECALL_DEFERRED, LATECALL_STILL_RUNNING (ABORT and LEAVE only) or LATECALL_DEADLOCKED.
  * A registry may be closed again: DRAIN after ABORT waits for the calls that are left. */
 latecall_result latecall_close(latecall_registry *registry, latecall_close_how how);
+latecall_result latecall_close_at(latecall_registry *registry, latecall_close_how how, latecall_place place);
+#define latecall_close(registry, how) latecall_close_at((registry), (how), LATECALL_HERE)
 
 /* Writes what the registry knows about `user_data` into `buffer`, as text: where, when and by which thread the object
  * was registered and revoked. Writes at most `size` bytes, including the terminating 0. `buffer` may be NULL if `size`

@@ -6,11 +6,16 @@
 //! Nothing unwinds into C, except for a C++ exception that `run` throws through `latecall_call`.
 #![allow(non_camel_case_types, reason = "C's names")]
 
+mod place;
 mod results;
+mod stats;
 
-use crate::registry::{Close, Handle, LatePolicy, Registry};
+use crate::registry::{Close, Handle, LatePolicy, Registry, Shortage, try_box};
+pub use place::Place;
+use place::{NOWHERE, text};
 use results::ResultCode;
-use std::ffi::{CStr, c_char, c_void};
+pub use stats::{latecall_get_stats, latecall_stats};
+use std::ffi::{c_char, c_void};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -101,21 +106,50 @@ pub unsafe extern "C" fn latecall_register(
     line: u32,
     user_data: *mut *mut c_void,
 ) -> i32 {
+    let place = Place { file, line, function: std::ptr::null() };
+    // SAFETY: our caller guarantees (1), (2) and (3), which are those of `latecall_register_at`. `place` has the file
+    // of (2), and no function.
+    unsafe { latecall_register_at(registry, object, destroy, label, user_data, place) }
+}
+
+/// # Safety
+/// 1. `registry` is NULL or from `latecall_registry_new`.
+/// 2. `label` is NULL or a C string. `user_data` is NULL, or valid for a write and aligned.
+/// 3. Until `object` is destroyed, any `run` that C passes with this registry may be called with it, by several threads
+///    at a time. After that, `destroy` may be called with it, on any thread.
+/// 4. The strings of `place` are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn latecall_register_at(
+    registry: *mut latecall_registry,
+    object: *mut c_void,
+    destroy: Option<Destroy>,
+    label: *const c_char,
+    user_data: *mut *mut c_void,
+    place: Place,
+) -> i32 {
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
     let Some(user_data) = NonNull::new(user_data) else { return ResultCode::BAD_ARGUMENT };
     // SAFETY: our caller guarantees (2): `user_data`, which is not NULL, may be written.
     unsafe { user_data.write(std::ptr::null_mut()) };
-    // SAFETY: our caller guarantees (2), that `label` and `file` are NULL or C strings. That is (1) of `text`.
-    let (label, file) = (unsafe { text(label) }, unsafe { text(file) });
+    // SAFETY: our caller guarantees (4), which is (1) of `site`.
+    let site = unsafe { place.site() };
     let mut builder = registry.builder();
-    builder = match (label, file) {
-        (Some(label), Some(file)) => builder.label(format!("{label} ({file}:{line})")),
-        (Some(label), None) => builder.label(label),
-        (None, Some(file)) => builder.label(format!("{file}:{line}")),
-        (None, None) => builder,
+    if !label.is_null() {
+        // SAFETY: our caller guarantees (2), that `label` is a C string. That is (1) of `text`.
+        let Some(label) = (unsafe { text(label) }) else { return results::shortage(Shortage::Memory) };
+        builder = builder.label(label);
+    }
+    // Without `destroy` until the object is the registry's: a failure drops this `Object`, and the object stays C's.
+    let Some(mut boxed) = try_box(Object { object, destroy: None }) else {
+        return results::shortage(Shortage::Memory);
     };
-    match builder.try_register(Box::new(Object { object, destroy })) {
+    boxed.destroy = destroy;
+    let registered = match site {
+        Some(site) => builder.try_register_at(boxed, site),
+        None => builder.try_register(boxed),
+    };
+    match registered {
         Ok(registration) => {
             // SAFETY: our caller guarantees (2): `user_data`, which is not NULL, may be written.
             unsafe { user_data.write(registration.leak().as_ptr()) };
@@ -162,10 +196,26 @@ pub unsafe extern "C" fn latecall_revoke(
     user_data: *mut c_void,
     in_flight: *mut u32,
 ) -> i32 {
+    // SAFETY: our caller guarantees what `latecall_revoke_at` asks for; `NOWHERE` has no strings.
+    unsafe { latecall_revoke_at(registry, user_data, in_flight, NOWHERE) }
+}
+
+/// # Safety
+/// 1. `registry` is NULL or from `latecall_registry_new`.
+/// 2. `in_flight` is NULL, or valid for a write and aligned.
+/// 3. The strings of `place` are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn latecall_revoke_at(
+    registry: *mut latecall_registry,
+    user_data: *mut c_void,
+    in_flight: *mut u32,
+    place: Place,
+) -> i32 {
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
-    let revoked = registry.revoke(Handle::from_ptr(user_data));
-    let (result, calls) = results::revoked(revoked);
+    // SAFETY: our caller guarantees (3), which is (1) of `site`.
+    let site = unsafe { place.site() };
+    let (result, calls) = results::revoked(registry.revoke_at(Handle::from_ptr(user_data), site));
     if let Some(in_flight) = NonNull::new(in_flight) {
         // SAFETY: our caller guarantees (2): `in_flight`, which is not NULL, may be written.
         unsafe { in_flight.write(calls) };
@@ -177,9 +227,24 @@ pub unsafe extern "C" fn latecall_revoke(
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_revoke_and_wait(registry: *mut latecall_registry, user_data: *mut c_void) -> i32 {
+    // SAFETY: our caller guarantees what `latecall_revoke_and_wait_at` asks for; `NOWHERE` has no strings.
+    unsafe { latecall_revoke_and_wait_at(registry, user_data, NOWHERE) }
+}
+
+/// # Safety
+/// 1. `registry` is NULL or from `latecall_registry_new`.
+/// 2. The strings of `place` are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn latecall_revoke_and_wait_at(
+    registry: *mut latecall_registry,
+    user_data: *mut c_void,
+    place: Place,
+) -> i32 {
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
-    results::waited(registry.revoke_and_wait(Handle::from_ptr(user_data)))
+    // SAFETY: our caller guarantees (2), which is (1) of `site`.
+    let site = unsafe { place.site() };
+    results::waited(registry.wait_from(Handle::from_ptr(user_data), site, None))
 }
 
 /// # Safety
@@ -190,13 +255,26 @@ pub unsafe extern "C" fn latecall_revoke_and_wait_for(
     user_data: *mut c_void,
     milliseconds: u64,
 ) -> i32 {
+    // SAFETY: our caller guarantees what `latecall_revoke_and_wait_for_at` asks for; `NOWHERE` has no strings.
+    unsafe { latecall_revoke_and_wait_for_at(registry, user_data, milliseconds, NOWHERE) }
+}
+
+/// # Safety
+/// 1. `registry` is NULL or from `latecall_registry_new`.
+/// 2. The strings of `place` are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn latecall_revoke_and_wait_for_at(
+    registry: *mut latecall_registry,
+    user_data: *mut c_void,
+    milliseconds: u64,
+    place: Place,
+) -> i32 {
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
-    let handle = Handle::from_ptr(user_data);
-    results::waited(match milliseconds {
-        0 => registry.try_revoke_and_wait(handle),
-        _ => registry.revoke_and_wait_for(handle, Duration::from_millis(milliseconds)),
-    })
+    // SAFETY: our caller guarantees (2), which is (1) of `site`.
+    let site = unsafe { place.site() };
+    let limit = Duration::from_millis(milliseconds);
+    results::waited(registry.wait_from(Handle::from_ptr(user_data), site, Some(limit)))
 }
 
 /// # Safety
@@ -209,13 +287,31 @@ pub unsafe extern "C" fn latecall_revoke_then(
     done: Option<Done>,
     context: *mut c_void,
 ) -> i32 {
+    // SAFETY: our caller guarantees what `latecall_revoke_then_at` asks for; `NOWHERE` has no strings.
+    unsafe { latecall_revoke_then_at(registry, user_data, done, context, NOWHERE) }
+}
+
+/// # Safety
+/// 1. `registry` is NULL or from `latecall_registry_new`.
+/// 2. `done` is NULL, or may be called once with `context`, on any thread, now or later.
+/// 3. The strings of `place` are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn latecall_revoke_then_at(
+    registry: *mut latecall_registry,
+    user_data: *mut c_void,
+    done: Option<Done>,
+    context: *mut c_void,
+    place: Place,
+) -> i32 {
     struct Context(*mut c_void);
     // SAFETY: the only use of the pointer is the call of `done`, which clause 2 allows on any thread.
     unsafe impl Send for Context {}
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let (Some(registry), Some(done)) = (unsafe { get(registry) }, done) else { return ResultCode::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (3), which is (1) of `site`.
+    let site = unsafe { place.site() };
     let context = Context(context);
-    let revoked = registry.revoke_then(Handle::from_ptr(user_data), move || {
+    let revoked = registry.revoke_from_then(Handle::from_ptr(user_data), site, move || {
         let context = context;
         // SAFETY: (1) `context` is the one that C passed with `done`, and the registry runs this closure at most once.
         // Our caller guarantees (2), that this thread may make the call.
@@ -237,15 +333,26 @@ pub unsafe extern "C" fn latecall_barrier(registry: *mut latecall_registry) -> i
 /// 1. `registry` is NULL or from `latecall_registry_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn latecall_close(registry: *mut latecall_registry, how: i32) -> i32 {
+    // SAFETY: our caller guarantees what `latecall_close_at` asks for; `NOWHERE` has no strings.
+    unsafe { latecall_close_at(registry, how, NOWHERE) }
+}
+
+/// # Safety
+/// 1. `registry` is NULL or from `latecall_registry_new`.
+/// 2. The strings of `place` are NULL or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn latecall_close_at(registry: *mut latecall_registry, how: i32, place: Place) -> i32 {
     // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
     let Some(registry) = (unsafe { get(registry) }) else { return ResultCode::BAD_ARGUMENT };
+    // SAFETY: our caller guarantees (2), which is (1) of `site`.
+    let site = unsafe { place.site() };
     let how = match how {
         0 => Close::Drain,
         1 => Close::Abort,
         2 => Close::Leave,
         _ => return ResultCode::BAD_ARGUMENT,
     };
-    results::waited(Ok(registry.close(how)))
+    results::waited(Ok(registry.close_at(how, site)))
 }
 
 /// # Safety
@@ -274,43 +381,6 @@ pub unsafe extern "C" fn latecall_report(
     text.len()
 }
 
-/// `latecall_stats`.
-#[repr(C)]
-#[derive(Debug)]
-pub struct latecall_stats {
-    live: u64,
-    revoking: u64,
-    registered: u64,
-    revoked: u64,
-    destroyed: u64,
-    late: u64,
-    tombstones: u64,
-}
-
-/// # Safety
-/// 1. `registry` is NULL or from `latecall_registry_new`.
-/// 2. `stats` is NULL, or valid for a write and aligned.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn latecall_get_stats(registry: *mut latecall_registry, stats: *mut latecall_stats) -> i32 {
-    // SAFETY: our caller guarantees (1), that `registry` is NULL or from `latecall_registry_new`. That is (1) of `get`.
-    let (Some(registry), Some(target)) = (unsafe { get(registry) }, NonNull::new(stats)) else {
-        return ResultCode::BAD_ARGUMENT;
-    };
-    let stats = registry.stats();
-    let now = latecall_stats {
-        live: stats.live,
-        revoking: stats.revoking,
-        registered: stats.registered,
-        revoked: stats.revoked,
-        destroyed: stats.closures_dropped,
-        late: stats.late.total(),
-        tombstones: stats.tombstones,
-    };
-    // SAFETY: our caller guarantees (2): `stats`, which is not NULL, may be written.
-    unsafe { target.write(now) };
-    ResultCode::OK
-}
-
 /// The registry, unless it is NULL.
 ///
 /// # Safety
@@ -319,13 +389,4 @@ unsafe fn get(registry: *mut latecall_registry) -> Option<&'static Registry<Obje
     // SAFETY: our caller guarantees (1). `latecall_registry_new` returns a pointer to a box that is never freed and of
     // which no mutable reference is made, so a shared reference is valid for ever.
     unsafe { registry.as_ref() }.map(|registry| &registry.0)
-}
-
-/// A copy of the text, unless it is NULL. Bytes that are not UTF-8 are replaced.
-///
-/// # Safety
-/// 1. `text` is NULL or a C string.
-unsafe fn text(text: *const c_char) -> Option<String> {
-    // SAFETY: our caller guarantees (1), and `text` is not NULL here. It is copied before this returns.
-    NonNull::new(text.cast_mut()).map(|text| unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned())
 }

@@ -4,7 +4,8 @@
 //! modules need to find registries without borrowing them: `fork`, which takes their locks, and `ended`, for a thread
 //! that has ended inside a callback and whose frames, with their borrows, are gone.
 
-use super::fork;
+use super::bookkeeping::Bookkeeping;
+use super::fork::{self, Locks};
 use super::handle::Handle;
 use super::record::Cell;
 use super::sync::{Outside, outside};
@@ -17,16 +18,55 @@ pub struct Place {
     pub(super) core: &'static Core,
     registry: *const (),
     leave: fn(Place, &Cell, Handle),
+    /// For a child process; see `Registry::adopt`.
+    pub(super) adopt: fn(Place, &mut Bookkeeping),
 }
 
-// SAFETY: `registry` is borrowed for ever as shared. Only `leave` dereferences it. `leave` runs only on a thread that
-// has made a call of that registry, which compiled only because the registry's callbacks may be used on that thread.
+// SAFETY: `registry` is borrowed for ever as shared. Only `leave` and `adopt` dereference it. `leave` runs only on a
+// thread that has made a call of that registry, which compiled only because the registry's callbacks may be used on
+// that thread. `adopt` uses no callback.
 unsafe impl Send for Place {}
 // SAFETY: a shared `Place` gives access to nothing that a copy of it (it is `Copy` and `Send`) does not.
 unsafe impl Sync for Place {}
 
-/// Lock order: this lock, then `stuck::WAITS`, then the locks of each registry, then `ids::IDS`.
-pub(super) static ANNOUNCED: Outside<Vec<Place>> = Outside::new(Vec::new());
+/// The announced registries, the latest first. Each has its successor in its `Core`, so that the list needs no memory.
+pub(super) struct Announced(Option<Place>);
+
+/// A registry's entry in the list. Used under the lock of `ANNOUNCED`.
+pub(super) struct Link {
+    listed: bool,
+    next: Option<Place>,
+    /// The locks of the registry that a thread holds while it forks.
+    pub(super) held: Held,
+}
+
+/// Used only by the thread that forks.
+pub(super) struct Held(pub(super) Option<Locks>);
+
+// SAFETY: a guard has to be dropped on the thread that has locked. The thread that forks puts the guards here and takes
+// them out again, in the parent as in the child, where it is the only thread.
+unsafe impl Send for Held {}
+
+impl Link {
+    pub(super) const fn new() -> Self {
+        Self { listed: false, next: None, held: Held(None) }
+    }
+}
+
+impl Announced {
+    pub(super) fn all(&self) -> impl Iterator<Item = Place> + use<> {
+        let mut at = self.0;
+        std::iter::from_fn(move || {
+            let place = at?;
+            at = outside(&place.core.announced).next;
+            Some(place)
+        })
+    }
+}
+
+/// Lock order: this lock, then `Core::announced` of one registry at a time, then `stuck::WAITS`, then the other locks
+/// of each registry, then `ids::IDS`.
+pub(super) static ANNOUNCED: Outside<Announced> = Outside::new(Announced(None));
 
 impl<F: ?Sized + 'static> Registry<F> {
     /// Announces to the process that this registry is never moved. Any thread may call it, and once is enough.
@@ -61,7 +101,12 @@ impl<F: ?Sized + 'static> Registry<F> {
             let registry = unsafe { &*place.registry.cast::<Registry<F>>() };
             registry.leave_for_good(cell, handle);
         }
-        Place { core: &self.core, registry: (&raw const *self).cast(), leave: leave::<F> }
+        fn adopt<F: ?Sized + 'static>(place: Place, bookkeeping: &mut Bookkeeping) {
+            // SAFETY: `adopt::<F>` is stored below, beside the address of a `&'static Registry<F>`.
+            let registry = unsafe { &*place.registry.cast::<Registry<F>>() };
+            registry.adopt(bookkeeping);
+        }
+        Place { core: &self.core, registry: (&raw const *self).cast(), leave: leave::<F>, adopt: adopt::<F> }
     }
 }
 
@@ -80,15 +125,16 @@ impl<F: ?Sized> Registry<F> {
 fn announce(place: Place) {
     fork::watch();
     let mut announced = outside(&ANNOUNCED);
-    if !announced.iter().any(|other| std::ptr::eq(other.core, place.core)) {
-        announced.push(place);
+    let mut link = outside(&place.core.announced);
+    if !link.listed {
+        link.listed = true;
+        link.next = announced.0.replace(place);
     }
 }
 
 /// Ends the call of `handle` in `cell`, whose frames are gone, if the registry is announced.
 pub(super) fn leave(cell: &Cell, handle: Handle) {
-    let of_handle = |place: &&Place| place.core.id() == handle.registry_id();
-    let found = outside(&ANNOUNCED).iter().find(of_handle).copied();
+    let found = outside(&ANNOUNCED).all().find(|place| place.core.id() == handle.registry_id());
     // No lock is held here: the last call to leave runs the closure's destructor.
     if let Some(place) = found {
         (place.leave)(place, cell, handle);

@@ -6,39 +6,18 @@
 //! A revocation does not fail for lack of memory: the memory for its tombstone is reserved when its slot is first used.
 //! The note of where a callback was revoked is left out if there is no memory for it.
 //!
+//! Nothing here is searched for a handle: the entry of its slot leads to what is known about it.
+//!
 //! A live registration costs 4 bytes here, and a tombstone 16. Place, thread and time are written once for everything
 //! that one thread did at one place in the same tick of the clock ([`Note`]).
 
-use super::clock::Timestamp;
-use super::completion::BoxedOnce;
+use super::completions::{Completions, Listed};
 use super::handle::Handle;
+use super::inside_waiters::InsideWaiters;
+use super::site::Trace;
 use super::thread::ThreadTag;
 use std::borrow::Cow;
 use std::collections::{TryReserveError, VecDeque};
-use std::panic::Location;
-
-/// A registration or revocation: where in the source, on which thread, when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trace {
-    /// `None`: a `Registration` was dropped, and Rust does not say where.
-    pub(super) at: Option<&'static Location<'static>>,
-    pub(super) thread: ThreadTag,
-    pub(super) when: Timestamp,
-}
-
-impl Trace {
-    #[inline]
-    pub(super) fn now(at: Option<&'static Location<'static>>) -> Self {
-        Self { at, thread: ThreadTag::current(), when: Timestamp::now() }
-    }
-
-    /// Whether both are of one place, thread and tick. Places are compared by address, so that two may differ that are
-    /// equal; this costs a second note.
-    fn same(&self, other: &Self) -> bool {
-        let place = |trace: &Self| trace.at.map_or(std::ptr::null(), std::ptr::from_ref);
-        place(self) == place(other) && self.when == other.when && self.thread.number() == other.thread.number()
-    }
-}
 
 /// A [`Trace`] that several registrations, revocations and tombstones share.
 #[derive(Clone, Debug)]
@@ -69,26 +48,23 @@ struct Tombstone {
     revoked: u32,
 }
 
-/// A revocation that has no tombstone yet: the registration, and the index of the note.
-pub(super) type Revocation = (Handle, u32);
+/// A revoked registration that has no tombstone yet.
+struct Revocation {
+    /// Index of the note of the registration. While this entry is free: the next one of the freelist.
+    registered: u32,
+    /// Index of the note of the revocation, or `NONE`.
+    revoked: u32,
+    /// The revocation is deferred, and no thread has begun to count the running calls.
+    deferred: bool,
+    /// What to run when the registration is over; see `completion.rs`.
+    completions: Completions,
+}
 
 /// What a note is about. Each kind has its newest note, which the next entry of that kind may share.
 #[derive(Clone, Copy)]
 enum NoteKind {
     Registered = 0,
     Revoked = 1,
-}
-
-/// A thread that waits for a callback while the thread is inside that callback.
-#[derive(Debug)]
-struct InsideWaiter {
-    ticket: u64,
-    handle: Handle,
-    thread: ThreadTag,
-    /// How many calls of the callback are on the thread's stack.
-    own: u32,
-    /// All other calls inside are calls of waiting threads: the wait is over.
-    released: bool,
 }
 
 /// How many tombstones above the limit may exist for a moment: one for each thread between writing a tombstone and
@@ -98,9 +74,17 @@ const TOMBSTONE_SLACK: usize = 64;
 const FIRST_NOTES: usize = 32;
 /// No index: the end of a freelist, or no note.
 const NONE: u32 = u32::MAX;
+/// In the entry of a slot: the other bits are an index of `revocations`. There are far fewer notes and revocations.
+const REVOKED: u32 = 1 << 31;
 
 pub(super) struct Bookkeeping {
-    /// By index. While the slot is in use: the index of its note. While the slot is vacant: the next vacant slot.
+    /// By index of the slot:
+    ///
+    /// * live: the index of its note;
+    /// * revoked: `REVOKED` and the index of its entry in `revocations`, or as before if there was no memory for one;
+    /// * tombstoned: the number of its tombstone, which is that of the oldest one (`flushed`) plus its place in the
+    ///   queue; modulo 2^32;
+    /// * vacant: the next vacant slot.
     slots: Vec<u32>,
     /// The first and the last slot of the freelist; the first has been vacant longest.
     vacant: (u32, u32),
@@ -108,18 +92,19 @@ pub(super) struct Bookkeeping {
     free_note: u32,
     /// The newest note of each kind; it is not freed when its `shares` are 0.
     newest: [u32; 2],
-    /// Notes of revocations that have no tombstone yet, as far as there was memory for them.
+    /// The revoked registrations that have no tombstone yet, as far as there was memory for them.
     revocations: Vec<Revocation>,
-    /// Deferred revocations: `reclaim` drops these closures later.
-    deferred: Vec<Revocation>,
+    free_revocation: u32,
+    /// Deferred revocations: `reclaim` drops these closures later. Those that a thread has waited for since have ended
+    /// already.
+    deferred: Vec<Handle>,
     /// Oldest first.
     tombstones: VecDeque<Tombstone>,
-    inside_waiters: Vec<InsideWaiter>,
-    last_ticket: u64,
+    pub(super) inside_waiters: InsideWaiters,
     /// How many threads wait on `Core::changed`.
     pub(super) waiting: u32,
-    /// What to run when a revoked registration is over; see `completion.rs`.
-    pub(super) completions: Vec<(Handle, BoxedOnce)>,
+    /// Completions of registrations for whose revocation there was no memory.
+    pub(super) stray_completions: Completions,
     /// Nothing can be registered any more; see `close.rs`.
     pub(super) closed: bool,
     pub(super) registered: u64,
@@ -138,12 +123,12 @@ impl Bookkeeping {
             free_note: NONE,
             newest: [NONE; 2],
             revocations: Vec::new(),
+            free_revocation: NONE,
             deferred: Vec::new(),
             tombstones: VecDeque::new(),
-            inside_waiters: Vec::new(),
-            last_ticket: 0,
+            inside_waiters: InsideWaiters::new(),
             waiting: 0,
-            completions: Vec::new(),
+            stray_completions: Completions::NONE,
             closed: false,
             registered: 0,
             revoked: 0,
@@ -256,17 +241,17 @@ impl Bookkeeping {
         self.retired += 1;
     }
 
-    /// Takes the slot that has been vacant longest off the freelist.
-    pub(super) fn next_vacant(&mut self) -> Option<u32> {
-        let index = self.vacant.0;
-        if index == NONE {
-            return None;
-        }
+    /// The slot that has been vacant longest.
+    pub(super) fn first_vacant(&self) -> Option<u32> {
+        Some(self.vacant.0).filter(|&index| index != NONE)
+    }
+
+    /// Takes `first_vacant` off the freelist.
+    pub(super) fn take_vacant(&mut self, index: u32) {
         self.vacant.0 = self.slots[index as usize];
         if self.vacant.0 == NONE {
             self.vacant.1 = NONE;
         }
-        Some(index)
     }
 
     /// Notes a registration in slot `index`. `reserve_note` has been called.
@@ -276,54 +261,109 @@ impl Bookkeeping {
         self.slots[index as usize] = self.note(NoteKind::Registered, label, trace);
     }
 
-    /// Notes a revocation; `NONE` if there is no memory.
-    pub(super) fn note_revoker(&mut self, trace: Trace) -> u32 {
-        if self.reserve_note().is_ok() { self.note(NoteKind::Revoked, None, trace) } else { NONE }
-    }
-
-    /// Keeps the note of the revocation of `handle` until its tombstone is written.
-    pub(super) fn keep_revoker(&mut self, handle: Handle, revoked: u32) {
-        if self.revocations.try_reserve(1).is_ok() {
-            self.revocations.push((handle, revoked));
-        } else {
-            self.forget(revoked);
+    /// Notes the revocation of the registration in slot `index`. Without memory it leaves the note out.
+    #[inline]
+    pub(super) fn revoke(&mut self, index: u32, trace: Trace) {
+        self.revoked += 1;
+        if self.reserve_revocation() && self.reserve_note().is_ok() {
+            let revoked = self.note(NoteKind::Revoked, None, trace);
+            let registered = self.slots[index as usize];
+            let entry = Revocation { registered, revoked, deferred: false, completions: Completions::NONE };
+            let place = match self.free_revocation {
+                NONE => {
+                    self.revocations.push(entry);
+                    self.revocations.len() as u32 - 1
+                }
+                free => {
+                    let place = &mut self.revocations[free as usize];
+                    self.free_revocation = place.registered;
+                    *place = entry;
+                    free
+                }
+            };
+            self.slots[index as usize] = REVOKED | place;
         }
     }
 
-    /// Reserves the memory for `defer`; false if there is none.
-    pub(super) fn reserve_deferred(&mut self) -> bool {
-        self.deferred.try_reserve(1).is_ok()
+    /// Reserves the memory for an entry in `revocations`; false if there is none.
+    fn reserve_revocation(&mut self) -> bool {
+        self.free_revocation != NONE || self.revocations.try_reserve(1).is_ok()
     }
 
-    /// Lists a deferred revocation. Returns how many are listed.
-    pub(super) fn defer(&mut self, handle: Handle, revoked: u32) -> usize {
-        self.deferred.push((handle, revoked));
+    /// The place in `revocations` of the registration in slot `index`, which is revoked and has no tombstone yet.
+    fn place_of(&self, index: u32) -> Option<usize> {
+        let entry = *self.slots.get(index as usize)?;
+        (entry != NONE && entry & REVOKED != 0).then_some((entry & !REVOKED) as usize)
+    }
+
+    /// Adds to what runs when the registration `handle`, which is revoked and not over, is over.
+    pub(super) fn add_completion(&mut self, handle: Handle, completion: Box<Listed>) {
+        match self.place_of(handle.index()) {
+            Some(place) => self.revocations[place].completions.add(completion),
+            None => self.stray_completions.add(completion),
+        }
+    }
+
+    /// Reserves the memory for `revoke` and `defer`; false if there is none.
+    pub(super) fn reserve_deferred(&mut self) -> bool {
+        self.reserve_revocation() && self.reserve_note().is_ok() && self.deferred.try_reserve(1).is_ok()
+    }
+
+    /// Lists a deferred revocation, which was noted just now. Returns how many are listed.
+    pub(super) fn defer(&mut self, handle: Handle) -> usize {
+        if let Some(place) = self.place_of(handle.index()) {
+            self.revocations[place].deferred = true;
+        }
+        self.deferred.push(handle);
         self.deferred.len()
     }
 
-    /// Takes the list of deferred revocations, which the caller then has to complete.
-    pub(super) fn take_deferred(&mut self) -> Vec<Revocation> {
+    /// Whether the revocation of the registration in slot `index`, which is Closing, was deferred until now. The caller
+    /// then has to complete it.
+    pub(super) fn claim_deferred(&mut self, index: u32) -> bool {
+        self.place_of(index).is_some_and(|place| std::mem::take(&mut self.revocations[place].deferred))
+    }
+
+    /// Whether the revocation of the registration in slot `index`, which is Closing, is deferred.
+    pub(super) fn is_deferred(&self, index: u32) -> bool {
+        self.place_of(index).is_some_and(|place| self.revocations[place].deferred)
+    }
+
+    /// Takes the list of deferred revocations.
+    pub(super) fn take_deferred(&mut self) -> Vec<Handle> {
         std::mem::take(&mut self.deferred)
     }
 
     /// Keeps the memory of a list that has been completed.
-    pub(super) fn recycle(&mut self, mut batch: Vec<Revocation>) {
+    pub(super) fn recycle(&mut self, mut batch: Vec<Handle>) {
         if self.deferred.is_empty() {
             batch.clear();
             self.deferred = batch;
         }
     }
 
-    /// Writes the tombstone of `handle`. `revoked` is the note of the revocation, if `keep_revoker` was not called.
-    pub(super) fn add_tombstone(&mut self, handle: Handle, revoked: Option<u32>) {
+    /// Writes the tombstone of `handle`, and returns what is to run now that its registration is over.
+    #[inline]
+    pub(super) fn add_tombstone(&mut self, handle: Handle) -> Completions {
+        let mut over = Completions::NONE;
+        let (registered, revoked) = match self.place_of(handle.index()) {
+            Some(place) => {
+                let entry = &mut self.revocations[place];
+                over = std::mem::replace(&mut entry.completions, Completions::NONE);
+                let notes = (entry.registered, entry.revoked);
+                entry.registered = std::mem::replace(&mut self.free_revocation, place as u32);
+                notes
+            }
+            None => (self.slots[handle.index() as usize], NONE),
+        };
+        if !self.stray_completions.are_none() {
+            over.append(self.stray_completions.take_those_of(handle));
+        }
         self.dropped += 1;
-        let revoked = revoked.or_else(|| {
-            let position = self.revocations.iter().rposition(|(of, _)| *of == handle)?;
-            Some(self.revocations.swap_remove(position).1)
-        });
+        self.slots[handle.index() as usize] = (self.flushed + self.tombstones.len() as u64) as u32;
         // The share of the registration's note passes from the slot to the tombstone.
-        let registered = self.slots[handle.index() as usize];
-        self.tombstones.push_back(Tombstone { handle, registered, revoked: revoked.unwrap_or(NONE) });
+        self.tombstones.push_back(Tombstone { handle, registered, revoked });
+        over
     }
 
     /// Removes the oldest tombstone.
@@ -337,57 +377,24 @@ impl Bookkeeping {
 
     /// What is known about the registration `handle`. `in_slot`: no later registration has used the slot.
     pub(super) fn find(&self, handle: Handle, in_slot: bool) -> Option<History> {
-        let tombstone = self.tombstones.iter().rev().find(|tombstone| tombstone.handle == handle);
-        let (registered, revoked) = match tombstone {
-            Some(tombstone) => (tombstone.registered, tombstone.revoked),
-            None if in_slot => {
-                let mut kept = self.revocations.iter().chain(&self.deferred);
-                let revoked = kept.find(|(of, _)| *of == handle).map_or(NONE, |(_, revoked)| *revoked);
-                (*self.slots.get(handle.index() as usize)?, revoked)
-            }
-            None => return None,
+        let entry = *self.slots.get(handle.index() as usize)?;
+        // Any other entry leads to no tombstone, or to one of another handle.
+        let number = entry.wrapping_sub(self.flushed as u32);
+        let tombstone = self.tombstones.get(number as usize).filter(|tombstone| tombstone.handle == handle);
+        let (registered, revoked) = match (tombstone, self.place_of(handle.index())) {
+            (Some(tombstone), _) => (tombstone.registered, tombstone.revoked),
+            (None, _) if !in_slot => return None,
+            (None, Some(place)) => (self.revocations.get(place)?.registered, self.revocations.get(place)?.revoked),
+            (None, None) => (entry, NONE),
         };
         let registered = self.notes.get(registered as usize)?;
         let revoked = self.notes.get(revoked as usize).map(|note| note.trace);
         Some(History { label: registered.label.clone(), registered: registered.trace, revoked })
     }
 
-    /// Notes that the calling thread, with `own` calls of `handle` on its stack, waits for the calls of other threads.
-    /// Returns the ticket of the wait.
-    pub(super) fn wait_inside(&mut self, handle: Handle, own: u32) -> u64 {
-        self.last_ticket += 1;
-        let (ticket, thread) = (self.last_ticket, ThreadTag::current());
-        self.inside_waiters.push(InsideWaiter { ticket, handle, thread, own, released: false });
-        self.last_ticket
-    }
-
-    /// Releases the threads that wait inside `handle`, if all `count` calls inside are calls of these threads. Returns
-    /// whether it did.
-    ///
-    /// They are released together: none of them has to wait for another, so none may go on waiting when another has
-    /// left.
-    pub(super) fn release_inside(&mut self, handle: Handle, count: u32) -> bool {
-        let waiting = |waiter: &&mut InsideWaiter| waiter.handle == handle && !waiter.released;
-        let theirs: u32 = self.inside_waiters.iter_mut().filter(waiting).map(|waiter| waiter.own).sum();
-        let all = theirs > 0 && theirs == count;
-        if all {
-            self.inside_waiters.iter_mut().filter(waiting).for_each(|waiter| waiter.released = true);
-        }
-        all
-    }
-
-    /// Whether the wait of `ticket` has been released.
-    pub(super) fn is_released(&self, ticket: u64) -> bool {
-        self.inside_waiters.iter().any(|waiter| waiter.ticket == ticket && waiter.released)
-    }
-
-    /// Removes `ticket`: its thread does not wait any more.
-    pub(super) fn end_wait(&mut self, ticket: u64) {
-        self.inside_waiters.retain(|waiter| waiter.ticket != ticket);
-    }
-
     /// In a child process: only the thread `me` exists.
     pub(super) fn forget_other_waiters(&mut self, me: ThreadTag) {
-        self.inside_waiters.retain(|waiter| waiter.thread == me);
+        self.inside_waiters.forget_others(me);
+        self.waiting = 0;
     }
 }

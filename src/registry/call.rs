@@ -6,7 +6,6 @@
 //! `leave.rs` and `begin_count` in `revoke.rs` say why it is enough to look at the slot's word twice.
 
 use super::error::{LateCall, Reason, Refused};
-use super::frame::{self, Doing};
 use super::handle::Handle;
 use super::leave::Inside;
 use super::mutation::Mutation;
@@ -158,7 +157,7 @@ impl<F: ?Sized> Registry<F> {
         };
         let _borrowed = Borrowed(record);
         let Some(cell) = record.free_cell() else { unreachable!("a record that was just borrowed is empty") };
-        frame::on_stack(handle.bits(), Doing::BorrowedCall(record), || self.call_in(slot, handle, cell, run))
+        self.call_in(slot, handle, cell, run)
     }
 
     fn call_in<'r, T, E: Refusal<'r>>(

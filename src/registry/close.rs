@@ -4,11 +4,10 @@ use super::Registry;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::Quiescence;
+use super::site::Site;
 use super::slot::{State, Word};
-use super::sync::thread::yield_now;
 use super::sync::{Ordering, lock};
 use super::wait::Patience;
-use std::panic::Location;
 
 /// How to close a registry; see [`Registry::close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,24 +53,27 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn close(&self, how: Close) -> Quiescence {
-        let at = Some(Location::caller());
+        self.close_at(how, Some(Site::caller()))
+    }
+
+    pub(crate) fn close_at(&self, how: Close, at: Option<Site>) -> Quiescence {
         if how == Close::Leave {
             // Release pairs with the Acquire in `completion.rs`, `dispose`. A thread that drops a closure revoked below
             // is also ordered after this by the slot's word.
             self.core.leak_closures.store(true, Ordering::Release);
         }
-        // Under the lock under which slots are taken: every registration is listed below, or refused.
+        // Under the lock under which callbacks are published: every registration is found below, or refused.
         let refuse = || lock(&self.core.bookkeeping).closed = true;
         let late = self.core.mutated(Mutation::CloseAfterListing);
         if !late {
             refuse();
         }
-        let live = self.live();
+        let live = self.handles(|word| matches!(word.state(), State::Live | State::Watched));
         if late {
             refuse();
         }
         // The other registrations are revoked even if a destructor panics.
-        first_panic(live.into_iter(), |handle| {
+        first_panic(live.map(|(handle, _)| handle), |handle| {
             let _ = self.revoke_at(handle, at);
         });
         match how {
@@ -103,30 +105,11 @@ impl<F: ?Sized> Registry<F> {
         self.settle_all(Patience::Forever)
     }
 
-    /// The handles of all live registrations.
-    ///
-    /// A registration is counted under the lock, and published after the lock has been released. This waits for
-    /// registrations in between: they are a few instructions from being published, and run no foreign code there.
-    fn live(&self) -> Vec<Handle> {
-        loop {
-            {
-                let bookkeeping = lock(&self.core.bookkeeping);
-                let live = self.handles(&bookkeeping, |word| matches!(word.state(), State::Live | State::Watched));
-                if live.len() as u64 == bookkeeping.registered - bookkeeping.revoked {
-                    return live;
-                }
-            }
-            yield_now();
-        }
-    }
-
     fn settle_all(&self, patience: Patience) -> Quiescence {
-        use State::{Closing, Counting, Quiescent, Revoking};
+        use State::{Closing, Counting, Idle, Quiescent, Revoking};
         let mut worst = Quiescence::Quiescent;
-        let over_soon = |word: Word| matches!(word.state(), Closing | Counting | Revoking | Quiescent);
-        let revoked = self.handles(&lock(&self.core.bookkeeping), over_soon);
-        for handle in revoked {
-            let Ok(slot) = self.resolve(handle) else { continue };
+        let over_soon = |word: Word| matches!(word.state(), Closing | Counting | Revoking | Idle | Quiescent);
+        for (handle, slot) in self.handles(over_soon) {
             worst = worse(worst, self.settle(slot, handle, patience));
         }
         worst

@@ -6,78 +6,39 @@
 //! have been woken. Both run exactly once, with no lock held, on the thread that drops the closure, which may be a
 //! thread of the C library.
 
-use super::bookkeeping::Bookkeeping;
-use super::error::Rejected;
+use super::completions::{Completions, Listed, boxed, try_box};
+use super::error::{Reason, Refused, Rejected};
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::revoke::{Revoked, is_over};
-use super::slot::State;
+use super::site::Site;
 use super::stored::Taken;
-use super::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
+use super::sync::{AtomicUsize, Mutex, Ordering, lock};
 use super::{Builder, Core, Registration, Registry};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 /// A function that runs once.
 pub(super) type BoxedOnce = Box<dyn FnOnce() + Send>;
 
-/// Each with the registration that it belongs to.
-pub(super) type Notifies = Vec<(Handle, BoxedOnce)>;
-
-/// The destroy notifies of registrations that are not over.
-pub(super) struct DestroyNotifies {
-    /// Whether there is, or was, a destroy notify: registries without any take no lock. Its accesses are Relaxed,
-    /// because the slot's word orders them.
-    any: AtomicBool,
-    pub(super) notifies: Mutex<Notifies>,
-}
-
-impl DestroyNotifies {
-    super::sync::const_fn! {
-        pub(super) const fn new() -> Self {
-            Self { any: AtomicBool::new(false), notifies: Mutex::new(Vec::new()) }
-        }
-    }
-
-    /// Called before the slot is published, so before any thread can end the registration.
-    pub(super) fn add(&self, handle: Handle, notify: BoxedOnce) {
-        lock(&self.notifies).push((handle, notify));
-        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
-        // store.
-        self.any.store(true, Ordering::Relaxed);
-    }
-
-    /// The destroy notify of `handle`, if it has one.
-    pub(super) fn take(&self, handle: Handle) -> Option<BoxedOnce> {
-        // Relaxed: see `add`.
-        if !self.any.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut notifies = lock(&self.notifies);
-        let place = notifies.iter().position(|(of, _)| *of == handle)?;
-        Some(notifies.swap_remove(place).1)
-    }
-
-    /// All destroy notifies of a registry that is being dropped.
-    pub(super) fn take_all(&mut self) -> Notifies {
-        std::mem::take(&mut *lock(&self.notifies))
-    }
-}
+/// A destroy notify. In a box of its own, so that a pointer to it is one word.
+pub(super) struct Notify(BoxedOnce);
 
 impl<F: ?Sized> Registry<F> {
     /// Drops a closure that was taken out of its slot, and runs its destroy notify. A panic of the destructor is the
     /// `Err`.
-    pub(super) fn dispose(&self, callback: Taken<F>, handle: Handle) -> std::thread::Result<()> {
-        let notify = self.core.destroy_notifies.take(handle);
+    pub(super) fn dispose(&self, callback: Option<Taken<F>>, handle: Handle) -> std::thread::Result<()> {
+        let notify = self.core.extras.take_notify(handle.index());
         // Acquire pairs with the Release in `close.rs`, `close`.
         if self.core.leak_closures.load(Ordering::Acquire) {
             std::mem::forget((callback, notify));
             return Ok(());
         }
-        let run_notify = || notify.into_iter().for_each(|notify| self.core.run_contained(notify));
+        let run_notify = || self.core.run_notify(notify);
         if self.core.mutated(Mutation::NotifyBeforeDrop) {
             run_notify();
             return catch_unwind(AssertUnwindSafe(|| drop(callback)));
@@ -89,25 +50,29 @@ impl<F: ?Sized> Registry<F> {
 }
 
 impl Core {
+    /// Runs the completions of a registration that is over, in the order in which they were given. No lock is held.
+    #[cold]
+    pub(super) fn run_completions(&self, completions: Completions) {
+        let mut in_order = Completions::NONE;
+        in_order.append(completions);
+        while let Some(listed) = in_order.pop() {
+            self.run_contained(listed.done);
+        }
+    }
+
+    #[inline]
+    pub(super) fn run_notify(&self, notify: Option<Box<Notify>>) {
+        if let Some(notify) = notify {
+            self.run_contained(notify.0);
+        }
+    }
+
     /// Runs a destroy notify or a completion. A panic must not unwind into the thread that drops the closure, which may
     /// be a thread of the C library, so it is swallowed and counted.
     pub(super) fn run_contained(&self, function: BoxedOnce) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(function)) {
             self.swallow(panic);
         }
-    }
-}
-
-impl Bookkeeping {
-    /// Takes out the completions of the registration `handle`, which is over, in the order in which they were given.
-    pub(super) fn take_completions(&mut self, handle: Handle) -> Vec<BoxedOnce> {
-        if self.completions.is_empty() {
-            return Vec::new();
-        }
-        let all = std::mem::take(&mut self.completions);
-        let (taken, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _)| *of == handle);
-        self.completions = kept;
-        taken.into_iter().map(|(_, done)| done).collect()
     }
 }
 
@@ -130,7 +95,7 @@ impl<F: ?Sized> Builder<'_, F> {
     /// assert_eq!(receiver.try_recv(), Ok("gone"));
     /// ```
     pub fn destroy_notify(mut self, notify: impl FnOnce() + Send + 'static) -> Self {
-        self.notify = Some(Box::new(notify));
+        self.notify = Some(Box::new(Notify(Box::new(notify))));
         self
     }
 }
@@ -143,11 +108,12 @@ impl<F: ?Sized> Registry<F> {
     /// itself with this: `done` then runs after the outermost call has returned.
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke); `done` is dropped and does not run.
+    /// As [`revoke`](Registry::revoke); `done` is dropped and does not run. Also with
+    /// [`Reason::Exhausted`](super::Reason::Exhausted) if there is no memory to keep `done`; nothing was revoked then.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke), after `done` has run. After a [deferred revocation](Registry::revoke_deferred)
-    /// also as [`reclaim`](Registry::reclaim).
+    /// As [`revoke`](Registry::revoke), after `done` has run; also after a
+    /// [deferred revocation](Registry::revoke_deferred).
     ///
     /// ```
     /// use latecall::registry::{Registry, Revoked};
@@ -162,14 +128,29 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_then(&self, handle: Handle, done: impl FnOnce() + Send + 'static) -> Result<Revoked, Rejected> {
-        self.revoke_then_at(handle, Some(Location::caller()), Box::new(done)).map_err(|(rejected, _)| rejected)
+        self.revoke_from_then(handle, Some(Site::caller()), done)
+    }
+
+    pub(crate) fn revoke_from_then(
+        &self,
+        handle: Handle,
+        at: Option<Site>,
+        done: impl FnOnce() + Send + 'static,
+    ) -> Result<Revoked, Rejected> {
+        let Some(done) = boxed(done) else { return Err(self.no_memory(handle)) };
+        self.revoke_then_at(handle, at, done).map_err(|(rejected, _)| rejected)
+    }
+
+    fn no_memory(&self, handle: Handle) -> Rejected {
+        let generation = self.resolve(handle).map_or(0, |slot| slot.word(handle.index()).generation());
+        Rejected { handle, refused: Refused { reason: Reason::Exhausted, current_generation: generation } }
     }
 
     /// Revokes, does not wait, and returns a future that is ready when the closure has been dropped. The future needs
     /// no runtime and blocks no thread. Dropping it does not change the revocation.
     ///
     /// # Errors
-    /// As [`revoke`](Registry::revoke).
+    /// As [`revoke_then`](Registry::revoke_then).
     ///
     /// # Panics
     /// As [`revoke_then`](Registry::revoke_then).
@@ -184,8 +165,8 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_async(&self, handle: Handle) -> Result<Completion, Rejected> {
-        let (completion, done) = Completion::new();
-        let revoked = self.revoke_then_at(handle, Some(Location::caller()), done);
+        let Some((completion, done)) = Completion::new() else { return Err(self.no_memory(handle)) };
+        let revoked = self.revoke_then_at(handle, Some(Site::caller()), done);
         let _ = revoked.map_err(|(rejected, _)| rejected)?;
         Ok(completion)
     }
@@ -193,9 +174,9 @@ impl<F: ?Sized> Registry<F> {
     fn revoke_then_at(
         &self,
         handle: Handle,
-        at: Option<&'static Location<'static>>,
-        done: BoxedOnce,
-    ) -> Result<Revoked, (Rejected, BoxedOnce)> {
+        at: Option<Site>,
+        done: Box<Listed>,
+    ) -> Result<Revoked, (Rejected, Box<Listed>)> {
         // If the closure's destructor panics below, unwinding runs `done`.
         let mut done = RunOnDrop { core: &self.core, done: Some(done) };
         let revoked = match self.revoke_at(handle, at) {
@@ -213,15 +194,14 @@ impl<F: ?Sized> Registry<F> {
         let early = self.core.mutated(Mutation::LookBeforeLocking).then(over);
         let mut bookkeeping = lock(&self.core.bookkeeping);
         // Under the lock, under which `finish` and `reclaim` write the tombstone and take the completions out.
-        if !early.unwrap_or_else(over) {
-            bookkeeping.completions.extend(done.done.take().map(|done| (handle, done)));
+        let listed = if early.unwrap_or_else(over) { None } else { done.done.take() };
+        if let Some(mut listed) = listed {
+            listed.of = handle;
+            bookkeeping.add_completion(handle, listed);
         }
         drop(bookkeeping);
-        if slot.word(handle.index()).is(handle, State::Closing) {
-            // The revocation may have been deferred. Then no other thread has to see to its end. `done` is listed
-            // already, so that it runs also if a destructor panics here.
-            self.reclaim();
-        }
+        // `done` is listed already, so that it runs also if the destructor panics here.
+        self.see_to(slot, handle);
         Ok(revoked)
     }
 }
@@ -229,37 +209,45 @@ impl<F: ?Sized> Registry<F> {
 /// Runs `done` when it is dropped, unless `done` was taken out.
 struct RunOnDrop<'r> {
     core: &'r Core,
-    done: Option<BoxedOnce>,
+    done: Option<Box<Listed>>,
 }
 
 impl Drop for RunOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
-            self.core.run_contained(done);
+            self.core.run_contained(done.done);
         }
     }
 }
 
 impl<F: ?Sized> Registration<'_, F> {
-    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`], also
-    /// for panics.
+    /// Revokes, does not wait, and runs `done` when the closure has been dropped; see [`Registry::revoke_then`].
+    ///
+    /// # Panics
+    /// As [`Registry::revoke_then`]. Also if there is no memory to keep `done`; nothing was revoked then.
+    /// [`Registry::revoke_then`] has that as a value.
     #[track_caller]
     pub fn revoke_then(&self, done: impl FnOnce() + Send + 'static) -> Revoked {
         let registry = self.registry();
-        registry.revoke_then_at(self.handle(), Some(Location::caller()), Box::new(done)).unwrap_or_else(|(_, done)| {
+        let done = boxed(done).unwrap_or_else(|| panic!("there is no memory for a completion; nothing was revoked"));
+        registry.revoke_then_at(self.handle(), Some(Site::caller()), done).unwrap_or_else(|(_, done)| {
             // Rejected: the slot has been vacated since, so the registration is over.
-            registry.core.run_contained(done);
+            registry.core.run_contained(done.done);
             Revoked::AlreadyRevoked
         })
     }
 
-    /// Revokes, does not wait, and returns a future; see [`Registry::revoke_async`], also for panics.
+    /// Revokes, does not wait, and returns a future; see [`Registry::revoke_async`].
+    ///
+    /// # Panics
+    /// As [`revoke_then`](Registration::revoke_then).
     #[track_caller]
     pub fn revoke_async(&self) -> Completion {
-        let (completion, done) = Completion::new();
+        let (completion, done) =
+            Completion::new().unwrap_or_else(|| panic!("there is no memory for a completion; nothing was revoked"));
         let registry = self.registry();
-        if let Err((_, done)) = registry.revoke_then_at(self.handle(), Some(Location::caller()), done) {
-            registry.core.run_contained(done);
+        if let Err((_, done)) = registry.revoke_then_at(self.handle(), Some(Site::caller()), done) {
+            registry.core.run_contained(done.done);
         }
         completion
     }
@@ -267,7 +255,7 @@ impl<F: ?Sized> Registration<'_, F> {
 
 /// Ready when a revoked callback's closure has been dropped; made by [`Registry::revoke_async`].
 #[must_use = "a future does nothing unless it is polled"]
-pub struct Completion(Arc<Mutex<Progress>>);
+pub struct Completion(Half);
 
 #[derive(Default)]
 struct Progress {
@@ -275,11 +263,51 @@ struct Progress {
     waker: Option<Waker>,
 }
 
+/// What a [`Completion`] and the function that completes it share. (An `Arc` cannot be made without aborting where
+/// there is no memory.)
+struct Shared {
+    progress: Mutex<Progress>,
+    /// 2, and 1 when one of the two is gone.
+    halves: AtomicUsize,
+}
+
+/// One of the two owners of a `Shared`.
+struct Half(NonNull<Shared>);
+
+// SAFETY: an `Arc<Mutex<Progress>>` is `Send`, and this owns the same in the same way.
+unsafe impl Send for Half {}
+// SAFETY: an `Arc<Mutex<Progress>>` is `Sync`, and this gives access to the same in the same way.
+unsafe impl Sync for Half {}
+
+impl std::ops::Deref for Half {
+    type Target = Mutex<Progress>;
+
+    fn deref(&self) -> &Mutex<Progress> {
+        // SAFETY: the memory is freed when both halves are gone, and this one is not.
+        &unsafe { self.0.as_ref() }.progress
+    }
+}
+
+impl Drop for Half {
+    fn drop(&mut self) {
+        // SAFETY: as in `deref`.
+        let halves = &unsafe { self.0.as_ref() }.halves;
+        // AcqRel: Release pairs with the Acquire of the other half's decrement, so that the half that frees the memory
+        // comes after every use by the other one.
+        if halves.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: from `Box::into_raw` in `Completion::new`; the other half is gone, so this is the only owner.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
 impl Completion {
-    fn new() -> (Self, BoxedOnce) {
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let own = Arc::clone(&progress);
-        let done = Box::new(move || {
+    /// `None`: there is no memory.
+    fn new() -> Option<(Self, Box<Listed>)> {
+        let shared = try_box(Shared { progress: Mutex::new(Progress::default()), halves: AtomicUsize::new(2) })?;
+        let shared = NonNull::from(Box::leak(shared));
+        let (half, own) = (Half(shared), Half(shared));
+        let done = boxed(move || {
             let waker = {
                 let mut progress = lock(&own);
                 progress.done = true;
@@ -289,8 +317,8 @@ impl Completion {
             if let Some(waker) = waker {
                 waker.wake();
             }
-        });
-        (Self(progress), done)
+        })?;
+        Some((Self(half), done))
     }
 }
 

@@ -5,15 +5,14 @@
 //! for `reclaim`.
 
 use super::Registry;
-use super::bookkeeping::Trace;
 use super::error::Rejected;
 use super::handle::Handle;
 use super::record;
 use super::revoke::Revoked;
+use super::site::{Site, Trace};
 use super::slot::{Slot, State};
 use super::stuck;
 use super::sync::{MODELLED, lock};
-use std::panic::Location;
 
 /// How many revocations are deferred before the next one reclaims them all.
 const BATCH: usize = if MODELLED { 2 } else { 1024 };
@@ -30,7 +29,8 @@ impl<F: ?Sized> Registry<F> {
     ///   them to the calls that are running;
     /// * any thread calls [`reclaim`](Registry::reclaim);
     /// * a thread waits for the callback, as [`revoke_and_wait`](Registry::revoke_and_wait),
-    ///   [`barrier`](Registry::barrier) and [`close`](Registry::close) do;
+    ///   [`barrier`](Registry::barrier) and [`close`](Registry::close) do. A wait for one callback drops no other
+    ///   closure of the list;
     /// * a thread asks for a completion with [`revoke_then`](Registry::revoke_then) or
     ///   [`revoke_async`](Registry::revoke_async);
     /// * the registry is dropped.
@@ -53,10 +53,10 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_deferred(&self, handle: Handle) -> Result<bool, Rejected> {
-        self.revoke_deferred_at(handle, Location::caller())
+        self.revoke_deferred_at(handle, Site::caller())
     }
 
-    pub(super) fn revoke_deferred_at(&self, handle: Handle, at: &'static Location<'static>) -> Result<bool, Rejected> {
+    pub(super) fn revoke_deferred_at(&self, handle: Handle, at: Site) -> Result<bool, Rejected> {
         let trace = Trace::now(Some(at));
         let mut bookkeeping = lock(&self.core.bookkeeping);
         if !bookkeeping.reserve_deferred() {
@@ -64,8 +64,10 @@ impl<F: ?Sized> Registry<F> {
             drop(bookkeeping);
             return self.revoke_at(handle, Some(at)).map(|revoked| revoked != Revoked::AlreadyRevoked);
         }
-        let Some((_, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else { return Ok(false) };
-        let waiting = bookkeeping.defer(handle, revoker);
+        if self.close_slot(&mut bookkeeping, handle, trace)?.is_none() {
+            return Ok(false);
+        }
+        let waiting = bookkeeping.defer(handle);
         drop(bookkeeping);
         if waiting >= BATCH {
             self.reclaim();
@@ -78,6 +80,10 @@ impl<F: ?Sized> Registry<F> {
     ///
     /// Any thread may call it. It costs one heavy fence, however many closures there are, or nothing if there are none.
     ///
+    /// The closures are dropped one after the other, in the order of their revocations. While a destructor, a destroy
+    /// notify or a completion of one runs, the others wait for no particular thread: a thread that waits for one of
+    /// them drops it, also from inside that destructor.
+    ///
     /// # Panics
     /// If destructors panic: with the first panic, when all of them have run and the revocations are complete. The
     /// other panics are counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics).
@@ -87,57 +93,85 @@ impl<F: ?Sized> Registry<F> {
             return 0;
         }
 
-        // Count the running calls of the whole batch, and keep in it the registrations that have none.
-        let mut bookkeeping = self.begin_count(batch.iter().map(|&(handle, _)| (self.slot(handle), handle)));
+        // Count the running calls of the whole batch. Registrations without calls become Idle: this thread owns none of
+        // the closures yet, so that neither a destructor below nor another thread has to wait for it.
+        let mut bookkeeping = self.begin_count(|bookkeeping| {
+            // The list keeps registrations that a thread has waited for since.
+            batch.retain(|&handle| {
+                let slot = self.slot(handle);
+                let mine =
+                    slot.word(handle.index()).is(handle, State::Closing) && bookkeeping.claim_deferred(handle.index());
+                if mine {
+                    slot.transition(handle, State::Closing, State::Counting);
+                }
+                mine
+            });
+        });
         let found = record::mark_those(|bits| {
             let handle = Handle::from_bits(bits);
             // All Counting slots are in the batch: slots are Counting only while their revoker holds the lock.
             self.resolve(handle).is_ok_and(|slot| slot.word(handle.index()).is(handle, State::Counting))
         });
-        batch.retain(|&(handle, revoker)| {
+        batch.retain(|&handle| {
             let calls = if found == 0 { 0 } else { record::marked(handle.bits()) };
-            if calls > 0 {
-                bookkeeping.keep_revoker(handle, revoker);
-            }
-            self.counted(self.slot(handle), handle, State::Counting, calls, &mut bookkeeping) == 0
+            self.counted(self.slot(handle), handle, [State::Counting, State::Idle], calls, &mut bookkeeping) == 0
         });
-        drop(bookkeeping);
+        // Threads that began to wait before the count can drop what they wait for.
+        self.core.wake_waiters(&bookkeeping);
         if !MODELLED && found > 0 {
+            drop(bookkeeping);
             // The calls inside are counted only now. A thread that began to wait earlier could not be found to wait for
             // ever, so the search for deadlocks is repeated for it.
             stuck::recheck();
+            bookkeeping = lock(&self.core.bookkeeping);
         }
 
-        // Drop the closures, with no lock held.
+        let mut dropped = 0;
         let mut first_panic = None;
-        for &(handle, _) in &batch {
-            // SAFETY: clause 1 of `drop_closure`: `counted` has turned this slot to Quiescent, or it would not be in
-            // the batch any more, and each handle is in the batch once.
-            if let Err(panic) = unsafe { self.drop_closure(self.slot(handle), handle) } {
+        for &handle in &batch {
+            let slot = self.slot(handle);
+            if !slot.word(handle.index()).is(handle, State::Idle) {
+                continue; // A thread that waited for it has dropped it, or is dropping it.
+            }
+            slot.transition(handle, State::Idle, State::Quiescent);
+            drop(bookkeeping);
+            // SAFETY: clause 1 of `drop_closure`: this thread has turned the slot to Quiescent, under the lock, just
+            // now.
+            let outcome = unsafe { self.drop_closure(slot, handle) };
+            (bookkeeping, _) = self.write_tombstone(slot, handle);
+            dropped += 1;
+            if let Err(panic) = outcome {
                 match first_panic {
                     None => first_panic = Some(panic),
                     Some(_) => self.core.swallow(panic),
                 }
             }
         }
-
-        // Write all tombstones under one lock, then run the completions without it.
-        let dropped = batch.len();
-        let mut completions = Vec::new();
-        let mut bookkeeping = lock(&self.core.bookkeeping);
-        for &(handle, revoker) in &batch {
-            completions.append(&mut bookkeeping.take_completions(handle));
-            self.write_tombstone(&mut bookkeeping, self.slot(handle), handle, Some(revoker));
-            self.flush_beyond_limit(&mut bookkeeping);
-        }
         bookkeeping.recycle(batch);
-        self.core.wake_waiters(&bookkeeping);
         drop(bookkeeping);
-        completions.into_iter().for_each(|completion| self.core.run_contained(completion));
         if let Some(panic) = first_panic {
             self.core.resume_or_swallow(panic);
         }
         dropped
+    }
+
+    /// Ends a revoked registration, if no other thread is ending it: counts the running calls if the revocation was
+    /// deferred, and drops the closure if no call is inside. Other registrations are left alone, whatever batch they
+    /// are in.
+    pub(super) fn see_to(&self, slot: &Slot<F>, handle: Handle) {
+        let word = || slot.word(handle.index());
+        if !word().is(handle, State::Closing) && !word().is(handle, State::Idle) {
+            return;
+        }
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        if word().is(handle, State::Idle) {
+            slot.transition(handle, State::Idle, State::Quiescent);
+            drop(bookkeeping);
+            // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just now.
+            unsafe { self.finish(slot, handle) };
+        } else if word().is(handle, State::Closing) && bookkeeping.claim_deferred(handle.index()) {
+            self.end(slot, handle, bookkeeping);
+        }
     }
 
     /// The slot of a handle that was issued.

@@ -2,28 +2,26 @@
 //!
 //! C code may end the thread that it runs on. glibc then unwinds the stack, which runs destructors in the frames of
 //! functions that may unwind. A function declared `extern "C"` may not, and no destructors run for the calls below it.
-//! Those calls are still in the thread's record when the thread has no stack any more. This module detects them with
+//! Those calls are still in the thread's records when the thread has no stack any more. This module detects them with
 //! the destructor of a pthread thread-specific value: the system runs it when a thread ends, and never because the
-//! process ends.
+//! process ends. It also gives back the record of a thread whose first call comes from another such destructor, when
+//! Rust's thread-locals are gone already.
 //!
 //! Some calls are not found and stay in flight for ever:
 //!
-//! * calls that had to borrow a record;
 //! * calls of registries that are not [announced](super::announced);
 //! * calls of the main thread, if it ends by `pthread_exit`.
-
-use super::record::Record;
 
 #[cfg(all(target_os = "linux", not(miri)))]
 mod imp {
     use super::super::record;
-    use super::Record;
     use crate::sync::{Counter, Ordering};
     use std::ffi::{c_int, c_uint, c_void};
     use std::ptr;
 
     unsafe extern "C" {
         fn pthread_key_create(key: *mut c_uint, destructor: Option<extern "C" fn(*mut c_void)>) -> c_int;
+        fn pthread_key_delete(key: c_uint) -> c_int;
         fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int;
     }
 
@@ -53,9 +51,10 @@ mod imp {
         word.checked_sub(FIRST).and_then(|key| c_uint::try_from(key).ok())
     }
 
-    /// The calling thread has taken `record` as its own.
-    pub(in super::super) fn begins(record: &'static Record) {
-        set(ptr::from_ref(record).cast());
+    /// The calling thread has taken a record as its own.
+    pub(in super::super) fn begins() {
+        // Any value but null: the destructor does not use it.
+        set(ptr::without_provenance(1));
     }
 
     /// The calling thread has given its record back.
@@ -65,26 +64,35 @@ mod imp {
 
     fn set(value: *const c_void) {
         if let Some(key) = key() {
-            // SAFETY: the key was created and is never deleted. An error means that memory for the value cannot be had;
-            // this thread is then not detected when it ends.
+            // SAFETY: the key was created, and is deleted only when the object is unloaded, whose code this is. An
+            // error means that memory for the value cannot be had; this thread is then not detected when it ends.
             let _ = unsafe { pthread_setspecific(key, value) };
         }
     }
 
-    extern "C" fn has_ended(record: *mut c_void) {
-        // SAFETY: the value comes from the `&'static Record` in `begins`. `has_left` would have cleared it, so the
-        // record is still the calling thread's.
-        let record = unsafe { &*record.cast::<Record>() };
-        record::leave_for_good(record);
+    /// The object that contains this code is being unloaded: gives the key back. A process has few.
+    pub(in super::super) fn unload() {
+        // Relaxed: no other thread runs code of this object any more.
+        if let Some(key) = KEY.swap(NONE, Ordering::Relaxed).checked_sub(FIRST) {
+            // SAFETY: the key was created, and is deleted once, because `KEY` does not name it any more. No thread has
+            // a value: each has cleared it before its thread-locals were gone, and until then the loader keeps the
+            // object.
+            let _ = unsafe { pthread_key_delete(key as c_uint) };
+        }
+    }
+
+    extern "C" fn has_ended(_: *mut c_void) {
+        record::leave_for_good();
     }
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod imp {
-    use super::Record;
-
-    pub(in super::super) fn begins(_: &'static Record) {}
+    pub(in super::super) fn begins() {}
     pub(in super::super) fn has_left() {}
+    #[allow(dead_code, reason = "called where objects are unloaded")]
+    pub(in super::super) fn unload() {}
 }
 
-pub(super) use imp::{begins, has_left};
+#[allow(unused_imports, reason = "`unload` is called where objects are unloaded")]
+pub(super) use imp::{begins, has_left, unload};

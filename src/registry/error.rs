@@ -1,11 +1,12 @@
 //! Why a handle was refused, or why a registration could not be made. Each misuse has a reason of its own.
 
-use super::completion::BoxedOnce;
+use super::completion::Notify;
 use super::handle::Handle;
 use super::report::LateReport;
 use super::sync::Outside;
 use super::{Core, report};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a registry refused a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -190,18 +191,25 @@ impl std::error::Error for Shortage {}
 /// A registration that could not be made. It owns the closure: nothing was half-registered.
 ///
 /// Dropping this value drops the closure, and then runs the [destroy notify](super::Builder::destroy_notify) if there
-/// is one.
-pub struct Exhausted<F: ?Sized> {
+/// is one. If the closure's destructor panics, the notify runs all the same, and then the panic is resumed. A panic of
+/// the notify is swallowed and counted in [`Stats::swallowed_panics`](super::Stats::swallowed_panics) of the registry.
+pub struct Exhausted<'r, F: ?Sized> {
     /// `None` only inside `into_callback` and `drop`.
     callback: Option<Box<F>>,
     shortage: Shortage,
     /// The lock makes this type `Sync`. No thread ever takes it.
-    notify: Outside<Option<BoxedOnce>>,
+    notify: Outside<Option<Box<Notify>>>,
+    /// The registry that counts swallowed panics; `None` if it was not asked.
+    core: Option<&'r Core>,
 }
 
-impl<F: ?Sized> Exhausted<F> {
-    pub(crate) fn new(callback: Box<F>, shortage: Shortage, notify: Option<BoxedOnce>) -> Self {
-        Self { callback: Some(callback), shortage, notify: Outside::new(notify) }
+impl<'r, F: ?Sized> Exhausted<'r, F> {
+    pub(crate) fn new(callback: Box<F>, shortage: Shortage) -> Self {
+        Self { callback: Some(callback), shortage, notify: Outside::new(None), core: None }
+    }
+
+    pub(super) fn of(core: &'r Core, callback: Box<F>, shortage: Shortage, notify: Option<Box<Notify>>) -> Self {
+        Self { callback: Some(callback), shortage, notify: Outside::new(notify), core: Some(core) }
     }
 
     /// What ran out.
@@ -221,29 +229,32 @@ impl<F: ?Sized> Exhausted<F> {
     }
 }
 
-impl<F: ?Sized> Drop for Exhausted<F> {
+impl<F: ?Sized> Drop for Exhausted<'_, F> {
     fn drop(&mut self) {
-        drop(self.callback.take());
+        let callback = self.callback.take();
+        let Some(core) = self.core else { return drop(callback) };
+        let outcome = catch_unwind(AssertUnwindSafe(|| drop(callback)));
         let notify = self.notify.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(notify) = notify.take() {
-            notify();
+        core.run_notify(notify.take());
+        if let Err(panic) = outcome {
+            core.resume_or_swallow(panic);
         }
     }
 }
 
-impl<F: ?Sized> fmt::Debug for Exhausted<F> {
+impl<F: ?Sized> fmt::Debug for Exhausted<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exhausted").field("shortage", &self.shortage).finish_non_exhaustive()
     }
 }
 
-impl<F: ?Sized> fmt::Display for Exhausted<F> {
+impl<F: ?Sized> fmt::Display for Exhausted<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "registry exhausted, callback not registered: {}", self.shortage)
     }
 }
 
-impl<F: ?Sized> std::error::Error for Exhausted<F> {}
+impl<F: ?Sized> std::error::Error for Exhausted<'_, F> {}
 
 /// A call that the registry refused. No closure ran.
 ///

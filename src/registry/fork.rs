@@ -10,42 +10,41 @@
 //! (That happens if a signal handler forks and has interrupted the thread that holds the lock.) The child must then not
 //! use the data that this lock guards.
 
-use super::announced::{ANNOUNCED, Place};
+use super::announced::{ANNOUNCED, Announced};
 use super::bookkeeping::Bookkeeping;
-use super::completion::Notifies;
+use super::handle::Handle;
 use super::ids::{self, Ids};
 use super::outstanding::CallersInside;
-use super::policy::ByIndex;
+use super::site::{CSite, SITES};
+use super::slot::State;
 use super::stuck::{self, Waits};
-use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside_within};
+use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside, outside_within};
 use super::thread::ThreadTag;
-use super::{Core, frame, record};
+use super::{Core, Registry, frame, record};
 use std::cell::Cell;
-use std::ptr;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 /// How long `fork` waits, for all locks together.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The locks of a registry; `None` for each that did not come free in time.
-struct Locks {
+pub(super) struct Locks {
     bookkeeping: Option<MutexGuard<'static, Bookkeeping>>,
     callers: Option<MutexGuard<'static, CallersInside>>,
-    policies: Option<MutexGuard<'static, ByIndex>>,
-    notifies: Option<MutexGuard<'static, Notifies>>,
 }
 
-/// What a thread holds while it forks.
+/// What a thread holds while it forks, besides the locks of the registries, which are in their `Core::announced`.
 struct Held {
-    announced: Option<OutsideGuard<'static, Vec<Place>>>,
+    announced: OutsideGuard<'static, Announced>,
     waits: Option<OutsideGuard<'static, Waits>>,
-    registries: Vec<Locks>,
-    ids: Option<OutsideGuard<'static, Ids>>,
+    _ids: Option<OutsideGuard<'static, Ids>>,
+    _sites: Option<OutsideGuard<'static, Vec<&'static CSite>>>,
 }
 
 local! {
-    /// On a thread that is forking, the box with the locks that it holds; otherwise null.
-    static HELD: Cell<*mut Held> = Cell::new(ptr::null_mut());
+    /// What the thread holds, if it is forking. `ManuallyDrop`, so that the thread-local has no destructor.
+    static HELD: Cell<Option<ManuallyDrop<Held>>> = Cell::new(None);
 }
 
 /// Installs the handlers of `fork`: they take the locks, and make a child forget the other threads. Costs one load once
@@ -82,50 +81,70 @@ fn install() {
     let _ = status;
 }
 
+// None of these functions allocates: a fork does not fail for lack of memory, and a child must not call the allocator.
+
 extern "C" fn begins() {
     let until = Instant::now() + LONGEST;
     let Some(announced) = outside_within(&ANNOUNCED, until) else { return };
     let waits = outside_within(&stuck::WAITS, until);
-    let registries = announced.iter().map(|place| place.core.locks(until)).collect();
+    for place in announced.all() {
+        outside(&place.core.announced).held.0 = Some(place.core.locks(until));
+    }
     let ids = outside_within(&ids::IDS, until);
-    let held = Box::into_raw(Box::new(Held { announced: Some(announced), waits, registries, ids }));
-    HELD.with(|place| place.set(held));
+    let sites = outside_within(&SITES, until);
+    HELD.with(|held| held.set(Some(ManuallyDrop::new(Held { announced, waits, _ids: ids, _sites: sites }))));
 }
 
 extern "C" fn ends_in_parent() {
-    let held = HELD.with(|place| place.replace(ptr::null_mut()));
-    if !held.is_null() {
-        // SAFETY: the pointer is from `Box::into_raw` in `begins`, on this thread. `replace` has taken it out of
-        // `HELD`, so it is turned back into a box once.
-        drop(unsafe { Box::from_raw(held) });
+    let Some(held) = HELD.with(Cell::take) else { return };
+    for place in held.announced.all() {
+        outside(&place.core.announced).held.0 = None;
     }
+    drop(ManuallyDrop::into_inner(held));
 }
 
 extern "C" fn ends_in_child() {
-    record::forget_others(frame::has_borrowed);
-    let held = HELD.with(|place| place.replace(ptr::null_mut()));
-    // SAFETY: the pointer is null, or from `Box::into_raw` in `begins` on this thread. `replace` has taken it out of
-    // `HELD`, so this is the only reference. The memory is leaked, because a child must not call the allocator here.
-    let Some(held) = (unsafe { held.as_mut() }) else { return };
+    record::forget_others();
+    let Some(mut held) = HELD.with(Cell::take) else { return };
     if let Some(waits) = &mut held.waits {
         waits.forget_others();
     }
-    for registry in &mut held.registries {
-        registry.forget_others();
-        // Unlocks one by one: to drop the vector would free memory, which a child must not do here.
-        (registry.bookkeeping, registry.callers, registry.policies, registry.notifies) = (None, None, None, None);
+    for place in held.announced.all() {
+        let locks = outside(&place.core.announced).held.0.take();
+        let Some(mut locks) = locks else { continue };
+        locks.forget_others();
+        if let Some(bookkeeping) = &mut locks.bookkeeping {
+            (place.adopt)(place, bookkeeping);
+        }
     }
-    (held.ids, held.waits, held.announced) = (None, None, None);
+    drop(ManuallyDrop::into_inner(held));
+}
+
+impl<F: ?Sized> Registry<F> {
+    /// In a child process after `fork`: what threads that do not exist here were in the middle of ending is left to any
+    /// thread that asks (`see_to`). Calls no allocator and no destructor. The calls of other threads are forgotten.
+    pub(super) fn adopt(&self, bookkeeping: &mut Bookkeeping) {
+        for index in 0..bookkeeping.used() {
+            let Some(slot) = self.table.get(index) else { continue };
+            let word = slot.word(index);
+            let handle = Handle::pack(index, word.generation(), self.core.id());
+            let calls = match word.state() {
+                // Its revoker was about to count, or the revocation is deferred and nothing is missing.
+                State::Closing if !bookkeeping.is_deferred(index) => record::mark(handle.bits()),
+                State::Revoking => record::marked(handle.bits()),
+                // Its closure was being dropped, and not by this thread: a part of the destructor may have run, and the
+                // rest never will.
+                State::Quiescent if frame::own(handle.bits()).destructors == 0 => 0,
+                _ => continue,
+            };
+            slot.transition(handle, word.state(), if calls == 0 { State::Idle } else { State::Revoking });
+        }
+    }
 }
 
 impl Core {
     fn locks(&'static self, until: Instant) -> Locks {
-        Locks {
-            bookkeeping: lock_within(&self.bookkeeping, until),
-            callers: lock_within(&self.callers.0, until),
-            policies: lock_within(&self.own_policies.by_index, until),
-            notifies: lock_within(&self.destroy_notifies.notifies, until),
-        }
+        Locks { bookkeeping: lock_within(&self.bookkeeping, until), callers: lock_within(&self.callers.0, until) }
     }
 }
 

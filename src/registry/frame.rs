@@ -2,28 +2,19 @@
 //! stack.
 //!
 //! A thread that waits for a callback must know whether it would wait for itself, at any depth. Most of its calls are
-//! in its record (`record/mod.rs`). This list has the rest: closures' destructors, and calls that had to borrow a
-//! record. The list's head is a thread-local with a constant initial value and no destructor, so the list works while a
-//! thread is being torn down. Thread ids cannot answer the question, because the system reuses them.
+//! in records that have its number (`record/mod.rs`). This list has the rest: closures' destructors. The list's head is
+//! a thread-local with a constant initial value and no destructor, so the list works while a thread is being torn down.
+//! Thread ids cannot answer the question, because the system reuses them.
 
-use super::record::{self, Record};
 use super::sync::local;
+use super::{record, thread};
 use std::cell::Cell;
 use std::ptr;
 
-/// What a frame does with the closure of its handle.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
-    /// Runs the closure; the call is in this borrowed record.
-    BorrowedCall(*const Record),
-    /// Drops the closure.
-    Destructor,
-}
-
+/// A destructor of a closure.
 struct Frame {
     /// The bits of the handle.
     handle: usize,
-    doing: Doing,
     below: *const Frame,
 }
 
@@ -31,20 +22,26 @@ local! {
     static TOP: Cell<*const Frame> = Cell::new(ptr::null());
 }
 
-/// Runs `run` with a frame for `handle` on this thread's list. The frame is taken off when `run` returns or unwinds.
+/// Runs `drop`, which drops the closure of `handle`, with a frame on this thread's list. The frame is taken off when
+/// `drop` returns or unwinds.
 #[inline]
-pub(super) fn on_stack<T>(handle: usize, doing: Doing, run: impl FnOnce() -> T) -> T {
+pub(super) fn on_stack<T>(handle: usize, drop: impl FnOnce() -> T) -> T {
     struct Pop(*const Frame);
     impl Drop for Pop {
         fn drop(&mut self) {
             TOP.with(|top| top.set(self.0));
         }
     }
-    let frame = Frame { handle, doing, below: TOP.with(Cell::get) };
+    let frame = Frame { handle, below: TOP.with(Cell::get) };
     // Declared after the frame, so that the frame is taken off the list before it is gone.
     let _pop = Pop(frame.below);
     TOP.with(|top| top.set(&raw const frame));
-    run()
+    drop()
+}
+
+/// Empties the list of a thread whose stack is gone.
+pub(super) fn forget() {
+    TOP.with(|top| top.set(ptr::null()));
 }
 
 /// How often the calling thread is inside one closure.
@@ -70,23 +67,37 @@ fn visit(mut see: impl FnMut(&Frame)) {
 
 /// Counts the calling thread's calls and destructors of the closure of `handle`, at any depth.
 pub(super) fn own(handle: usize) -> Own {
-    let mut own = Own { calls: record::own_calls(handle), destructors: 0 };
-    visit(|frame| {
-        if frame.handle == handle {
-            match frame.doing {
-                Doing::BorrowedCall(_) => own.calls += 1,
-                Doing::Destructor => own.destructors += 1,
-            }
-        }
-    });
+    let mut own = Own { calls: record::calls_by(thread::number(), handle), destructors: 0 };
+    visit(|frame| own.destructors += u32::from(frame.handle == handle));
     own
 }
 
-/// Whether the calling thread has borrowed `record` for a call.
-pub(super) fn has_borrowed(record: *const Record) -> bool {
-    let mut found = false;
-    visit(|frame| found |= frame.doing == Doing::BorrowedCall(record));
-    found
+/// The frames that a thread's list had at one moment.
+pub(super) struct Frames(*const Frame);
+
+impl Frames {
+    #[cfg(test)]
+    pub(super) const NONE: Self = Self(ptr::null());
+
+    /// How many of them are of `handle`.
+    ///
+    /// # Safety
+    /// 1. The thread has not left any of these frames, and does not leave them meanwhile.
+    pub(super) unsafe fn count(&self, handle: usize) -> u32 {
+        let mut count = 0;
+        let mut at = self.0;
+        // SAFETY: null, or by clause 1 a frame that the thread has not left. Frames are not written once listed.
+        while let Some(frame) = unsafe { at.as_ref() } {
+            count += u32::from(frame.handle == handle);
+            at = frame.below;
+        }
+        count
+    }
+}
+
+/// The frames of the calling thread.
+pub(super) fn frames() -> Frames {
+    Frames(TOP.with(Cell::get))
 }
 
 /// Runs `see` once for each call and each destructor that the calling thread is inside of, with the bits of its handle.
@@ -113,21 +124,14 @@ mod tests {
             return; // The models exercise the list; this test of the list alone runs over std.
         }
         let (a, b) = (8, 16);
-        let call = Doing::BorrowedCall(ptr::without_provenance(128));
-        on_stack(a, call, || {
-            on_stack(b, call, || {
-                on_stack(a, Doing::Destructor, || {
-                    assert_eq!(own(a), Own { calls: 1, destructors: 1 });
-                    assert_eq!(own(b), Own { calls: 1, destructors: 0 });
-                });
+        let of = |destructors| Own { calls: 0, destructors };
+        on_stack(a, || {
+            on_stack(b, || {
+                on_stack(a, || assert_eq!((own(a), own(b)), (of(2), of(1))));
             });
-            let unwound = catch_unwind(|| {
-                let call = Doing::BorrowedCall(ptr::without_provenance(128));
-                on_stack(8, call, || panic!("out"))
-            });
+            let unwound = catch_unwind(|| on_stack(8, || panic!("out")));
             assert!(unwound.is_err());
-            assert_eq!(own(a), Own { calls: 1, destructors: 0 });
-            assert!(has_borrowed(ptr::without_provenance(128)) && !has_borrowed(ptr::without_provenance(256)));
+            assert_eq!((own(a), own(b)), (of(1), of(0)));
         });
         assert_eq!(own(a), Own::default());
     }

@@ -42,7 +42,8 @@ impl Ids {
 
     /// Gives `number` back. `next_generation` is the first generation that was never issued under it.
     pub(super) fn give_back(&mut self, number: u32, next_generation: u32, layout: Layout) {
-        if next_generation <= layout.max_generation() {
+        // Without memory the id is not used again. A registry that is dropped needs none.
+        if next_generation <= layout.max_generation() && self.idle.try_reserve(1).is_ok() {
             self.idle.push_back(Id { number, first_generation: next_generation });
         }
     }

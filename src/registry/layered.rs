@@ -3,11 +3,13 @@
 
 use super::Registry;
 use super::announced::Place;
-use super::error::{Reason, Refused};
+use super::error::{Reason, Refused, Rejected};
 use super::handle::Handle;
 use super::revoke::Quiescence;
+use super::site::Site;
 use super::sync::Ordering;
 use super::wait::Patience;
+use std::time::Duration;
 
 impl<F: ?Sized> Registry<F> {
     /// [`call`](Registry::call), but a refusal is neither counted nor reported: the caller does both, or tries another
@@ -35,6 +37,22 @@ impl<F: ?Sized> Registry<F> {
     pub(crate) fn count_swallowed_panic(&self) {
         // Relaxed: a statistic.
         self.core.swallowed_panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The verbs that wait, for a caller whose place is not one in Rust code. `limit`: `None` waits for ever.
+    #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "called by `latecall_revoke_and_wait`"))]
+    pub(crate) fn wait_from(
+        &self,
+        handle: Handle,
+        at: Option<Site>,
+        limit: Option<Duration>,
+    ) -> Result<Quiescence, Rejected> {
+        let patience = match limit {
+            None => Patience::Forever,
+            Some(Duration::ZERO) => Patience::None,
+            Some(limit) => super::wait::patience(limit),
+        };
+        self.revoke_patiently(handle, at, patience)
     }
 
     /// All that is known about `handle`, which may be any value.

@@ -63,7 +63,7 @@ impl<F: ?Sized> Registry<F> {
         if SLOW {
             self.core.stall(StallSite::BeforeRelease);
         }
-        // Release: see `Cell::clear` in `record.rs`. Relaxed is the mutation.
+        // Release: see `Cell::clear` in `record/mod.rs`. Relaxed is the mutation.
         cell.clear(if self.core.mutated(Mutation::LeaveRelaxed) { Ordering::Relaxed } else { Ordering::Release });
         // Between the cleared cell and the look at the word. Pairs with `fence::heavy` in `revoke.rs`, `begin_count`.
         if SLOW {
@@ -102,7 +102,7 @@ impl<F: ?Sized> Registry<F> {
         let core = &self.core;
         let bits = handle.bits();
         if self.may_be_counted(slot, handle) {
-            let mut bookkeeping = lock(&core.bookkeeping);
+            let bookkeeping = lock(&core.bookkeeping);
             cell.unmark(bits);
             // May be false: if this call was not counted, another call may already have been the last one out.
             if slot.word(handle.index()).is(handle, State::Revoking) {
@@ -116,7 +116,7 @@ impl<F: ?Sized> Registry<F> {
                     unsafe { self.finish(slot, handle) };
                     return;
                 }
-                if bookkeeping.release_inside(handle, others) {
+                if bookkeeping.inside_waiters.release(handle, others) {
                     core.wake_waiters(&bookkeeping);
                 }
                 drop(bookkeeping);

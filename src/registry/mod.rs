@@ -45,8 +45,7 @@
 //! 7. A call takes no lock, except
 //!    * when its callback is being revoked at that moment;
 //!    * in a registry with a [limit of running calls](Registry::with_in_flight_limit) or with
-//!      [named callers](Registry::with_named_callers);
-//!    * when it is late, in a registry where a registration has had [its own late policy](Builder::late_policy).
+//!      [named callers](Registry::with_named_callers).
 //! 8. Slots keep their addresses for as long as the registry lives. A registry whose handles were given to C must live
 //!    as long as C may call: make it a `static`.
 //!
@@ -61,6 +60,7 @@
 //! * `slot`: one word that decides which handle is admitted, and the closure.
 //! * `stored`: keeps a small closure in its slot and a large one in its box.
 //! * `table`: keeps slots at fixed addresses.
+//! * `extras`: policies and destroy notifies of single registrations.
 //! * `bookkeeping`: what is written under the registry's lock: vacant slots, history, tombstones, waiting threads.
 //!
 //! Calls in flight:
@@ -81,9 +81,9 @@
 //! * `call`, `leave`: the way in for C, and the way out.
 //! * `revoke`: refuses new calls and drops the closure.
 //! * `deferred`: revokes many callbacks for one fence.
-//! * `wait`: waits until a revoked callback is over.
+//! * `wait`, `inside_waiters`: waits until a revoked callback is over.
 //! * `stuck`: finds waits that never end.
-//! * `completion`: destroy notifies and completions.
+//! * `completion`, `completions`: destroy notifies and completions.
 //! * `close`: closes a whole registry.
 //! * `teardown`: drops a registry.
 //!
@@ -93,7 +93,7 @@
 //! * `policy`: what a late call causes besides being refused.
 //! * `outstanding`: lists the registrations that are not over.
 //! * `stats`: counters.
-//! * `clock`, `thread`: times and thread names for reports.
+//! * `clock`, `thread`, `site`: times, threads and places in the source, for reports.
 //!
 //! For other parts of the crate:
 //!
@@ -113,14 +113,17 @@ mod call;
 mod clock;
 mod close;
 mod completion;
+mod completions;
 mod deferred;
 mod ended;
 mod error;
+mod extras;
 mod fence;
 mod fork;
 mod frame;
 mod handle;
 mod ids;
+mod inside_waiters;
 mod layered;
 mod leave;
 mod module;
@@ -133,6 +136,7 @@ mod registration;
 mod report;
 mod revoke;
 mod settings;
+mod site;
 mod slot;
 mod stall;
 mod state;
@@ -168,6 +172,8 @@ use state::Core;
 use std::fmt;
 use sync::const_fn;
 use table::Table;
+#[allow(unused_imports, reason = "used by `crate::capi`")]
+pub(crate) use {completions::try_box, site::Site};
 #[cfg(test)]
 #[allow(unused_imports, reason = "used by the models of the copy over loom")]
 pub(crate) use {mutation::Mutation, record::leave_thread};

@@ -1,8 +1,8 @@
 //! Registrations that are not over: for hosts that want to unload a module, for reports of waits, and to find leaks.
 
-use super::bookkeeping::{Bookkeeping, History};
+use super::bookkeeping::History;
 use super::handle::Handle;
-use super::slot::{State, Word};
+use super::slot::{Slot, State, Word};
 use super::sync::{Mutex, lock};
 use super::thread::ThreadTag;
 use super::{Core, Registry, record, report};
@@ -64,8 +64,8 @@ impl fmt::Display for Outstanding {
 }
 
 impl<F: ?Sized> Registry<F> {
-    /// Every registration that is not over, with the place where it was made, in the order of slots. The list is that
-    /// of one moment; the number of running calls may have changed since. Takes the registry's lock, and allocates.
+    /// Every registration that is not over, with the place where it was made, in the order of slots. Registrations that
+    /// other threads make or end meanwhile may be among them. Takes the registry's lock, and allocates.
     ///
     /// ```
     /// use latecall::registry::Registry;
@@ -78,17 +78,18 @@ impl<F: ?Sized> Registry<F> {
     #[must_use]
     pub fn outstanding(&self) -> Vec<Outstanding> {
         let not_over = |word: Word| word.has_closure() || word.state() == State::Quiescent;
-        // A statement of its own, so that the lock is free again: `inspect` takes it for each handle.
-        let handles = self.handles(&lock(&self.core.bookkeeping), not_over);
-        handles.into_iter().map(|handle| self.inspect(handle)).collect()
+        self.handles(not_over).map(|(handle, _)| self.inspect(handle)).collect()
     }
 
-    /// The handles of registrations whose slot's word `which` picks. A registration that is not published yet is not
-    /// among them.
-    pub(super) fn handles(&self, bookkeeping: &Bookkeeping, which: impl Fn(Word) -> bool) -> Vec<Handle> {
-        let words = (0..bookkeeping.used()).filter_map(|index| Some((index, self.table.get(index)?.word(index))));
-        let picked = words.filter(|(_, word)| which(*word));
-        picked.map(|(index, word)| Handle::pack(index, word.generation(), self.core.id())).collect()
+    /// The handles of the registrations in the slots that have been used until now, each with its slot, if `which`
+    /// picks the slot's word at the moment when it is looked at. Allocates nothing.
+    pub(super) fn handles(&self, which: impl Fn(Word) -> bool) -> impl Iterator<Item = (Handle, &Slot<F>)> {
+        let used = lock(&self.core.bookkeeping).used();
+        (0..used).filter_map(move |index| {
+            let slot = self.table.get(index)?;
+            let word = slot.word(index);
+            which(word).then(|| (Handle::pack(index, word.generation(), self.core.id()), slot))
+        })
     }
 
     /// What the bookkeeping has on `handle`.
@@ -146,7 +147,12 @@ pub(super) struct NamedCaller<'r>(&'r Callers, Handle);
 impl Core {
     #[cold]
     pub(super) fn name_caller(&self, handle: Handle) -> NamedCaller<'_> {
-        lock(&self.callers.0).push((handle, ThreadTag::current()));
+        let mut callers = lock(&self.callers.0);
+        // Without memory the call has no name.
+        if callers.try_reserve(1).is_ok() {
+            callers.push((handle, ThreadTag::current()));
+        }
+        drop(callers);
         NamedCaller(&self.callers, handle)
     }
 }

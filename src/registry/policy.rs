@@ -2,9 +2,8 @@
 
 use super::error::{LateCall, OnItsThread, Refused};
 use super::handle::Handle;
-use super::sync::{AtomicBool, Flag, MODELLED, Mutex, Ordering, lock};
+use super::sync::{Flag, MODELLED, Ordering};
 use super::{Core, Registry};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a registry does about a late call, besides refusing and counting it. The trampoline decides what C gets for a
@@ -81,7 +80,7 @@ impl Core {
     pub(super) fn late_call(&self, handle: Handle, refused: Refused) -> LateCall<'_> {
         // Relaxed: a statistic.
         self.late_calls[refused.reason.number()].fetch_add(1, Ordering::Relaxed);
-        if !matches!(self.settings.late_policy, LatePolicy::Count) || self.own_policies.are_any() {
+        if !matches!(self.settings.late_policy, LatePolicy::Count) || self.extras.any_policy() {
             self.follow_policy(handle, refused);
         }
         LateCall { core: self, handle, refused, _on_its_thread: OnItsThread([]) }
@@ -110,49 +109,8 @@ impl Core {
     }
 
     fn late_policy(&self, handle: Handle, refused: Refused) -> LatePolicy {
-        let own = refused.reason.of_a_registration().then(|| self.own_policies.of(handle)).flatten();
+        let own = refused.reason.of_a_registration().then(|| self.extras.policy(handle)).flatten();
         own.unwrap_or(self.settings.late_policy)
-    }
-}
-
-/// By the index of a handle.
-pub(super) type ByIndex = BTreeMap<u32, (Handle, LatePolicy)>;
-
-/// The policies of registrations that have their own: at most one for each slot.
-pub(super) struct OwnPolicies {
-    /// Whether there are, or were, any: registries without any take no lock. Its accesses are Relaxed, because the
-    /// slot's word orders them.
-    any: AtomicBool,
-    pub(super) by_index: Mutex<ByIndex>,
-}
-
-impl OwnPolicies {
-    super::sync::const_fn! {
-        pub(super) const fn new() -> Self {
-            Self { any: AtomicBool::new(false), by_index: Mutex::new(BTreeMap::new()) }
-        }
-    }
-
-    /// Called before the slot is published, so before any thread can use the handle.
-    pub(super) fn set(&self, handle: Handle, policy: LatePolicy) {
-        lock(&self.by_index).insert(handle.index(), (handle, policy));
-        // Relaxed: the Release store in `Slot::publish` comes after it, and every use of the handle acquires that
-        // store.
-        self.any.store(true, Ordering::Relaxed);
-    }
-
-    #[inline]
-    fn are_any(&self) -> bool {
-        // Relaxed: see `set`.
-        self.any.load(Ordering::Relaxed)
-    }
-
-    fn of(&self, handle: Handle) -> Option<LatePolicy> {
-        if !self.are_any() {
-            return None;
-        }
-        let policies = lock(&self.by_index);
-        policies.get(&handle.index()).filter(|(of, _)| *of == handle).map(|(_, policy)| *policy)
     }
 }
 
@@ -177,7 +135,15 @@ pub(super) fn watch_exit() {
     static WATCHED: Flag = Flag::new(false);
     // Relaxed: only one thread may find false, and nothing else depends on the order.
     if !MODELLED && !cfg!(miri) && !WATCHED.swap(true, Ordering::Relaxed) {
-        // If `atexit` has no room for the function, late calls at exit follow the policy.
-        let _ = atexit(begun);
+        // If `atexit` has no room for the function, late calls at exit follow the policy. Relaxed: see `would_know`.
+        WATCHING.store(atexit(begun) == 0, Ordering::Relaxed);
     }
+}
+
+static WATCHING: Flag = Flag::new(false);
+
+/// Whether `exiting` is true when the process exits.
+pub(super) fn would_know() -> bool {
+    // Relaxed: asked by functions that run after every use of the object.
+    WATCHING.load(Ordering::Relaxed)
 }

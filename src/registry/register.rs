@@ -1,19 +1,19 @@
 //! The way in for Rust: a closure becomes a registration.
 
 use super::Registry;
-use super::bookkeeping::{Bookkeeping, Trace};
-use super::completion::BoxedOnce;
+use super::bookkeeping::Bookkeeping;
+use super::completion::Notify;
 use super::error::{Exhausted, Shortage};
 use super::handle::{Handle, Layout};
 use super::mutation::Mutation;
 use super::policy::{self, LatePolicy};
 use super::registration::Registration;
+use super::site::{Site, Trace};
 use super::slot::{Slot, State};
 use super::sync::{MODELLED, Ordering, lock};
 use super::{ids, table};
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::Location;
 
 impl<F: ?Sized> Registry<F> {
     /// Takes `callback` in and returns its owner. Calls with the owner's handle succeed from here on.
@@ -53,7 +53,7 @@ impl<F: ?Sized> Registry<F> {
     /// assert!(ONE.try_register(Box::new(|| 3)).is_ok());
     /// ```
     #[track_caller]
-    pub fn try_register(&self, callback: Box<F>) -> Result<Registration<'_, F>, Exhausted<F>> {
+    pub fn try_register(&self, callback: Box<F>) -> Result<Registration<'_, F>, Exhausted<'_, F>> {
         self.builder().try_register(callback)
     }
 
@@ -76,21 +76,23 @@ impl<F: ?Sized> Registry<F> {
         &self,
         callback: Box<F>,
         described: Builder<'_, F>,
-        at: &'static Location<'static>,
-    ) -> Result<Registration<'_, F>, Exhausted<F>> {
+        at: Site,
+    ) -> Result<Registration<'_, F>, Exhausted<'_, F>> {
         if !MODELLED && self.core.id() == 0 {
             self.pin_module();
+            self.note_unpinned();
             policy::watch_exit();
             self.announce_itself();
         }
         let registered = Trace::now(Some(at));
         let Builder { label, late_policy, notify, .. } = described;
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let (index, slot) = match self.take_slot(&mut bookkeeping) {
+        let has_extras = late_policy.is_some() || notify.is_some();
+        let (index, slot) = match self.take_slot(&mut bookkeeping, has_extras) {
             Ok(taken) => taken,
             Err(shortage) => {
                 drop(bookkeeping);
-                return Err(Exhausted::new(callback, shortage, notify));
+                return Err(Exhausted::of(&self.core, callback, shortage, notify));
             }
         };
         let generation = match slot.word(index).generation() {
@@ -98,27 +100,25 @@ impl<F: ?Sized> Registry<F> {
             0 => self.core.first_generation.load(Ordering::Relaxed),
             next => next,
         };
-        bookkeeping.begin(index, label, registered);
-        drop(bookkeeping);
         let handle = Handle::pack(index, generation, self.core.id());
-        // Before the slot is published, so that every thread that gets the handle finds these. They have locks of their
-        // own, which are not taken while the registry's lock is held.
-        if let Some(policy) = late_policy {
-            self.core.own_policies.set(handle, policy);
+        if has_extras {
+            self.core.extras.set(handle, late_policy, notify);
         }
-        if let Some(notify) = notify {
-            self.core.destroy_notifies.add(handle, notify);
-        }
+        bookkeeping.begin(index, label, registered);
+        // Under the lock: what is counted is published, for `close`, for `stats`, and for a child process.
         // SAFETY: clause 1 of `publish`: `take_slot` returned a vacant slot and took it off the list, under the lock,
-        // so that no other thread gets the slot. The lock is free again; `close.rs`, `live`, waits for registrations
-        // that are here.
-        unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
+        // so that no other thread gets the slot.
+        let emptied = unsafe { slot.publish(handle, self.core.settings.is_watched(), callback) };
+        drop(bookkeeping);
+        drop(emptied);
         Ok(Registration::new(self, handle))
     }
 
     /// A vacant slot for this thread alone: the one that has been vacant longest, else one that was never used, else
     /// the slot of the oldest tombstone, which is then flushed early.
-    fn take_slot(&self, bookkeeping: &mut Bookkeeping) -> Result<(u32, &Slot<F>), Shortage> {
+    ///
+    /// `has_extras`: the registration needs its entry in `Core::extras`.
+    fn take_slot(&self, bookkeeping: &mut Bookkeeping, has_extras: bool) -> Result<(u32, &Slot<F>), Shortage> {
         if bookkeeping.closed {
             return Err(Shortage::Closed);
         }
@@ -131,14 +131,20 @@ impl<F: ?Sized> Registry<F> {
         }
         bookkeeping.reserve_note().map_err(|_| Shortage::Memory)?;
         loop {
-            if let Some(index) = bookkeeping.next_vacant() {
+            // Nothing is taken before all memory is there.
+            let extras = |index| !has_extras || self.core.extras.ensure(index);
+            if let Some(index) = bookkeeping.first_vacant() {
                 let slot = self.table.get(index);
+                if !extras(index) {
+                    return Err(Shortage::Memory);
+                }
+                bookkeeping.take_vacant(index);
                 return Ok((index, slot.unwrap_or_else(|| unreachable!("a listed slot exists"))));
             }
             if (bookkeeping.used() as usize) < self.capacity() {
                 let index = bookkeeping.used();
                 bookkeeping.reserve_slot(self.core.settings.tombstones).map_err(|_| Shortage::Memory)?;
-                let slot = self.table.ensure(index).ok_or(Shortage::Memory)?;
+                let slot = self.table.ensure(index).filter(|_| extras(index)).ok_or(Shortage::Memory)?;
                 bookkeeping.use_slot();
                 return Ok((index, slot));
             }
@@ -175,7 +181,7 @@ pub struct Builder<'r, F: ?Sized> {
     registry: &'r Registry<F>,
     label: Option<Cow<'static, str>>,
     late_policy: Option<LatePolicy>,
-    pub(super) notify: Option<BoxedOnce>,
+    pub(super) notify: Option<Box<Notify>>,
 }
 
 impl<'r, F: ?Sized> Builder<'r, F> {
@@ -203,7 +209,7 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// If the registry is exhausted.
     #[track_caller]
     pub fn register(self, callback: Box<F>) -> Registration<'r, F> {
-        let at = Location::caller();
+        let at = Site::caller();
         let name = self.registry.core.settings.name.unwrap_or("(unnamed)");
         match self.registry.register_described(callback, self, at) {
             Ok(registration) => registration,
@@ -216,8 +222,12 @@ impl<'r, F: ?Sized> Builder<'r, F> {
     /// # Errors
     /// [`Exhausted`], with the closure.
     #[track_caller]
-    pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<F>> {
-        self.registry.register_described(callback, self, Location::caller())
+    pub fn try_register(self, callback: Box<F>) -> Result<Registration<'r, F>, Exhausted<'r, F>> {
+        self.try_register_at(callback, Site::caller())
+    }
+
+    pub(crate) fn try_register_at(self, callback: Box<F>, at: Site) -> Result<Registration<'r, F>, Exhausted<'r, F>> {
+        self.registry.register_described(callback, self, at)
     }
 }
 

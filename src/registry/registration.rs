@@ -3,10 +3,10 @@
 use super::Registry;
 use super::handle::Handle;
 use super::revoke::{Quiescence, Revoked};
+use super::site::Site;
 use super::wait::Patience;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
 
 /// The owner of one registered callback. Dropping it is [`revoke_and_wait`](Registration::revoke_and_wait).
 ///
@@ -63,7 +63,7 @@ impl<'r, F: ?Sized> Registration<'r, F> {
     /// ```
     #[track_caller]
     pub fn revoke(&self) -> Revoked {
-        self.registry.revoke_at(self.handle, Some(Location::caller())).unwrap_or(Revoked::AlreadyRevoked)
+        self.registry.revoke_at(self.handle, Some(Site::caller())).unwrap_or(Revoked::AlreadyRevoked)
     }
 
     /// Revokes and returns when no other thread is inside the callback. [`Registry::revoke_and_wait`] says what is
@@ -80,7 +80,7 @@ impl<'r, F: ?Sized> Registration<'r, F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait(&self) -> Quiescence {
-        self.wait_at(Some(Location::caller()))
+        self.wait_at(Some(Site::caller()))
     }
 
     /// Ends the registration without finding out whether calls are running: the closure is dropped later, with others.
@@ -102,10 +102,10 @@ impl<'r, F: ?Sized> Registration<'r, F> {
     pub fn revoke_deferred(self) {
         let this = ManuallyDrop::new(self);
         // An error, or false: the registration was revoked before, and ends without this.
-        let _ = this.registry.revoke_deferred_at(this.handle, Location::caller());
+        let _ = this.registry.revoke_deferred_at(this.handle, Site::caller());
     }
 
-    fn wait_at(&self, at: Option<&'static Location<'static>>) -> Quiescence {
+    fn wait_at(&self, at: Option<Site>) -> Quiescence {
         // The handle was issued, so it is rejected only if the slot has been vacated since: the registration is over.
         self.registry.revoke_patiently(self.handle, at, Patience::Forever).unwrap_or(Quiescence::Quiescent)
     }

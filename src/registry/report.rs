@@ -1,10 +1,11 @@
 //! The report of a late call: which library kept the pointer, and which code revoked the callback too early.
 
 use super::Core;
-use super::bookkeeping::{History, Trace};
+use super::bookkeeping::History;
 use super::clock::Timestamp;
 use super::error::{Reason, Refused};
 use super::handle::Handle;
+use super::site::{Site, Trace};
 use super::sync::lock;
 use super::thread::ThreadTag;
 use std::fmt;
@@ -12,19 +13,35 @@ use std::panic::Location;
 use std::time::Duration;
 
 /// Something done to a registration before the late call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Provenance {
-    at: Option<&'static Location<'static>>,
+    at: Option<Site>,
     thread: ThreadTag,
     ago: Duration,
 }
 
+impl PartialEq for Provenance {
+    fn eq(&self, other: &Self) -> bool {
+        let place = |one: &Self| match one.at {
+            Some(Site::Rust(location)) => (Some(location), None),
+            Some(Site::C(site)) => (None, Some(site)),
+            None => (None, None),
+        };
+        (place(self), self.thread, self.ago) == (place(other), other.thread, other.ago)
+    }
+}
+
+impl Eq for Provenance {}
+
 impl Provenance {
-    /// Where in the source. `None` when a [`Registration`](super::Registration) was dropped: a destructor does not know
-    /// its caller.
+    /// Where in Rust's source. `None` when a [`Registration`](super::Registration) was dropped, because a destructor
+    /// does not know its caller; and for a place in C code, which [`Display`](fmt::Display) names.
     #[must_use]
     pub fn location(&self) -> Option<&'static Location<'static>> {
-        self.at
+        match self.at {
+            Some(Site::Rust(location)) => Some(location),
+            Some(Site::C(_)) | None => None,
+        }
     }
 
     /// Which thread did it.

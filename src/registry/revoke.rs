@@ -1,11 +1,12 @@
 //! Ending a registration: refuse new calls, count the running ones, drop the closure, write the tombstone.
 
-use super::bookkeeping::{Bookkeeping, Trace};
+use super::bookkeeping::Bookkeeping;
 use super::error::Rejected;
-use super::frame::{self, Doing};
+use super::frame;
 use super::handle::Handle;
 use super::mutation::Mutation;
 use super::record;
+use super::site::{Site, Trace};
 use super::slot::{Slot, State, Word};
 use super::stall::StallSite;
 use super::stuck;
@@ -13,7 +14,7 @@ use super::sync::{MODELLED, MutexGuard, Ordering, lock, wait, wait_for};
 use super::wait::Patience;
 use super::{Core, Registry, fence};
 use std::any::Any;
-use std::panic::{Location, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 /// The result of [`revoke`](Registry::revoke).
@@ -95,7 +96,7 @@ impl<F: ?Sized> Registry<F> {
             }
             State::Live | State::Watched => Ok(Status::Live(record::calls(handle.bits()))),
             State::Closing | State::Counting | State::Revoking => Ok(Status::Revoking(record::calls(handle.bits()))),
-            State::Quiescent => Ok(Status::Revoking(0)),
+            State::Idle | State::Quiescent => Ok(Status::Revoking(0)),
             State::Tombstoned => Ok(Status::Revoked),
             State::Vacant | State::Retired => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
@@ -124,7 +125,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke(&self, handle: Handle) -> Result<Revoked, Rejected> {
-        self.revoke_at(handle, Some(Location::caller()))
+        self.revoke_at(handle, Some(Site::caller()))
     }
 
     /// Revokes by handle and returns when no other thread is inside the callback: the contract of C++'s
@@ -149,8 +150,7 @@ impl<F: ?Sized> Registry<F> {
     /// as its tombstone exists.
     ///
     /// # Panics
-    /// As [`revoke`](Registry::revoke). After a [deferred revocation](Registry::revoke_deferred) also as
-    /// [`reclaim`](Registry::reclaim).
+    /// As [`revoke`](Registry::revoke), also after a [deferred revocation](Registry::revoke_deferred).
     ///
     /// ```
     /// use latecall::registry::{Quiescence, Registry};
@@ -160,11 +160,11 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait(&self, handle: Handle) -> Result<Quiescence, Rejected> {
-        self.revoke_patiently(handle, Some(Location::caller()), Patience::Forever)
+        self.revoke_patiently(handle, Some(Site::caller()), Patience::Forever)
     }
 
-    /// Closes the slot of `handle` and notes the revocation. Returns the slot and the note, which the caller has to
-    /// keep; or `None` if the registration was revoked before.
+    /// Closes the slot of `handle` and notes the revocation. Returns the slot, or `None` if the registration was
+    /// revoked before.
     ///
     /// Both under the lock, so that a thread that finds the callback revoked also finds the note.
     pub(super) fn close_slot(
@@ -172,86 +172,85 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping: &mut Bookkeeping,
         handle: Handle,
         trace: Trace,
-    ) -> Result<Option<(&Slot<F>, u32)>, Rejected> {
+    ) -> Result<Option<&Slot<F>>, Rejected> {
         let slot = self.resolve(handle).map_err(|refused| Rejected { handle, refused })?;
         match slot.close(handle, self.core.settings.is_watched()) {
             Ok(()) => {
-                bookkeeping.revoked += 1;
-                Ok(Some((slot, bookkeeping.note_revoker(trace))))
+                bookkeeping.revoke(handle.index(), trace);
+                Ok(Some(slot))
             }
             Err(word) if was_revoked(word, handle) => Ok(None),
             Err(word) => Err(Rejected { handle, refused: self.core.refused(handle, word) }),
         }
     }
 
-    pub(super) fn revoke_at(
-        &self,
-        handle: Handle,
-        at: Option<&'static Location<'static>>,
-    ) -> Result<Revoked, Rejected> {
+    pub(crate) fn revoke_at(&self, handle: Handle, at: Option<Site>) -> Result<Revoked, Rejected> {
         let trace = Trace::now(at);
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let Some((slot, revoker)) = self.close_slot(&mut bookkeeping, handle, trace)? else {
+        let Some(slot) = self.close_slot(&mut bookkeeping, handle, trace)? else {
             return Ok(Revoked::AlreadyRevoked);
         };
-        bookkeeping.keep_revoker(handle, revoker);
+        Ok(match self.end(slot, handle, bookkeeping) {
+            0 => Revoked::Removed,
+            calls => Revoked::InFlight(calls),
+        })
+    }
+
+    /// Counts the running calls of a registration that is Closing and that no other thread counts, and returns how many
+    /// there are. If there are none, ends the registration.
+    #[inline]
+    pub(super) fn end<'r>(
+        &'r self,
+        slot: &Slot<F>,
+        handle: Handle,
+        mut bookkeeping: MutexGuard<'r, Bookkeeping>,
+    ) -> u32 {
         // In a model a full fence is as good as a heavy one. `NoHeavyFence` therefore removes three fences: the heavy
         // one, and the full ones in `sole` and before the count.
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         let calls = if self.core.mutated(Mutation::AlwaysSole) || (!unfenced && record::sole()) {
             // No other thread has a record. A thread that gets one from here on finds the slot closed.
-            self.counted(slot, handle, State::Closing, record::mark_own(handle.bits()), &mut bookkeeping)
+            let calls = record::mark_own(handle.bits());
+            self.counted(slot, handle, [State::Closing, State::Quiescent], calls, &mut bookkeeping)
         } else {
             drop(bookkeeping);
-            bookkeeping = self.begin_count([(slot, handle)]);
-            self.counted(slot, handle, State::Counting, record::mark(handle.bits()), &mut bookkeeping)
+            bookkeeping = self.begin_count(|_| slot.transition(handle, State::Closing, State::Counting));
+            let calls = record::mark(handle.bits());
+            self.counted(slot, handle, [State::Counting, State::Quiescent], calls, &mut bookkeeping)
         };
         drop(bookkeeping);
         self.core.stall(StallSite::Revoked);
-        match calls {
-            0 => {
-                // SAFETY: clause 1 of `finish`: `counted` has turned the slot to Quiescent, because `calls` is 0.
-                unsafe { self.finish(slot, handle) };
-                Ok(Revoked::Removed)
-            }
-            calls => {
-                if !MODELLED {
-                    // A thread that waited before the count could not know whether its wait would ever end.
-                    stuck::recheck();
-                }
-                #[cfg(test)]
-                if self.core.mutated(Mutation::FreeWhileRunning) {
-                    // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is
-                    // freed.
-                    drop(unsafe { slot.take() });
-                }
-                Ok(Revoked::InFlight(calls))
-            }
+        if calls == 0 {
+            // SAFETY: clause 1 of `finish`: `counted` has turned the slot to Quiescent, because `calls` is 0.
+            unsafe { self.finish(slot, handle) };
+            return 0;
         }
+        if !MODELLED {
+            // A thread that waited before the count could not know whether its wait would ever end.
+            stuck::recheck();
+        }
+        #[cfg(test)]
+        if self.core.mutated(Mutation::FreeWhileRunning) {
+            // SAFETY: none. This is the mutation: calls are inside, and the model fails before the memory is freed.
+            drop(unsafe { slot.take() });
+        }
+        calls
     }
 
-    /// Fences, takes the lock, and turns slots that this thread has closed to Counting: the running calls can then be
+    /// Fences, takes the lock, and has `turn` turn slots to Counting that are closed: the running calls can then be
     /// counted.
     ///
     /// After it a call that was admitted and has not left stands in its cell, and every other call finds its slot
     /// closed. The lock is not held at the heavy fence, which takes microseconds.
-    pub(super) fn begin_count<'s>(
-        &self,
-        closed: impl IntoIterator<Item = (&'s Slot<F>, Handle)>,
-    ) -> MutexGuard<'_, Bookkeeping>
-    where
-        F: 's,
-    {
+    pub(super) fn begin_count(&self, turn: impl FnOnce(&mut Bookkeeping)) -> MutexGuard<'_, Bookkeeping> {
         let unfenced = self.core.mutated(Mutation::NoHeavyFence);
         if !unfenced {
             // This fence is between `Slot::close` and the scan of the cells. It pairs with `fence::light` in `call.rs`,
             // `call_slot`, and in `leave`: either the call sees that the slot is closing, or the scan sees its cell.
             fence::heavy();
         }
-        let bookkeeping = lock(&self.core.bookkeeping);
-        for (slot, handle) in closed {
-            slot.transition(handle, State::Closing, State::Counting);
-        }
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        turn(&mut bookkeeping);
         if !unfenced && !self.core.mutated(Mutation::NoFenceBeforeCount) {
             // This fence is between the change to Counting and the scan of the cells. It pairs with `fence::full` in
             // `call.rs`, `may_be_counted`: if a call still reads Closing after its own fence, the scan sees the cell
@@ -261,18 +260,18 @@ impl<F: ?Sized> Registry<F> {
         bookkeeping
     }
 
-    /// A revoker has counted `calls` calls of `handle`. Without calls the revoker has to drop the closure; otherwise
-    /// the last of those calls does.
+    /// A revoker has counted `calls` calls of `handle`: turns the slot from the first of `states` to Revoking, or to
+    /// the second if there are no calls.
     pub(super) fn counted(
         &self,
         slot: &Slot<F>,
         handle: Handle,
-        from: State,
+        [from, without_calls]: [State; 2],
         calls: u32,
         bookkeeping: &mut Bookkeeping,
     ) -> u32 {
-        slot.transition(handle, from, if calls == 0 { State::Quiescent } else { State::Revoking });
-        if calls > 0 && bookkeeping.release_inside(handle, calls) {
+        slot.transition(handle, from, if calls == 0 { without_calls } else { State::Revoking });
+        if calls > 0 && bookkeeping.inside_waiters.release(handle, calls) {
             self.core.wake_waiters(bookkeeping);
         }
         calls
@@ -285,19 +284,7 @@ impl<F: ?Sized> Registry<F> {
     pub(super) unsafe fn finish(&self, slot: &Slot<F>, handle: Handle) {
         // SAFETY: our clause 1 is clause 1 of `drop_closure`.
         let outcome = unsafe { self.drop_closure(slot, handle) };
-        let mut bookkeeping = lock(&self.core.bookkeeping);
-        self.write_tombstone(&mut bookkeeping, slot, handle, None);
-        if !self.core.mutated(Mutation::SkipWakeUp) {
-            self.core.wake_waiters(&bookkeeping);
-        }
-        let completions = bookkeeping.take_completions(handle);
-        if self.core.settings.stall_hook.is_some() || !completions.is_empty() {
-            drop(bookkeeping);
-            completions.into_iter().for_each(|completion| self.core.run_contained(completion));
-            self.core.stall(StallSite::TombstoneWritten);
-            bookkeeping = lock(&self.core.bookkeeping);
-        }
-        let listed = self.flush_beyond_limit(&mut bookkeeping);
+        let (bookkeeping, listed) = self.write_tombstone(slot, handle);
         drop(bookkeeping);
         if listed {
             self.core.stall(StallSite::SlotListed);
@@ -318,21 +305,30 @@ impl<F: ?Sized> Registry<F> {
         // SAFETY: clause 1 of `take`: a slot that becomes Quiescent has a closure, by our clause 1 this thread made it
         // so, and has not taken the closure yet.
         let callback = unsafe { slot.take() };
-        frame::on_stack(handle.bits(), Doing::Destructor, || self.dispose(callback, handle))
+        frame::on_stack(handle.bits(), || self.dispose(callback, handle))
     }
 
-    pub(super) fn write_tombstone(
-        &self,
-        bookkeeping: &mut Bookkeeping,
-        slot: &Slot<F>,
-        handle: Handle,
-        revoked: Option<u32>,
-    ) {
-        bookkeeping.add_tombstone(handle, revoked);
+    /// The closure has been dropped: writes the tombstone, wakes the waiting threads, runs the completions, and flushes
+    /// tombstones above the limit. Returns the lock, and whether a slot has been listed for reuse.
+    #[inline]
+    pub(super) fn write_tombstone(&self, slot: &Slot<F>, handle: Handle) -> (MutexGuard<'_, Bookkeeping>, bool) {
+        let mut bookkeeping = lock(&self.core.bookkeeping);
+        let completions = bookkeeping.add_tombstone(handle);
         slot.transition(handle, State::Quiescent, State::Tombstoned);
+        if !self.core.mutated(Mutation::SkipWakeUp) {
+            self.core.wake_waiters(&bookkeeping);
+        }
+        if self.core.settings.stall_hook.is_some() || !completions.are_none() {
+            drop(bookkeeping);
+            self.core.run_completions(completions);
+            self.core.stall(StallSite::TombstoneWritten);
+            bookkeeping = lock(&self.core.bookkeeping);
+        }
+        let listed = self.flush_beyond_limit(&mut bookkeeping);
+        (bookkeeping, listed)
     }
 
-    pub(super) fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
+    fn flush_beyond_limit(&self, bookkeeping: &mut Bookkeeping) -> bool {
         let mut listed = false;
         while bookkeeping.tombstones() > self.core.settings.tombstones && self.flush_oldest(bookkeeping) {
             listed = true;
@@ -386,8 +382,8 @@ impl Core {
 /// Whether the registration `handle` was revoked and its slot has not been vacated since; asked of a slot that is not
 /// live.
 fn was_revoked(word: Word, handle: Handle) -> bool {
-    use State::{Closing, Counting, Quiescent, Revoking, Tombstoned};
-    [Closing, Counting, Revoking, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
+    use State::{Closing, Counting, Idle, Quiescent, Revoking, Tombstoned};
+    [Closing, Counting, Revoking, Idle, Quiescent, Tombstoned].iter().any(|&state| word.is(handle, state))
 }
 
 /// Whether the closure of the revoked registration `handle` has been dropped.

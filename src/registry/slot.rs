@@ -10,17 +10,20 @@
 //!
 //! ```text
 //! Vacant(g) ─publish─▶ Live ─close─▶ Closing ─▶ Counting ─▶ Revoking ─▶ Quiescent ─▶ Tombstoned ─▶ Vacant(g+1) or Retired
+//!                                               └─────────▶ Idle ──────▲
 //! ```
 //!
 //! * Live is Watched in registries whose calls take the slow path.
 //! * Closing turns to Revoking or Quiescent without Counting if no other thread has a record.
-//! * Counting turns to Revoking if calls are inside, and to Quiescent otherwise.
+//! * Counting turns to Revoking if calls are inside. Otherwise it turns to Quiescent, or to Idle where one revoker has
+//!   counted for many slots: it drops their closures one after the other, and must own only the one that it is
+//!   dropping.
 //! * Revoking turns to Quiescent when the last counted call leaves.
 
 use super::error::Reason;
 use super::handle::Handle;
 use super::record;
-use super::stored::{Stored, Taken};
+use super::stored::{Emptied, Stored, Taken};
 use super::sync::{AtomicUsize, Ordering, UnsafeCell};
 
 /// The state of a slot. The numbers are mixed into the low four bits of the index; every layout has more bits than
@@ -45,6 +48,9 @@ pub(super) enum State {
     Watched = 7,
     /// Calls are refused; a revoker, which holds the lock, is counting the running calls.
     Counting = 8,
+    /// No call is inside, and no thread is dropping the closure: any thread may turn the slot to Quiescent, under the
+    /// lock, and drop it.
+    Idle = 9,
 }
 
 impl State {
@@ -84,13 +90,15 @@ impl Word {
             5 => State::Vacant,
             6 => State::Retired,
             7 => State::Watched,
-            _ => State::Counting,
+            8 => State::Counting,
+            _ => State::Idle,
         }
     }
 
-    /// Whether there is a closure in the slot: in all states from `publish` until the last call has left.
+    /// Whether there is a closure in the slot: in all states from `publish` until a thread owns the closure.
     pub(super) fn has_closure(self) -> bool {
-        matches!(self.state(), State::Live | State::Watched | State::Closing | State::Counting | State::Revoking)
+        use State::{Closing, Counting, Idle, Live, Revoking, Watched};
+        matches!(self.state(), Live | Watched | Closing | Counting | Revoking | Idle)
     }
 
     /// Whether this is the word of the registration `handle` in `state`.
@@ -119,7 +127,7 @@ impl Word {
                 // The calls have not been counted yet. This guess may include calls that will be refused.
                 state @ (State::Closing | State::Counting) if self.any_call_inside(state) => Reason::Revoking,
                 State::Closing | State::Counting => Reason::Stale,
-                State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
+                State::Idle | State::Quiescent | State::Tombstoned | State::Retired => Reason::Stale,
             }
         }
     }
@@ -210,31 +218,34 @@ impl<F: ?Sized> Slot<F> {
         self.word.store(Word::new(handle, to).bits, Ordering::Release);
     }
 
-    /// Moves a closure in and admits calls with `handle`, on the slow path if `watched`.
+    /// Moves a closure in and admits calls with `handle`, on the slow path if `watched`. Returns the closure's box, to
+    /// be freed when no lock is held.
     ///
     /// # Safety
     /// 1. The slot is Vacant, and `take_slot` has returned it to no other thread.
     #[inline]
-    pub(super) unsafe fn publish(&self, handle: Handle, watched: bool, callback: Box<F>) {
-        self.callback.with_mut(|place| {
+    pub(super) unsafe fn publish(&self, handle: Handle, watched: bool, callback: Box<F>) -> Emptied {
+        let emptied = self.callback.with_mut(|place| {
             // SAFETY: clause 1 of `put`: `place` is the slot's own cell. By our clause 1 no other thread writes there,
             // and a vacant slot admits no call that could read there. Slots do not move.
-            unsafe { Stored::put(place, callback) };
+            unsafe { Stored::put(place, callback) }
         });
         // Release pairs with the Acquire in `admits`: an admitted call sees the closure. A store is enough: other
         // threads only read the word of a vacant slot.
         self.word.store(Word::new(handle, State::open(watched)).bits, Ordering::Release);
+        emptied
     }
 
-    /// Takes the closure out.
+    /// Takes the closure out. `None`: a thread that does not exist in this child process has taken it.
     ///
     /// # Safety
-    /// 1. There is a closure, and the caller has turned the slot to Quiescent, or has exclusive access to it.
-    pub(super) unsafe fn take(&self) -> Taken<F> {
+    /// 1. `publish` has moved a closure in, and the caller has turned the slot to Quiescent, or has exclusive access to
+    ///    it.
+    pub(super) unsafe fn take(&self) -> Option<Taken<F>> {
         self.callback.with_mut(|place| {
-            // SAFETY: clauses 1 and 2 of `Stored::take`: by our clause 1 there is a closure, and no other thread
-            // accesses it. Quiescent admits no call, and the one thread that turned the slot to Quiescent had seen
-            // every call leave.
+            // SAFETY: clauses 1 and 2 of `Stored::take`: by our clause 1 `publish` has called `put`, and no other
+            // thread accesses the closure. Quiescent admits no call, and the one thread that turned the slot to
+            // Quiescent had seen every call leave.
             unsafe { Stored::take(place) }
         })
     }

@@ -1,35 +1,37 @@
 //! What a registry consists of besides its slots: `Core` does not depend on the type of the callbacks, so that reports
 //! and waits are compiled once for all registries.
 
-use super::announced::Place;
+use super::announced::{Link, Place};
 use super::bookkeeping::Bookkeeping;
-use super::completion::DestroyNotifies;
 use super::error::{Reason, Refused};
+use super::extras::Extras;
 use super::handle::{Handle, Layout};
 use super::mutation::Mutation;
 use super::outstanding::Callers;
-use super::policy::OwnPolicies;
 use super::settings::Settings;
 use super::slot::Word;
 use super::stall::StallSite;
-use super::sync::{AtomicBool, AtomicU32, Condvar, Counter, Mutex, Ordering, const_fn};
+use super::sync::{AtomicBool, AtomicPtr, AtomicU32, Condvar, Counter, Mutex, Ordering, Outside, const_fn};
 
 pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) callback_type: fn() -> &'static str,
     /// The registry's address, if the registry is known to stay there.
     pub(super) place: Option<fn() -> Place>,
+    /// Its entry in the list of announced registries.
+    pub(super) announced: Outside<Link>,
     /// 0 until the first registration.
     pub(super) id: AtomicU32,
     pub(super) first_generation: AtomicU32,
     pub(super) bookkeeping: Mutex<Bookkeeping>,
+    /// Where this registry is listed in `module.rs`, or null.
+    pub(super) unpinned_at: AtomicPtr<()>,
     /// Notified when a wait may be over. Waits release the lock of `bookkeeping`.
     pub(super) changed: Condvar,
     pub(super) late_calls: [Counter; Reason::COUNT],
-    pub(super) own_policies: OwnPolicies,
+    pub(super) extras: Extras,
     /// Closures are not dropped any more: the registry was closed with `Close::Leave`.
     pub(super) leak_closures: AtomicBool,
-    pub(super) destroy_notifies: DestroyNotifies,
     pub(super) callers: Callers,
     pub(super) panics: Counter,
     pub(super) swallowed_panics: Counter,
@@ -42,14 +44,15 @@ impl Core {
                 settings: Settings::DEFAULT,
                 callback_type,
                 place: None,
+                announced: Outside::new(Link::new()),
                 id: AtomicU32::new(0),
                 first_generation: AtomicU32::new(1),
                 bookkeeping: Mutex::new(Bookkeeping::new()),
+                unpinned_at: AtomicPtr::new(std::ptr::null_mut()),
                 changed: Condvar::new(),
                 late_calls: [const { Counter::new(0) }; Reason::COUNT],
-                own_policies: OwnPolicies::new(),
+                extras: Extras::new(),
                 leak_closures: AtomicBool::new(false),
-                destroy_notifies: DestroyNotifies::new(),
                 callers: Callers::new(),
                 panics: Counter::new(0),
                 swallowed_panics: Counter::new(0),

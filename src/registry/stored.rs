@@ -64,12 +64,13 @@ impl<F: ?Sized> Stored<F> {
         Self { key: std::ptr::null(), inline: [MaybeUninit::uninit(); WORDS], owns: PhantomData }
     }
 
-    /// Moves `value` to `place`. A value that is there already is not dropped.
+    /// Moves `value` to `place`, and returns the box that it was in, if the value is not in it any more. A value that
+    /// is there already is not dropped.
     ///
     /// # Safety
     /// 1. `place` may be written, and no other thread accesses it meanwhile. It does not move until `take`.
     #[inline]
-    pub(super) unsafe fn put(place: *mut Self, value: Box<F>) {
+    pub(super) unsafe fn put(place: *mut Self, value: Box<F>) -> Emptied {
         let layout = Layout::for_value(&*value);
         let pointer = Box::into_raw(value);
         let words = words_of(pointer);
@@ -87,11 +88,7 @@ impl<F: ?Sized> Stored<F> {
             let new_key = if is_wide::<F>() { words[1] } else { inline.cast_const().cast() };
             // SAFETY: by clause 1 the field may be written.
             unsafe { key.write(new_key) };
-            if layout.size() > 0 {
-                // SAFETY: a `Box` allocated this memory with the layout of its value, which has been moved out. It is
-                // freed once.
-                unsafe { dealloc(pointer.cast(), layout) };
-            }
+            return Emptied { memory: pointer.cast(), layout };
         } else if is_wide::<F>() {
             // SAFETY: `inline` is two words and aligned as a word, which is what the pointer needs. By clause 1 it may
             // be written.
@@ -102,6 +99,7 @@ impl<F: ?Sized> Stored<F> {
             // SAFETY: by clause 1 the field may be written.
             unsafe { key.write(words[0]) };
         }
+        Emptied { memory: std::ptr::null_mut(), layout: Layout::new::<()>() }
     }
 
     /// The address of the value.
@@ -131,14 +129,19 @@ impl<F: ?Sized> Stored<F> {
         }
     }
 
-    /// Moves the value out.
+    /// Moves the value out. `None` if it was moved out before. (Also for an empty slice in its place, which needs no
+    /// destructor.)
     ///
     /// # Safety
-    /// 1. `this` may be read and written, `put` has been called with it, and `take` has not been called since.
+    /// 1. `this` may be read and written, and `put` has been called with it.
     /// 2. No other thread accesses `this` meanwhile.
     #[inline]
-    pub(super) unsafe fn take(this: *mut Self) -> Taken<F> {
-        // SAFETY: our clause 1 says what clause 1 of `get` asks for.
+    pub(super) unsafe fn take(this: *mut Self) -> Option<Taken<F>> {
+        // SAFETY: by clause 1 the field may be read, and `put` or `take` has written it.
+        if unsafe { (*this).key }.is_null() {
+            return None;
+        }
+        // SAFETY: clause 1 of `get`: `put` was called, and no `take` since, which would have made `key` null.
         let at = unsafe { Self::get(this) };
         // SAFETY: by clause 1 `this` points to a `Stored`, so its field has an address.
         let inline = unsafe { &raw mut (*this).inline };
@@ -154,7 +157,25 @@ impl<F: ?Sized> Stored<F> {
         let key = unsafe { &raw mut (*this).key };
         // SAFETY: by clauses 1 and 2 the field may be written.
         unsafe { key.write(std::ptr::null()) };
-        taken
+        Some(taken)
+    }
+}
+
+/// A box whose value has been moved out; frees it. Not while a lock is held: other threads need not wait for an
+/// allocator.
+pub(super) struct Emptied {
+    memory: *mut u8,
+    layout: Layout,
+}
+
+impl Drop for Emptied {
+    #[inline]
+    fn drop(&mut self) {
+        if self.layout.size() > 0 {
+            // SAFETY: a `Box` allocated this memory with the layout of its value, which `put` has moved out. It is
+            // freed once.
+            unsafe { dealloc(self.memory, self.layout) };
+        }
     }
 }
 

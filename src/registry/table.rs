@@ -31,12 +31,12 @@ unsafe impl<F: ?Sized + Send + Sync> Sync for Table<F> {}
 
 /// The chunk of `index`.
 #[inline(always)]
-const fn chunk_of(index: u32) -> usize {
+pub(super) const fn chunk_of(index: u32) -> usize {
     ((index | (FIRST_CHUNK as u32 - 1)).ilog2() - (FIRST_CHUNK as u32 - 1).ilog2()) as usize
 }
 
 /// The first index in `chunk`, and how many there are.
-const fn extent(chunk: usize) -> (usize, usize) {
+pub(super) const fn extent(chunk: usize) -> (usize, usize) {
     match chunk {
         0 => (0, FIRST_CHUNK),
         _ => (FIRST_CHUNK << (chunk - 1), FIRST_CHUNK << (chunk - 1)),
@@ -186,18 +186,30 @@ unsafe fn free<F: ?Sized>(first: *mut Slot<F>, length: usize) {
     unsafe { dealloc(memory, layout) };
 }
 
-impl<F: ?Sized> Drop for Table<F> {
-    fn drop(&mut self) {
+impl<F: ?Sized> Table<F> {
+    /// Frees all chunks. Closures in them are not dropped.
+    ///
+    /// # Safety
+    /// 1. No slot is used after this, and no other thread uses the table.
+    pub(super) unsafe fn clear(&self) {
         for (chunk, place) in self.chunks.iter().enumerate() {
-            // Relaxed: `&mut self` orders every use of the table before this.
+            // Relaxed: by clause 1 no other thread uses the table.
             let origin = place.load(Ordering::Relaxed);
             if !origin.is_null() {
+                place.store(ptr::null_mut(), Ordering::Relaxed);
                 let (start, length) = extent(chunk);
                 // SAFETY: clause 1 of `free`: `ensure` got `first` from `new_slots` with this `length`, and stored
-                // `first - start`. The table is being dropped, so its slots are not used any more.
+                // `first - start`. By our clause 1 the slots are not used any more.
                 unsafe { free(origin.wrapping_add(start), length) };
             }
         }
+    }
+}
+
+impl<F: ?Sized> Drop for Table<F> {
+    fn drop(&mut self) {
+        // SAFETY: clause 1 of `clear`: the table is being dropped, and `&mut self` is exclusive.
+        unsafe { self.clear() };
     }
 }
 

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 impl<F: ?Sized> Drop for Registry<F> {
     fn drop(&mut self) {
+        self.forget_unpinned();
         let used = lock(&self.core.bookkeeping).used();
         let mut next_generation = 1;
         let mut first_panic = None;
@@ -30,8 +31,8 @@ impl<F: ?Sized> Drop for Registry<F> {
                 }
             }
         }
-        for (_, notify) in self.core.destroy_notifies.take_all() {
-            self.core.run_contained(notify);
+        for index in 0..used {
+            self.core.run_notify(self.core.extras.take_notify(index));
         }
         if self.core.id() != 0 {
             ids::give_back(self.core.id(), next_generation);

@@ -10,9 +10,9 @@ use std::fmt;
 
 /// The name of a thread in reports.
 ///
-/// The number is 1 for the first thread of the process that got a tag, and no other thread of the process ever has it.
-/// The name is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time when the
-/// thread got its tag. On other systems there is no name.
+/// The number is 1 for the first thread of the process that used a registry, and no other thread of the process ever
+/// has it. The name is the system's name of the thread. On Linux it has at most 15 bytes, and is the name at the time
+/// when the thread got its tag. On other systems there is no name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ThreadTag {
     number: u64,
@@ -29,10 +29,7 @@ impl ThreadTag {
         }
         TAG.with(|tag| {
             tag.get().unwrap_or_else(|| {
-                static LAST: Counter = Counter::new(0);
-                // Relaxed: the number only has to differ from every other.
-                let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-                let fresh = Self { number, name: system_name() };
+                let fresh = Self { number: number(), name: system_name() };
                 tag.set(Some(fresh));
                 fresh
             })
@@ -73,6 +70,22 @@ impl fmt::Debug for ThreadTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The calling thread's number: 1 or more, and no other thread of the process ever has it. Works in every phase of a
+/// thread's end.
+pub(super) fn number() -> u64 {
+    static LAST: Counter = Counter::new(0);
+    local! {
+        static NUMBER: Cell<u64> = Cell::new(0);
+    }
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            // Relaxed: the number only has to differ from every other.
+            number.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        number.get()
+    })
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]

@@ -1,19 +1,20 @@
 //! Waiting for a revoked callback: for how long, for which calls, and what happens to a wait that would never end.
 //!
-//! `revoke_and_wait` (`revoke.rs`) says which calls are waited for. `bookkeeping` has the tickets of threads that wait
+//! `revoke_and_wait` (`revoke.rs`) says which calls are waited for. `bookkeeping` has the list of threads that wait
 //! inside the callback itself. `stuck` knows which thread waits for which callback, in all registries.
 
 use super::error::Rejected;
 use super::frame;
 use super::handle::Handle;
+use super::inside_waiters::InsideWaiter;
 use super::mutation::Mutation;
 use super::record;
 use super::revoke::{Quiescence, Revoked, is_over};
+use super::site::Site;
 use super::slot::{Slot, State, Word};
-use super::stuck::{self, OnStuck, Stuck, Waiter};
+use super::stuck::{Listed, OnStuck, Stuck};
 use super::sync::{MODELLED, lock};
-use super::{Registration, Registry};
-use std::panic::Location;
+use super::{Core, Registration, Registry};
 use std::time::{Duration, Instant};
 
 /// How long a caller is ready to wait.
@@ -50,7 +51,7 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn revoke_and_wait_for(&self, handle: Handle, limit: Duration) -> Result<Quiescence, Rejected> {
-        self.revoke_patiently(handle, Some(Location::caller()), patience(limit))
+        self.revoke_patiently(handle, Some(Site::caller()), patience(limit))
     }
 
     /// As [`revoke_and_wait`](Registry::revoke_and_wait), but does not wait: if calls are running on other threads it
@@ -72,13 +73,13 @@ impl<F: ?Sized> Registry<F> {
     /// ```
     #[track_caller]
     pub fn try_revoke_and_wait(&self, handle: Handle) -> Result<Quiescence, Rejected> {
-        self.revoke_patiently(handle, Some(Location::caller()), Patience::None)
+        self.revoke_patiently(handle, Some(Site::caller()), Patience::None)
     }
 
     pub(super) fn revoke_patiently(
         &self,
         handle: Handle,
-        at: Option<&'static Location<'static>>,
+        at: Option<Site>,
         patience: Patience,
     ) -> Result<Quiescence, Rejected> {
         let over = |slot: &Slot<F>| slot.word(handle.index()).is(handle, State::Tombstoned);
@@ -100,17 +101,15 @@ impl<F: ?Sized> Registry<F> {
     pub(super) fn settle(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Quiescence {
         let bits = handle.bits();
         let word = || slot.word(handle.index());
-        if word().is(handle, State::Closing) {
-            // The revocation may have been deferred. Then no other thread has to see to its end.
-            self.reclaim();
-        }
+        self.see_to(slot, handle);
         let own = frame::own(bits);
         if own.destructors > 0 {
             return Quiescence::Quiescent;
         }
         let others = || calls_inside(word(), handle).saturating_sub(own.calls);
         // Listed before the lock is taken: `stuck` takes locks of registries while it holds its own.
-        let waiter = self.list_waiter(slot, handle, patience);
+        let listed = self.listed(slot, handle, patience);
+        let waiter = listed.as_ref().map(Listed::begin);
         let (give_up_at, mut report_at) = match patience {
             Patience::Until(end) => (Some(end), None),
             Patience::Forever | Patience::Regardless if !MODELLED => {
@@ -118,31 +117,36 @@ impl<F: ?Sized> Registry<F> {
             }
             _ => (None, None),
         };
+        let excused = if self.core.mutated(Mutation::WaitForWaiters) { 0 } else { own.calls };
+        let inside = (own.calls > 0).then(|| InsideWaiter::new(handle, excused));
+        // Declared before the lock's guard, so that the lock is free when this is dropped, which takes it.
+        let mut ticket = None;
         let mut bookkeeping = lock(&self.core.bookkeeping);
-        let ticket = (own.calls > 0).then(|| {
-            let excused = if self.core.mutated(Mutation::WaitForWaiters) { 0 } else { own.calls };
-            let ticket = bookkeeping.wait_inside(handle, excused);
+        if let Some(inside) = &inside {
+            bookkeeping.inside_waiters.add(inside);
+            ticket = Some(Ticket { core: &self.core, inside });
             // Only Revoking: while the slot is Closing its calls have not been counted. The revoker that counts them
             // releases the threads that wait inside.
-            if word().is(handle, State::Revoking) && bookkeeping.release_inside(handle, record::marked(bits)) {
+            if word().is(handle, State::Revoking) && bookkeeping.inside_waiters.release(handle, record::marked(bits)) {
                 self.core.wake_waiters(&bookkeeping);
             }
-            ticket
-        });
-        let answer = loop {
+        }
+        loop {
             // Is the wait over?
-            match ticket {
-                Some(ticket) if bookkeeping.is_released(ticket) => break Quiescence::DeferredToOuterFrame,
+            match &ticket {
+                Some(ticket) if ticket.inside.is_released() => break Quiescence::DeferredToOuterFrame,
                 Some(_) => {}
                 None if is_over(word(), handle) || self.wakes_early(word(), handle) => break Quiescence::Quiescent,
+                None if word().is(handle, State::Idle) => {
+                    drop(bookkeeping);
+                    self.see_to(slot, handle);
+                    bookkeeping = lock(&self.core.bookkeeping);
+                    continue;
+                }
                 None if word().is(handle, State::Revoking) && record::marked(bits) == 0 => {
                     // The counted calls were calls of threads that do not exist in this child process.
-                    slot.transition(handle, State::Revoking, State::Quiescent);
-                    drop(bookkeeping);
-                    // SAFETY: clause 1 of `finish`: this thread has turned the slot to Quiescent, under the lock, just
-                    // now.
-                    unsafe { self.finish(slot, handle) };
-                    return Quiescence::Quiescent;
+                    slot.transition(handle, State::Revoking, State::Idle);
+                    continue;
                 }
                 None => {}
             }
@@ -179,11 +183,7 @@ impl<F: ?Sized> Registry<F> {
             }
             let limit = give_up_at.or(report_at).zip(now).map(|(until, now)| until.saturating_duration_since(now));
             bookkeeping = self.core.wait_for_change(bookkeeping, limit);
-        };
-        if let Some(ticket) = ticket {
-            bookkeeping.end_wait(ticket);
         }
-        answer
     }
 
     /// Whether the model of this registry has a waiter go on too early.
@@ -191,9 +191,9 @@ impl<F: ?Sized> Registry<F> {
         self.core.mutated(Mutation::WakeBeforeDrop) && word.is(handle, State::Quiescent)
     }
 
-    /// Lists a wait that could be part of a deadlock: a wait without a limit, by a thread that is inside a callback.
-    /// Any other wait ends by itself, or no thread waits for the waiting one.
-    fn list_waiter(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Option<Waiter> {
+    /// The entry of a wait that could be part of a deadlock: a wait without a limit, by a thread that is inside a
+    /// callback. Any other wait ends by itself, or no thread waits for the waiting one.
+    fn listed(&self, slot: &Slot<F>, handle: Handle, patience: Patience) -> Option<Listed> {
         let may_give_up = match patience {
             Patience::Forever => true,
             Patience::Regardless => false,
@@ -202,7 +202,19 @@ impl<F: ?Sized> Registry<F> {
         if MODELLED || !frame::any() {
             return None;
         }
-        Some(stuck::begin(&self.core, slot, handle, self.describe(handle), may_give_up))
+        Some(Listed::new(self, slot, handle, may_give_up))
+    }
+}
+
+/// The calling thread is listed in `Bookkeeping::inside_waiters`; dropping this takes it off. Not under the lock.
+struct Ticket<'w> {
+    core: &'w Core,
+    inside: &'w InsideWaiter,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        lock(&self.core.bookkeeping).inside_waiters.remove(self.inside);
     }
 }
 
@@ -221,7 +233,7 @@ impl<F: ?Sized> Registration<'_, F> {
     }
 }
 
-fn patience(limit: Duration) -> Patience {
+pub(super) fn patience(limit: Duration) -> Patience {
     // A limit that the clock cannot express is no limit.
     Instant::now().checked_add(limit).map_or(Patience::Forever, Patience::Until)
 }

@@ -128,11 +128,11 @@ impl<S: Signature> Switch<S> {
     pub fn replace(
         &self,
         callback: Boxed<'static, S>,
-    ) -> Result<Option<Revoked>, Exhausted<Callback<S::Target<'static>>>> {
+    ) -> Result<Option<Revoked>, Exhausted<'static, Callback<S::Target<'static>>>> {
         let mut shut = lock(&self.0.shut);
         if shut.down {
             shut.ignored += 1;
-            return Err(Exhausted::new(callback, Shortage::ShutDown, None));
+            return Err(Exhausted::new(callback, Shortage::ShutDown));
         }
         let armed = S::registry().try_register(callback)?.leak();
         // Release: pairs with the Acquire loads in `forward`. Acquire: pairs with the Release of the other swaps.

@@ -26,6 +26,7 @@ macro_rules! c_tests {
 
 c_tests! {
     c_registers_calls_and_is_late = "latecall_test_life";
+    c_is_named_in_reports = "latecall_test_places";
     c_handles_are_refused_for_their_reason = "latecall_test_refusals";
     c_waits_and_is_told = "latecall_test_in_flight";
     c_revokes_itself = "latecall_test_self_revoke";

@@ -1,10 +1,14 @@
 //! Revoking now and dropping later. S12, S17, S18, S64.
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
-use crate::support::{Callbacks, PanicsOnDrop, drop_probe, owning, parked};
-use latecall::registry::{Quiescence, Reason, Revoked, Status};
+use crate::support::{
+    Breakpoint, Callbacks, LIMIT, PanicsOnDrop, breakpoint, drop_probe, leaked_registry, owning, parked,
+};
+use latecall::registry::{Handle, Quiescence, Reason, Revoked, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc::channel;
 use std::thread;
 
 #[test]
@@ -101,6 +105,92 @@ fn a_destructor_that_panics_does_not_spoil_the_batch() {
     assert_eq!((watch.drops(), stats.closures_dropped, stats.swallowed_panics, stats.tombstones), (1, 3, 1, 3));
 }
 
+/// S46: a destructor of a batch drops the registration of another callback of the batch, before or after it in the
+/// list.
+#[test]
+fn a_destructor_may_end_another_callback_of_its_batch() {
+    for owned_first in [true, false] {
+        let registry = leaked_registry();
+        let (probe, watch) = drop_probe();
+        let owned = registry.register(owning(probe));
+        let owned_handle = owned.handle();
+        let owner = registry.register(owning(owned)).leak();
+        let [first, second] = if owned_first { [owned_handle, owner] } else { [owner, owned_handle] };
+        assert_eq!(registry.revoke_deferred(first), Ok(true));
+        assert_eq!(registry.revoke_deferred(second), Ok(true));
+        let (done, is_done) = channel();
+        thread::Builder::new().spawn(move || done.send(registry.reclaim())).unwrap();
+        let dropped = is_done.recv_timeout(LIMIT).expect("the destructor waits for its own thread");
+        // The second in the list is dropped by the destructor, not by `reclaim`, if its owner comes first.
+        assert_eq!(dropped, if owned_first { 2 } else { 1 });
+        assert_eq!((watch.drops(), registry.stats().revoking), (1, 0));
+    }
+}
+
+/// S19: what follows in the batch is ended by the thread that waits for it, while the destructor before it runs. All
+/// verbs that wait, and completions.
+#[test]
+fn a_wait_for_one_of_a_batch_waits_for_no_other_destructor() {
+    type End = fn(&'static Callbacks, Handle);
+    let ends: [End; 4] = [
+        |registry, handle| assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent)),
+        |registry, handle| assert_eq!(registry.try_revoke_and_wait(handle), Ok(Quiescence::Quiescent)),
+        |registry, handle| assert_eq!(registry.revoke_and_wait_for(handle, LIMIT), Ok(Quiescence::Quiescent)),
+        |registry, handle| {
+            let (done, is_done) = channel();
+            assert_eq!(registry.revoke_then(handle, move || done.send(()).unwrap()), Ok(Revoked::AlreadyRevoked));
+            assert_eq!(is_done.try_recv(), Ok(()), "the closure has been dropped");
+        },
+    ];
+    for end in ends {
+        let registry = leaked_registry();
+        let (breakpoint, controller) = breakpoint();
+        let breakpoint = Mutex::new(breakpoint);
+        struct StopsInDrop(Mutex<Breakpoint>);
+        impl Drop for StopsInDrop {
+            fn drop(&mut self) {
+                self.0.lock().unwrap().stop_here();
+            }
+        }
+        let stops = registry.register(owning(StopsInDrop(breakpoint))).leak();
+        let (probe, watch) = drop_probe();
+        let other = registry.register(owning(probe)).leak();
+        for handle in [stops, other] {
+            assert_eq!(registry.revoke_deferred(handle), Ok(true));
+        }
+        let reclaims = thread::Builder::new().spawn(|| registry.reclaim()).unwrap();
+        controller.wait_until_stopped();
+        let (done, is_done) = channel();
+        let ends = move || {
+            end(registry, other);
+            done.send(()).unwrap();
+        };
+        thread::Builder::new().spawn(ends).unwrap();
+        is_done.recv_timeout(LIMIT).expect("the wait is for another callback's destructor");
+        assert_eq!((watch.drops(), registry.status(other)), (1, Ok(Status::Revoked)));
+        controller.resume();
+        assert_eq!(reclaims.join().unwrap(), 1);
+    }
+}
+
+/// S19: a wait for a callback whose revocation was deferred drops its closure, and runs no destructor of another one.
+#[test]
+fn a_wait_for_a_deferred_revocation_leaves_the_others_alone() {
+    let registry = Callbacks::new();
+    let (other_probe, other) = drop_probe();
+    let (probe, watch) = drop_probe();
+    let other_handle = registry.register(owning(other_probe)).leak();
+    let handle = registry.register(owning(probe)).leak();
+    for handle in [other_handle, handle] {
+        assert_eq!(registry.revoke_deferred(handle), Ok(true));
+    }
+    assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent));
+    assert_eq!((watch.drops(), other.drops()), (1, 0));
+    let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
+    assert!(late.report().revoked().unwrap().location().is_some(), "the note of the revocation stays with it");
+    assert_eq!((registry.reclaim(), other.drops()), (1, 1));
+}
+
 /// Other threads call while each callback is revoked, at once or deferred. Each is dropped once, and none runs for a
 /// call that begins after its revocation has returned.
 #[test]
@@ -114,10 +204,10 @@ fn deferred_and_prompt_revocations_race_calls() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(order) {
-                    let handle = latecall::registry::Handle::from_bits(target.load(order));
+                    let handle = Handle::from_bits(target.load(order));
                     let _ = registry.call(handle.as_ptr(), |f| f());
                     // SeqCst, here and below: the revocation happens before this call.
-                    let handle = latecall::registry::Handle::from_bits(revoked.load(SeqCst));
+                    let handle = Handle::from_bits(revoked.load(SeqCst));
                     assert!(registry.call(handle.as_ptr(), |f| f()).is_err(), "ran after it was revoked");
                 }
             });

@@ -206,6 +206,37 @@ fn a_failed_registration_has_one_owner() {
     assert_eq!((watch.drops(), notified.load(SeqCst)), (1, 1));
 }
 
+/// S64: a failed registration whose closure's destructor panics: the notify runs once, and the panic goes on. A panic
+/// of the notify is contained and counted, also while the caller of `register` is unwinding.
+#[test]
+fn a_failed_registration_ends_whatever_panics() {
+    let registry = Callbacks::new().with_capacity_limit(1);
+    let _full = registry.register(Box::new(|| ()));
+    let notified = Arc::new(AtomicUsize::new(0));
+    let noting = || {
+        let notified = Arc::clone(&notified);
+        move || _ = notified.fetch_add(1, SeqCst)
+    };
+    let bomb = || owning(PanicsOnDrop("in the destructor"));
+    let dropped = |exhausted| catch_unwind(AssertUnwindSafe(|| drop(exhausted)));
+
+    let exhausted = registry.builder().destroy_notify(noting()).try_register(bomb()).unwrap_err();
+    let panic = dropped(exhausted).unwrap_err();
+    assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("in the destructor"));
+    assert_eq!((notified.load(SeqCst), registry.stats().swallowed_panics), (1, 0));
+
+    let fails = || panic!("in the notify");
+    let exhausted = registry.builder().destroy_notify(fails).try_register(Box::new(|| ())).unwrap_err();
+    assert!(dropped(exhausted).is_ok(), "contained");
+    assert_eq!(registry.stats().swallowed_panics, 1);
+
+    // `register` panics, and the unwinding drops the closure: a second panic must not end the process.
+    let register = || _ = registry.builder().destroy_notify(noting()).register(bomb());
+    let panic = catch_unwind(AssertUnwindSafe(register)).unwrap_err();
+    assert!(panic.downcast_ref::<String>().is_some_and(|text| text.contains("is exhausted")));
+    assert_eq!((notified.load(SeqCst), registry.stats().swallowed_panics), (2, 2));
+}
+
 /// S64: the destructor and the destroy notify both panic.
 #[test]
 fn a_destroy_notify_runs_and_is_contained_whatever_panics() {

@@ -29,6 +29,7 @@ mod c;
 mod capacity;
 mod cells;
 mod closing;
+mod costs;
 mod deferred;
 mod docs;
 mod endings;
@@ -38,6 +39,7 @@ mod late_policy;
 mod panic;
 mod panic_policy;
 mod reentry;
+mod reentry_fuzz;
 mod report;
 mod revoke;
 mod scope;
@@ -46,5 +48,6 @@ mod stalls;
 mod stuck;
 #[path = "../support/mod.rs"]
 mod support;
+mod thread_end;
 #[cfg(unix)]
 mod threads;

@@ -77,6 +77,42 @@ TEST(life) {
   return NULL;
 }
 
+/* S04: a report names the places in C, with the function, where the object was registered and revoked: code that knows
+ * nothing of the places passes them. A call through a pointer passes none. */
+static void revoked_here(latecall_registry *registry, void *user_data) {
+  (void)latecall_revoke(registry, user_data, NULL);
+}
+
+TEST(places) {
+  latecall_registry *registry = latecall_registry_new("places", 10);
+  void *user_data;
+  char text[1024];
+  int object = 0;
+  CHECK(latecall_register(registry, &object, NULL, "one", NULL, 0, &user_data) == LATECALL_OK);
+  latecall_report(registry, user_data, text, sizeof text);
+  CHECK(strstr(text, "test_latecall.c:") && strstr(text, "(latecall_test_places)"));
+  CHECK(!strstr(text, "mod.rs"));
+  revoked_here(registry, user_data);
+  latecall_report(registry, user_data, text, sizeof text);
+  CHECK(strstr(text, "(latecall_test_places)") && strstr(text, "(revoked_here)") && !strstr(text, "mod.rs"));
+
+  CHECK(latecall_register(registry, &object, NULL, "two", "elsewhere.c", 7, &user_data) == LATECALL_OK);
+  latecall_result (*revoke)(latecall_registry *, void *, uint32_t *) = latecall_revoke;
+  CHECK(revoke(registry, user_data, NULL) == LATECALL_REMOVED);
+  latecall_report(registry, user_data, text, sizeof text);
+  CHECK(strstr(text, "registered  elsewhere.c:7,") && strstr(text, "passed no place") && !strstr(text, "mod.rs"));
+
+  CHECK(LATECALL_REGISTER(registry, &object, NULL, "three", &user_data) == LATECALL_OK);
+  CHECK(latecall_revoke_and_wait(registry, user_data) == LATECALL_QUIESCENT);
+  latecall_report(registry, user_data, text, sizeof text);
+  CHECK(!strstr(text, "mod.rs") && !strstr(text, "dropping"));
+  CHECK(LATECALL_REGISTER(registry, &object, NULL, "four", &user_data) == LATECALL_OK);
+  CHECK(latecall_close(registry, LATECALL_CLOSE_DRAIN) == LATECALL_QUIESCENT);
+  latecall_report(registry, user_data, text, sizeof text);
+  CHECK(!strstr(text, "mod.rs") && !strstr(text, "dropping"));
+  return NULL;
+}
+
 /* S11, S83: each wrong value is refused for its own reason. */
 TEST(refusals) {
   latecall_registry *registry = latecall_registry_new(NULL, 0), *other = latecall_registry_new(NULL, 0);

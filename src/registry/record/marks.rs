@@ -1,12 +1,8 @@
 //! What revokers do with the cells: count calls, mark the calls that they have counted, count marks.
 
+use super::pool::owned;
 use super::sync::Ordering;
-use super::{Record, own, pool};
-
-/// The records that have an owner, which are all that can have calls.
-fn owned() -> impl Iterator<Item = &'static Record> {
-    pool::all().filter(|record| record.is_owned())
-}
+use super::{Record, own};
 
 /// How many calls of `bits` are in any cell at this moment, with those that are about to be refused.
 pub(in super::super) fn calls(bits: usize) -> u32 {
@@ -48,5 +44,6 @@ fn mark_in(record: &Record, bits: usize) -> u32 {
 
 /// How many cells are marked with `bits`. Under the lock of the registry of `bits`.
 pub(in super::super) fn marked(bits: usize) -> u32 {
-    pool::all().map(|record| record.cells.iter().filter(|cell| cell.is_marked(bits)).count() as u32).sum()
+    // A marked cell is in a record that has an owner: its call takes the mark back before it returns.
+    owned().map(|record| record.cells.iter().filter(|cell| cell.is_marked(bits)).count() as u32).sum()
 }

@@ -6,8 +6,9 @@
 //! read and written under the registry's lock only.
 //!
 //! Records are never freed, because a revoker may be reading one while its thread ends. A thread that ends gives its
-//! record back for reuse. A thread that ends inside a callback does not: its cells stay as they are. A call borrows a
-//! record for itself if it finds no free cell in its thread's record. That happens in two cases:
+//! record back for reuse, and from then on does not lead to it any more. It keeps the record as long as a call is in
+//! it: a callback may end the process (`exit`), which destroys the thread's locals under the running call. A call
+//! borrows a record for itself if it finds no free cell in its thread's record. That happens in two cases:
 //!
 //! * the call is nested deeper than [`DEPTH`];
 //! * the thread is being torn down and has given its record back.
@@ -28,13 +29,12 @@ pub(super) use marks::{calls, mark, mark_own, mark_those, marked};
 #[cfg(test)]
 #[allow(unused_imports, reason = "used by the models of the copy over loom")]
 pub(crate) use own::leave_thread;
-pub(super) use own::{cell, each_own, leave_for_good, own, own_calls};
+pub(super) use own::{calls_by, cell, each_own, leave_for_good, own};
 pub(super) use pool::{borrow, forget_others, sole};
 
 use super::handle::Handle;
-use super::sync::{AtomicBool, AtomicPtr, AtomicUsize, Counter, DEPTH, Ordering, array_of, const_fn, own_load};
-use super::{announced, ended, fence, fork, sync};
-use std::ptr;
+use super::sync::{AtomicUsize, Counter, DEPTH, Ordering, array_of, const_fn, own_load};
+use super::{announced, ended, fence, fork, frame, sync};
 
 /// The place of one call.
 #[repr(C)]
@@ -53,11 +53,10 @@ pub(super) struct Record {
     cells: [Cell; DEPTH],
     /// Never free: ends a search for a free cell that goes from cell to cell.
     end: Cell,
-    /// Whether a thread, or one call, owns the record. Taken with Acquire (`pool.rs`, `borrow`) and given up with
-    /// Release (`Record::give_back`): the next owner finds the cells as the last owner left them.
-    owned: AtomicBool,
-    /// The record that was listed before this one. Does not change once this record is listed.
-    next: AtomicPtr<Record>,
+    /// The number of the owning thread (`thread::number`), 0 while there is none. By it a thread finds its own calls in
+    /// every phase of its end, and a thread that has ended inside callbacks is found. Written by the owner only; see
+    /// `pool.rs`, `owned_by`. Whether there is an owner is a bit of `pool.rs`.
+    owner: Counter,
 }
 
 /// The handle in [`Record::end`]: no registration has it.
@@ -131,8 +130,7 @@ impl Record {
             Self {
                 cells: array_of![Cell::new(0); DEPTH],
                 end: Cell::new(TAKEN),
-                owned: AtomicBool::new(false),
-                next: AtomicPtr::new(ptr::null_mut()),
+                owner: Counter::new(0),
             }
         }
     }
@@ -152,11 +150,5 @@ impl Record {
         // Acquire pairs with the Release of `Cell::take` and `Cell::clear`: a call that this scan does not find any
         // more has left, and what it did is visible.
         self.cells.iter().filter(move |cell| cell.handle.load(Ordering::Acquire) == bits)
-    }
-
-    /// Whether the record has an owner. A record without one has no calls.
-    fn is_owned(&self) -> bool {
-        // Acquire pairs with the Release of `give_back`: the calls that were in this record are seen to have left.
-        self.owned.load(Ordering::Acquire)
     }
 }

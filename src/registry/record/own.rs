@@ -1,8 +1,9 @@
 //! The calling thread's record: taken at the thread's first call, given back when the thread ends.
 
-use super::pool::borrow;
+use super::super::thread;
+use super::pool::{borrow, owned_by};
 use super::sync::{MODELLED, local, thread_word};
-use super::{Cell, Record, announced, ended, fence, fork};
+use super::{Cell, Record, announced, ended, fence, fork, frame};
 use std::cell::Cell as PlainCell;
 use std::ptr;
 
@@ -10,6 +11,11 @@ local! {
     /// The thread's record, or null. Set even while the thread's word (`thread_word`) does not point to the record,
     /// because fences are symmetric.
     static OWN: PlainCell<*const Record> = PlainCell::new(ptr::null());
+}
+
+local! {
+    /// The thread is ending: if it has no record, it takes none, because nothing would give that one back.
+    static ENDING: PlainCell<bool> = PlainCell::new(false);
 }
 
 /// Gives the thread's record back when the thread ends.
@@ -41,7 +47,7 @@ pub(in super::super) fn own() -> Option<&'static Record> {
     if let Some(own) = existing() {
         return Some(own);
     }
-    if !MODELLED && GUARD.try_with(|_| ()).is_err() {
+    if ENDING.with(PlainCell::get) || (!MODELLED && GUARD.try_with(|_| ()).is_err()) {
         return None;
     }
     // Before the record can be seen by a revoker: `fence::heavy` relies on it.
@@ -51,7 +57,7 @@ pub(in super::super) fn own() -> Option<&'static Record> {
     if OWN.with(PlainCell::get).is_null() {
         OWN.with(|place| place.set(record));
         if !MODELLED {
-            ended::begins(record);
+            ended::begins();
         }
         if asymmetric {
             thread_word::set(ptr::from_ref(record).cast());
@@ -64,29 +70,40 @@ pub(in super::super) fn own() -> Option<&'static Record> {
     }
 }
 
-/// Gives the calling thread's record back. From here on each call of this thread borrows a record.
+/// The calling thread's locals are being destroyed: gives its record back, unless calls are in it. From here on each
+/// call of a thread without a record borrows one.
 pub(crate) fn leave_thread() {
-    let Some(own) = existing() else { return };
-    thread_word::set(thread_word::NOWHERE);
-    OWN.with(|place| place.set(ptr::null()));
-    // A thread that ends inside a callback has not left the callback, so its record must not look empty.
-    if own.is_empty() {
-        if !MODELLED {
-            ended::has_left();
-        }
-        own.give_back();
-    }
+    ENDING.with(|ending| ending.set(true));
+    give_back_own();
 }
 
-/// Ends the calls in `record`, whose thread has ended inside them. On that thread, after its last Rust thread-local is
-/// gone.
-pub(in super::super) fn leave_for_good(record: &Record) {
-    for cell in record.cells.iter().filter(|cell| !cell.is_free()) {
-        announced::leave(cell, cell.handle());
+/// Gives the calling thread's record back if no call is in it. The thread does not lead to the record any more before
+/// another thread can take it.
+fn give_back_own() {
+    let Some(own) = existing().filter(|own| own.is_empty()) else { return };
+    thread_word::set(thread_word::NOWHERE);
+    OWN.with(|place| place.set(ptr::null()));
+    if !MODELLED {
+        ended::has_left();
     }
-    if record.is_empty() {
-        record.give_back();
+    own.give_back();
+}
+
+/// The calling thread is ending, and has no stack with calls any more: ends the calls that it has not left, and gives
+/// its records back. Calls may follow, from other destructors of the thread.
+pub(in super::super) fn leave_for_good() {
+    ENDING.with(|ending| ending.set(true));
+    frame::forget();
+    for record in owned_by(thread::number()) {
+        for cell in record.cells.iter().filter(|cell| !cell.is_free()) {
+            announced::leave(cell, cell.handle());
+        }
+        // The thread's own record is given back below.
+        if record.is_empty() && existing().is_none_or(|own| !ptr::eq(own, record)) {
+            record.give_back();
+        }
     }
+    give_back_own();
 }
 
 /// A free cell of the calling thread's record, if the first or the second is free: nearly every call finds one.
@@ -117,14 +134,14 @@ pub(in super::super) fn cell() -> Option<&'static Cell> {
 #[cold]
 fn cold() {}
 
-/// How many calls of `bits` are in the calling thread's record.
-pub(in super::super) fn own_calls(bits: usize) -> u32 {
-    existing().map_or(0, |own| own.calls_of(bits).count() as u32)
+/// How many calls of `bits` the thread with the number `thread` is inside of.
+pub(in super::super) fn calls_by(thread: u64, bits: usize) -> u32 {
+    owned_by(thread).map(|record| record.calls_of(bits).count() as u32).sum()
 }
 
-/// Runs `see` with the bits of the handle of each call in the calling thread's record.
+/// Runs `see` with the bits of the handle of each call that the calling thread is inside of.
 pub(in super::super) fn each_own(mut see: impl FnMut(usize)) {
-    for cell in existing().into_iter().flat_map(|own| &own.cells) {
+    for cell in owned_by(thread::number()).flat_map(|own| &own.cells) {
         if !cell.is_free() {
             see(cell.handle().bits());
         }

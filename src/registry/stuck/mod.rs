@@ -16,7 +16,7 @@
 
 mod waits;
 
-pub(super) use waits::{WAITS, Waiter, Waits, begin, recheck};
+pub(super) use waits::{Listed, WAITS, Waits, recheck};
 
 use super::Core;
 use super::outstanding::Outstanding;
