@@ -1,13 +1,13 @@
 //! What `crate::signature` and `crate::capi` need of a registry and other users do not: a call without a report, a
 //! report without a call, and counters.
 
-use super::Registry;
 use super::announced::Place;
-use super::error::{Reason, Refused};
+use super::error::{Exhausted, Reason, Refused, Shortage};
 use super::handle::Handle;
 use super::revoke::Quiescence;
 use super::sync::Ordering;
 use super::wait::Patience;
+use super::{Builder, Registry};
 
 impl<F: ?Sized> Registry<F> {
     /// [`call`](Registry::call), but a refusal is neither counted nor reported: the caller does both, or tries another
@@ -72,6 +72,13 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
+impl<'r, F: ?Sized> Builder<'r, F> {
+    /// The error of a registration that was not tried, because something else ran out.
+    pub(crate) fn give_up(self, callback: Box<F>, shortage: Shortage) -> Exhausted<F> {
+        Exhausted::new(callback, shortage, self.notify)
+    }
+}
+
 /// For statics that the macro `signature!` makes.
 impl<F: ?Sized> Registry<F> {
     /// The registry's name in reports, unless it has one, the type of its callbacks, and its address.
@@ -88,6 +95,14 @@ impl<F: ?Sized> Registry<F> {
             self.core.settings.name = Some(name);
         }
         self.core.callback_type = callback_type;
+        self
+    }
+
+    /// Keeps the object loaded, whatever the declaration says: code pages jump to its code.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn pinned(mut self) -> Self {
+        self.core.settings.pin = true;
         self
     }
 }

@@ -108,6 +108,7 @@
 mod callback;
 mod confined;
 mod declare;
+mod declare_kinds;
 mod deliver;
 mod kinds;
 mod panic;
