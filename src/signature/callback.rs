@@ -10,8 +10,8 @@ use std::fmt;
 /// # Safety
 /// 1. `Target<'a>` is `dyn Trait + 'a`, or a struct that ends in it and contains nothing else that depends on `'a`, for
 ///    one trait that has no lifetime parameter. No method of the trait returns or stores anything that the object
-///    borrows. ([`scope`](super::scope) relies on this clause: it stores a `Target<'a>` as a `Target<'static>`, for less
-///    time than `'a`.)
+///    borrows. ([`scope`](super::scope) relies on this clause: it stores a `Target<'a>` as a `Target<'static>`, for
+///    less time than `'a`.)
 pub unsafe trait Signature: Sized + 'static {
     /// A callback of this signature, of any kind. What it borrows lives for `'a`.
     type Target<'a>: ?Sized + Send + Sync + 'a;

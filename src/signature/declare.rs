@@ -119,12 +119,11 @@ macro_rules! __signature {
             use ::core::result::Result;
             use ::std::boxed::Box;
             use $crate::signature::__private as private;
-            use $crate::signature::{Boxed, Callback, Overlap, PanicPolicy, Signature, Switch};
 
-            $crate::__signature_kinds!($name [$ret] [$late] [Callback::new] [$(($pre: $pre_ty))* $(($post: $post_ty))*]);
+            $crate::__signature_kinds!($name [$ret] [$late] [private::Callback::new] [$(($pre: $pre_ty))* $(($post: $post_ty))*]);
 
-            static REGISTRY: private::Registry<Callback<dyn Run>> = {
-                const fn named(registry: private::Registry<Callback<dyn Run>>) -> private::Registry<Callback<dyn Run>> {
+            static REGISTRY: private::Registry<private::Callback<dyn __Run>> = {
+                const fn named(registry: private::Registry<private::Callback<dyn __Run>>) -> private::Registry<private::Callback<dyn __Run>> {
                     registry.of_signature(::core::stringify!($name), || {
                         ::core::concat!(
                             "extern ", ::core::stringify!($abi), " fn(",
@@ -162,15 +161,15 @@ macro_rules! __signature {
                 private::destroy::<$name>(user_data);
             }
 
-            // SAFETY: (1) `Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime of
-            // the object, and takes no argument in which it could store a borrow of the object.
-            unsafe impl Signature for $name {
-                type Target<'a> = dyn Run + 'a;
+            // SAFETY: (1) `__Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime
+            // of the object, and takes no argument in which it could store a borrow of the object.
+            unsafe impl private::Signature for $name {
+                type Target<'a> = dyn __Run + 'a;
                 type Function = extern $abi fn($($pre_ty,)* *mut c_void, $($post_ty,)*) -> $ret;
                 const NAME: &'static str = ::core::stringify!($name);
-                const PANIC: PanicPolicy = PanicPolicy::$panic;
+                const PANIC: private::PanicPolicy = private::PanicPolicy::$panic;
 
-                fn registry() -> &'static private::Registry<Callback<dyn Run>> {
+                fn registry() -> &'static private::Registry<private::Callback<dyn __Run>> {
                     &REGISTRY
                 }
 
@@ -184,14 +183,14 @@ macro_rules! __signature {
             impl $name {
                 /// The registry of this signature's callbacks.
                 #[must_use]
-                pub fn registry() -> &'static private::Registry<Callback<dyn Run>> {
+                pub fn registry() -> &'static private::Registry<private::Callback<dyn __Run>> {
                     &REGISTRY
                 }
 
                 /// The function to give to C, together with a handle of [`registry`](Self::registry). It runs callbacks
                 /// of every kind. Any thread may call it, with any value of `user_data`.
                 #[must_use]
-                pub fn function() -> <Self as Signature>::Function {
+                pub fn function() -> <Self as private::Signature>::Function {
                     shared
                 }
 
@@ -209,11 +208,11 @@ macro_rules! __signature {
                 /// compiler can inline into it. That function refuses the handle of any other callback. The function of
                 /// `function()` runs this callback, too.
                 #[must_use]
-                pub fn inlined<C>(run: C) -> (Boxed<'static, Self>, <Self as Signature>::Function)
+                pub fn inlined<C>(run: C) -> (private::Boxed<'static, Self>, <Self as private::Signature>::Function)
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'static,
                 {
-                    (Box::new(Callback::inlined(private::Shared(run))), inlined::<C>)
+                    (Box::new(private::Callback::inlined(private::Shared(run))), inlined::<C>)
                 }
             }
         };

@@ -6,11 +6,12 @@
 macro_rules! __signature_kinds {
     ($name:ident [$ret:ty] [$late:expr] [$($new:tt)*] [$(($arg:ident: $ty:ty))*]) => {
         #[doc(hidden)]
-        pub trait Run: ::core::marker::Send + ::core::marker::Sync {
+        #[allow(non_camel_case_types, reason = "no name that a declaration may use")]
+        pub trait __Run: ::core::marker::Send + ::core::marker::Sync {
             fn run(&self, handle: private::Handle, $($arg: $ty),*) -> $ret;
         }
 
-        impl<C> Run for private::Shared<C>
+        impl<C> __Run for private::Shared<C>
         where
             C: Fn($($ty),*) -> $ret + ::core::marker::Send + ::core::marker::Sync,
         {
@@ -21,7 +22,7 @@ macro_rules! __signature_kinds {
             }
         }
 
-        impl<C> Run for private::Once<C>
+        impl<C> __Run for private::Once<C>
         where
             C: FnOnce($($ty),*) -> $ret + ::core::marker::Send,
         {
@@ -34,7 +35,7 @@ macro_rules! __signature_kinds {
             }
         }
 
-        impl<C> Run for private::Exclusive<C>
+        impl<C> __Run for private::Exclusive<C>
         where
             C: FnMut($($ty),*) -> $ret + ::core::marker::Send,
         {
@@ -45,7 +46,7 @@ macro_rules! __signature_kinds {
             }
         }
 
-        impl<H> Run for private::Confined<H>
+        impl<H> __Run for private::Confined<H>
         where
             H: private::Held<Target: Fn($($ty),*) -> $ret>,
         {
@@ -58,7 +59,7 @@ macro_rules! __signature_kinds {
             }
         }
 
-        impl<T, C> Run for private::Weakly<T, C>
+        impl<T, C> __Run for private::Weakly<T, C>
         where
             T: ::core::marker::Send + ::core::marker::Sync,
             C: Fn(&T, $($ty),*) -> $ret + ::core::marker::Send + ::core::marker::Sync,
@@ -72,7 +73,7 @@ macro_rules! __signature_kinds {
             }
         }
 
-        impl Run for private::Switched<$name> {
+        impl __Run for private::Switched<$name> {
             fn run(&self, handle: private::Handle, $($arg: $ty),*) -> $ret
             {
                 let mut args = ::core::option::Option::Some(($($arg,)*));
@@ -103,7 +104,7 @@ macro_rules! __signature_kinds {
         impl $name {
         /// A callback that any thread may run, also several at a time.
         #[must_use]
-        pub fn shared<'a, C>(run: C) -> Boxed<'a, Self>
+        pub fn shared<'a, C>(run: C) -> private::Boxed<'a, Self>
         where
             C: Fn($($ty),*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'a,
         {
@@ -112,7 +113,7 @@ macro_rules! __signature_kinds {
 
         /// A callback for one call. The first call runs it and revokes the registration; later calls are late.
         #[must_use]
-        pub fn once<'a, C>(run: C) -> Boxed<'a, Self>
+        pub fn once<'a, C>(run: C) -> private::Boxed<'a, Self>
         where
             C: FnOnce($($ty),*) -> $ret + ::core::marker::Send + 'a,
         {
@@ -122,7 +123,7 @@ macro_rules! __signature_kinds {
         /// A callback that changes what it owns. Any thread may run it, one call at a time; `overlap` decides
         /// what happens to a call that comes meanwhile.
         #[must_use]
-        pub fn exclusive<'a, C>(overlap: Overlap, run: C) -> Boxed<'a, Self>
+        pub fn exclusive<'a, C>(overlap: private::Overlap, run: C) -> private::Boxed<'a, Self>
         where
             C: FnMut($($ty),*) -> $ret + ::core::marker::Send + 'a,
         {
@@ -133,7 +134,7 @@ macro_rules! __signature_kinds {
         /// dropped on the calling thread, too; see
         /// `latecall::signature::collect_confined`.
         #[must_use]
-        pub fn confined<C>(run: C) -> Boxed<'static, Self>
+        pub fn confined<C>(run: C) -> private::Boxed<'static, Self>
         where
             C: Fn($($ty),*) -> $ret + 'static,
         {
@@ -143,7 +144,7 @@ macro_rules! __signature_kinds {
         /// A callback that belongs to the calling thread and borrows its closure: for a
         /// `latecall::signature::scope`. Calls on other threads are refused.
         #[must_use]
-        pub fn confined_ref<'a, C>(run: &'a C) -> Boxed<'a, Self>
+        pub fn confined_ref<'a, C>(run: &'a C) -> private::Boxed<'a, Self>
         where
             C: Fn($($ty),*) -> $ret,
         {
@@ -154,7 +155,7 @@ macro_rules! __signature_kinds {
         /// time. A running call keeps the object alive. After the object has been dropped, a call is refused
         /// and revokes the registration.
         #[must_use]
-        pub fn weak<'a, T, C>(target: &private::Arc<T>, run: C) -> Boxed<'a, Self>
+        pub fn weak<'a, T, C>(target: &private::Arc<T>, run: C) -> private::Boxed<'a, Self>
         where
             T: ::core::marker::Send + ::core::marker::Sync + 'a,
             C: Fn(&T, $($ty),*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'a,
@@ -164,7 +165,7 @@ macro_rules! __signature_kinds {
 
         /// A callback that runs the callback which the returned switch has armed; none is armed at first.
         #[must_use]
-        pub fn switch() -> (Boxed<'static, Self>, Switch<Self>) {
+        pub fn switch() -> (private::Boxed<'static, Self>, private::Switch<Self>) {
             let (forward, switch) = private::Switched::new();
             (Box::new($($new)*(forward)), switch)
         }

@@ -10,7 +10,7 @@ macro_rules! __thunk {
     (@quarantine [never]) => { ::core::option::Option::None };
     (@quarantine [$limit:tt]) => { ::core::option::Option::Some($limit) };
 
-    (@registry []) => { private::Registry::new().with_tombstones(private::tombstones(QUARANTINE)) };
+    (@registry []) => { private::Registry::new().with_tombstones(private::tombstones(__QUARANTINE)) };
     (@registry [$registry:expr]) => { $registry };
 
     // 64 functions, and 64 times that.
@@ -34,19 +34,17 @@ macro_rules! __thunk {
             use ::core::ffi::c_void;
             use ::core::result::Result;
             use ::std::boxed::Box;
-            use $crate::signature::{Boxed, Callback, Overlap, PanicPolicy, Signature, Switch};
             use $crate::thunk::__private as private;
-            use $crate::thunk::{Bare, Thunk};
 
             $crate::__signature_kinds!($name [$ret] [$late] [private::leased] [$(($arg: $ty))*]);
 
-            const POOL: usize = $crate::__thunk!(@pool $pool);
-            const QUARANTINE: ::core::option::Option<usize> = $crate::__thunk!(@quarantine $quarantine);
+            const __POOL: usize = $crate::__thunk!(@pool $pool);
+            const __QUARANTINE: ::core::option::Option<usize> = $crate::__thunk!(@quarantine $quarantine);
 
-            static REGISTRY: private::Registry<Callback<private::Leased<dyn Run>>> = {
+            static REGISTRY: private::Registry<private::Callback<private::Leased<dyn __Run>>> = {
                 const fn named(
-                    registry: private::Registry<Callback<private::Leased<dyn Run>>>,
-                ) -> private::Registry<Callback<private::Leased<dyn Run>>> {
+                    registry: private::Registry<private::Callback<private::Leased<dyn __Run>>>,
+                ) -> private::Registry<private::Callback<private::Leased<dyn __Run>>> {
                     registry.pinned().of_signature(::core::stringify!($name), || {
                         ::core::concat!(
                             "extern ", ::core::stringify!($abi), " fn(",
@@ -58,23 +56,23 @@ macro_rules! __thunk {
                 named($crate::__thunk!(@registry $registry))
             };
 
-            static STOCK: private::Stock = {
+            static __STOCK: private::Stock = {
                 private::may_return::<$ret>();
                 let integers = 0 $(+ private::integers::<$ty>())*;
-                private::Stock::new(QUARANTINE, private::on_pages($abi, integers))
+                private::Stock::new(__QUARANTINE, private::on_pages($abi, integers))
             };
 
-            static DATA: [private::Data; POOL] = [const { private::Data::new() }; POOL];
+            static __DATA: [private::Data; __POOL] = [const { private::Data::new() }; __POOL];
 
-            static FUNCTIONS: [<$name as Signature>::Function; POOL] = {
-                const fn row<const ROW: usize>() -> [<$name as Signature>::Function; 64] {
+            static __FUNCTIONS: [<$name as private::Signature>::Function; __POOL] = {
+                const fn row<const ROW: usize>() -> [<$name as private::Signature>::Function; 64] {
                     $crate::__thunk!(@row pooled ROW
                         0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
                         32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63)
                 }
-                let mut functions = [pooled::<0, 0> as <$name as Signature>::Function; POOL];
+                let mut functions = [pooled::<0, 0> as <$name as private::Signature>::Function; __POOL];
                 let mut index = 0;
-                while index < POOL {
+                while index < __POOL {
                     let row = $crate::__thunk!(@rows index, row
                         0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
                         32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
@@ -91,19 +89,19 @@ macro_rules! __thunk {
 
             /// One function of the pool.
             extern $abi fn pooled<const ROW: usize, const COLUMN: usize>($($arg: $ty),*) -> $ret {
-                answer($($arg,)* DATA[ROW * 64 + COLUMN].user_data())
+                answer($($arg,)* __DATA[ROW * 64 + COLUMN].user_data())
             }
 
-            // SAFETY: (1) `Run` has no lifetime parameter, and a lease none either. `Run`'s only method returns `$ret`, a
-            // type without a lifetime of the object, and takes no argument in which it could store a borrow of the
-            // object.
-            unsafe impl Signature for $name {
-                type Target<'a> = private::Leased<dyn Run + 'a>;
+            // SAFETY: (1) `Leased` ends in the `dyn __Run`, which has no lifetime parameter, and has a lease besides,
+            // which has none either. The only method of `__Run` returns `$ret`, a type without a lifetime of the
+            // object, and takes no argument in which it could store a borrow of the object.
+            unsafe impl private::Signature for $name {
+                type Target<'a> = private::Leased<dyn __Run + 'a>;
                 type Function = extern $abi fn($($ty),*) -> $ret;
                 const NAME: &'static str = ::core::stringify!($name);
-                const PANIC: PanicPolicy = PanicPolicy::$panic;
+                const PANIC: private::PanicPolicy = private::PanicPolicy::$panic;
 
-                fn registry() -> &'static private::Registry<Callback<private::Leased<dyn Run>>> {
+                fn registry() -> &'static private::Registry<private::Callback<private::Leased<dyn __Run>>> {
                     &REGISTRY
                 }
 
@@ -115,14 +113,14 @@ macro_rules! __thunk {
                 }
             }
 
-            // SAFETY: (1) `Function` is declared as a function pointer above. `pooled` coerces to it, and `answer` takes
-            // one `*mut c_void` more. (2) `STOCK` adds up `integers` of each argument's type.
-            unsafe impl Bare for $name {
+            // SAFETY: (1) `Function` is declared as a function pointer. `pooled` coerces to it, and `answer` takes one
+            // `*mut c_void` more, as its last argument. (2) `__STOCK` adds up `integers` of each argument's type.
+            unsafe impl private::Bare for $name {
                 fn parts() -> private::Parts {
                     private::Parts {
-                        stock: &STOCK,
-                        pool: &DATA,
-                        pooled: |index| FUNCTIONS[index] as *const (),
+                        stock: &__STOCK,
+                        pool: &__DATA,
+                        pooled: |index| __FUNCTIONS[index] as *const (),
                         answer: answer as *const (),
                     }
                 }
@@ -137,7 +135,7 @@ macro_rules! __thunk {
             impl $name {
                 /// The registry of this signature's callbacks.
                 #[must_use]
-                pub fn registry() -> &'static private::Registry<Callback<private::Leased<dyn Run>>> {
+                pub fn registry() -> &'static private::Registry<private::Callback<private::Leased<dyn __Run>>> {
                     &REGISTRY
                 }
 
@@ -146,11 +144,11 @@ macro_rules! __thunk {
                 /// # Panics
                 /// As `latecall::thunk::Builder::thunk`.
                 #[track_caller]
-                pub fn thunk<C>(run: C) -> Thunk<Self>
+                pub fn thunk<C>(run: C) -> private::Thunk<Self>
                 where
                     C: Fn($($ty),*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'static,
                 {
-                    Thunk::new(Self::shared(run))
+                    private::Thunk::new(Self::shared(run))
                 }
 
                 /// As `thunk`, with failure as a value.
@@ -160,11 +158,11 @@ macro_rules! __thunk {
                 #[track_caller]
                 pub fn try_thunk<C>(
                     run: C,
-                ) -> Result<Thunk<Self>, private::Exhausted<Callback<private::Leased<dyn Run>>>>
+                ) -> Result<private::Thunk<Self>, private::Exhausted<private::Callback<private::Leased<dyn __Run>>>>
                 where
                     C: Fn($($ty),*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'static,
                 {
-                    Thunk::try_new(Self::shared(run))
+                    private::Thunk::try_new(Self::shared(run))
                 }
             }
         };

@@ -112,13 +112,16 @@ pub use scalar::Scalar;
 /// What the macro's expansion uses. Not public API.
 #[doc(hidden)]
 pub mod __private {
+    pub use super::bare::Bare;
     pub use super::data::Data;
     pub use super::leased::{Leased, leased};
+    pub use super::owner::Thunk;
     pub use super::scalar::{integers, may_return};
     pub use super::stock::{Lease, Parts, Stock};
     pub use crate::registry::{Exhausted, Handle, Reason, Registry};
     pub use crate::signature::__private::{
-        Arc, Confined, Exclusive, Held, Once, Shared, Switched, Weakly, deliver, refuse,
+        Arc, Boxed, Callback, Confined, Exclusive, Held, Once, Overlap, PanicPolicy, Shared, Signature, Switch,
+        Switched, Weakly, deliver, refuse,
     };
 
     /// How many dead addresses are kept out of use, where the declaration does not say.

@@ -1,23 +1,24 @@
-//! Thunks: functions for C APIs without user data.
+//! Thunks: functions for C APIs without user data. A module for each subject; most tests have signatures of their own.
+//! A test that forks, installs a filter or ends its process runs in a subprocess.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test is outside the crate and has no other locks and threads"
+)]
 
-use std::ffi::c_int;
-
-latecall::signature! {
-    extern "C" fn Add(left: c_int, right: c_int) -> c_int;
-    late = -1;
-    panic = Late;
-}
-
-#[test]
-fn each_closure_has_a_function_of_its_own() {
-    // More than the pool has, so that some are on code pages.
-    let thunks: Vec<_> = (0..300).map(|more| Add::thunk(move |left, right| left + right + more)).collect();
-    for (more, thunk) in (0..).zip(&thunks) {
-        assert_eq!(thunk.as_fn()(243, 257), 500 + more);
-    }
-    let functions: Vec<_> = thunks.iter().map(|thunk| thunk.as_fn()).collect();
-    drop(thunks);
-    for function in functions {
-        assert_eq!(function(243, 257), -1);
-    }
-}
+mod addresses;
+#[cfg(feature = "native")]
+mod c;
+mod docs;
+mod endings;
+mod kinds;
+mod late;
+#[cfg(unix)]
+mod libc;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+mod pages;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+mod process;
+#[path = "../support/mod.rs"]
+mod support;
+mod values;

@@ -1,0 +1,222 @@
+//! Which address a closure gets, and when a dead one is used again.
+
+use crate::support::{breakpoint, drop_probe};
+use latecall::registry::{Quiescence, Registry, Revoked, Shortage};
+use latecall::signature::Signature;
+use latecall::thunk::Thunk;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+
+/// First in, first out, and not before as many others have died as the declaration says.
+#[test]
+fn a_dead_address_is_used_again_after_the_quarantine_and_in_order() {
+    latecall::signature! {
+        extern "C" fn Number() -> u32;
+        late = 0;
+        panic = Late;
+        pool = 100;
+        quarantine = 5;
+    }
+    let mut dead = VecDeque::new();
+    for round in 1..=60 {
+        let thunk = Number::thunk(move || round);
+        let address = thunk.as_fn() as usize;
+        assert_eq!(thunk.as_fn()(), round);
+        match dead.iter().position(|&other| other == address) {
+            None => assert!(round <= 6, "6 addresses are enough: one in use, five dead"),
+            Some(place) => {
+                assert_eq!((place, dead.len()), (0, 6), "the oldest of more than five");
+                dead.pop_front();
+            }
+        }
+        drop(thunk);
+        dead.push_back(address);
+    }
+}
+
+#[test]
+fn without_a_quarantine_an_address_is_used_again_at_once() {
+    latecall::signature! {
+        extern "C" fn AtOnce() -> u32;
+        late = 0;
+        panic = Late;
+        pool = 1;
+        quarantine = 0;
+    }
+    let functions: HashSet<_> = (0..9).map(|number| AtOnce::thunk(move || number).as_fn() as usize).collect();
+    assert_eq!(functions.len(), 1);
+}
+
+#[test]
+fn never_means_never() {
+    latecall::signature! {
+        extern "C" fn Never() -> u32;
+        late = 0;
+        panic = Late;
+        pool = 3000;
+        quarantine = never;
+    }
+    let functions: HashSet<_> = (0..3000).map(|number| Never::thunk(move || number).as_fn() as usize).collect();
+    assert_eq!(functions.len(), 3000);
+}
+
+/// A signature that no code page can serve: eight integers are too many.
+mod pool_only {
+    latecall::signature! {
+        pub(super) extern "C" fn Eight(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8;
+        late = 0;
+        panic = Late;
+        pool = 4;
+        quarantine = 2;
+    }
+}
+
+#[test]
+fn an_exhausted_pool_is_a_value_and_ends_when_enough_have_died() {
+    use pool_only::Eight;
+    let call = |thunk: &Thunk<Eight>| thunk.as_fn()(0, 0, 0, 0, 0, 0, 0, 1);
+    let (probe, drops) = drop_probe();
+    let mut thunks: Vec<_> = (1..=4).map(|more| Eight::thunk(move |_, _, _, _, _, _, _, h| h + more)).collect();
+    let refused = Eight::try_thunk(move |_, _, _, _, _, _, _, _| {
+        let _owned = &probe;
+        9
+    });
+    let exhausted = refused.unwrap_err();
+    assert_eq!((exhausted.shortage(), drops.drops()), (Shortage::Thunks, 0));
+    let callback = exhausted.into_callback();
+    thunks.truncate(2); // Two die, which the quarantine keeps.
+    let callback = Thunk::<Eight>::try_new(callback).unwrap_err().into_callback();
+    thunks.truncate(1); // A third: the first of them is free.
+    let thunk = Thunk::<Eight>::try_new(callback).unwrap();
+    assert_eq!((call(&thunk), call(&thunks[0])), (9, 2));
+    drop(thunk);
+    assert_eq!(drops.drops(), 1);
+}
+
+/// A thunk that the registry refuses uses no address up.
+#[test]
+fn a_failed_registration_gives_its_address_back() {
+    latecall::signature! {
+        extern "C" fn One() -> u8;
+        late = 0;
+        panic = Late;
+        pool = 2;
+        quarantine = never;
+        registry = Registry::new().with_capacity_limit(1);
+    }
+    let first = One::thunk(|| 1);
+    for _ in 0..10 {
+        assert_eq!(One::try_thunk(|| 2).unwrap_err().shortage(), Shortage::Slots);
+    }
+    drop(first);
+    assert_eq!(One::thunk(|| 3).as_fn()(), 3);
+}
+
+/// While a call is inside, or the thunk exists, its address goes to no other closure, even without a quarantine.
+#[test]
+fn an_address_in_use_is_given_to_no_other_closure() {
+    latecall::signature! {
+        extern "C" fn Held(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8; // no code page serves it
+        late = 0;
+        panic = Late;
+        pool = 2;
+        quarantine = 0;
+    }
+    let call = |function: <Held as Signature>::Function| function(0, 0, 0, 0, 0, 0, 0, 0);
+    let (breakpoint, controller) = breakpoint();
+    let breakpoint = Mutex::new(breakpoint);
+    let running = Held::thunk(move |_, _, _, _, _, _, _, _| {
+        breakpoint.lock().unwrap().stop_here();
+        1
+    });
+    let function = running.as_fn();
+    thread::scope(|scope| {
+        let running_call = scope.spawn(move || call(function));
+        controller.wait_until_stopped();
+        running.revoke_deferred(); // The owner is gone; a call is inside.
+        let other = Held::thunk(|_, _, _, _, _, _, _, _| 2);
+        assert_ne!(other.as_fn() as usize, function as usize);
+        assert_eq!((call(other.as_fn()), call(function)), (2, 0));
+        assert_eq!(Held::try_thunk(|_, _, _, _, _, _, _, _| 3).unwrap_err().shortage(), Shortage::Thunks);
+        controller.resume();
+        assert_eq!(running_call.join().unwrap(), 1);
+        Held::registry().reclaim();
+    });
+    // The call has left. The first address is free again.
+    let next = Held::thunk(|_, _, _, _, _, _, _, _| 4);
+    assert_eq!(next.as_fn() as usize, function as usize);
+    // Revoked, over, and still owned.
+    assert_eq!(next.revoke_and_wait(), Quiescence::Quiescent);
+    assert_ne!(Held::thunk(|_, _, _, _, _, _, _, _| 5).as_fn() as usize, next.as_fn() as usize);
+    assert_eq!(call(next.as_fn()), 0);
+}
+
+#[test]
+fn a_leaked_thunk_is_permanent_until_its_handle_is_revoked() {
+    latecall::signature! {
+        extern "C" fn Leaked() -> u8;
+        late = 0;
+        panic = Late;
+        pool = 1;
+        quarantine = 0;
+    }
+    let thunk = Leaked::thunk(|| 1);
+    let handle = thunk.handle();
+    let function = thunk.leak();
+    assert_eq!(function(), 1);
+    assert_eq!(Leaked::registry().revoke(handle), Ok(Revoked::Removed));
+    assert_eq!(function(), 0);
+    assert_eq!(Leaked::thunk(|| 2).as_fn() as usize, function as usize);
+}
+
+/// Threads make, call and drop thunks, and other threads call whatever they find. A live thunk always answers with its
+/// own number.
+#[test]
+fn threads_that_make_and_drop_thunks_never_get_each_others() {
+    latecall::signature! {
+        extern "C" fn Own() -> u64;
+        late = u64::MAX;
+        panic = Abort;
+        pool = 16;
+        quarantine = 40;
+    }
+    static SEEN: AtomicU64 = AtomicU64::new(0);
+    let rounds = if cfg!(miri) { 20 } else { 3000 };
+    let stop = AtomicBool::new(false);
+    let shown = Mutex::new(None::<extern "C" fn() -> u64>);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(SeqCst) {
+                    let function = *shown.lock().unwrap();
+                    if let Some(function) = function {
+                        SEEN.fetch_add(u64::from(function() != u64::MAX), SeqCst);
+                    }
+                    thread::yield_now();
+                }
+            });
+        }
+        let makers: Vec<_> = (0..2_u64)
+            .map(|maker| {
+                let shown = &shown;
+                scope.spawn(move || {
+                    for round in 0..rounds {
+                        let number = maker << 32 | round;
+                        let thunk = Own::thunk(move || number);
+                        *shown.lock().unwrap() = Some(thunk.as_fn());
+                        assert_eq!(thunk.as_fn()(), number);
+                        if round % 3 == 0 {
+                            thunk.revoke_deferred();
+                        }
+                    }
+                })
+            })
+            .collect();
+        makers.into_iter().for_each(|maker| maker.join().unwrap());
+        stop.store(true, SeqCst);
+    });
+    Own::registry().reclaim();
+    assert_eq!(Own::registry().stats().live, 0);
+}
