@@ -38,7 +38,9 @@ macro_rules! __thunk {
 
             $crate::__signature_kinds!($name [$ret] [$late] [private::leased] [$(($arg: $ty))*]);
 
+            #[allow(unused_parens, reason = "the declaration may have an expression in parentheses")]
             const __POOL: usize = $crate::__thunk!(@pool $pool);
+            #[allow(unused_parens, reason = "the declaration may have an expression in parentheses")]
             const __QUARANTINE: ::core::option::Option<usize> = $crate::__thunk!(@quarantine $quarantine);
 
             static REGISTRY: private::Registry<private::Callback<private::Leased<dyn __Run>>> = {

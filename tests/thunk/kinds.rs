@@ -1,6 +1,5 @@
 //! Every kind of callback, as a thunk; panics; scopes.
 
-use crate::support::run_in_subprocess;
 use latecall::registry::{Reason, Revoked};
 use latecall::signature::{Overlap, carry, scope};
 use latecall::thunk::Thunk;
@@ -74,6 +73,7 @@ fn a_panic_in_a_thunk_is_carried_to_the_rust_caller() {
     assert_eq!((panic.downcast_ref(), got), (Some(&"carried"), 99));
 }
 
+#[cfg(not(miri))]
 #[test]
 fn a_thunk_whose_policy_is_abort_ends_the_process_and_names_itself() {
     latecall::signature! {
@@ -85,12 +85,12 @@ fn a_thunk_whose_policy_is_abort_ends_the_process_and_names_itself() {
         thunk.as_fn()();
         return;
     }
-    let output = run_in_subprocess(&a_thunk_whose_policy_is_abort_ends_the_process_and_names_itself);
+    let output = crate::support::run_in_subprocess(&a_thunk_whose_policy_is_abort_ends_the_process_and_names_itself);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code().is_none() && text.contains("`the one`"), "{text}");
 }
 
-/// A thunk that borrows, and is kept by a library beyond the scope.
+/// S01: a thunk that borrows, and is kept by a library beyond the scope.
 #[test]
 fn a_borrowed_thunk_is_late_after_its_scope() {
     let seen = Cell::new(0);

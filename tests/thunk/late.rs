@@ -76,7 +76,7 @@ fn a_kept_pointer_gives_501_then_0_and_the_inverse_order_is_reported() {
 /// Each address in the quarantine is explained, the oldest too.
 #[test]
 fn every_dead_address_has_its_tombstone() {
-    const DEAD: usize = 1500;
+    const DEAD: usize = if cfg!(miri) { 50 } else { 1500 };
     static LABELS: Mutex<Vec<String>> = Mutex::new(Vec::new());
     fn note(late: &LateCall<'_>) {
         LABELS.lock().unwrap().push(late.report().label().unwrap_or("no tombstone").to_owned());

@@ -143,6 +143,48 @@ fn a_signal_handler_can_be_a_closure() {
     assert_eq!((seen.load(SeqCst), Handler::registry().stats().late.total()), (SIGURG, 1));
 }
 
+/// S75: a handler is revoked while its signal is pending. The handler runs then, and is late.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_handler_that_is_revoked_while_its_signal_is_pending_is_late() {
+    latecall::signature! {
+        extern "C" fn Pending(number: c_int);
+        panic = Abort;
+    }
+    #[repr(C, align(8))]
+    struct Signals([u8; 128]);
+    unsafe extern "C" {
+        fn sigemptyset(set: *mut Signals) -> c_int;
+        fn sigaddset(set: *mut Signals, number: c_int) -> c_int;
+        fn pthread_sigmask(how: c_int, set: *const Signals, before: *mut Signals) -> c_int;
+    }
+    const SIGWINCH: c_int = 28;
+    const BLOCK: c_int = 0;
+    const UNBLOCK: c_int = 1;
+    let runs = Arc::new(AtomicI32::new(0));
+    let count = Arc::clone(&runs);
+    let handler = Pending::thunk(move |_| {
+        count.fetch_add(1, SeqCst);
+    });
+    handler.as_fn()(0); // The first call of a thread may allocate.
+    let mut signals = Signals([0; 128]);
+    // SAFETY: `signals` is as large as the C library's `sigset_t`.
+    assert_eq!(unsafe { sigemptyset(&raw mut signals) }, 0);
+    // SAFETY: `signals` is initialised.
+    assert_eq!(unsafe { sigaddset(&raw mut signals, SIGWINCH) }, 0);
+    // SAFETY: the handler only calls the registry, which a thread that has called before may do in a signal handler.
+    unsafe { signal(SIGWINCH, handler.as_fn()) };
+    // SAFETY: `signals` is initialised, and NULL is allowed.
+    assert_eq!(unsafe { pthread_sigmask(BLOCK, &raw const signals, ptr::null_mut()) }, 0);
+    // SAFETY: a signal that is blocked, to the calling thread.
+    assert_eq!(unsafe { raise(SIGWINCH) }, 0);
+    drop(handler);
+    assert_eq!(Pending::registry().stats().late.total(), 0);
+    // SAFETY: `signals` is initialised, and NULL is allowed.
+    assert_eq!(unsafe { pthread_sigmask(UNBLOCK, &raw const signals, ptr::null_mut()) }, 0);
+    assert_eq!((Pending::registry().stats().late.total(), runs.load(SeqCst)), (1, 1));
+}
+
 /// Closures that run at exit; one of them is over by then, and exits quietly.
 #[test]
 fn a_closure_runs_at_exit_and_a_dead_one_does_not() {

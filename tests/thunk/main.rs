@@ -13,7 +13,7 @@ mod docs;
 mod endings;
 mod kinds;
 mod late;
-#[cfg(unix)]
+#[cfg(all(unix, not(miri)))]
 mod libc;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 mod pages;

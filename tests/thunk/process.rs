@@ -16,8 +16,8 @@ unsafe extern "C" {
     fn alarm(seconds: u32) -> u32;
 }
 
-/// Other threads make and drop thunks while this one forks: the lists of addresses are whole in every child, and their
-/// lock is free. The child makes thunks of the pool and of code pages, and calls one that its parent made.
+/// S71: other threads make and drop thunks while this one forks: the lists of addresses are whole in every child, and
+/// their lock is free. The child makes thunks of the pool and of code pages, and calls one that its parent made.
 #[test]
 fn a_child_can_make_and_call_thunks_whatever_others_were_doing() {
     latecall::signature! {
@@ -70,7 +70,53 @@ fn a_child_can_make_and_call_thunks_whatever_others_were_doing() {
     });
 }
 
-/// `pthread_exit` inside a thunk: the call is counted out, and waiting for it ends.
+/// S72: the parent gives the address of a thunk to another closure after a fork. In the child the address runs the
+/// first closure still: pages of code never change, and the child has pages of data of its own.
+#[test]
+fn what_the_parent_does_with_an_address_changes_nothing_in_the_child() {
+    latecall::signature! {
+        extern "C" fn Shared(number: u32) -> u32;
+        late = 0;
+        panic = Late;
+        pool = 0;
+        quarantine = 0;
+    }
+    unsafe extern "C" {
+        fn pipe(ends: *mut [c_int; 2]) -> c_int;
+        fn read(file: c_int, buffer: *mut u8, size: usize) -> isize;
+        fn write(file: c_int, buffer: *const u8, size: usize) -> isize;
+    }
+    isolated(&what_the_parent_does_with_an_address_changes_nothing_in_the_child, || {
+        let mut ends = [0; 2];
+        // SAFETY: `ends` may be written.
+        assert_eq!(unsafe { pipe(&raw mut ends) }, 0);
+        let thunk = Shared::thunk(|number| number + 1);
+        let function = thunk.as_fn();
+        // SAFETY: the child reads, calls a thunk, and ends without running anything else.
+        let child = unsafe { fork() };
+        assert!(child >= 0);
+        if child == 0 {
+            let mut byte = 0;
+            // SAFETY: a child that hangs is ended by a signal, which the parent reports.
+            unsafe { alarm(20) };
+            // SAFETY: one byte may be written to `byte`.
+            let status = if unsafe { read(ends[0], &raw mut byte, 1) } == 1 { function(1) } else { 99 };
+            // SAFETY: ends the child.
+            unsafe { _exit(status as c_int) };
+        }
+        drop(thunk);
+        let next = Shared::thunk(|number| number + 10);
+        assert_eq!((next.as_fn() as usize, function(1)), (function as usize, 11));
+        // SAFETY: one byte may be read from the string.
+        assert_eq!(unsafe { write(ends[1], b"x".as_ptr(), 1) }, 1);
+        let mut status = 0;
+        // SAFETY: `status` may be written.
+        assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!((status & 0x7f, status >> 8), (0, 2), "signal, and answer");
+    });
+}
+
+/// S56: `pthread_exit` inside a thunk: the call is counted out, and waiting for it ends.
 #[cfg(target_env = "gnu")]
 #[test]
 fn a_thread_that_exits_inside_a_thunk_is_counted_out() {
