@@ -6,7 +6,7 @@
 //! fails where
 //!
 //! * a filter or a policy refuses an executable mapping;
-//! * `/proc` is not mounted, or the file has been replaced since the program started;
+//! * `/proc` is not mounted, or the file has been deleted or replaced since it was loaded;
 //! * the system's pages are not 4096 bytes large.
 //!
 //! A page is never unmapped, because C may call its addresses for ever.
@@ -24,13 +24,13 @@ pub(super) const SUPPORTED: bool = cfg!(all(
 /// The most arguments in general registers that a code page can pass on; see `template.rs`.
 pub(super) const MOST_INTEGERS: usize = imp::MOST_INTEGERS;
 
-/// Maps a page of code and one of data. Returns the addresses on it, all of them unused: 127, and no `Data` is in a
-/// list.
+/// Maps `count` pages of code, each with a page of data. Hands out the 127 addresses on each; none of them is in a
+/// list. Stops early, or before the first, if no more pages can be had.
 ///
 /// `answer`: the signature's function, which takes a handle as its last argument and has `integers` arguments in
-/// general registers before it. `None`: no page can be had.
-pub(super) fn make(answer: *const (), integers: usize) -> Option<&'static [Data]> {
-    imp::make(answer, integers)
+/// general registers before it.
+pub(super) fn make(answer: *const (), integers: usize, count: usize, hand_out: impl FnMut(&'static [Data])) {
+    let _ = imp::make(answer, integers, count, hand_out);
 }
 
 #[cfg(all(
@@ -75,56 +75,99 @@ mod imp {
 
     const _: () = assert!(size_of::<Data>() == PIECE && size_of::<Header>() == PIECE);
 
-    pub(super) fn make(answer: *const (), integers: usize) -> Option<&'static [Data]> {
+    pub(super) fn make(
+        answer: *const (),
+        integers: usize,
+        count: usize,
+        mut hand_out: impl FnMut(&'static [Data]),
+    ) -> Option<()> {
         if integers > MOST_INTEGERS || usize::try_from(getpagesize()) != Ok(PAGE) {
             return None;
         }
-        let (file, offset) = of_template()?;
-        let pages = Pages::reserve()?;
-        pages.map_code(&file, offset)?;
-        let code = pages.keep();
-        let header = code.wrapping_add(PAGE).cast::<Header>();
-        let words = Header { entry: template::entry(integers), answer, _rest: [0; 2] };
-        // SAFETY: the second page is mapped, writable, aligned and larger than a `Header`. No other thread knows it.
-        unsafe { header.write(words) };
-        let first = header.wrapping_add(1).cast::<Data>();
-        // SAFETY: behind the header the second page has room for SLOTS - 1 of them, its zero bytes are valid ones, and
-        // it is never unmapped. Nothing but these shared references accesses it from here on, except the code
-        // of the first page, which loads handles as `user_data` does.
-        let data: &'static [Data] = unsafe { std::slice::from_raw_parts(first, SLOTS - 1) };
-        for (index, data) in data.iter().enumerate() {
-            data.set_code(code.wrapping_add((index + 1) * PIECE).cast());
+        let (source, first) = Source::find()?;
+        hand_out(first.keep(answer, integers));
+        for _ in 1..count {
+            hand_out(source.map()?.keep(answer, integers));
         }
-        Some(data)
+        Some(())
     }
 
-    /// Two pages of memory that may be written and not executed. Dropping this unmaps them.
+    /// The file that the template was loaded from, and where in the file.
+    struct Source {
+        file: File,
+        offset: i64,
+    }
+
+    impl Source {
+        /// The source, and the first pages from it.
+        fn find() -> Option<(Self, Pages)> {
+            let maps = std::fs::read("/proc/self/maps").ok()?;
+            let template = place_in_file(&maps, template::address().addr())?;
+            let file = File::open(OsStr::from_bytes(template.path)).ok()?;
+            let is_there = file.metadata().ok()?.len() >= template.offset + PAGE as u64;
+            let offset = is_there.then_some(i64::try_from(template.offset).ok()?)?;
+            let source = Self { file, offset };
+            let pages = source.map()?;
+            // The path may lead to another file by now, with the same contents for the time being. The kernel says
+            // which file each mapping is of.
+            let maps = std::fs::read("/proc/self/maps").ok()?;
+            let mapped = place_in_file(&maps, pages.0.addr())?;
+            (mapped.file == template.file && pages.is_template()).then_some((source, pages))
+        }
+
+        /// Maps the template, and a page of data behind it.
+        fn map(&self) -> Option<Pages> {
+            let file = self.file.as_raw_fd();
+            // SAFETY: without FIXED a mapping replaces nothing.
+            let at = unsafe { mmap(ptr::null_mut(), 2 * PAGE, READ | EXECUTE, PRIVATE, file, self.offset) };
+            if at.addr() == FAILED {
+                return None;
+            }
+            let data = at.wrapping_byte_add(PAGE);
+            // SAFETY: this replaces the second of the two pages, which were mapped just now and are not in use.
+            let data = unsafe { mmap(data, PAGE, READ | WRITE, PRIVATE | FIXED | ANONYMOUS, -1, 0) };
+            if data.addr() != FAILED {
+                return Some(Pages(at.cast()));
+            }
+            // The second page is left alone: the kernel may have unmapped it, and another thread may have mapped
+            // something in its place.
+            // SAFETY: the first page was mapped above and is not in use.
+            let _ = unsafe { munmap(at, PAGE) };
+            None
+        }
+    }
+
+    /// A page of code, and behind it a page of data that is zero. Dropping this unmaps them.
     struct Pages(*mut u8);
 
     impl Pages {
-        fn reserve() -> Option<Self> {
-            // SAFETY: without FIXED a mapping replaces nothing.
-            let at = unsafe { mmap(ptr::null_mut(), 2 * PAGE, READ | WRITE, PRIVATE | ANONYMOUS, -1, 0) };
-            (at.addr() != FAILED).then_some(Self(at.cast()))
-        }
-
-        /// Puts the page of `file` at `offset` in the place of the first page, and checks that it is the template.
-        fn map_code(&self, file: &File, offset: i64) -> Option<()> {
-            // SAFETY: this replaces the first of the two pages, which belong to this value and are not in use.
-            let code = unsafe { mmap(self.0.cast(), PAGE, READ | EXECUTE, PRIVATE | FIXED, file.as_raw_fd(), offset) };
-            if code.addr() == FAILED {
-                return None;
-            }
+        /// Whether the first page is equal to the template.
+        fn is_template(&self) -> bool {
             // SAFETY: the template is a page of this object's code, which is readable, and which nothing writes to.
             let template = unsafe { &*template::address().cast::<[u8; PAGE]>() };
-            // SAFETY: the page has just been mapped readable, and `of_template` has found the file long enough.
-            let mapped = unsafe { &*code.cast::<[u8; PAGE]>() };
-            (template == mapped).then_some(())
+            // SAFETY: the page is mapped and readable, nothing can write to it, and `find` has found the file long
+            // enough. It is the file of this object's code: if it became shorter, other code would fail as well.
+            let mapped = unsafe { &*self.0.cast::<[u8; PAGE]>() };
+            template == mapped
         }
 
-        /// The first page. Both stay mapped for ever.
-        fn keep(self) -> *mut u8 {
-            ManuallyDrop::new(self).0
+        /// Keeps the pages for ever. Returns the addresses on them.
+        fn keep(self, answer: *const (), integers: usize) -> &'static [Data] {
+            let code = ManuallyDrop::new(self).0;
+            let header = code.wrapping_add(PAGE).cast::<Header>();
+            let words = Header { entry: template::entry(integers), answer, _rest: [0; 2] };
+            // SAFETY: the second page is mapped, writable, aligned and larger than a `Header`. No other thread knows
+            // it.
+            unsafe { header.write(words) };
+            let first = header.wrapping_add(1).cast::<Data>();
+            // SAFETY: behind the header the second page has room for SLOTS - 1 of them, its zero bytes are valid ones,
+            // and it is never unmapped. From here on it is accessed through these shared references, and by the code of
+            // the first page, which loads handles as `user_data` does.
+            let data: &'static [Data] = unsafe { std::slice::from_raw_parts(first, SLOTS - 1) };
+            for (index, data) in data.iter().enumerate() {
+                data.set_code(code.wrapping_add((index + 1) * PIECE).cast());
+            }
+            data
         }
     }
 
@@ -135,35 +178,61 @@ mod imp {
         }
     }
 
-    /// The file that the template is in, and where in the file.
-    fn of_template() -> Option<(File, i64)> {
-        let wanted = template::address().addr();
-        let maps = std::fs::read("/proc/self/maps").ok()?;
-        let (path, offset) = maps.split(|&byte| byte == b'\n').find_map(|line| place_in_file(line, wanted))?;
-        let file = File::open(OsStr::from_bytes(path)).ok()?;
-        let is_there = file.metadata().ok()?.len() >= offset + PAGE as u64;
-        is_there.then_some((file, i64::try_from(offset).ok()?))
+    /// Where the contents of an address come from.
+    #[derive(Debug, PartialEq)]
+    struct Place<'m> {
+        /// Device and inode.
+        file: [&'m [u8]; 2],
+        path: &'m [u8],
+        offset: u64,
     }
 
-    /// The file of a line of `/proc/self/maps` that contains the page at `wanted`, and the page's offset in the file.
-    fn place_in_file(line: &[u8], wanted: usize) -> Option<(&[u8], u64)> {
-        // start-end access offset device inode path
+    /// The place of the page at `wanted`, in the text of `/proc/self/maps`.
+    fn place_in_file(maps: &[u8], wanted: usize) -> Option<Place<'_>> {
+        maps.split(|&byte| byte == b'\n').find_map(|line| place_in_line(line, wanted))
+    }
+
+    /// The same, if it is in this line: `start-end access offset device inode path`.
+    fn place_in_line(line: &[u8], wanted: usize) -> Option<Place<'_>> {
         let mut rest = line;
         let mut word = || {
-            let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
-            let word = rest[blanks..].split(|&byte| byte == b' ').next().unwrap_or_default();
-            rest = &rest[blanks + word.len()..];
-            std::str::from_utf8(word).ok()
+            let word = rest.split(|&byte| byte == b' ').next().unwrap_or_default();
+            rest = rest[word.len()..].strip_prefix(b" ").unwrap_or_default();
+            word
         };
-        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
-        let (start, end) = word()?.split_once('-')?;
-        let (start, end) = (usize::try_from(hex(start)?).ok()?, usize::try_from(hex(end)?).ok()?);
-        if wanted < start || end < wanted + PAGE {
+        let hex = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let range = word();
+        let dash = range.iter().position(|&byte| byte == b'-')?;
+        let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
+        let (wanted, page) = (wanted as u64, PAGE as u64);
+        if wanted < start || end < wanted + page {
             return None;
         }
-        let (_access, offset, _device, _inode) = (word()?, hex(word()?)?, word()?, word()?);
+        let (_access, offset, device, inode) = (word(), hex(word())?, word(), word());
         let path = rest.trim_ascii_start();
-        path.starts_with(b"/").then_some((path, offset + (wanted - start) as u64))
+        path.starts_with(b"/").then_some(Place { file: [device, inode], path, offset: offset + (wanted - start) })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        const MAPS: &[u8] = b"55a0b000-55a0f000 r-xp 00087000 fe:00 1386853                    /tmp/a b (deleted)\n\
+            7f00000000-7f00002000 rw-p 00000000 00:00 0 \n\
+            7f00002000-7f00004000 r-xp 00000000 00:00 0                          [vdso]\n";
+
+        #[test]
+        fn the_place_of_an_address_is_found() {
+            let place = place_in_file(MAPS, 0x55a0_c000);
+            let path = b"/tmp/a b (deleted)".as_slice();
+            assert_eq!(place, Some(Place { file: [b"fe:00", b"1386853"], path, offset: 0x88000 }));
+            assert_eq!(place_in_file(MAPS, 0x55a0_e000).unwrap().offset, 0x8a000, "the last page");
+            assert_eq!(place_in_file(MAPS, 0x55a0_e800), None, "a page that is partly outside");
+            assert_eq!(place_in_file(MAPS, 0x7f_0000_0000), None, "of no file");
+            assert_eq!(place_in_file(MAPS, 0x7f_0000_2000), None, "of no file, with a name");
+            assert_eq!(place_in_file(MAPS, 0x1000), None, "not mapped");
+            assert_eq!(place_in_file(b"what is this\n\n-\n1-", 0x1000), None);
+        }
     }
 }
 
@@ -178,7 +247,7 @@ mod imp {
 
     pub(super) const MOST_INTEGERS: usize = 0;
 
-    pub(super) fn make(_answer: *const (), _integers: usize) -> Option<&'static [Data]> {
+    pub(super) fn make(_: *const (), _: usize, _: usize, _: impl FnMut(&'static [Data])) -> Option<()> {
         None
     }
 }

@@ -26,6 +26,8 @@ pub struct Stock {
     oldest: AtomicPtr<Data>,
     newest: AtomicPtr<Data>,
     dead: AtomicUsize,
+    /// How many code pages there are. Read without the lock, too: it decides only how many to make next.
+    pages: AtomicUsize,
 }
 
 /// What the macro made for a signature.
@@ -53,6 +55,7 @@ impl Stock {
             oldest: AtomicPtr::new(ptr::null_mut()),
             newest: AtomicPtr::new(ptr::null_mut()),
             dead: AtomicUsize::new(0),
+            pages: AtomicUsize::new(0),
         }
     }
 
@@ -103,25 +106,37 @@ impl Parts {
     /// # Errors
     /// [`Shortage::Thunks`] if the pool is used up, no code page can be had, and the quarantine keeps the dead ones.
     fn take(&self) -> Result<&'static Data, Shortage> {
-        let found = {
-            let _locked = lock::lock();
-            self.stock.next(self)
-        };
-        // The lock is free while a page is made: that reads a file and allocates.
-        let data = match found {
-            Some(data) => data,
-            None => self.take_from_new_page().ok_or(Shortage::Thunks)?,
-        };
-        data.lease();
-        Ok(data)
+        loop {
+            let found = {
+                let _locked = lock::lock();
+                self.stock.next(self)
+            };
+            // The lock is free while pages are made: that reads files and allocates.
+            match found {
+                Some(data) => {
+                    data.lease();
+                    return Ok(data);
+                }
+                None if self.make_pages() => {}
+                None => return Err(Shortage::Thunks),
+            }
+        }
     }
 
-    fn take_from_new_page(&self) -> Option<&'static Data> {
-        let (first, rest) = pages::make(self.answer, self.stock.integers?)?.split_first()?;
-        let _locked = lock::lock();
-        // In reverse, so that they are given out by ascending address.
-        rest.iter().rev().for_each(|data| self.stock.add_fresh(data));
-        Some(first)
+    /// Makes code pages: one at first, and later as many at a time as there are, up to 64, because each time reads the
+    /// list of the process's mappings, which is as long as there are pages. Returns whether there is a new page.
+    fn make_pages(&self) -> bool {
+        let Some(integers) = self.stock.integers else { return false };
+        let before = self.stock.pages.load(Ordering::Relaxed);
+        let mut made = false;
+        pages::make(self.answer, integers, before.clamp(1, 64), |page| {
+            let _locked = lock::lock();
+            // In reverse, so that they are given out by ascending address.
+            page.iter().rev().for_each(|data| self.stock.add_fresh(data));
+            self.stock.pages.fetch_add(1, Ordering::Relaxed);
+            made = true;
+        });
+        made
     }
 }
 

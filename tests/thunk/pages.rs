@@ -145,22 +145,26 @@ fn pages_outlive_a_filter_that_comes_later() {
     });
 }
 
-/// The executable has been deleted, or replaced by another file, since the program started.
+/// The executable has been deleted, or replaced by another file, since the program started. A copy is another file,
+/// too: its owner may change it later.
 #[test]
 fn where_the_file_has_changed_the_pool_is_left() {
     const MARK: &str = "LATECALL_TEST_WITHOUT_FILE";
     let own = std::env::current_exe().unwrap();
     match std::env::var_os(MARK) {
         Some(how) => {
+            let contents = std::fs::read(&own).unwrap();
             std::fs::remove_file(&own).unwrap();
-            if how == "replaced" {
-                std::fs::write(&own, vec![0x90; 64 << 20]).unwrap();
+            match how.to_str().unwrap() {
+                "replaced" => std::fs::write(&own, vec![0x90; contents.len()]).unwrap(),
+                "copied" => std::fs::write(&own, contents).unwrap(),
+                _ => {}
             }
             only_the_pool_is_left();
             let _ = std::fs::remove_file(&own);
         }
         None => {
-            for how in ["deleted", "replaced"] {
+            for how in ["deleted", "replaced", "copied"] {
                 let copy = own.with_file_name(format!("thunk-test-{how}-{}", std::process::id()));
                 std::fs::copy(&own, &copy).unwrap();
                 let output = command(&copy)
