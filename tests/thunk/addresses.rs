@@ -226,3 +226,100 @@ fn threads_that_make_and_drop_thunks_never_get_each_others() {
     Own::registry().reclaim();
     assert_eq!(Own::registry().stats().live, 0);
 }
+
+/// Random verbs on one thread, against a list that says what each address is. Addresses are given out as the list says:
+/// the one that has been dead longest, if more are dead than the quarantine holds, or else one that is in no list.
+#[test]
+fn any_sequence_of_verbs_gives_addresses_out_as_the_reference_does() {
+    const QUARANTINE: usize = 7;
+    latecall::signature! {
+        extern "C" fn Steps() -> u64;
+        late = u64::MAX;
+        panic = Abort;
+        pool = 500;
+        quarantine = (QUARANTINE);
+    }
+    let call = |address: usize| {
+        // SAFETY: the address is one that `as_fn` returned, or `leak`; thunks stay valid for ever.
+        let function = unsafe { std::mem::transmute::<usize, extern "C" fn() -> u64>(address) };
+        function()
+    };
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    let mut owned: Vec<(Thunk<Steps>, u64, bool)> = Vec::new();
+    let mut leaked = Vec::new();
+    let mut dead: VecDeque<usize> = VecDeque::new();
+    let mut used = HashSet::new();
+    for number in 0..if cfg!(miri) { 200 } else { 20_000 } {
+        let chosen = next(owned.len().max(1));
+        match next(10) {
+            0..=4 if owned.len() < 12 => {
+                let thunk = Steps::thunk(move || number);
+                let address = thunk.as_fn() as usize;
+                if dead.len() > QUARANTINE {
+                    assert_eq!(dead.pop_front(), Some(address), "the oldest");
+                } else {
+                    assert!(used.insert(address), "an address that was not in use before");
+                }
+                owned.push((thunk, number, true));
+            }
+            0..=5 if chosen < owned.len() => {
+                let (thunk, _, _) = owned.swap_remove(chosen);
+                dead.push_back(thunk.as_fn() as usize);
+                if next(2) == 0 {
+                    drop(thunk);
+                } else {
+                    thunk.revoke_deferred();
+                    Steps::registry().reclaim();
+                }
+            }
+            6 | 7 if chosen < owned.len() => {
+                let _ = owned[chosen].0.revoke();
+                owned[chosen].2 = false;
+            }
+            8 if chosen < owned.len() && owned[chosen].2 && leaked.len() < 5 => {
+                let (thunk, number, _) = owned.swap_remove(chosen);
+                leaked.push((thunk.handle(), thunk.leak() as usize, number));
+            }
+            9 if !leaked.is_empty() => {
+                let (handle, address, _) = leaked.swap_remove(next(leaked.len()));
+                assert_eq!(Steps::registry().revoke(handle), Ok(Revoked::Removed));
+                dead.push_back(address);
+            }
+            _ => {}
+        }
+        for (thunk, number, live) in &owned {
+            assert_eq!(call(thunk.as_fn() as usize), if *live { *number } else { u64::MAX });
+        }
+        assert!(leaked.iter().all(|(_, address, number)| call(*address) == *number));
+        assert!(dead.iter().all(|address| call(*address) == u64::MAX));
+    }
+    assert!(used.len() <= 12 + 5 + QUARANTINE + 1, "{}", used.len());
+}
+
+/// A destructor that panics: the address goes into the quarantine, and comes out of it.
+#[test]
+fn a_destructor_that_panics_keeps_no_address() {
+    use crate::support::PanicsOnDrop;
+    latecall::signature! {
+        extern "C" fn Panics() -> u8;
+        late = 0;
+        panic = Late;
+        pool = 1;
+        quarantine = 0;
+    }
+    let probe = PanicsOnDrop("dropped");
+    let thunk = Panics::thunk(move || {
+        let _owned = &probe;
+        1
+    });
+    let address = thunk.as_fn() as usize;
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(thunk)));
+    assert_eq!(dropped.unwrap_err().downcast_ref::<String>().unwrap(), "dropped");
+    assert_eq!(Panics::thunk(|| 2).as_fn() as usize, address);
+}

@@ -1,11 +1,8 @@
 //! Threads that end inside a thunk, forks, and calls while a thread is torn down.
 
-use crate::support::{breakpoint, isolated};
-use latecall::registry::{Quiescence, Revoked};
+use crate::support::isolated;
 use latecall::thunk::Thunk;
-use std::ffi::{c_int, c_void};
-use std::ptr;
-use std::sync::Mutex;
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
 
@@ -120,6 +117,11 @@ fn what_the_parent_does_with_an_address_changes_nothing_in_the_child() {
 #[cfg(target_env = "gnu")]
 #[test]
 fn a_thread_that_exits_inside_a_thunk_is_counted_out() {
+    use latecall::registry::{Quiescence, Revoked};
+    use std::ffi::c_void;
+    use std::ptr;
+    use std::sync::Mutex;
+
     unsafe extern "C-unwind" {
         fn pthread_create(
             id: *mut usize,
@@ -141,7 +143,7 @@ fn a_thread_that_exits_inside_a_thunk_is_counted_out() {
         function.unwrap()();
         ptr::null_mut()
     }
-    let (breakpoint, controller) = breakpoint();
+    let (breakpoint, controller) = crate::support::breakpoint();
     let breakpoint = Mutex::new(Some(breakpoint));
     let thunk = Exits::thunk(move || {
         if let Some(breakpoint) = breakpoint.lock().unwrap().take() {
