@@ -67,3 +67,53 @@ mod fork {
 mod fork {
     pub(super) fn watch() {}
 }
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+    use crate::sync::thread;
+    use std::ffi::c_int;
+    use std::hint::black_box;
+
+    unsafe extern "C" {
+        fn fork() -> c_int;
+        fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
+        fn _exit(status: c_int) -> !;
+        fn alarm(seconds: u32) -> u32;
+    }
+
+    /// S71: another thread holds the lock most of the time while this one forks. In the child the lock is free.
+    #[test]
+    fn a_fork_waits_for_the_lock() {
+        let stop = Flag::new(false);
+        drop(lock());
+        thread::scope(|scope| {
+            // Relaxed, both: nothing depends on when the thread stops.
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let _locked = lock();
+                    (0..20_000).for_each(|step| {
+                        black_box(step);
+                    });
+                }
+            });
+            for _ in 0..20 {
+                // SAFETY: the child takes the lock, and ends without running anything else.
+                let child = unsafe { fork() };
+                if child == 0 {
+                    // SAFETY: a child that hangs is ended by a signal, which the parent sees.
+                    unsafe { alarm(10) };
+                    drop(lock());
+                    // SAFETY: ends the child.
+                    unsafe { _exit(7) };
+                }
+                let mut status = 0;
+                // SAFETY: `status` may be written.
+                let ended = unsafe { waitpid(child, &raw mut status, 0) };
+                stop.fetch_or(ended != child || status != 7 << 8, Ordering::Relaxed);
+                assert_eq!((ended, status), (child, 7 << 8));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+}

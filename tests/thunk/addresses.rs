@@ -100,19 +100,19 @@ fn an_exhausted_pool_is_a_value_and_ends_when_enough_have_died() {
 #[test]
 fn a_failed_registration_gives_its_address_back() {
     latecall::signature! {
-        extern "C" fn One() -> u8;
+        extern "C" fn One(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8; // no code page serves it
         late = 0;
         panic = Late;
         pool = 2;
         quarantine = never;
         registry = Registry::new().with_capacity_limit(1);
     }
-    let first = One::thunk(|| 1);
+    let first = One::thunk(|_, _, _, _, _, _, _, _| 1);
     for _ in 0..10 {
-        assert_eq!(One::try_thunk(|| 2).unwrap_err().shortage(), Shortage::Slots);
+        assert_eq!(One::try_thunk(|_, _, _, _, _, _, _, _| 2).unwrap_err().shortage(), Shortage::Slots);
     }
     drop(first);
-    assert_eq!(One::thunk(|| 3).as_fn()(), 3);
+    assert_eq!(One::thunk(|_, _, _, _, _, _, _, _| 3).as_fn()(0, 0, 0, 0, 0, 0, 0, 0), 3);
 }
 
 /// While a call is inside, or the thunk exists, its address goes to no other closure, even without a quarantine.
