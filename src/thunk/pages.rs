@@ -43,16 +43,18 @@ mod imp {
     pub(super) use super::super::template::MOST_INTEGERS;
     use super::super::template::{self, PAGE, PIECE, SLOTS};
     use super::Data;
-    use std::ffi::{OsStr, c_int, c_void};
+    use std::ffi::{CStr, c_char, c_int, c_void};
     use std::fs::File;
+    use std::io::{ErrorKind, Read};
     use std::mem::ManuallyDrop;
-    use std::os::fd::AsRawFd;
-    use std::os::unix::ffi::OsStrExt;
+    use std::ops::Range;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
     use std::ptr;
 
     unsafe extern "C" {
         fn mmap(at: *mut c_void, length: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
         fn munmap(at: *mut c_void, length: usize) -> c_int;
+        fn open(path: *const c_char, flags: c_int, ...) -> c_int;
         safe fn getpagesize() -> c_int;
     }
     const READ: c_int = 1;
@@ -101,17 +103,16 @@ mod imp {
     impl Source {
         /// The source, and the first pages from it.
         fn find() -> Option<(Self, Pages)> {
-            let maps = std::fs::read("/proc/self/maps").ok()?;
-            let template = place_in_file(&maps, template::address().addr())?;
-            let file = File::open(OsStr::from_bytes(template.path)).ok()?;
+            let mut line = [0; LINE];
+            let template = Place::of(template::address().addr(), &mut line)?;
+            let file = File::from(template.open(&mut line)?);
             let is_there = file.metadata().ok()?.len() >= template.offset + PAGE as u64;
             let offset = is_there.then_some(i64::try_from(template.offset).ok()?)?;
             let source = Self { file, offset };
             let pages = source.map()?;
             // The path may lead to another file by now, with the same contents for the time being. The kernel says
             // which file each mapping is of.
-            let maps = std::fs::read("/proc/self/maps").ok()?;
-            let mapped = place_in_file(&maps, pages.0.addr())?;
+            let mapped = Place::of(pages.0.addr(), &mut line)?;
             (mapped.file == template.file && pages.is_template()).then_some((source, pages))
         }
 
@@ -178,39 +179,81 @@ mod imp {
         }
     }
 
-    /// Where the contents of an address come from.
+    /// The longest line of `/proc/self/maps`: a path of 4096 bytes, and what precedes it.
+    const LINE: usize = 4096 + 128;
+
+    /// Where the contents of an address come from. Found without allocating, because std's functions that read a whole
+    /// file end the process if there is no memory.
     #[derive(Debug, PartialEq)]
-    struct Place<'m> {
-        /// Device and inode.
-        file: [&'m [u8]; 2],
-        path: &'m [u8],
+    struct Place {
+        /// Device (two numbers) and inode.
+        file: [u64; 3],
         offset: u64,
+        /// The path, as a range of the buffer that the line is in.
+        path: Range<usize>,
     }
 
-    /// The place of the page at `wanted`, in the text of `/proc/self/maps`.
-    fn place_in_file(maps: &[u8], wanted: usize) -> Option<Place<'_>> {
-        maps.split(|&byte| byte == b'\n').find_map(|line| place_in_line(line, wanted))
-    }
-
-    /// The same, if it is in this line: `start-end access offset device inode path`.
-    fn place_in_line(line: &[u8], wanted: usize) -> Option<Place<'_>> {
-        let mut rest = line;
-        let mut word = || {
-            let word = rest.split(|&byte| byte == b' ').next().unwrap_or_default();
-            rest = rest[word.len()..].strip_prefix(b" ").unwrap_or_default();
-            word
-        };
-        let hex = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        let range = word();
-        let dash = range.iter().position(|&byte| byte == b'-')?;
-        let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
-        let (wanted, page) = (wanted as u64, PAGE as u64);
-        if wanted < start || end < wanted + page {
-            return None;
+    impl Place {
+        /// The place of the page at `wanted`. Its line of `/proc/self/maps` is in `buffer` then, with one byte more.
+        fn of(wanted: usize, buffer: &mut [u8; LINE]) -> Option<Self> {
+            Self::read(File::open("/proc/self/maps").ok()?, wanted, buffer)
         }
-        let (_access, offset, device, inode) = (word(), hex(word())?, word(), word());
-        let path = rest.trim_ascii_start();
-        path.starts_with(b"/").then_some(Place { file: [device, inode], path, offset: offset + (wanted - start) })
+
+        fn read(mut maps: impl Read, wanted: usize, buffer: &mut [u8; LINE]) -> Option<Self> {
+            let mut filled = 0;
+            loop {
+                match maps.read(&mut buffer[filled..]) {
+                    // The end; or a line that is longer than the buffer.
+                    Ok(0) => return None,
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => return None,
+                }
+                let mut start = 0;
+                while let Some(length) = buffer[start..filled].iter().position(|&byte| byte == b'\n') {
+                    if let Some(place) = Self::in_line(buffer, start..start + length, wanted) {
+                        return Some(place);
+                    }
+                    start += length + 1;
+                }
+                buffer.copy_within(start..filled, 0);
+                filled -= start;
+            }
+        }
+
+        /// The place, if it is in this line: `start-end access offset device inode path`.
+        fn in_line(buffer: &[u8], line: Range<usize>, wanted: usize) -> Option<Self> {
+            let mut at = line.start;
+            let mut field = |ends_with: u8| {
+                let length = buffer[at..line.end].iter().position(|&byte| byte == ends_with)?;
+                let digits = std::str::from_utf8(&buffer[at..at + length]).ok()?;
+                at += length + 1;
+                Some(digits)
+            };
+            let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
+            let (start, end) = (hex(field(b'-')?)?, hex(field(b' ')?)?);
+            let (wanted, page) = (wanted as u64, PAGE as u64);
+            if wanted < start || end < wanted + page {
+                return None;
+            }
+            let (_access, offset) = (field(b' ')?, hex(field(b' ')?)?);
+            let file = [hex(field(b':')?)?, hex(field(b' ')?)?, field(b' ')?.parse().ok()?];
+            let path = at + buffer[at..line.end].iter().take_while(|&&byte| byte == b' ').count();
+            let place = Self { file, offset: offset + (wanted - start), path: path..line.end };
+            buffer[path..line.end].starts_with(b"/").then_some(place)
+        }
+
+        /// Opens the file. `buffer`: as `of` has left it.
+        fn open(&self, buffer: &mut [u8; LINE]) -> Option<OwnedFd> {
+            const CLOSE_ON_EXECUTE: c_int = 0o2_000_000;
+            buffer[self.path.end] = 0; // The end of the line.
+            let path = CStr::from_bytes_with_nul(&buffer[self.path.start..=self.path.end]).ok()?;
+            // SAFETY: `path` is a string that ends with a zero byte. Without a flag to create a file, `open` takes two
+            // arguments.
+            let file = unsafe { open(path.as_ptr(), CLOSE_ON_EXECUTE) };
+            // SAFETY: the descriptor was opened just now, and nothing else owns it.
+            (file >= 0).then(|| unsafe { OwnedFd::from_raw_fd(file) })
+        }
     }
 
     #[cfg(test)]
@@ -221,17 +264,35 @@ mod imp {
             7f00000000-7f00002000 rw-p 00000000 00:00 0 \n\
             7f00002000-7f00004000 r-xp 00000000 00:00 0                          [vdso]\n";
 
+        /// Gives out a few bytes at a time, as a file may.
+        struct Slowly<'m>(&'m [u8]);
+
+        impl Read for Slowly<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let few = buffer.len().min(7);
+                self.0.read(&mut buffer[..few])
+            }
+        }
+
         #[test]
         fn the_place_of_an_address_is_found() {
-            let place = place_in_file(MAPS, 0x55a0_c000);
-            let path = b"/tmp/a b (deleted)".as_slice();
-            assert_eq!(place, Some(Place { file: [b"fe:00", b"1386853"], path, offset: 0x88000 }));
-            assert_eq!(place_in_file(MAPS, 0x55a0_e000).unwrap().offset, 0x8a000, "the last page");
-            assert_eq!(place_in_file(MAPS, 0x55a0_e800), None, "a page that is partly outside");
-            assert_eq!(place_in_file(MAPS, 0x7f_0000_0000), None, "of no file");
-            assert_eq!(place_in_file(MAPS, 0x7f_0000_2000), None, "of no file, with a name");
-            assert_eq!(place_in_file(MAPS, 0x1000), None, "not mapped");
-            assert_eq!(place_in_file(b"what is this\n\n-\n1-", 0x1000), None);
+            let mut line = [0; LINE];
+            let mut find = |wanted| {
+                let place = Place::read(Slowly(MAPS), wanted, &mut line)?;
+                Some((place.file, place.offset, String::from_utf8(line[place.path].to_vec()).unwrap()))
+            };
+            let path = "/tmp/a b (deleted)".to_owned();
+            assert_eq!(find(0x55a0_c000), Some(([0xfe, 0, 1_386_853], 0x88000, path.clone())));
+            assert_eq!(find(0x55a0_e000), Some(([0xfe, 0, 1_386_853], 0x8a000, path)), "the last page");
+            assert_eq!(find(0x55a0_e800), None, "a page that is partly outside");
+            assert_eq!(find(0x7f_0000_0000), None, "of no file");
+            assert_eq!(find(0x7f_0000_2000), None, "of no file, with a name");
+            assert_eq!(find(0x1000), None, "not mapped");
+            for strange in
+                [b"what is this\n\n-\n1-".as_slice(), &[b'x'; 2 * LINE], b"0-ff000\n", b"0-ff000 r 0 0:0 1\n"]
+            {
+                assert_eq!(Place::read(strange, 0x1000, &mut line), None);
+            }
         }
     }
 }
