@@ -28,7 +28,7 @@ pub(super) const MOST_INTEGERS: usize = imp::MOST_INTEGERS;
 /// list. Stops early, or before the first, if no more pages can be had.
 ///
 /// `answer`: the signature's function, which takes a handle as its last argument and has `integers` arguments in
-/// general registers before it.
+/// general registers before it: at most [`MOST_INTEGERS`].
 pub(super) fn make(answer: *const (), integers: usize, count: usize, hand_out: impl FnMut(&'static [Data])) {
     let _ = imp::make(answer, integers, count, hand_out);
 }
@@ -83,7 +83,7 @@ mod imp {
         count: usize,
         mut hand_out: impl FnMut(&'static [Data]),
     ) -> Option<()> {
-        if integers > MOST_INTEGERS || usize::try_from(getpagesize()) != Ok(PAGE) {
+        if usize::try_from(getpagesize()) != Ok(PAGE) {
             return None;
         }
         let (source, first) = Source::find()?;

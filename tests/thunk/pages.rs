@@ -145,26 +145,31 @@ fn pages_outlive_a_filter_that_comes_later() {
     });
 }
 
-/// The executable has been deleted, or replaced by another file, since the program started. A copy is another file,
-/// too: its owner may change it later.
+/// The executable has been deleted since the program started, and its path may lead to another file: one of that name,
+/// or of the name that the kernel gives a deleted file. A copy is another file, too: its owner may change it later.
 #[test]
 fn where_the_file_has_changed_the_pool_is_left() {
     const MARK: &str = "LATECALL_TEST_WITHOUT_FILE";
     let own = std::env::current_exe().unwrap();
-    match std::env::var_os(MARK) {
-        Some(how) => {
+    match std::env::var(MARK) {
+        Ok(how) => {
             let contents = std::fs::read(&own).unwrap();
             std::fs::remove_file(&own).unwrap();
-            match how.to_str().unwrap() {
-                "replaced" => std::fs::write(&own, vec![0x90; contents.len()]).unwrap(),
-                "copied" => std::fs::write(&own, contents).unwrap(),
-                _ => {}
+            let mut deleted = own.clone().into_os_string();
+            deleted.push(" (deleted)");
+            for name in [own.as_os_str(), &deleted] {
+                match &how[..] {
+                    "replaced" => std::fs::write(name, vec![0x90; contents.len()]).unwrap(),
+                    "shortened" => std::fs::write(name, &contents[..4096]).unwrap(),
+                    "copied" => std::fs::write(name, &contents).unwrap(),
+                    _ => {}
+                }
             }
             only_the_pool_is_left();
-            let _ = std::fs::remove_file(&own);
+            let _ = (std::fs::remove_file(&own), std::fs::remove_file(&deleted));
         }
-        None => {
-            for how in ["deleted", "replaced", "copied"] {
+        Err(_) => {
+            for how in ["deleted", "replaced", "shortened", "copied"] {
                 let copy = own.with_file_name(format!("thunk-test-{how}-{}", std::process::id()));
                 std::fs::copy(&own, &copy).unwrap();
                 let output = command(&copy)
@@ -178,4 +183,28 @@ fn where_the_file_has_changed_the_pool_is_left() {
             }
         }
     }
+}
+
+/// One argument more than a code page can pass on.
+#[test]
+fn a_signature_with_too_many_integers_has_the_pool_only() {
+    #[cfg(target_arch = "x86_64")]
+    latecall::signature! {
+        extern "C" fn TooMany(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> u64;
+        late = 0;
+        panic = Late;
+        pool = 0;
+    }
+    #[cfg(target_arch = "aarch64")]
+    latecall::signature! {
+        extern "C" fn TooMany(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: u64, h: u64) -> u64;
+        late = 0;
+        panic = Late;
+        pool = 0;
+    }
+    #[cfg(target_arch = "x86_64")]
+    let refused = TooMany::try_thunk(|_, _, _, _, _, _| 1).unwrap_err();
+    #[cfg(target_arch = "aarch64")]
+    let refused = TooMany::try_thunk(|_, _, _, _, _, _, _, _| 1).unwrap_err();
+    assert_eq!(refused.shortage(), Shortage::Thunks);
 }
