@@ -108,6 +108,30 @@ fn a_borrowed_thunk_is_late_after_its_scope() {
     assert_eq!(seen.get(), 7);
 }
 
+/// Sorting again and again uses up no addresses.
+#[test]
+fn a_scope_gives_its_addresses_back() {
+    latecall::signature! {
+        extern "C" fn Lent(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8; // no code page serves it
+        late = 0;
+        panic = Late;
+        pool = 4;
+        quarantine = 2;
+    }
+    for round in 0..20 {
+        scope::<Lent, _>(|scope| {
+            let functions = [1, 2].map(|more| scope.thunk(Lent::shared(move |_, _, _, _, _, _, _, h| h + more)));
+            assert_eq!(functions.map(|function| function(0, 0, 0, 0, 0, 0, 0, round)), [round + 1, round + 2]);
+        });
+    }
+    scope::<Lent, _>(|scope| {
+        let lent: Vec<_> = (0..2).map(|_| scope.thunk(Lent::shared(|_, _, _, _, _, _, _, h| h))).collect();
+        let refused = scope.try_thunk(Lent::shared(|_, _, _, _, _, _, _, h| h));
+        assert_eq!(refused.map(|_| ()), Err(latecall::registry::Shortage::Thunks), "two in use, two in the quarantine");
+        drop(lent);
+    });
+}
+
 /// A scope that unwinds ends its thunks first.
 #[test]
 fn a_borrowed_thunk_is_late_after_a_panic() {
