@@ -91,10 +91,13 @@ mod tests {
             // Relaxed, both: nothing depends on when the thread stops.
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    let _locked = lock();
+                    let locked = lock();
                     (0..20_000).for_each(|step| {
                         black_box(step);
                     });
+                    drop(locked);
+                    // A fork gives up after `LONGEST`, and this thread may never be interrupted without the lock.
+                    thread::yield_now();
                 }
             });
             for _ in 0..20 {
