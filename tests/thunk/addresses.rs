@@ -239,11 +239,6 @@ fn any_sequence_of_verbs_gives_addresses_out_as_the_reference_does() {
         pool = 500;
         quarantine = (QUARANTINE);
     }
-    let call = |address: usize| {
-        // SAFETY: the address is one that `as_fn` returned, or `leak`; thunks stay valid for ever.
-        let function = unsafe { std::mem::transmute::<usize, extern "C" fn() -> u64>(address) };
-        function()
-    };
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = |below: usize| {
         random ^= random << 13;
@@ -253,24 +248,24 @@ fn any_sequence_of_verbs_gives_addresses_out_as_the_reference_does() {
     };
     let mut owned: Vec<(Thunk<Steps>, u64, bool)> = Vec::new();
     let mut leaked = Vec::new();
-    let mut dead: VecDeque<usize> = VecDeque::new();
+    let mut dead: VecDeque<extern "C" fn() -> u64> = VecDeque::new();
     let mut used = HashSet::new();
     for number in 0..if cfg!(miri) { 200 } else { 20_000 } {
         let chosen = next(owned.len().max(1));
         match next(10) {
             0..=4 if owned.len() < 12 => {
                 let thunk = Steps::thunk(move || number);
-                let address = thunk.as_fn() as usize;
+                let function = thunk.as_fn();
                 if dead.len() > QUARANTINE {
-                    assert_eq!(dead.pop_front(), Some(address), "the oldest");
+                    assert_eq!(dead.pop_front().map(|dead| dead as usize), Some(function as usize), "the oldest");
                 } else {
-                    assert!(used.insert(address), "an address that was not in use before");
+                    assert!(used.insert(function as usize), "an address that was not in use before");
                 }
                 owned.push((thunk, number, true));
             }
             0..=5 if chosen < owned.len() => {
                 let (thunk, _, _) = owned.swap_remove(chosen);
-                dead.push_back(thunk.as_fn() as usize);
+                dead.push_back(thunk.as_fn());
                 if next(2) == 0 {
                     drop(thunk);
                 } else {
@@ -284,20 +279,20 @@ fn any_sequence_of_verbs_gives_addresses_out_as_the_reference_does() {
             }
             8 if chosen < owned.len() && owned[chosen].2 && leaked.len() < 5 => {
                 let (thunk, number, _) = owned.swap_remove(chosen);
-                leaked.push((thunk.handle(), thunk.leak() as usize, number));
+                leaked.push((thunk.handle(), thunk.leak(), number));
             }
             9 if !leaked.is_empty() => {
-                let (handle, address, _) = leaked.swap_remove(next(leaked.len()));
+                let (handle, function, _) = leaked.swap_remove(next(leaked.len()));
                 assert_eq!(Steps::registry().revoke(handle), Ok(Revoked::Removed));
-                dead.push_back(address);
+                dead.push_back(function);
             }
             _ => {}
         }
         for (thunk, number, live) in &owned {
-            assert_eq!(call(thunk.as_fn() as usize), if *live { *number } else { u64::MAX });
+            assert_eq!(thunk.as_fn()(), if *live { *number } else { u64::MAX });
         }
-        assert!(leaked.iter().all(|(_, address, number)| call(*address) == *number));
-        assert!(dead.iter().all(|address| call(*address) == u64::MAX));
+        assert!(leaked.iter().all(|(_, function, number)| function() == *number));
+        assert!(dead.iter().all(|function| function() == u64::MAX));
     }
     assert!(used.len() <= 12 + 5 + QUARANTINE + 1, "{}", used.len());
 }
