@@ -60,11 +60,13 @@ fn main() {
     sanitize(&mut linked);
     linked.files(&sources).compile("emitter");
 
-    // The tests of latecall.h: C code that uses the registry, called by tests/registry/c.rs.
+    // C code that uses the registry, called by tests/registry/c.rs, and a library without user data, for
+    // tests/thunk/c.rs.
     let mut registry = cc::Build::new();
     configure(&mut registry);
     sanitize(&mut registry);
-    registry.file("native/tests/registry/test_latecall.c").compile("registry_tests");
+    registry.file("native/tests/registry/test_latecall.c").file("native/tests/registry/kept_pointer.c");
+    registry.compile("registry_tests");
 
     let out = PathBuf::from(env::var("OUT_DIR").unwrap());
     shared_object(&sources, &out.join("libemitter.so"), &[], configure);

@@ -15,6 +15,7 @@ macro_rules! pages {
         /// [program.md]: crate::guide::program
         /// [registry.md]: crate::guide::registry
         /// [scenarios.md]: crate::guide::scenarios
+        /// [thunk.md]: crate::guide::thunk
         ///
         #[doc = include_str!(concat!("../docs/", $file))]
         pub mod $name {}
@@ -23,6 +24,7 @@ macro_rules! pages {
 
 pages! {
     registry: "What the registry promises, verb by verb, and the test that shows it.", "registry.md";
+    thunk: "Functions for C APIs without user data: what a thunk promises, and the test that shows it.", "thunk.md";
     limits: "Which way each part errs: what it may miss, what it may blame wrongly, when it gives no verdict.", "limits.md";
     program: "The language of programs: what an owner and a library do with a few callbacks.", "program.md";
     gate: "The gate: its table, exit codes and budgets.", "gate.md";

@@ -10,6 +10,7 @@
 //!
 //! | You have | Use |
 //! | --- | --- |
+//! | a C library whose callbacks carry no user data | [`thunk`]: a function of its own for each closure |
 //! | a Rust binding of a C library that keeps callbacks | [`registry`], and [`signature!`] to write the function for C: no dependencies |
 //! | C or C++ code that keeps callbacks | feature `capi` and `native/include/latecall.h` |
 //! | a binding to test | feature `harness`, as a dev-dependency: `subject` and `engine` |
@@ -79,16 +80,16 @@
 //!
 //! | Feature | Adds | Needs |
 //! | --- | --- | --- |
-//! | none, the default | [`registry`], [`signature`](mod@signature) | std, Rust 1.85, no other package |
+//! | none, the default | [`registry`], [`signature`](mod@signature), [`thunk`] | std, Rust 1.85, no other package |
 //! | `capi` | the registry for C and C++ | the same |
 //! | `harness` | programs, ledger, subjects, engines, gate | Linux on x86-64, Rust 1.95 |
 //!
 //! # More
 //!
-//! The pages of `docs/` are in the [`guide`]: what [the registry promises](guide::registry), [the limits of each
-//! part](guide::limits), [the language of programs](guide::program), [the gate](guide::gate) and [its
-//! JSON](guide::json), [C code under the explorer](guide::model), [the design](guide::design) and [the
-//! scenarios](guide::scenarios).
+//! The pages of `docs/` are in the [`guide`]: what [the registry promises](guide::registry), [what thunks
+//! promise](guide::thunk), [the limits of each part](guide::limits), [the language of programs](guide::program), [the
+//! gate](guide::gate) and [its JSON](guide::json), [C code under the explorer](guide::model), [the
+//! design](guide::design) and [the scenarios](guide::scenarios).
 #![cfg_attr(
     feature = "harness",
     allow(
@@ -104,6 +105,7 @@ pub mod guide;
 pub mod registry;
 pub mod signature;
 mod sync;
+pub mod thunk;
 
 #[cfg(all(test, feature = "harness"))]
 mod subprocess;

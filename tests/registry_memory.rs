@@ -406,3 +406,47 @@ fn calls_announcing_and_forking_survive_each_failed_allocation() {
         },
     );
 }
+
+/// S48: each allocation of a thunk fails in turn, those of making code pages, too. The callback comes back, no address
+/// is lost, and the next attempt works.
+#[test]
+fn no_failed_allocation_loses_a_thunk() {
+    use latecall::thunk::Thunk;
+    const PAGES: bool = cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
+    latecall::signature! {
+        extern "C" fn Number() -> u64;
+        late = u64::MAX;
+        panic = Abort;
+        pool = (if PAGES { 1 } else { 400 });
+    }
+    let mut kept = Vec::with_capacity(400);
+    kept.push(Number::thunk(|| 0)); // The first registration announces the registry.
+    let mut failures = 0;
+    for round in 1..400_u64 {
+        for fail_in in 0.. {
+            let callback = Number::shared(move || round);
+            FAIL_IN.set(fail_in);
+            let outcome = Thunk::<Number>::try_new(callback);
+            FAIL_IN.set(u64::MAX);
+            match outcome {
+                Ok(thunk) => {
+                    kept.push(thunk);
+                    break;
+                }
+                Err(exhausted) => {
+                    failures += 1;
+                    assert!(matches!(exhausted.shortage(), Shortage::Memory | Shortage::Thunks));
+                    assert_eq!(Number::registry().stats().live, round, "nothing was half-registered");
+                }
+            }
+        }
+    }
+    assert!(failures >= 10, "only {failures} allocations were made to fail");
+    for (round, thunk) in (0..).zip(&kept) {
+        assert_eq!(thunk.as_fn()(), round);
+    }
+    FAIL_IN.set(0);
+    kept.drain(..).for_each(drop);
+    FAIL_IN.set(u64::MAX);
+    assert_eq!(Number::registry().stats().live, 0);
+}

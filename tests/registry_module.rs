@@ -113,6 +113,30 @@ fn an_object_with_registrations_stays_when_it_is_unloaded() {
     assert_eq!(pair.call(41), -1, "late, in code that is still there");
 }
 
+/// S77: a plug-in with a thunk, on a code page. The page jumps to the plug-in's code, so the plug-in stays loaded, also
+/// if its registry was declared not to pin it.
+#[test]
+fn an_object_with_thunks_stays_although_it_is_not_pinned() {
+    #[repr(C)]
+    struct Thunked {
+        function: extern "C" fn(i32) -> i32,
+        handle: *mut c_void,
+    }
+    let file = plugin("thunks");
+    let object = load(&file);
+    // SAFETY: these are the types in `tests/plugin`.
+    let make: extern "C" fn() -> Thunked = unsafe { std::mem::transmute(symbol(object, c"plugin_make_thunk")) };
+    // SAFETY: this is the function's type in `tests/plugin`.
+    let revoke: extern "C" fn(*mut c_void) = unsafe { std::mem::transmute(symbol(object, c"plugin_revoke_thunk")) };
+    let Thunked { function, handle } = make();
+    assert_eq!(function(39), 42);
+    unload(object);
+    assert!(is_loaded(&file), "pinned");
+    assert_eq!(function(39), 42);
+    revoke(handle);
+    assert_eq!(function(39), -1, "late, in code that is still there");
+}
+
 /// S77: a plug-in that is not pinned lists what is outstanding and where it was registered. Once nothing is, the host
 /// unloads it.
 #[test]

@@ -86,6 +86,7 @@ pub(super) fn shortage(shortage: Shortage) -> i32 {
         Shortage::RegistryIds => ResultCode::NO_REGISTRY_IDS,
         Shortage::Memory => ResultCode::NO_MEMORY,
         Shortage::Closed | Shortage::ShutDown => ResultCode::CLOSED,
+        Shortage::Thunks => unreachable!("a registry of C makes no thunks"),
     }
 }
 

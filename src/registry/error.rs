@@ -168,6 +168,9 @@ pub enum Shortage {
     Memory,
     /// The registry has been [closed](super::Registry::close).
     Closed,
+    /// There is no address for a [`Thunk`](crate::thunk::Thunk): the signature's pool is used up, no code page can be
+    /// mapped, and the quarantine keeps the addresses of dead thunks.
+    Thunks,
     /// The [`Switch`](crate::signature::Switch) has been shut down and cannot be armed any more.
     ShutDown,
 }
@@ -181,6 +184,9 @@ impl fmt::Display for Shortage {
             Self::RegistryIds => "every registry id of this process is in use; drop registries or share one",
             Self::Memory => "the allocator returned no memory for the slot",
             Self::Closed => "the registry has been closed; register before `close`",
+            Self::Thunks => {
+                "no address for a thunk is left: drop thunks, or declare the signature with a larger `pool` or a smaller `quarantine`"
+            }
             Self::ShutDown => "the switch has been shut down; make a new one",
         })
     }

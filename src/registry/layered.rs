@@ -1,14 +1,14 @@
 //! What `crate::signature` and `crate::capi` need of a registry and other users do not: a call without a report, a
 //! report without a call, and counters.
 
-use super::Registry;
 use super::announced::Place;
-use super::error::{Reason, Refused, Rejected};
+use super::error::{Exhausted, Reason, Refused, Rejected, Shortage};
 use super::handle::Handle;
 use super::revoke::Quiescence;
 use super::site::Site;
 use super::sync::Ordering;
 use super::wait::Patience;
+use super::{Builder, Registry};
 use std::time::Duration;
 
 impl<F: ?Sized> Registry<F> {
@@ -90,6 +90,13 @@ impl<F: ?Sized> Registry<F> {
     }
 }
 
+impl<'r, F: ?Sized> Builder<'r, F> {
+    /// The error of a registration that was not tried, because something else ran out.
+    pub(crate) fn give_up(self, callback: Box<F>, shortage: Shortage) -> Exhausted<'r, F> {
+        Exhausted::of(&self.registry.core, callback, shortage, self.notify)
+    }
+}
+
 /// For statics that the macro `signature!` makes.
 impl<F: ?Sized> Registry<F> {
     /// The registry's name in reports, unless it has one, the type of its callbacks, and its address.
@@ -106,6 +113,14 @@ impl<F: ?Sized> Registry<F> {
             self.core.settings.name = Some(name);
         }
         self.core.callback_type = callback_type;
+        self
+    }
+
+    /// Keeps the object loaded, whatever the declaration says: code pages jump to its code.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn pinned(mut self) -> Self {
+        self.core.settings.pin = true;
         self
     }
 }

@@ -178,7 +178,7 @@ impl<F: ?Sized> Registry<F> {
 /// A registration that is being described; see [`Registry::builder`].
 #[must_use = "a builder registers nothing until it is given a closure"]
 pub struct Builder<'r, F: ?Sized> {
-    registry: &'r Registry<F>,
+    pub(super) registry: &'r Registry<F>,
     label: Option<Cow<'static, str>>,
     late_policy: Option<LatePolicy>,
     pub(super) notify: Option<Box<Notify>>,

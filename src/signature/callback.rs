@@ -8,9 +8,10 @@ use std::fmt;
 /// A C callback type, as [`signature!`](crate::signature!) declares it. Only the macro implements this trait.
 ///
 /// # Safety
-/// 1. `Target<'a>` is `dyn Trait + 'a` for one trait that has no lifetime parameter. No method of the trait returns or
-///    stores anything that the object borrows. ([`scope`](super::scope) relies on this clause: it stores a `Target<'a>`
-///    as a `Target<'static>`, for less time than `'a`.)
+/// 1. `Target<'a>` is `dyn Trait + 'a`, or a struct that ends in it and contains nothing else that depends on `'a`, for
+///    one trait that has no lifetime parameter. No method of the trait returns or stores anything that the object
+///    borrows. ([`scope`](super::scope) relies on this clause: it stores a `Target<'a>` as a `Target<'static>`, for
+///    less time than `'a`.)
 pub unsafe trait Signature: Sized + 'static {
     /// A callback of this signature, of any kind. What it borrows lives for `'a`.
     type Target<'a>: ?Sized + Send + Sync + 'a;
@@ -29,6 +30,9 @@ pub unsafe trait Signature: Sized + 'static {
     fn registry() -> &'static Registry<Callback<Self::Target<'static>>>;
 
     /// The function to give to C, together with a handle of [`registry`](Signature::registry). Any thread may call it.
+    ///
+    /// For a signature without user data: a function that belongs to no closure. Each call of it is late
+    /// ([`Reason::Null`](crate::registry::Reason::Null)).
     #[must_use]
     fn function() -> Self::Function;
 }
@@ -75,6 +79,11 @@ impl<F> Callback<F> {
 }
 
 impl<F: ?Sized> Callback<F> {
+    /// The callback, before it is registered.
+    pub(crate) fn get_mut(&mut self) -> &mut F {
+        &mut self.run
+    }
+
     #[doc(hidden)]
     #[inline(always)]
     pub fn get(&self) -> &F {

@@ -13,6 +13,9 @@
 /// }
 /// ```
 ///
+/// Without the word `user_data` the declaration is for a C API that carries none: it makes a type of *thunks*. The page
+/// of [`thunk`](mod@crate::thunk) says what is different then.
+///
 /// # What to write
 ///
 /// * *Arguments*: those of the C type, in the same order. The word `user_data`, without a type, stands for the
@@ -49,10 +52,12 @@ macro_rules! signature {
         $(#[$meta:meta])*
         $vis:vis extern $abi:literal fn $name:ident($($args:tt)*);
         panic = $panic:ident;
+        $(pool = $pool:tt;)?
+        $(quarantine = $quarantine:tt;)?
         $(registry = $registry:expr;)?
     ) => {
         $crate::__signature!(@args {
-            [$(#[$meta])* $vis] $abi $name [()] [()] $panic [$($registry)?]
+            [$(#[$meta])* $vis] $abi $name [()] [()] $panic [$($registry)?] [$($pool)?] [$($quarantine)?]
         } [] $($args)*);
     };
     (
@@ -60,10 +65,12 @@ macro_rules! signature {
         $vis:vis extern $abi:literal fn $name:ident($($args:tt)*) -> $ret:ty;
         late = $late:expr;
         panic = $panic:ident;
+        $(pool = $pool:tt;)?
+        $(quarantine = $quarantine:tt;)?
         $(registry = $registry:expr;)?
     ) => {
         $crate::__signature!(@args {
-            [$(#[$meta])* $vis] $abi $name [$ret] [$late] $panic [$($registry)?]
+            [$(#[$meta])* $vis] $abi $name [$ret] [$late] $panic [$($registry)?] [$($pool)?] [$($quarantine)?]
         } [] $($args)*);
     };
 }
@@ -74,20 +81,32 @@ macro_rules! __signature {
     (@args $head:tt [$($pre:tt)*] user_data $(, $post:ident : $post_ty:ty)* $(,)?) => {
         $crate::__signature!(@make $head [$($pre)*] [$(($post: $post_ty))*]);
     };
+    (@args $head:tt $pre:tt $($name:ident :)? ... $($rest:tt)*) => {
+        ::core::compile_error!(
+            "a C function with variable arguments (`...`) cannot be a callback: Rust cannot define such a function. Declare the \
+             arguments that the C library passes, if the calling convention allows it, or write the function in C"
+        );
+    };
     (@args $head:tt [$($pre:tt)*] $arg:ident : $ty:ty, $($rest:tt)*) => {
         $crate::__signature!(@args $head [$($pre)* ($arg: $ty)] $($rest)*);
     };
+    (@args $head:tt [$($pre:tt)*] $arg:ident : $ty:ty) => {
+        $crate::__thunk!(@make $head [$($pre)* ($arg: $ty)]);
+    };
+    (@args $head:tt [$($pre:tt)*]) => {
+        $crate::__thunk!(@make $head [$($pre)*]);
+    };
     (@args $head:tt $pre:tt $($rest:tt)*) => {
         ::core::compile_error!(
-            "each argument of a signature must be `name: Type`, except for one: write the word `user_data`, without a type, \
-             where the C type has its `void *`"
+            "each argument of a signature must be `name: Type`, except for at most one: write the word `user_data`, without a \
+             type, where the C type has its `void *`"
         );
     };
 
     (@registry []) => { $crate::signature::__private::Registry::new() };
     (@registry [$registry:expr]) => { $registry };
 
-    (@make { [$(#[$meta:meta])* $vis:vis] $abi:literal $name:ident [$ret:ty] [$late:expr] $panic:ident $registry:tt }
+    (@make { [$(#[$meta:meta])* $vis:vis] $abi:literal $name:ident [$ret:ty] [$late:expr] $panic:ident $registry:tt [] [] }
         [$(($pre:ident: $pre_ty:ty))*] [$(($post:ident: $post_ty:ty))*]
     ) => {
         $(#[$meta])*
@@ -100,103 +119,11 @@ macro_rules! __signature {
             use ::core::result::Result;
             use ::std::boxed::Box;
             use $crate::signature::__private as private;
-            use $crate::signature::{Boxed, Callback, Overlap, PanicPolicy, Signature, Switch};
 
-            #[doc(hidden)]
-            pub trait Run: ::core::marker::Send + ::core::marker::Sync {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret;
-            }
+            $crate::__signature_kinds!($name [$ret] [$late] [private::Callback::new] [$(($pre: $pre_ty))* $(($post: $post_ty))*]);
 
-            impl<C> Run for private::Shared<C>
-            where
-                C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync,
-            {
-                #[inline(always)]
-                fn run(&self, _: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    (self.0)($($pre,)* $($post,)*)
-                }
-            }
-
-            impl<C> Run for private::Once<C>
-            where
-                C: FnOnce($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send,
-            {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    match self.take(&REGISTRY, handle) {
-                        Result::Ok(run) => run($($pre,)* $($post,)*),
-                        Result::Err(reason) => refused(handle, reason),
-                    }
-                }
-            }
-
-            impl<C> Run for private::Exclusive<C>
-            where
-                C: FnMut($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send,
-            {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    let done = self.with(&REGISTRY, handle, |run| run($($pre,)* $($post,)*));
-                    done.unwrap_or_else(|reason| refused(handle, reason))
-                }
-            }
-
-            impl<H> Run for private::Confined<H>
-            where
-                H: private::Held<Target: Fn($($pre_ty,)* $($post_ty,)*) -> $ret>,
-            {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    match self.get() {
-                        Result::Ok(run) => run($($pre,)* $($post,)*),
-                        Result::Err(reason) => refused(handle, reason),
-                    }
-                }
-            }
-
-            impl<T, C> Run for private::Weakly<T, C>
-            where
-                T: ::core::marker::Send + ::core::marker::Sync,
-                C: Fn(&T, $($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync,
-            {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    match self.target(&REGISTRY, handle) {
-                        Result::Ok(target) => (self.run)(&target, $($pre,)* $($post,)*),
-                        Result::Err(reason) => refused(handle, reason),
-                    }
-                }
-            }
-
-            impl Run for private::Switched<$name> {
-                fn run(&self, handle: private::Handle, $($pre: $pre_ty,)* $($post: $post_ty,)*) -> $ret
-                {
-                    let mut args = ::core::option::Option::Some(($($pre,)* $($post,)*));
-                    let done = self.forward(|callback, handle| match args.take() {
-                        ::core::option::Option::Some(($($pre,)* $($post,)*)) => {
-                            callback.get().run(handle, $($pre,)* $($post,)*)
-                        }
-                        ::core::option::Option::None => ::core::unreachable!("a call is forwarded once"),
-                    });
-                    done.unwrap_or_else(|reason| refused(handle, reason))
-                }
-            }
-
-            /// The late value.
-            fn late() -> $ret {
-                $late
-            }
-
-            /// Reports that the callback itself refuses the call. Returns what C gets.
-            #[cold]
-            fn refused(handle: private::Handle, reason: private::Reason) -> $ret {
-                private::refuse::<$name>(handle, reason);
-                late()
-            }
-
-            static REGISTRY: private::Registry<Callback<dyn Run>> = {
-                const fn named(registry: private::Registry<Callback<dyn Run>>) -> private::Registry<Callback<dyn Run>> {
+            static REGISTRY: private::Registry<private::Callback<dyn __Run>> = {
+                const fn named(registry: private::Registry<private::Callback<dyn __Run>>) -> private::Registry<private::Callback<dyn __Run>> {
                     registry.of_signature(::core::stringify!($name), || {
                         ::core::concat!(
                             "extern ", ::core::stringify!($abi), " fn(",
@@ -234,15 +161,15 @@ macro_rules! __signature {
                 private::destroy::<$name>(user_data);
             }
 
-            // SAFETY: (1) `Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime of
-            // the object, and takes no argument in which it could store a borrow of the object.
-            unsafe impl Signature for $name {
-                type Target<'a> = dyn Run + 'a;
+            // SAFETY: (1) `__Run` has no lifetime parameter. Its only method returns `$ret`, a type without a lifetime
+            // of the object, and takes no argument in which it could store a borrow of the object.
+            unsafe impl private::Signature for $name {
+                type Target<'a> = dyn __Run + 'a;
                 type Function = extern $abi fn($($pre_ty,)* *mut c_void, $($post_ty,)*) -> $ret;
                 const NAME: &'static str = ::core::stringify!($name);
-                const PANIC: PanicPolicy = PanicPolicy::$panic;
+                const PANIC: private::PanicPolicy = private::PanicPolicy::$panic;
 
-                fn registry() -> &'static private::Registry<Callback<dyn Run>> {
+                fn registry() -> &'static private::Registry<private::Callback<dyn __Run>> {
                     &REGISTRY
                 }
 
@@ -256,14 +183,14 @@ macro_rules! __signature {
             impl $name {
                 /// The registry of this signature's callbacks.
                 #[must_use]
-                pub fn registry() -> &'static private::Registry<Callback<dyn Run>> {
+                pub fn registry() -> &'static private::Registry<private::Callback<dyn __Run>> {
                     &REGISTRY
                 }
 
                 /// The function to give to C, together with a handle of [`registry`](Self::registry). It runs callbacks
                 /// of every kind. Any thread may call it, with any value of `user_data`.
                 #[must_use]
-                pub fn function() -> <Self as Signature>::Function {
+                pub fn function() -> <Self as private::Signature>::Function {
                     shared
                 }
 
@@ -277,85 +204,22 @@ macro_rules! __signature {
                     destroy
                 }
 
-                /// A callback that any thread may run, also several at a time.
-                #[must_use]
-                pub fn shared<'a, C>(run: C) -> Boxed<'a, Self>
-                where
-                    C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'a,
-                {
-                    Box::new(Callback::new(private::Shared(run)))
-                }
-
                 /// A callback as `shared` makes it, and a function that is compiled for this closure, which the
                 /// compiler can inline into it. That function refuses the handle of any other callback. The function of
                 /// `function()` runs this callback, too.
                 #[must_use]
-                pub fn inlined<C>(run: C) -> (Boxed<'static, Self>, <Self as Signature>::Function)
+                pub fn inlined<C>(run: C) -> (private::Boxed<'static, Self>, <Self as private::Signature>::Function)
                 where
                     C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'static,
                 {
-                    (Box::new(Callback::inlined(private::Shared(run))), inlined::<C>)
-                }
-
-                /// A callback for one call. The first call runs it and revokes the registration; later calls are late.
-                #[must_use]
-                pub fn once<'a, C>(run: C) -> Boxed<'a, Self>
-                where
-                    C: FnOnce($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + 'a,
-                {
-                    Box::new(Callback::new(private::Once::new(run)))
-                }
-
-                /// A callback that changes what it owns. Any thread may run it, one call at a time; `overlap` decides
-                /// what happens to a call that comes meanwhile.
-                #[must_use]
-                pub fn exclusive<'a, C>(overlap: Overlap, run: C) -> Boxed<'a, Self>
-                where
-                    C: FnMut($($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + 'a,
-                {
-                    Box::new(Callback::new(private::Exclusive::new(run, overlap)))
-                }
-
-                /// A callback that belongs to the calling thread. Calls on other threads are refused. The closure is
-                /// dropped on the calling thread, too; see
-                /// `latecall::signature::collect_confined`.
-                #[must_use]
-                pub fn confined<C>(run: C) -> Boxed<'static, Self>
-                where
-                    C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret + 'static,
-                {
-                    Box::new(Callback::new(private::Confined::new(run)))
-                }
-
-                /// A callback that belongs to the calling thread and borrows its closure: for a
-                /// `latecall::signature::scope`. Calls on other threads are refused.
-                #[must_use]
-                pub fn confined_ref<'a, C>(run: &'a C) -> Boxed<'a, Self>
-                where
-                    C: Fn($($pre_ty,)* $($post_ty,)*) -> $ret,
-                {
-                    Box::new(Callback::new(private::Confined::borrowed(run)))
-                }
-
-                /// A callback on an object that another part of the program owns. Any thread may run it, several at a
-                /// time. A running call keeps the object alive. After the object has been dropped, a call is refused
-                /// and revokes the registration.
-                #[must_use]
-                pub fn weak<'a, T, C>(target: &private::Arc<T>, run: C) -> Boxed<'a, Self>
-                where
-                    T: ::core::marker::Send + ::core::marker::Sync + 'a,
-                    C: Fn(&T, $($pre_ty,)* $($post_ty,)*) -> $ret + ::core::marker::Send + ::core::marker::Sync + 'a,
-                {
-                    Box::new(Callback::new(private::Weakly::new(target, run)))
-                }
-
-                /// A callback that runs the callback which the returned switch has armed; none is armed at first.
-                #[must_use]
-                pub fn switch() -> (Boxed<'static, Self>, Switch<Self>) {
-                    let (forward, switch) = private::Switched::new();
-                    (Box::new(Callback::new(forward)), switch)
+                    (Box::new(private::Callback::inlined(private::Shared(run))), inlined::<C>)
                 }
             }
         };
+    };
+    (@make $head:tt [$($pre:tt)*] [$($post:tt)*]) => {
+        ::core::compile_error!(
+            "`pool` and `quarantine` are for a signature without `user_data`, whose callbacks each need a function of their own"
+        );
     };
 }

@@ -108,6 +108,7 @@
 mod callback;
 mod confined;
 mod declare;
+mod declare_kinds;
 mod deliver;
 mod kinds;
 mod panic;
@@ -131,6 +132,7 @@ pub mod __private {
     pub use super::deliver::{deliver, destroy, refuse};
     pub use super::kinds::{Exclusive, Once, Shared, Weakly};
     pub use super::switch::Switched;
+    pub use super::{Boxed, Callback, Overlap, PanicPolicy, Signature, Switch};
     pub use crate::registry::{Handle, Reason, Registry};
 
     /// `std::sync::Arc`. The alias lets a project declare signatures even if its lints forbid to name `std::sync::Arc`.

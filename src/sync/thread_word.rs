@@ -6,7 +6,7 @@
 //! executable the linker turns the access into a constant offset. The word takes eight bytes of the static TLS block
 //! that the loader reserves for libraries that are opened late. On other targets it is a `thread_local!`.
 //!
-//! The aarch64 code has never been compiled or run by this project.
+//! The aarch64 code has run under qemu-user only (`.ci/aarch64`).
 //!
 //! The word has no destructor, so it may be read while the thread's locals are being destroyed, and in a signal
 //! handler.

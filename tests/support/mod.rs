@@ -6,7 +6,7 @@
 #[path = "../../src/subprocess.rs"]
 mod subprocess;
 
-pub(crate) use subprocess::{is_subprocess, isolated, run_in_subprocess};
+pub(crate) use subprocess::{command, is_subprocess, isolated, run_in_subprocess};
 
 use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Status};
 use std::cell::RefCell;

@@ -18,6 +18,15 @@ latecall::signature! {
     registry = Registry::new().with_unpinned_module();
 }
 
+latecall::signature! {
+    /// A thunk, on a code page where there are any. Its object is pinned whatever its registry says.
+    pub extern "C" fn Thunk(number: i32) -> i32;
+    late = -1;
+    panic = Abort;
+    pool = (if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) { 0 } else { 1 });
+    registry = Registry::new().with_unpinned_module();
+}
+
 /// What the host calls with: a function and its user data.
 #[repr(C)]
 pub struct Pair {
@@ -43,6 +52,26 @@ pub extern "C" fn plugin_register_unpinned() -> Pair {
     let builder = Unpinned::registry().builder().label("the plug-in's");
     let registration = builder.register(Unpinned::shared(move |number| number + add));
     Pair { function: Unpinned::function(), user_data: registration.leak().as_ptr() }
+}
+
+/// A function that may be called for ever, and the handle to revoke it by.
+#[repr(C)]
+pub struct Thunked {
+    function: extern "C" fn(i32) -> i32,
+    handle: *mut c_void,
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_make_thunk() -> Thunked {
+    let add = 3;
+    let thunk = Thunk::thunk(move |number| number + add);
+    let handle = thunk.handle().as_ptr();
+    Thunked { function: thunk.leak(), handle }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_revoke_thunk(handle: *mut c_void) {
+    let _ = Thunk::registry().revoke(Handle::from_ptr(handle));
 }
 
 /// Writes what is outstanding, and returns how many bytes that is; 0 if the plug-in may be unloaded.
