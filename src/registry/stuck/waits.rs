@@ -125,8 +125,8 @@ impl Listed {
         let mut waits = outside(&WAITS);
         self.next.set(waits.0);
         waits.0 = self;
-        // If this wait completes a deadlock, this one is ended and not another one of the cycle: its thread does not sleep
-        // yet, so no thread has to be woken.
+        // If this wait completes a deadlock, this one is ended and not another one of the cycle: its thread does not
+        // sleep yet, so no thread has to be woken.
         waits.end_a_deadlock(Some(self));
         Waiter(self)
     }
