@@ -395,3 +395,20 @@ fn choices_are_explored_and_assumptions_leave_executions_out() {
     explored.check();
     assert_eq!((explored.executions, &*seen.borrow()), (3, &vec![0, 2, 4]));
 }
+
+#[test]
+fn a_choice_after_a_read_is_made_once_for_each_value_read() {
+    let explored = all(|| {
+        let shared = Rc::new(AtomicU32::new(0));
+        let writer = {
+            let shared = Rc::clone(&shared);
+            thread::spawn(move || shared.store(1, Ordering::Relaxed))
+        };
+        // Both come before the store at first, and the load is then revisited.
+        shared.load(Ordering::Relaxed);
+        choose(2);
+        writer.join();
+    });
+    explored.check();
+    assert_eq!(explored.executions, 4);
+}
