@@ -107,7 +107,7 @@ pub mod signature;
 mod sync;
 pub mod thunk;
 
-#[cfg(all(test, feature = "harness"))]
+#[cfg(test)]
 mod subprocess;
 
 #[cfg(feature = "harness")]

@@ -15,13 +15,10 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use support::{Breakpoint, Callbacks, breakpoint, drop_probe, owning};
+use support::{Breakpoint, Callbacks, breakpoint, drop_probe, forked, owning};
 
 unsafe extern "C" {
-    fn fork() -> c_int;
-    fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
     fn _exit(status: c_int) -> !;
-    fn alarm(seconds: u32) -> u32;
     fn pthread_atfork(
         prepare: Option<extern "C" fn()>,
         parent: Option<extern "C" fn()>,
@@ -80,25 +77,6 @@ unsafe impl GlobalAlloc for Stalling {
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs `work` in a child made by `fork` and says how it ended, as `waitpid` does. `work` must not panic; it has
-/// `seconds`, and is ended by SIGALRM then.
-fn forked(seconds: u32, work: impl FnOnce() -> c_int) -> c_int {
-    // SAFETY: the child runs `work`, which uses the registry and the allocator, and ends without running anything else.
-    let child = unsafe { fork() };
-    assert!(child >= 0, "fork failed");
-    if child == 0 {
-        // SAFETY: a child that hangs is ended by a signal, which the parent reports.
-        unsafe { alarm(seconds) };
-        let status = work();
-        // SAFETY: ends the child.
-        unsafe { _exit(status) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` may be written.
-    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
-    status
 }
 
 /// Runs `work` in a child with enough time, and returns the value of `work`.

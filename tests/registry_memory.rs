@@ -348,11 +348,6 @@ fn every_verb_that_ends_something_survives_each_failed_allocation() {
 /// S48: calls, announcing and forking.
 #[test]
 fn calls_announcing_and_forking_survive_each_failed_allocation() {
-    unsafe extern "C" {
-        fn fork() -> i32;
-        fn waitpid(child: i32, status: *mut i32, options: i32) -> i32;
-        fn _exit(status: i32) -> !;
-    }
     fail_each(fresh, Registry::announce, |(), _| ());
     let named = || {
         let registry: &'static Callbacks = Box::leak(Box::new(Registry::new().with_named_callers()));
@@ -385,26 +380,8 @@ fn calls_announcing_and_forking_survive_each_failed_allocation() {
         },
     );
     assert!(refused.get() > 0, "no nesting needed memory");
-    let forks = |()| {
-        // SAFETY: the child ends at once.
-        let child = unsafe { fork() };
-        if child == 0 {
-            // SAFETY: ends the child.
-            unsafe { _exit(0) };
-        }
-        child
-    };
     fresh().announce();
-    fail_each(
-        || (),
-        forks,
-        |child, _| {
-            let mut status = 0;
-            // SAFETY: `status` may be written.
-            assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
-            assert_eq!(status, 0);
-        },
-    );
+    fail_each(|| (), |()| support::fork_child(20, || 0), |child, _| assert_eq!(support::wait_for_child(child), 0));
 }
 
 /// S48: each allocation of a thunk fails in turn, those of making code pages, too. The callback comes back, no address

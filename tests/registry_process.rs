@@ -5,17 +5,17 @@
 mod support;
 
 use latecall::registry::{Handle, Quiescence, Reason, Registry, Revoked, use_portable_fences};
-use std::ffi::{c_int, c_long, c_ulong, c_void};
+use std::ffi::{c_int, c_long};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
+use support::seccomp::{ALLOW, JUMP_IF_EQUAL, LOAD, REFUSE, RETURN, install, step};
 use support::{Callbacks, breakpoint, is_subprocess, run_in_subprocess};
 
 unsafe extern "C" {
     fn signal(number: c_int, handler: extern "C" fn(c_int)) -> usize;
     fn pthread_self() -> usize;
     fn pthread_kill(thread: usize, number: c_int) -> c_int;
-    fn prctl(option: c_int, ...) -> c_int;
 }
 
 /// S74: a signal handler calls the callback that the interrupted code calls, wherever it interrupts: before the handle
@@ -97,39 +97,15 @@ fn a_signal_handler_may_hit_a_call_anywhere() {
 
 /// Makes the kernel refuse `membarrier` in this process from here on, as a sandbox may.
 fn refuse_membarrier() {
-    #[repr(C)]
-    struct Instruction {
-        code: u16,
-        if_true: u8,
-        if_false: u8,
-        k: u32,
-    }
-    #[repr(C)]
-    struct Program {
-        length: u16,
-        instructions: *const Instruction,
-    }
     const MEMBARRIER: u32 = if cfg!(target_arch = "x86_64") { 324 } else { 283 };
-    const LOAD_NUMBER: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    const ALLOW: u32 = 0x7fff_0000;
-    const REFUSE_EPERM: u32 = 0x0005_0001;
-    let instructions = [
-        Instruction { code: LOAD_NUMBER, if_true: 0, if_false: 0, k: 0 },
-        Instruction { code: JUMP_IF_EQUAL, if_true: 0, if_false: 1, k: MEMBARRIER },
-        Instruction { code: RETURN, if_true: 0, if_false: 0, k: REFUSE_EPERM },
-        Instruction { code: RETURN, if_true: 0, if_false: 0, k: ALLOW },
-    ];
-    let program = Program { length: instructions.len() as u16, instructions: instructions.as_ptr() };
-    const PR_SET_SECCOMP: c_int = 22;
-    const PR_SET_NO_NEW_PRIVS: c_int = 38;
-    const FILTER: c_ulong = 2;
-    // SAFETY: this `prctl` takes five integers and accesses no memory.
-    assert_eq!(unsafe { prctl(PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }, 0);
-    // SAFETY: the program and its instructions live until the call returns, and the kernel copies them.
-    let status = unsafe { prctl(PR_SET_SECCOMP, FILTER, (&raw const program).cast::<c_void>()) };
-    assert_eq!(status, 0, "a filter cannot be installed here");
+    const NUMBER: u32 = 0;
+    const EPERM: u32 = 1;
+    install(&[
+        step(LOAD, 0, 0, NUMBER),
+        step(JUMP_IF_EQUAL, 0, 1, MEMBARRIER),
+        step(RETURN, 0, 0, REFUSE + EPERM),
+        step(RETURN, 0, 0, ALLOW),
+    ]);
     unsafe extern "C" {
         fn syscall(number: c_long, ...) -> c_long;
     }

@@ -18,15 +18,28 @@ use super::outstanding::CallersInside;
 use super::site::{CSite, SITES};
 use super::slot::State;
 use super::stuck::{self, Waits};
-use super::sync::{Flag, MODELLED, MutexGuard, Ordering, OutsideGuard, local, lock_within, outside, outside_within};
+use super::sync::{
+    Flag, MODELLED, MutexGuard, Ordering, Outside, OutsideGuard, local, lock_within, outside, outside_within,
+};
 use super::thread::ThreadTag;
 use super::{Core, Registry, frame, record};
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
-/// How long `fork` waits, for all locks together.
-const LONGEST: Duration = Duration::from_secs(1);
+/// How long `fork` waits, for all locks together. A test of this crate holds one of them most of the time, on a machine
+/// that may be busy.
+const LONGEST: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
+
+/// The lock over the addresses of thunks (`crate::thunk`), of the whole process. It is held for a few loads and stores,
+/// and nothing else is locked or called meanwhile. It is here because a fork has to hold it.
+static ADDRESSES: Outside<()> = Outside::new(());
+
+/// Locks the addresses of thunks. A fork that other threads make meanwhile waits, so they are whole in the child.
+pub(crate) fn lock_addresses() -> OutsideGuard<'static, ()> {
+    watch();
+    outside(&ADDRESSES)
+}
 
 /// The locks of a registry; `None` for each that did not come free in time.
 pub(super) struct Locks {
@@ -40,6 +53,7 @@ struct Held {
     waits: Option<OutsideGuard<'static, Waits>>,
     _ids: Option<OutsideGuard<'static, Ids>>,
     _sites: Option<OutsideGuard<'static, Vec<&'static CSite>>>,
+    _addresses: Option<OutsideGuard<'static, ()>>,
 }
 
 local! {
@@ -92,7 +106,9 @@ extern "C" fn begins() {
     }
     let ids = outside_within(&ids::IDS, until);
     let sites = outside_within(&SITES, until);
-    HELD.with(|held| held.set(Some(ManuallyDrop::new(Held { announced, waits, _ids: ids, _sites: sites }))));
+    let addresses = outside_within(&ADDRESSES, until);
+    let held = Held { announced, waits, _ids: ids, _sites: sites, _addresses: addresses };
+    HELD.with(|it| it.set(Some(ManuallyDrop::new(held))));
 }
 
 extern "C" fn ends_in_parent() {

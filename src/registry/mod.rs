@@ -173,7 +173,7 @@ use std::fmt;
 use sync::const_fn;
 use table::Table;
 #[allow(unused_imports, reason = "used by `crate::capi`")]
-pub(crate) use {completions::try_box, site::Site};
+pub(crate) use {completions::try_box, fork::lock_addresses, site::Site};
 #[cfg(test)]
 #[allow(unused_imports, reason = "used by the models of the copy over loom")]
 pub(crate) use {mutation::Mutation, record::leave_thread};

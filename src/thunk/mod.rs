@@ -84,14 +84,13 @@
 //! * `declare`: the macro.
 //! * `bare`, `scalar`: what the macro implements, and which types it accepts.
 //! * `owner`, `scoped`: an owned thunk, and a borrowed one.
-//! * `leased`, `stock`, `data`, `lock`: which address belongs to which callback, and what comes after it.
+//! * `leased`, `stock`, `data`: which address belongs to which callback, and what comes after it.
 //! * `pages`, `template`: code pages.
 
 mod bare;
 mod data;
 mod declare;
 mod leased;
-mod lock;
 mod owner;
 mod pages;
 mod scalar;

@@ -4,14 +4,14 @@
 //! so at least as many others have died after it.
 
 use super::data::{Data, Released};
-use super::{lock, pages};
-use crate::registry::{Handle, Shortage};
+use super::pages;
+use crate::registry::{Handle, Shortage, lock_addresses};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 use std::ptr;
 
 /// The addresses of one signature.
 ///
-/// The fields that change are read and written only under the lock of `lock.rs`, which orders them: every access is
+/// The fields that change are read and written only under `lock_addresses`, which orders them: every access is
 /// Relaxed.
 pub struct Stock {
     /// How many dead addresses are kept out of use; `None`: all of them, for ever.
@@ -108,7 +108,7 @@ impl Parts {
     fn take(&self) -> Result<&'static Data, Shortage> {
         loop {
             let found = {
-                let _locked = lock::lock();
+                let _locked = lock_addresses();
                 self.stock.next(self)
             };
             // The lock is free while pages are made: that reads files and allocates.
@@ -130,7 +130,7 @@ impl Parts {
         let before = self.stock.pages.load(Ordering::Relaxed);
         let mut made = false;
         pages::make(self.answer, integers, before.clamp(1, 64), |page| {
-            let _locked = lock::lock();
+            let _locked = lock_addresses();
             // In reverse, so that they are given out by ascending address.
             page.iter().rev().for_each(|data| self.stock.add_fresh(data));
             self.stock.pages.fetch_add(1, Ordering::Relaxed);
@@ -183,11 +183,48 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let released = self.data.release();
         if released != Released::Held {
-            let _locked = lock::lock();
+            let _locked = lock_addresses();
             match released {
                 Released::Dead => self.stock.add_dead(self.data),
                 _ => self.stock.add_fresh(self.data),
             }
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+    use crate::subprocess::forked;
+    use crate::sync::{Flag, thread};
+    use std::hint::black_box;
+
+    /// S71: another thread holds the lock most of the time while this one forks. In the child the lock is free.
+    #[test]
+    fn a_fork_waits_for_the_lock() {
+        let stop = Flag::new(false);
+        let work = |steps: u32| (0..steps).for_each(|step| _ = black_box(step));
+        drop(lock_addresses());
+        thread::scope(|scope| {
+            // Relaxed, both: nothing depends on when the thread stops.
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let locked = lock_addresses();
+                    work(20_000);
+                    drop(locked);
+                    // Without a break, this thread might never be interrupted without the lock.
+                    work(4_000);
+                }
+            });
+            for _ in 0..8 {
+                let status = forked(10, || {
+                    drop(lock_addresses());
+                    7
+                });
+                stop.fetch_or(status != 7 << 8, Ordering::Relaxed);
+                assert_eq!(status, 7 << 8);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
     }
 }

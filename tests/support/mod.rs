@@ -3,10 +3,14 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "a test is outside the crate and has no other atomics")]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod seccomp;
 #[path = "../../src/subprocess.rs"]
 mod subprocess;
 
 pub(crate) use subprocess::{command, is_subprocess, isolated, run_in_subprocess};
+#[cfg(unix)]
+pub(crate) use subprocess::{fork_child, forked, wait_for_child};
 
 use latecall::registry::{Handle, Reason, Registration, Registry, Revoked, StallSite, Status};
 use std::cell::RefCell;

@@ -1,11 +1,11 @@
 //! Code pages: what is mapped, and what happens where nothing may be.
 
+use crate::support::seccomp::{ALLOW, JUMP_IF_BIT, JUMP_IF_EQUAL, LOAD, REFUSE, RETURN, install, step};
 use crate::support::{command, isolated};
 use latecall::registry::Shortage;
-use std::ffi::{c_int, c_ulong, c_void};
+use std::ffi::{c_int, c_void};
 
 unsafe extern "C" {
-    fn prctl(option: c_int, ...) -> c_int;
     fn mmap(at: *mut c_void, length: usize, access: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
 }
 
@@ -57,48 +57,21 @@ fn code_is_mapped_from_the_objects_file_and_nothing_is_writable_and_executable()
 
 /// Makes the kernel refuse each `mmap` and `mprotect` that asks for executable memory, as a sandbox may.
 fn refuse_executable_memory() {
-    #[repr(C)]
-    struct Instruction {
-        code: u16,
-        if_true: u8,
-        if_false: u8,
-        k: u32,
-    }
-    #[repr(C)]
-    struct Program {
-        length: u16,
-        instructions: *const Instruction,
-    }
     const MMAP: u32 = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
     const MPROTECT: u32 = if cfg!(target_arch = "x86_64") { 10 } else { 226 };
-    const LOAD: u16 = 0x20;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const JUMP_IF_BIT: u16 = 0x45;
-    const RETURN: u16 = 0x06;
     const NUMBER: u32 = 0;
     const THIRD_ARGUMENT: u32 = 32;
     const EXECUTE: u32 = 4;
-    const ALLOW: u32 = 0x7fff_0000;
-    const REFUSE_EACCES: u32 = 0x0005_000d;
-    let step = |code, if_true, if_false, k| Instruction { code, if_true, if_false, k };
-    let instructions = [
+    const EACCES: u32 = 13;
+    install(&[
         step(LOAD, 0, 0, NUMBER),
         step(JUMP_IF_EQUAL, 1, 0, MMAP),
         step(JUMP_IF_EQUAL, 0, 2, MPROTECT),
         step(LOAD, 0, 0, THIRD_ARGUMENT),
         step(JUMP_IF_BIT, 1, 0, EXECUTE),
         step(RETURN, 0, 0, ALLOW),
-        step(RETURN, 0, 0, REFUSE_EACCES),
-    ];
-    let program = Program { length: instructions.len() as u16, instructions: instructions.as_ptr() };
-    const PR_SET_SECCOMP: c_int = 22;
-    const PR_SET_NO_NEW_PRIVS: c_int = 38;
-    const FILTER: c_ulong = 2;
-    // SAFETY: this `prctl` takes five integers and accesses no memory.
-    assert_eq!(unsafe { prctl(PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }, 0);
-    // SAFETY: the program and its instructions live until the call returns, and the kernel copies them.
-    let status = unsafe { prctl(PR_SET_SECCOMP, FILTER, (&raw const program).cast::<c_void>()) };
-    assert_eq!(status, 0, "a filter cannot be installed here");
+        step(RETURN, 0, 0, REFUSE + EACCES),
+    ]);
     // SAFETY: without a fixed address a mapping replaces nothing.
     let code = unsafe { mmap(std::ptr::null_mut(), 4096, 1 | EXECUTE as c_int, 2 | 32, -1, 0) };
     assert_eq!(code.addr(), usize::MAX, "the filter works");

@@ -1,17 +1,10 @@
 //! Threads that end inside a thunk, forks, and calls while a thread is torn down.
 
-use crate::support::isolated;
+use crate::support::{fork_child, forked, isolated, wait_for_child};
 use latecall::thunk::Thunk;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::thread;
-
-unsafe extern "C" {
-    fn fork() -> c_int;
-    fn waitpid(child: c_int, status: *mut c_int, options: c_int) -> c_int;
-    fn _exit(status: c_int) -> !;
-    fn alarm(seconds: u32) -> u32;
-}
 
 /// S71: other threads make and drop thunks while this one forks: the lists of addresses are whole in every child, and
 /// their lock is free. The child makes thunks of the pool and of code pages, and calls one that its parent made.
@@ -38,13 +31,7 @@ fn a_child_can_make_and_call_thunks_whatever_others_were_doing() {
                 });
             }
             for _ in 0..CHILDREN {
-                // SAFETY: the child uses the registry, thunks and the allocator only, and ends without running anything
-                // else.
-                let child = unsafe { fork() };
-                assert!(child >= 0);
-                if child == 0 {
-                    // SAFETY: a child that hangs is ended by a signal, which the parent reports.
-                    unsafe { alarm(20) };
+                let status = forked(20, || {
                     let mut well = inherited.as_fn()(1) == 2;
                     for number in 0..100 {
                         let thunk = Forked::thunk(move |more| number + more);
@@ -53,12 +40,8 @@ fn a_child_can_make_and_call_thunks_whatever_others_were_doing() {
                         drop(thunk);
                         well &= function(5) == 0;
                     }
-                    // SAFETY: ends the child.
-                    unsafe { _exit(if well { 7 } else { 1 }) };
-                }
-                let mut status = 0;
-                // SAFETY: `status` may be written.
-                assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+                    if well { 7 } else { 1 }
+                });
                 assert_eq!((status & 0x7f, status >> 8), (0, 7), "signal, and answer");
             }
             stop.store(true, SeqCst);
@@ -89,26 +72,17 @@ fn what_the_parent_does_with_an_address_changes_nothing_in_the_child() {
         assert_eq!(unsafe { pipe(&raw mut ends) }, 0);
         let thunk = Shared::thunk(|number| number + 1);
         let function = thunk.as_fn();
-        // SAFETY: the child reads, calls a thunk, and ends without running anything else.
-        let child = unsafe { fork() };
-        assert!(child >= 0);
-        if child == 0 {
+        let child = fork_child(20, || {
             let mut byte = 0;
-            // SAFETY: a child that hangs is ended by a signal, which the parent reports.
-            unsafe { alarm(20) };
             // SAFETY: one byte may be written to `byte`.
-            let status = if unsafe { read(ends[0], &raw mut byte, 1) } == 1 { function(1) } else { 99 };
-            // SAFETY: ends the child.
-            unsafe { _exit(status as c_int) };
-        }
+            if unsafe { read(ends[0], &raw mut byte, 1) } == 1 { function(1) as c_int } else { 99 }
+        });
         drop(thunk);
         let next = Shared::thunk(|number| number + 10);
         assert_eq!((next.as_fn() as usize, function(1)), (function as usize, 11));
         // SAFETY: one byte may be read from the string.
         assert_eq!(unsafe { write(ends[1], b"x".as_ptr(), 1) }, 1);
-        let mut status = 0;
-        // SAFETY: `status` may be written.
-        assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+        let status = wait_for_child(child);
         assert_eq!((status & 0x7f, status >> 8), (0, 2), "signal, and answer");
     });
 }
