@@ -74,8 +74,8 @@ mod child {
     }
 
     /// Forks. The child runs `work` and ends with the status that `work` returns; it runs nothing else, no destructor
-    /// either. `work` must not panic. A child that takes longer than `seconds` is ended by a signal. Returns the child's
-    /// process id.
+    /// either. `work` must not panic. A child that takes longer than `seconds` is ended by a signal. Returns the
+    /// child's process id.
     pub(crate) fn fork_child(seconds: u32, work: impl FnOnce() -> c_int) -> c_int {
         // SAFETY: in the child, other threads' locks may be held. It runs `work`, which tests that the locks it needs
         // are free, and ends.

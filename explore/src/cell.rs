@@ -16,7 +16,7 @@ pub struct UnsafeCell<T> {
 }
 
 impl<T> UnsafeCell<T> {
-    /// A cell that nobody has accessed.
+    /// A cell that no thread has accessed.
     pub const fn new(value: T) -> Self {
         Self { value: std_types::UnsafeCell::new(value), accesses: Mutex::new(Shadow::new()) }
     }

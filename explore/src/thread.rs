@@ -11,7 +11,8 @@ pub struct JoinHandle<T> {
     result: Rc<RefCell<Option<T>>>,
 }
 
-/// As `std::thread::spawn`. A panic of the thread ends the search, with a finding.
+/// As `std::thread::spawn`, but `f` need not be `Send`: all threads of a program run on one thread of the machine. A
+/// panic of the thread ends the search, with a finding.
 #[track_caller]
 pub fn spawn<T: 'static>(f: impl FnOnce() -> T + 'static) -> JoinHandle<T> {
     let result = Rc::new(RefCell::new(None));

@@ -1,7 +1,8 @@
 //! Explores Rust code: every execution that the memory model allows, each once.
 //!
-//! [`explore`] runs a closure again and again, until there is no execution left that it has not seen. The threads of
-//! the closure use [`sync`](crate::sync), [`thread`](crate::thread) and [`cell`](crate::cell) in place of std's modules.
+//! [`explore`] runs a closure again and again, until there is no execution left that it has not seen. In place of
+//! std's modules, the threads of the closure use [`sync`](crate::sync), [`thread`](crate::thread) and
+//! [`cell`](crate::cell).
 //!
 //! ```
 //! use latecall_explore::sync::atomic::{AtomicU32, Ordering};
@@ -32,6 +33,7 @@
 //!
 //! Data that is not atomic is checked: a race of two accesses of a [`cell::UnsafeCell`](crate::cell::UnsafeCell) is a
 //! finding. In a program without races such data has the value that happens-before says, so it needs no exploring.
+//! (That no race is missed so is argued, and compared with an oracle on random programs. It is not proved.)
 //!
 //! # What it finds
 //!
@@ -49,8 +51,10 @@
 //! * An execution that ends in a deadlock, or is cut short, does not unwind: what its threads own is never dropped.
 //! * That an atomic variable is created before another thread uses it is taken for granted.
 
+mod extend;
 mod fiber;
 mod graph;
+mod names;
 mod plain;
 mod runner;
 mod search;

@@ -13,7 +13,7 @@ pub(crate) enum Access {
     Write,
 }
 
-/// Who accessed a piece of memory in the run in progress: the last write, and the last read of each thread since.
+/// The accesses of a piece of memory in the run in progress: the last write, and the last read of each thread since.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shadow {
     run: u64,

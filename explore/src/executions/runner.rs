@@ -1,13 +1,13 @@
 //! Runs the program: along the graph as far as the graph goes, then extends the graph to a whole execution.
 
 use super::fiber::{Body, Entry, Failure, Fiber, Request, Tag};
-use super::graph::{Action, Event, EventId, Graph, Kind, Order};
+use super::graph::{Action, Event, EventId, Graph, Kind};
+use super::names::Names;
 use super::search::Search;
 use crate::std_types::{AtomicU64, Ordering};
 use corosensei::Yielder;
 use corosensei::stack::DefaultStack;
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -31,18 +31,18 @@ pub(crate) enum End {
 pub(crate) struct Runner {
     pub(crate) search: Search,
     program: Rc<dyn Fn()>,
-    fibers: Vec<Fiber>,
+    pub(super) fibers: Vec<Fiber>,
     current: u32,
     /// Counts the runs of this process, so that tags of different searches are apart.
-    run: u64,
+    pub(super) run: u64,
     /// By thread, so that addresses on a stack are the same in each run.
     stacks: Vec<Option<DefaultStack>>,
-    names: Names,
-    failure: Option<Failure>,
+    pub(super) names: Names,
+    pub(super) failure: Option<Failure>,
     /// What the run has executed, in this order.
     steps: Vec<Executed>,
     /// Events after which a run is cut short.
-    most_events: usize,
+    pub(super) most_events: usize,
     /// Bytes of a thread's stack.
     stack: usize,
 }
@@ -54,41 +54,6 @@ pub(crate) struct Executed {
     pub(crate) verb: &'static str,
     /// Where the program asked for it.
     pub(crate) place: Option<&'static Location<'static>>,
-}
-
-/// The numbers of threads, which are the same in each run: the nth thread that a thread spawns has one.
-#[derive(Debug, Default)]
-struct Names {
-    numbers: HashMap<(u32, u32), u32>,
-    /// By number: the way from the main thread to this one.
-    paths: Vec<Vec<u32>>,
-    /// By number: the place in the order of paths. Threads take turns in this order, which does not depend on which
-    /// thread was met first.
-    ranks: Vec<usize>,
-}
-
-impl Names {
-    fn new() -> Self {
-        Self { numbers: HashMap::new(), paths: vec![Vec::new()], ranks: vec![0] }
-    }
-
-    fn child(&mut self, parent: u32, nth: u32) -> u32 {
-        if let Some(number) = self.numbers.get(&(parent, nth)) {
-            return *number;
-        }
-        let number = self.paths.len() as u32;
-        self.numbers.insert((parent, nth), number);
-        let mut path = self.paths[parent as usize].clone();
-        path.push(nth);
-        self.paths.push(path);
-        let mut sorted: Vec<usize> = (0..self.paths.len()).collect();
-        sorted.sort_by(|a, b| self.paths[*a].cmp(&self.paths[*b]));
-        self.ranks = vec![0; sorted.len()];
-        for (rank, thread) in sorted.into_iter().enumerate() {
-            self.ranks[thread] = rank;
-        }
-        number
-    }
 }
 
 thread_local! {
@@ -249,43 +214,12 @@ impl Runner {
         }
     }
 
-    /// Extends the graph until no thread can go on.
-    fn extend(&mut self) -> End {
-        loop {
-            if let Some(failure) = self.failure.take() {
-                return End::Failed(failure);
-            }
-            let threads = 0..self.fibers.len() as u32;
-            let turn = |thread: u32| Some((self.turn(thread)?, self.names.ranks[thread as usize], thread));
-            let Some((_, _, thread)) = threads.filter_map(turn).min() else { break };
-            match &mut self.fibers[thread as usize].request {
-                Request::Fail(failure) => return End::Failed(failure.clone()),
-                Request::Assume => return End::Assumed,
-                _ => {}
-            }
-            if self.search.graph().size() >= self.most_events {
-                return End::TooLong;
-            }
-            if !self.add(thread) {
-                return End::Blocked;
-            }
-            self.execute(thread);
-        }
-        if self.fibers.iter().all(|fiber| fiber.ended) {
-            End::Execution
-        } else if self.stale() {
-            End::Blocked
-        } else {
-            End::Deadlock(self.waiting())
-        }
-    }
-
     fn has_executed(&self, event: EventId) -> bool {
         event.is_initial() || self.fibers.get(event.thread as usize).is_some_and(|it| it.executed > event.index)
     }
 
     /// The location of a tag. The graph's event says which, if there is one; otherwise the location is new.
-    fn locate(&mut self, tag: *const Tag, expected: Option<u32>) -> Option<u32> {
+    pub(super) fn locate(&mut self, tag: *const Tag, expected: Option<u32>) -> Option<u32> {
         // SAFETY: the request is open: see `Request`.
         let tag = unsafe { &*tag };
         let location = tag.location(self.run).unwrap_or_else(|| {
@@ -299,7 +233,7 @@ impl Runner {
 
     /// Executes the thread's next event in the graph. Returns false if there is none, or if what it depends on has not
     /// been executed yet.
-    fn execute(&mut self, thread: u32) -> bool {
+    pub(super) fn execute(&mut self, thread: u32) -> bool {
         let index = self.fibers[thread as usize].executed;
         let Some(event) = self.search.graph().thread(thread).get(index as usize).copied() else { return false };
         if !self.has_executed(event.from) || self.failure.is_some() {
@@ -389,126 +323,12 @@ impl Runner {
         false
     }
 
-    /// Whose turn it is: the thread with the smallest number. None for threads that cannot go on.
-    ///
-    /// This must depend on the graph and on nothing else, or executions are lost or repeated.
-    fn turn(&mut self, thread: u32) -> Option<u8> {
-        const FAILS: u8 = 0;
-        const GOES_ON: u8 = 1;
-        const WOULD_GO_ON: u8 = 2;
-        const MIGHT_GO_ON: u8 = 3;
-        let fiber = &self.fibers[thread as usize];
-        let (tag, action) = match &fiber.request {
-            Request::None => return None,
-            Request::Fail(_) | Request::Assume => return Some(FAILS),
-            Request::Join(other) => return self.fibers[*other as usize].ended.then_some(GOES_ON),
-            Request::Granted { location, behind } => {
-                let (location, behind) = (*location, *behind);
-                return self.unlock_after(location, behind).map(|_| GOES_ON);
-            }
-            Request::Read { tag, action, .. } if action.may_block() => (*tag, *action),
-            _ => return Some(GOES_ON),
-        };
-        // Threads that may have to wait go last, so that few of them read a value that does not let them go.
-        // SAFETY: the request is open: see `Request`.
-        let tag = unsafe { &*tag };
-        let Some(location) = tag.location(self.run) else {
-            return (!action.blocks(tag.initial())).then_some(WOULD_GO_ON);
-        };
-        let graph = self.search.graph();
-        let read = graph.next(thread, Kind::Read, Order::RELAXED, location);
-        let newest = graph.location(location).writes.len();
-        let goes = |position: usize| !action.blocks(graph.written(location, graph.at(location, position)));
-        if goes(newest) { Some(WOULD_GO_ON) } else { (graph.floor(&read)..newest).any(goes).then_some(MIGHT_GO_ON) }
-    }
-
-    /// The unlock that ends the critical section which the write `of` of a lock's queue opened.
-    fn unlock_after(&mut self, location: u32, of: EventId) -> Option<EventId> {
-        let events = &self.search.graph().thread(of.thread)[of.index as usize..];
-        events.iter().find(|it| it.kind == Kind::Sync && it.value == unlock(location)).map(|it| it.id)
-    }
-
-    /// Adds what the thread asks for to the graph. Returns false if the run cannot go on.
-    fn add(&mut self, thread: u32) -> bool {
-        match self.fibers[thread as usize].request {
-            Request::Read { tag, order, action } => {
-                let location = self.locate(tag, None).expect("any location is expected");
-                self.search.add_read(thread, location, order, action)
-            }
-            // The place in the queue is decided by a read-modify-write that orders nothing: happens-before comes with
-            // `Granted`. An unlock is no write, so it revisits nothing.
-            Request::Lock(tag) => {
-                let location = self.locate(tag, None).expect("any location is expected");
-                self.search.add_read(thread, location, Order::RELAXED, Action::Swap(1))
-            }
-            Request::Write { tag, order, value } => {
-                let location = self.locate(tag, None).expect("any location is expected");
-                self.search.add_write(thread, location, order, value)
-            }
-            Request::Choose { count } => self.search.add_choice(thread, count),
-            Request::Fence(order) => {
-                self.search.add(thread, Kind::Fence, order, 0, None);
-                true
-            }
-            Request::Begin(spawn) => self.synchronise(thread, Some(spawn)),
-            Request::Join(other) => {
-                let end = EventId::new(other, self.search.graph().len(other) - 1);
-                self.synchronise(thread, Some(end))
-            }
-            Request::Granted { location, behind } => {
-                let unlock = self.unlock_after(location, behind);
-                self.synchronise(thread, unlock)
-            }
-            Request::Unlock(tag) => {
-                let location = self.locate(tag, None).expect("any location is expected");
-                self.search.add(thread, Kind::Sync, Order::RELAXED, unlock(location), None);
-                true
-            }
-            Request::Spawn(_) | Request::End => self.synchronise(thread, None),
-            Request::Fail(_) | Request::Assume | Request::None => unreachable!("no event"),
-        }
-    }
-
-    fn synchronise(&mut self, thread: u32, on: Option<EventId>) -> bool {
-        self.search.add(thread, Kind::Sync, Order::RELAXED, 0, on);
-        true
-    }
-
-    /// Whether a thread waits in the graph although the newest value would let it go.
-    fn stale(&mut self) -> bool {
-        let graph = self.search.graph();
-        let stale = |event: &Event| {
-            event.blocked && !event.action.blocks(graph.written(event.location, graph.newest(event.location)))
-        };
-        graph.events().any(stale)
-    }
-
     pub(crate) fn graph(&mut self) -> &Graph {
         self.search.graph()
     }
 
     pub(crate) fn steps(&self) -> &[Executed] {
         &self.steps
-    }
-
-    /// Who waits for what, at the end of a run.
-    fn waiting(&mut self) -> String {
-        let mut waits = Vec::new();
-        for thread in 0..self.fibers.len() as u32 {
-            let fiber = &self.fibers[thread as usize];
-            let blocked = self.search.graph().thread(thread).last().is_some_and(|event| event.blocked);
-            let what = match fiber.request {
-                _ if fiber.ended => continue,
-                Request::Join(other) => format!("the end of thread {other}"),
-                Request::Granted { behind, .. } => format!("a lock that thread {} holds", behind.thread),
-                Request::Read { .. } => "a value".to_owned(),
-                _ if blocked => "a value".to_owned(),
-                _ => "something".to_owned(),
-            };
-            let place = fiber.place.map_or_else(String::new, |place| format!(" ({})", crate::finding::at(place)));
-            waits.push(format!("thread {thread} waits for {what}{place}"));
-        }
-        waits.join(", ")
     }
 
     /// What a read would read if it came after everything that has happened.
@@ -524,9 +344,4 @@ impl Runner {
             None => tag.initial(),
         }
     }
-}
-
-/// What marks an unlock of the lock at `location`, among the events without a location.
-fn unlock(location: u32) -> u64 {
-    u64::from(location) + 1
 }

@@ -78,7 +78,7 @@ pub struct Condvar {
 }
 
 impl Condvar {
-    /// Nobody waits.
+    /// A variable for which no thread waits.
     pub const fn new() -> Self {
         Self { tag: Tag::new(0) }
     }

@@ -2,8 +2,8 @@
 
 use super::EventId;
 
-/// A set of events that contains, with an event, all earlier ones of its thread. Only valid for the [`Clocks`] that made
-/// it.
+/// A set of events that contains, with an event, all earlier ones of its thread. Only valid for the [`Clocks`] that
+/// made it.
 ///
 /// It is the set that the row says, with the first `count` events of `thread` added. An event's own clocks name its own
 /// thread here, so that an event which learns nothing new shares the row of the event before it.

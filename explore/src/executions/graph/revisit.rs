@@ -9,7 +9,7 @@ use super::{Clocks, Event, EventId, Graph, Kind, Location};
 
 impl Graph {
     /// Whether every event that a revisit of `read` by `write` takes away, the read included, was added maximally: at
-    /// its location it read from, or was put behind, the newest write there was, nobody had read from it, and the
+    /// its location it read from, or was put behind, the newest write there was, no read had read from it, and the
     /// first alternative of each choice was taken. `write` is not in the graph yet.
     pub(crate) fn is_maximal(&self, read: &Event, write: &Event) -> bool {
         self.lost(read, write).all(|event| self.was_added_maximally(event, write))
@@ -35,8 +35,9 @@ impl Graph {
                 }
                 event.id
             }
-            Kind::Read if earlier(event.from) => event.from,
-            Kind::Read => return false,
+            // If the read was revisited itself, the write that it reads from came later and is lost as well, and is not
+            // maximal, because this read reads from it.
+            Kind::Read => event.from,
             Kind::Fence | Kind::Sync | Kind::Choice => return true,
         };
         let position = self.position(event.location, source);

@@ -3,6 +3,7 @@
 mod litmus;
 mod oracle;
 mod random;
+mod relation;
 
 use super::*;
 use std::rc::Rc;

@@ -1,6 +1,7 @@
 //! A slow second opinion: all executions of a small program by brute force, judged by the definitions of the memory
 //! model as relations between events. Shares nothing with the search.
 
+use super::relation::Relation;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,62 +73,6 @@ struct Event {
     instruction: Option<Instruction>,
     /// The write of a read-modify-write: its read.
     read: Option<usize>,
-}
-
-/// A relation: a row of bits for each event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Relation(Vec<u64>);
-
-impl Relation {
-    fn new(size: usize, holds: impl Fn(usize, usize) -> bool) -> Self {
-        let row = |a| (0..size).filter(|b| holds(a, *b)).fold(0, |row, b| row | 1 << b);
-        Self((0..size).map(row).collect())
-    }
-
-    fn on(size: usize, holds: impl Fn(usize) -> bool) -> Self {
-        Self::new(size, |a, b| a == b && holds(a))
-    }
-
-    fn has(&self, a: usize, b: usize) -> bool {
-        self.0[a] >> b & 1 == 1
-    }
-
-    fn then(&self, next: &Self) -> Self {
-        let row = |row: &u64| (0..next.0.len()).filter(|b| row >> b & 1 == 1).fold(0, |all, b| all | next.0[b]);
-        Self(self.0.iter().map(row).collect())
-    }
-
-    fn or(&self, other: &Self) -> Self {
-        Self(self.0.iter().zip(&other.0).map(|(a, b)| a | b).collect())
-    }
-
-    fn and(&self, holds: impl Fn(usize, usize) -> bool) -> Self {
-        Self::new(self.0.len(), |a, b| self.has(a, b) && holds(a, b))
-    }
-
-    fn inverse(&self) -> Self {
-        Self::new(self.0.len(), |a, b| self.has(b, a))
-    }
-
-    fn optional(&self) -> Self {
-        self.or(&Self::on(self.0.len(), |_| true))
-    }
-
-    fn closure(&self) -> Self {
-        let mut closed = self.clone();
-        for middle in 0..closed.0.len() {
-            for a in 0..closed.0.len() {
-                if closed.has(a, middle) {
-                    closed.0[a] |= closed.0[middle];
-                }
-            }
-        }
-        closed
-    }
-
-    fn irreflexive(&self) -> bool {
-        (0..self.0.len()).all(|a| !self.has(a, a))
-    }
 }
 
 /// All consistent executions in which each thread comes to its end.
@@ -237,7 +182,7 @@ fn value(events: &[Event], from: &[Option<usize>], event: usize) -> Option<u64> 
     }
 }
 
-/// Drops the writes that do not happen, and the choices in which somebody reads from one, or an await does not hold.
+/// Drops the writes that do not happen, and the choices in which an event reads from one, or an await does not hold.
 fn values(events: &[Event], from: &[Option<usize>], threads: usize, found: &mut Executions) {
     let source = |a, b| from[b] == Some(a);
     let size = events.len();
