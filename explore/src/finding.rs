@@ -276,6 +276,36 @@ fn expand(text: &str, names: &mut Names) -> String {
 /// Longest column.
 const WIDTH: usize = 72;
 
+/// A column for each of `threads`, under its name, and a numbered line for each cell. A cell says its column.
+pub(crate) fn columns(threads: &[String], cells: &[(usize, String)]) -> String {
+    let widths: Vec<usize> = threads
+        .iter()
+        .enumerate()
+        .map(|(me, name)| {
+            let widest = cells.iter().filter(|(thread, _)| *thread == me).map(|(_, text)| text.chars().count()).max();
+            widest.unwrap_or(0).max(name.chars().count()).min(WIDTH)
+        })
+        .collect();
+    let mut text = String::new();
+    let mut row = |number: String, columns: &[&str]| {
+        let mut line = format!("{number:>4}");
+        for (column, width) in columns.iter().zip(&widths) {
+            line.push_str(" | ");
+            line.push_str(column);
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(column.chars().count())));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    row(String::new(), &threads.iter().map(String::as_str).collect::<Vec<_>>());
+    for (number, (thread, cell)) in cells.iter().enumerate() {
+        let mut columns = vec![""; threads.len()];
+        columns[*thread] = cell;
+        row((number + 1).to_string(), &columns);
+    }
+    text
+}
+
 fn render(
     world: &World,
     finding: &Finding,
@@ -311,31 +341,7 @@ fn render(
             None => format!("thread {me}"),
         })
         .collect();
-    let widths: Vec<usize> = threads
-        .iter()
-        .enumerate()
-        .map(|(me, name)| {
-            let widest = cells.iter().filter(|(thread, _)| *thread == me).map(|(_, text)| text.chars().count()).max();
-            widest.unwrap_or(0).max(name.chars().count()).min(WIDTH)
-        })
-        .collect();
-    let mut text = String::new();
-    let mut row = |number: String, columns: &[&str]| {
-        let mut line = format!("{number:>4}");
-        for (column, width) in columns.iter().zip(&widths) {
-            line.push_str(" | ");
-            line.push_str(column);
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(column.chars().count())));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    row(String::new(), &threads.iter().map(String::as_str).collect::<Vec<_>>());
-    for (number, (thread, cell)) in cells.iter().enumerate() {
-        let mut columns = vec![""; threads.len()];
-        columns[*thread] = cell;
-        row((number + 1).to_string(), &columns);
-    }
+    let mut text = columns(&threads, &cells);
     let place = finding.at.map(|(me, _)| format!(" in {}", threads[me])).unwrap_or_default();
     match (finding.kind, finding.at) {
         // The message says everything.

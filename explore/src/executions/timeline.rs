@@ -7,25 +7,12 @@ use crate::finding;
 /// What the last run of `runner` executed, in that order.
 pub(crate) fn of(runner: &mut Runner) -> String {
     let steps: Vec<Executed> = runner.steps().to_vec();
-    let cells: Vec<(u32, String)> =
-        steps.iter().filter_map(|step| Some((step.event.thread, cell(runner, step)?))).collect();
+    let column = |step: &Executed| step.event.thread as usize;
+    let cells: Vec<(usize, String)> =
+        steps.iter().filter_map(|step| Some((column(step), cell(runner, step)?))).collect();
     let threads = 1 + cells.iter().map(|(thread, _)| *thread).max().unwrap_or(0);
-    let heading = |thread: u32| if thread == 0 { "main".to_owned() } else { format!("thread {thread}") };
-    let width = |thread: u32| {
-        let texts = cells.iter().filter(|(of, _)| *of == thread).map(|(_, text)| text.chars().count());
-        texts.max().unwrap_or(0).max(heading(thread).chars().count())
-    };
-    let widths: Vec<usize> = (0..threads).map(width).collect();
-    let row = |number: String, text: &dyn Fn(u32) -> String| {
-        let columns: Vec<String> =
-            (0..threads).map(|thread| format!("{:<width$}", text(thread), width = widths[thread as usize])).collect();
-        format!("{number:>4} | {}", columns.join(" | ")).trim_end().to_owned() + "\n"
-    };
-    let mut out = row(String::new(), &heading);
-    for (at, (thread, text)) in cells.iter().enumerate() {
-        out += &row((at + 1).to_string(), &|column| if column == *thread { text.clone() } else { String::new() });
-    }
-    out
+    let name = |thread| if thread == 0 { "main".to_owned() } else { format!("thread {thread}") };
+    finding::columns(&(0..threads).map(name).collect::<Vec<_>>(), &cells)
 }
 
 /// What one step did; none for the ones that a reader knows from others.
