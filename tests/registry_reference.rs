@@ -141,9 +141,8 @@ impl Pair<'_> {
             }
             Op::RevokeAndWait(n) => {
                 let Some(n) = known(*n) else { return };
-                if self.entries[n].fate == Fate::Deferred {
-                    self.reclaim_in_reference();
-                } else if self.entries[n].fate == Fate::Live {
+                // Other deferred revocations stay deferred: a wait for one callback ends no other.
+                if matches!(self.entries[n].fate, Fate::Live | Fate::Deferred) {
                     self.end(n);
                 }
                 let expected = match self.entries[n].fate {
