@@ -109,7 +109,7 @@ impl<F: ?Sized> Registry<F> {
     ///
     /// # Errors
     /// As [`revoke`](Registry::revoke); `done` is dropped and does not run. Also with
-    /// [`Reason::Exhausted`](super::Reason::Exhausted) if there is no memory to keep `done`; nothing was revoked then.
+    /// [`Reason::Exhausted`] if there is no memory to keep `done`; nothing was revoked then.
     ///
     /// # Panics
     /// As [`revoke`](Registry::revoke), after `done` has run; also after a
