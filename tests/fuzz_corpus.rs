@@ -4,6 +4,7 @@
 use latecall::engine::fuzz::{self, Input, Subjects};
 use latecall::ledger::{Quarantine, ViolationKind};
 use latecall::program::{Verb, VerbSet};
+use latecall::subject::{Catalogue, Library};
 use latecall_bundled::BUNDLED;
 use latecall_bundled::emitter::Api;
 use latecall_bundled::flawed::FLAWS;
@@ -41,6 +42,17 @@ fn every_program_is_clean_on_every_sound_subject() {
     // A corpus in which nothing happens would be clean too.
     assert!(calls > 1000, "{calls} calls");
     assert!(defused > 50, "{defused} late calls");
+}
+
+/// A fuzz target is one executable with its sanitizer: it loads no object that has another one.
+#[test]
+fn a_fuzz_target_runs_the_sound_subjects_that_load_nothing() {
+    let listed = BUNDLED.list(&Library::Linked).unwrap();
+    let linked = listed.iter().filter(|it| it.flaw.is_none() && !it.subject.name().starts_with("loaded/"));
+    let linked: Vec<&str> = linked.map(|it| it.subject.name()).collect();
+    let subjects = Subjects::sound(BUNDLED).unwrap();
+    assert_eq!(subjects.iter().map(|it| it.name()).collect::<Vec<_>>(), linked);
+    assert!(linked.len() < listed.iter().filter(|it| it.flaw.is_none()).count(), "some are loaded");
 }
 
 #[test]

@@ -111,11 +111,14 @@ pub const BUNDLED: &Catalogue = &Catalogue;
 impl subject::Catalogue for Catalogue {
     fn list(&self, library: &Library) -> Result<Vec<subject::Entry>, LibraryError> {
         let api = api(library)?;
-        let mut all = every(api);
+        let all = every(api);
         if *library == Library::Linked {
             let flawed = all.iter().position(|it| it.flaw.is_some()).unwrap_or(all.len());
             // For the list only, so over the linked library. `find` loads the object.
-            all.splice(flawed..flawed, loaded(api));
+            let loaded = loaded(api).into_iter().map(Bundled::entry).map(|entry| entry.with_loads(true));
+            let mut all: Vec<subject::Entry> = all.into_iter().map(Bundled::entry).collect();
+            all.splice(flawed..flawed, loaded);
+            return Ok(all);
         }
         Ok(all.into_iter().map(Bundled::entry).collect())
     }
@@ -124,7 +127,7 @@ impl subject::Catalogue for Catalogue {
         let named = |it: &Bundled| it.subject.name() == name;
         if *library == Library::Linked && loaded(Api::linked()).iter().any(named) {
             let api = Api::load(&bundled_object())?;
-            return Ok(loaded(api).into_iter().find(named).map(Bundled::entry));
+            return Ok(loaded(api).into_iter().find(named).map(Bundled::entry).map(|entry| entry.with_loads(true)));
         }
         Ok(every(api(library)?).into_iter().find(named).map(Bundled::entry))
     }

@@ -69,7 +69,8 @@ impl Subjects {
         Subjects(vec![Box::new(subject)])
     }
 
-    /// Every subject of a catalogue that has no known defect.
+    /// Every subject of a catalogue that has no known defect and loads no shared object: a fuzz target's sanitizer is
+    /// linked into the executable, and an object that was built with another sanitizer's runtime ends the process.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Subjects {
     pub fn sound(catalogue: &dyn Catalogue) -> Result<Self, SubjectError> {
         let all = catalogue.list(&Library::Linked).map_err(SubjectError::Library)?;
         let mut sound = Vec::new();
-        for name in all.iter().filter(|it| it.flaw.is_none()).map(|it| it.subject.name()) {
+        for name in all.iter().filter(|it| it.flaw.is_none() && !it.loads).map(|it| it.subject.name()) {
             let entry = catalogue.find(name, &Library::Linked).map_err(SubjectError::Library)?;
             sound.extend(entry.map(|entry| entry.subject));
         }
@@ -98,7 +99,8 @@ impl Subjects {
         Err(SubjectError::Unknown { name: name.to_owned(), known })
     }
 
-    /// The subject that [`SUBJECT_VARIABLE`] names; if the variable is not set, every sound subject of the catalogue.
+    /// The subject that [`SUBJECT_VARIABLE`] names; if the variable is not set, those of
+    /// [`Subjects::sound`].
     ///
     /// # Errors
     ///

@@ -38,23 +38,32 @@ pub struct Entry {
     pub flaw: Option<KnownFlaw>,
     /// What the subject binds, in a word, for lists; may be empty.
     pub variant: &'static str,
+    /// Whether [`Catalogue::find`] loads a shared object for this subject, whatever library the catalogue is asked for.
+    pub loads: bool,
 }
 
 impl Entry {
     /// A subject that is taken for sound.
     pub fn sound(subject: impl Subject + 'static) -> Self {
-        Entry { subject: Box::new(subject), flaw: None, variant: "" }
+        Entry { subject: Box::new(subject), flaw: None, variant: "", loads: false }
     }
 
     /// A subject with a known defect, which the engines have to find.
     pub fn flawed(subject: impl Subject + 'static, flaw: KnownFlaw) -> Self {
-        Entry { subject: Box::new(subject), flaw: Some(flaw), variant: "" }
+        Entry { subject: Box::new(subject), flaw: Some(flaw), variant: "", loads: false }
     }
 
     /// Sets [`Self::variant`].
     #[must_use]
     pub fn with_variant(mut self, variant: &'static str) -> Self {
         self.variant = variant;
+        self
+    }
+
+    /// Sets [`Self::loads`].
+    #[must_use]
+    pub fn with_loads(mut self, loads: bool) -> Self {
+        self.loads = loads;
         self
     }
 }
