@@ -44,6 +44,9 @@ impl<T> UnsafeCell<T> {
     fn check(&self, access: Access) {
         let place = Location::caller();
         with(|runner| {
+            if access == Access::Write {
+                runner.has_effect();
+            }
             let mut accesses = lock(&self.accesses);
             let Some(race) = accesses.access(runner, access, place) else { return };
             let name = |access| if access == Access::Read { "reads" } else { "writes" };

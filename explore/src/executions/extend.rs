@@ -8,6 +8,11 @@ use crate::finding;
 impl Runner {
     /// Extends the graph until no thread can go on.
     pub(super) fn extend(&mut self) -> End {
+        for thread in 0..self.fibers.len() as u32 {
+            if let Some(end) = self.find_loop(thread) {
+                return end;
+            }
+        }
         loop {
             if let Some(failure) = self.failure.take() {
                 return End::Failed(failure);
@@ -27,6 +32,9 @@ impl Runner {
                 return End::Blocked;
             }
             self.execute(thread);
+            if let Some(end) = self.find_loop(thread) {
+                return end;
+            }
         }
         if self.fibers.iter().all(|fiber| fiber.ended) {
             End::Execution
@@ -55,6 +63,7 @@ impl Runner {
                 return self.unlock_after(location, behind).map(|_| GOES_ON);
             }
             Request::Read { tag, action, .. } if action.may_block() => (*tag, *action),
+            Request::Read { .. } if self.may_wait(thread) => return Some(MIGHT_GO_ON),
             _ => return Some(GOES_ON),
         };
         // Threads that may have to wait go last, so that few of them read a value that does not let them go.
@@ -122,13 +131,17 @@ impl Runner {
         true
     }
 
-    /// Whether a thread waits in the graph although the newest value would let it go.
+    /// Whether a thread waits in the graph although the newest value would let it go, or might.
     fn stale(&mut self) -> bool {
         let graph = self.search.graph();
         let stale = |event: &Event| {
-            event.blocked && !event.action.blocks(graph.written(event.location, graph.newest(event.location)))
+            if event.action.may_block() {
+                return !event.action.blocks(graph.written(event.location, graph.newest(event.location)));
+            }
+            let tried = &graph.thread(event.id.thread)[event.since as usize..];
+            tried.iter().any(|read| read.from != graph.newest(read.location))
         };
-        graph.events().any(stale)
+        graph.events().filter(|event| event.blocked).any(stale)
     }
 
     /// Which threads wait, and for what, at the end of a run.

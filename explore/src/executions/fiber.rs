@@ -1,6 +1,7 @@
 //! A thread of the program: a coroutine that hands out requests.
 
 use super::graph::{Action, EventId, Order};
+use super::loops::Seen;
 use crate::std_types::{AtomicU32, AtomicU64, Ordering};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -136,6 +137,12 @@ pub(crate) struct Fiber {
     pub(crate) ended: bool,
     /// Where the program made the request that is open.
     pub(crate) place: Option<&'static Location<'static>>,
+    /// Between these two addresses is what the thread has on its stack. `top` is that of the open request.
+    pub(super) base: usize,
+    pub(super) top: usize,
+    /// The reads since the thread's last effect, and the state that it has at its request, if that was looked at.
+    pub(super) seen: Vec<Seen>,
+    pub(super) looked: Option<(u64, u64)>,
 }
 
 impl Fiber {
@@ -167,11 +174,17 @@ impl Fiber {
             spawned: 0,
             ended: false,
             place: None,
+            base: 0,
+            top: 0,
+            seen: Vec::new(),
+            looked: None,
         }
     }
 
     pub(crate) fn set_yielder(&mut self, yielder: *const Yielder<u64, Request>) {
         self.yielder = yielder;
+        // It stands at the very beginning of the stack. What is behind changes with who resumes the thread.
+        self.base = yielder as usize;
     }
 
     pub(crate) fn yielder(&self) -> *const Yielder<u64, Request> {

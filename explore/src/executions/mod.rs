@@ -54,6 +54,7 @@
 mod extend;
 mod fiber;
 mod graph;
+mod loops;
 mod names;
 mod plain;
 mod runner;
@@ -181,6 +182,10 @@ pub fn explore(name: &str, options: &Options, program: impl Fn() + 'static) -> E
                 too_long = true;
                 None
             }
+            End::Learnt => {
+                (explored.executions, explored.blocked, runs, too_long) = (0, 0, 0, false);
+                return true;
+            }
             End::Deadlock(waiting) => Some((FindingKind::Deadlock, waiting.clone())),
             End::Failed(Failure::Panicked(message)) => Some((FindingKind::Failed, message.clone())),
             End::Failed(Failure::Race(message)) => Some((FindingKind::DataRace, message.clone())),
@@ -235,5 +240,5 @@ pub fn assume(condition: bool) {
 /// Calls `run` for each graph that is to be run, until there is none left or `run` returns false.
 fn visit(program: impl Fn() + 'static, most_events: usize, stack: usize, mut run: impl FnMut(&mut Runner) -> bool) {
     let mut runner = Box::new(Runner::new(Rc::new(program), most_events, stack));
-    while run(&mut runner) && runner.search.backtrack() {}
+    while run(&mut runner) && (runner.search.is_new() || runner.search.backtrack()) {}
 }

@@ -2,12 +2,14 @@
 
 use super::fiber::{Body, Entry, Failure, Fiber, Request, Tag};
 use super::graph::{Action, Event, EventId, Graph, Kind};
+use super::loops::{self, Loops};
 use super::names::Names;
 use super::search::Search;
 use crate::std_types::{AtomicU64, Ordering};
 use corosensei::Yielder;
 use corosensei::stack::DefaultStack;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -26,6 +28,8 @@ pub(crate) enum End {
     /// The execution has more events than a run may have.
     TooLong,
     Failed(Failure),
+    /// More is known about the program's loops, so the search has to begin again.
+    Learnt,
 }
 
 pub(crate) struct Runner {
@@ -38,6 +42,7 @@ pub(crate) struct Runner {
     /// By thread, so that addresses on a stack are the same in each run.
     stacks: Vec<Option<DefaultStack>>,
     pub(super) names: Names,
+    pub(super) loops: Loops,
     pub(super) failure: Option<Failure>,
     /// What the run has executed, in this order.
     steps: Vec<Executed>,
@@ -90,22 +95,25 @@ pub(crate) fn is_running() -> bool {
 ///
 /// Outside of a search.
 #[track_caller]
+#[inline(never)] // So that all requests are made at the same depth below their place.
 pub(crate) fn ask(request: Request) -> u64 {
     if std::thread::panicking() {
         return with(|runner| runner.newest(&request));
     }
     let place = Location::caller();
     let yielder = with(|runner| {
-        let fiber = &mut runner.fibers[runner.current as usize];
+        let fiber = runner.running();
         fiber.place = Some(place);
         fiber.yielder()
     });
-    // SAFETY: `enter` set the yielder when this thread began, on whose stack we are; it lives as long as the thread.
-    unsafe { &*yielder }.suspend(request)
+    let mut request = ManuallyDrop::new(request);
+    // SAFETY: 1. `enter` set the yielder when this thread began, on whose stack we are. 2. The request is not used, nor
+    // dropped, after this.
+    unsafe { loops::suspend(&raw mut *request, yielder) }
 }
 
 fn enter(yielder: *const Yielder<u64, Request>) {
-    with(|runner| runner.fibers[runner.current as usize].set_yielder(yielder));
+    with(|runner| runner.running().set_yielder(yielder));
 }
 
 impl Runner {
@@ -118,6 +126,7 @@ impl Runner {
             run: 0,
             stacks: Vec::new(),
             names: Names::new(),
+            loops: Loops::default(),
             failure: None,
             steps: Vec::new(),
             most_events,
@@ -135,9 +144,18 @@ impl Runner {
         self.run
     }
 
+    pub(super) fn running(&mut self) -> &mut Fiber {
+        &mut self.fibers[self.current as usize]
+    }
+
     /// How many events the running thread has executed.
     pub(crate) fn executed(&self) -> u32 {
         self.fibers[self.current as usize].executed
+    }
+
+    /// Notes that the running thread has written memory.
+    pub(crate) fn has_effect(&mut self) {
+        self.running().has_effect();
     }
 
     /// How many events of `thread` happen before what the running thread does now.
@@ -164,6 +182,9 @@ impl Runner {
         for (thread, fiber) in self.fibers.drain(..).enumerate() {
             self.stacks[thread] = fiber.into_stack();
         }
+        if end == End::Learnt {
+            self.search = Search::new();
+        }
         end
     }
 
@@ -179,7 +200,11 @@ impl Runner {
             absent.ended = true;
             self.fibers.push(absent);
         }
-        let fiber = Fiber::new(self.stacks[thread].take(), self.stack, request, enter, body);
+        let mut stack = self.stacks[thread].take();
+        if let Some(stack) = stack.as_mut().filter(|_| !self.loops.is_empty()) {
+            loops::clear(stack);
+        }
+        let fiber = Fiber::new(stack, self.stack, request, enter, body);
         if thread < self.fibers.len() {
             let absent = std::mem::replace(&mut self.fibers[thread], fiber);
             self.stacks[thread] = absent.into_stack();
@@ -189,13 +214,14 @@ impl Runner {
     }
 
     /// Runs a thread with the answer to its request, up to its next request.
-    fn resume(&mut self, thread: u32, answer: u64) {
+    pub(super) fn resume(&mut self, thread: u32, answer: u64) {
         self.current = thread;
         let mut coroutine = self.fibers[thread as usize].take();
         let outer = RUNNER.replace(self);
         let result = coroutine.resume(answer);
         RUNNER.set(outer);
         self.fibers[thread as usize].give(coroutine, result);
+        self.look(thread);
     }
 
     /// Executes what is in the graph. Each order that respects program order and reads-from leads to the same state.
@@ -260,6 +286,12 @@ impl Runner {
         }
         let fiber = &mut self.fibers[thread as usize];
         fiber.executed += 1;
+        let reads = matches!(&request, Request::Read { action: Action::Load | Action::Compare { .. }, .. });
+        if reads {
+            fiber.has_read(index)
+        } else {
+            fiber.has_effect()
+        }
         self.steps.push(Executed { event: event.id, verb: request.verb(), place: fiber.place });
         let mut answer = event.value;
         match request {
@@ -303,12 +335,14 @@ impl Runner {
         let written = action.written(value, event.branch);
         let write =
             graph.thread(event.id.thread).get(event.id.index as usize + 1).filter(|it| it.exclusive).map(|it| it.id);
-        if action.blocks(value) != event.blocked || written.is_some() != write.is_some() {
+        if (action.may_block() && action.blocks(value) != event.blocked) || written.is_some() != write.is_some() {
             return None;
         }
         if let (Some(value), Some(write)) = (written, write) {
             graph.set_value(write, value);
-            self.fibers[event.id.thread as usize].executed += 1;
+            let fiber = &mut self.fibers[event.id.thread as usize];
+            fiber.executed += 1;
+            fiber.has_effect();
         }
         Some(value)
     }

@@ -92,6 +92,11 @@ impl Search {
         Self { frames: vec![Frame { graph: Graph::new(), choices: Vec::new() }], revisits: 0 }
     }
 
+    /// Whether there was no run yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.frames.len() == 1 && self.frames[0].choices.is_empty() && self.frames[0].graph.size() == 0
+    }
+
     /// The graph that the run in progress follows, and extends.
     pub(crate) fn graph(&mut self) -> &mut Graph {
         &mut self.frames.last_mut().expect("a run is in progress").graph

@@ -1,5 +1,6 @@
 //! Exploring Rust code: counts that are known, and findings of each kind.
 
+mod loops;
 mod memory;
 mod waits;
 
@@ -80,7 +81,7 @@ fn limits_are_bounds_and_only_if_something_is_left() {
 fn a_loop_that_never_ends_is_cut_short() {
     let explored = explore("loop", &Options::new().max_branches(100), || {
         let shared = AtomicU32::new(0);
-        while shared.load(Ordering::Relaxed) == 0 {}
+        while shared.swap(0, Ordering::Relaxed) == 0 {}
     });
     assert_eq!((explored.executions, explored.extent), (0, Extent::BoundedBy(Bound::Branches(100))));
 }

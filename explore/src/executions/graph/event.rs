@@ -195,6 +195,10 @@ pub(crate) struct Event {
     pub(crate) exclusive: bool,
     /// A read whose thread waits for another value.
     pub(crate) blocked: bool,
+    /// A read that read from the newest write of its location when it was added.
+    pub(crate) newest: bool,
+    /// A blocked read of a loop: the position in its thread where the try begins of which it is the last read.
+    pub(crate) since: u32,
     /// The location; [`Event::NOWHERE`] for events without one.
     pub(crate) location: u32,
     /// When the event was added. A revisited read keeps its stamp.

@@ -145,6 +145,8 @@ impl Graph {
             order,
             exclusive: false,
             blocked: false,
+            newest: false,
+            since: index,
             location,
             stamp: self.next_stamp,
             value: 0,
@@ -175,6 +177,7 @@ impl Graph {
     /// Lets a read that is not in the graph yet read from `write`.
     pub(crate) fn read_from(&mut self, read: &mut Event, write: EventId) {
         read.from = write;
+        read.newest = write == self.newest(read.location);
         read.value = self.written(read.location, write);
         read.blocked = read.action.blocks(read.value);
         read.order = read.action.order(read.order, read.value);
@@ -188,6 +191,14 @@ impl Graph {
         } else {
             read.unfenced = self.clocks.join(read.unfenced, write.released);
         }
+    }
+
+    /// Lets the thread of a read, which is its last event, wait there. `since` is where the try begins. Returns false if
+    /// another execution has what this one would show.
+    pub(crate) fn block(&mut self, read: EventId, since: u32) -> bool {
+        let read = &mut self.threads[read.thread as usize][read.index as usize];
+        (read.blocked, read.since) = (true, since);
+        read.newest
     }
 
     /// Lets a `Sync` that is not in the graph yet wait for `on`.

@@ -90,7 +90,7 @@ fn of_the_ways_to_wait_in_vain_one_is_kept() {
             let test = Test { holds: |value, operand| value == operand, operand: 1 };
             variable.read(Order::of(Relaxed), Action::Await(test));
         },
-        || (),
+        |_| (),
     );
     // The wait may see 1, or miss it; that it sees 0 at first is no third way.
     assert_eq!((counts.executions, counts.deadlocks, counts.blocked), (1, 1, 0));

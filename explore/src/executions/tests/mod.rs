@@ -54,18 +54,18 @@ struct Counts {
     failures: Vec<Failure>,
 }
 
-/// Runs everything, also after a failure. `executed` is called after each execution.
-fn count(program: impl Fn() + 'static, mut executed: impl FnMut()) -> Counts {
+/// Runs everything, also after a failure. `ended` is called after each run. After [`End::Learnt`] all begins again.
+fn count(program: impl Fn() + 'static, mut ended: impl FnMut(&End)) -> Counts {
     let mut counts = Counts::default();
     visit(program, 10_000, 64 * 1024, |runner| {
-        match runner.run() {
-            End::Execution => {
-                counts.executions += 1;
-                executed();
-            }
+        let end = runner.run();
+        ended(&end);
+        match end {
+            End::Execution => counts.executions += 1,
             End::Deadlock(_) => counts.deadlocks += 1,
             End::Blocked | End::Assumed => counts.blocked += 1,
             End::Failed(failure) => counts.failures.push(failure),
+            End::Learnt => counts = Counts::default(),
             End::TooLong => panic!("an execution of a small program does not end"),
         }
         true
@@ -84,7 +84,7 @@ fn executions(threads: &[fn(&[Variable])]) -> u64 {
                 ask(Request::Spawn(Entry(Box::new(move || thread(&variables)))));
             }
         },
-        || (),
+        |_| (),
     );
     assert_eq!(counts.failures, []);
     counts.executions
