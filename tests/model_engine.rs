@@ -336,7 +336,8 @@ fn a_search_that_was_cut_short_does_not_say_exhausted() {
     assert!(whole.is_clean() && whole.exhausted, "{whole:?}");
     assert_eq!(whole.bounded_by, "programs: 1 exhausted");
     assert!(told > 0, "no progress");
-    // The second search, within the bound on preemptions, is counted with the first.
+    // A search that its limit on runs cuts short is followed by a second one with a limit on preemptions. `runs` counts
+    // the runs of both.
     let twice = model(10).preemptions(Some(1)).check(&subject, &mut |_| {});
     assert!(twice.is_clean() && !twice.exhausted && twice.bounded_by.contains("1 preemption"), "{twice:?}");
     assert!(twice.runs > 10 && twice.runs < whole.runs, "{} of {} runs", twice.runs, whole.runs);

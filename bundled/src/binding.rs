@@ -72,7 +72,7 @@ impl EmitterSubject {
         self
     }
 
-    /// Adds stall sites that the store has.
+    /// Adds places in the binding's own table at which the harness may stall a thread.
     #[must_use]
     pub fn with_sites(mut self, sites: &[Site]) -> Self {
         self.offer.sites.extend(sites);

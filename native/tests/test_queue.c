@@ -157,7 +157,8 @@ static void unsubscribe_from_the_callback(probe *self, const emitter_event *even
   self->status = emitter_unsubscribe(event->source, event->subscription);
 }
 
-/* By then the library has forgotten the subscription; user_data is still being destroyed. */
+/* When emitter_barrier is called, the subscription is already gone from the library's tables, but its destroy notify is
+ * still running. */
 static void a_queued_barrier_waits_for_the_destroy_notify(void) {
   probe p;
   stage s;

@@ -74,7 +74,7 @@ impl<'a> ChildOptions<'a> {
     }
 }
 
-/// What came of a check in its process.
+/// The outcome of a check that ran in a child process.
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "the report says whether a rule was broken"]

@@ -110,7 +110,8 @@ impl Witness {
         }
     }
 
-    /// A probe for a block that the binding keeps beside this callback.
+    /// A probe that reports when it is dropped. For a block of memory that the binding allocates along with this callback
+    /// and has to free.
     pub fn probe(&self) -> Probe {
         // 0 names no run: blocks beside callbacks that `churn` made are not reported.
         Probe { run: if self.anonymous { 0 } else { self.run }, callback: self.callback }

@@ -64,7 +64,7 @@ impl Reason {
             Self::Stale => "the registration is over and the closure is gone",
             Self::Revoking => "the registration has been revoked; earlier calls are still running",
             Self::Exhausted => "as many calls are inside the callback as can be counted",
-            Self::WrongType => "the called function was compiled for another closure of this signature",
+            Self::WrongType => "the called function belongs to a closure of another type",
             Self::WrongThread => "the callback is confined to another thread than the one that called",
             Self::Busy => "the callback admits one call at a time, and one is inside",
             Self::Spent => "the callback was for one call, and another call has used it",
@@ -76,7 +76,7 @@ impl Reason {
     /// What a person can do about a refused call, in one sentence without a full stop.
     pub(super) fn advice(self) -> &'static str {
         match self {
-            Self::Null => "make the C library pass the user data that it was given with the function",
+            Self::Null => "make the C library pass the user data that was registered together with the function",
             Self::OutOfRange | Self::Unissued => {
                 "look for user data that is corrupted, truncated or not a handle at all"
             }

@@ -128,8 +128,8 @@ impl Extras {
             return None;
         }
         extra.notify.store(ptr::null_mut(), Ordering::Relaxed);
-        // SAFETY: `set` got it from `Box::into_raw`. It is made a box once: only one thread owns the closure, and it
-        // has taken the pointer out.
+        // SAFETY: `set` got the pointer from `Box::into_raw`. It becomes a box again only once: only the thread that
+        // owns the closure calls this, and the pointer has just been taken out of the slot.
         Some(unsafe { Box::from_raw(notify) })
     }
 }

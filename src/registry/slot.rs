@@ -48,8 +48,8 @@ pub(super) enum State {
     Watched = 7,
     /// Calls are refused; a revoker, which holds the lock, is counting the running calls.
     Counting = 8,
-    /// No call is inside, and no thread is dropping the closure: any thread may turn the slot to Quiescent, under the
-    /// lock, and drop it.
+    /// No call is inside, and no thread is dropping the closure. Any thread that holds the lock may set the slot to
+    /// Quiescent and then drops the closure.
     Idle = 9,
 }
 

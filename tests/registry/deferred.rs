@@ -187,7 +187,10 @@ fn a_wait_for_a_deferred_revocation_leaves_the_others_alone() {
     assert_eq!(registry.revoke_and_wait(handle), Ok(Quiescence::Quiescent));
     assert_eq!((watch.drops(), other.drops()), (1, 0));
     let late = registry.call(handle.as_ptr(), |f| f()).unwrap_err();
-    assert!(late.report().revoked().unwrap().location().is_some(), "the note of the revocation stays with it");
+    assert!(
+        late.report().revoked().unwrap().location().is_some(),
+        "the report of the late call says where the revocation was deferred"
+    );
     assert_eq!((registry.reclaim(), other.drops()), (1, 1));
 }
 

@@ -204,8 +204,9 @@ macro_rules! exits {
     )*};
 }
 
-// S37: `exit` inside a callback destroys the thread's locals under the call. A wait that a later destructor or a
-// function of `atexit` makes is never for calls of its own thread, at any depth.
+// Scenario S37 of docs/scenarios.md: `exit`, called inside a callback, runs the destructors of thread-local variables
+// while the call is still on the stack. A destructor or an `atexit` handler that waits for quiescence does not wait for
+// calls of its own thread, however deeply nested.
 exits! {
     a_local_that_is_destroyed_by_exit_inside_a_callback_does_not_wait_for_it = 1, true;
     a_local_that_is_destroyed_by_exit_deep_inside_does_not_wait = 20, true;

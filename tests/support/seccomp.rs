@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_ulong, c_void};
 
-/// One instruction of a filter: a program of the kernel's packet filter over the call's number and arguments.
+/// One BPF instruction of a seccomp filter, which decides by the number and the arguments of a system call.
 #[repr(C)]
 pub(crate) struct Instruction {
     code: u16,
@@ -11,7 +11,8 @@ pub(crate) struct Instruction {
     k: u32,
 }
 
-/// Loads the 32 bits at offset `k` of the call's description: its number is at 0, its third argument at 32.
+/// Loads 32 bits at offset `k` of the kernel's description of the system call: the number is at 0, the third argument at
+/// 32.
 pub(crate) const LOAD: u16 = 0x20;
 pub(crate) const JUMP_IF_EQUAL: u16 = 0x15;
 pub(crate) const JUMP_IF_BIT: u16 = 0x45;

@@ -230,8 +230,8 @@ pub static FLAWS: &[Flaw] = &[
     Flaw {
         known: KnownFlaw {
             name: "flawed/generation-wraps",
-            defect: "a generation of two bits starts again at 0: every fourth tenant of a slot has the same handle",
-            seen_in: "slot maps that wrap (slotmap after 2^31, ffi-support after 2^15), made small",
+            defect: "a generation of two bits starts again at 0: every fourth registration in a slot has the same handle",
+            seen_in: "slot maps whose generation wraps (slotmap after 2^31, ffi-support after 2^15); here after 4",
             // A stale number can also be revoked. Then the slot's new callback is revoked and its calls are lost, and
             // the old callback was not waited for.
             convicted_of: &[ViolationKind::Aliased, ViolationKind::LostCall, ViolationKind::RunningAfterQuiescence],

@@ -39,7 +39,7 @@ pub fn gate(results: &[CheckResult], summary: &Summary) -> String {
     document(&Gate { summary, checks: results })
 }
 
-/// A replayed file's part of the document of `latecall replay`.
+/// The entry of one replayed file in the JSON output of `latecall replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replayed {
     /// The file.

@@ -139,7 +139,7 @@ impl Runner {
         self.current
     }
 
-    /// Counts the runs of this thread of the machine.
+    /// The number of the run in progress. No other run of the process has it.
     pub(crate) fn run_number(&self) -> u64 {
         self.run
     }

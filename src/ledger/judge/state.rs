@@ -40,7 +40,8 @@ pub(super) struct CallbackState {
     /// The begin and end of a firing of a one-shot callback that ran nothing. Another firing must have run the
     /// callback.
     pub(super) unserved: Option<(usize, usize)>,
-    /// The callbacks that an op began to put in its place. A firing of its subscription may run them.
+    /// The callbacks with which ops have begun to replace this one. Firing this callback's subscription may run any of
+    /// them.
     pub(super) successors: Vec<CallbackId>,
 }
 

@@ -124,7 +124,7 @@ static void destroys_entry(void) {
   free(removed);
 }
 
-/* The same without a wake-up. */
+/* Destroys a condition variable without waking the thread that waits for it. */
 void condition_destroyed_while_waiting(void) {
   entry = malloc(sizeof *entry);
   pthread_cond_init(&entry->gone, NULL);

@@ -50,7 +50,7 @@ void atomic_operations(void) {
   CHECK(!atomic_flag_test_and_set(&flag));
 }
 
-/* Whether one weak attempt, which nobody disturbs, succeeds: it need not. */
+/* Whether one weak attempt, without another thread, succeeds: it may fail spuriously. */
 int weak_attempt(void) {
   atomic_int *a = calloc(1, sizeof *a);
   int expected = 0;
@@ -60,7 +60,7 @@ int weak_attempt(void) {
   return exchanged;
 }
 
-/* A strong one does. */
+/* Whether one strong attempt, without another thread, succeeds: it always does. */
 int strong_attempt(void) {
   atomic_int *a = calloc(1, sizeof *a);
   int expected = 0;

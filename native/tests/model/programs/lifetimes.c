@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Memory that becomes something else, objects that are made by assignment, and what an atomic holds for plain accesses: one
- * program for the model each.
+ * Programs for the model, one for each of: memory that is used again as another type, objects that are initialised by
+ * assignment, and plain accesses to an atomic object.
  */
 #include <pthread.h>
 #include <stdatomic.h>
