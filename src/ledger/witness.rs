@@ -110,8 +110,8 @@ impl Witness {
         }
     }
 
-    /// A probe that reports when it is dropped. For a block of memory that the binding allocates along with this callback
-    /// and has to free.
+    /// A probe that reports when it is dropped. For a block of memory that the binding allocates along with this
+    /// callback and has to free.
     pub fn probe(&self) -> Probe {
         // 0 names no run: blocks beside callbacks that `churn` made are not reported.
         Probe { run: if self.anonymous { 0 } else { self.run }, callback: self.callback }

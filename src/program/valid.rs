@@ -94,7 +94,8 @@ impl fmt::Display for InvalidProgram {
 
 impl Error for InvalidProgram {}
 
-/// Checks that `program` keeps the rules of docs/program.md. The text of a valid program parses back to an equal program.
+/// Checks that `program` keeps the rules of docs/program.md. The text of a valid program parses back to an equal
+/// program.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ pub(crate) struct Instruction {
     k: u32,
 }
 
-/// Loads 32 bits at offset `k` of the kernel's description of the system call: the number is at 0, the third argument at
-/// 32.
+/// Loads 32 bits at offset `k` of the kernel's description of the system call: the number is at 0, the third argument
+/// at 32.
 pub(crate) const LOAD: u16 = 0x20;
 pub(crate) const JUMP_IF_EQUAL: u16 = 0x15;
 pub(crate) const JUMP_IF_BIT: u16 = 0x45;

@@ -183,7 +183,8 @@ impl Fiber {
 
     pub(crate) fn set_yielder(&mut self, yielder: *const Yielder<u64, Request>) {
         self.yielder = yielder;
-        // It stands at the very beginning of the stack. Behind it is the stack pointer of the code that resumes the thread.
+        // It stands at the very beginning of the stack. Behind it is the stack pointer of the code that resumes the
+        // thread.
         self.base = yielder as usize;
     }
 

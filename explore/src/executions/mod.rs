@@ -43,8 +43,11 @@
 //!
 //! # What it cannot do
 //!
-//! * Loops that wait for another thread do not end: wait with `wait_while_eq` or `wait_until_eq` of the atomic types.
-//!   An execution with more than [`Options::max_branches`] events is cut short, and the search is then bounded.
+//! * A loop that waits for another thread is found if it only reads, and comes back to the same read with the same
+//!   stack and registers. It is then one event, as `wait_while_eq` of the atomic types is. Other loops are executed: one
+//!   that has an effect, for example an exchange or a lock, and one that counts. An execution with more than
+//!   [`Options::max_branches`] events is cut short; the search is then bounded, and [`Explored::busiest`] is the place
+//!   of the loop. A counter on the heap is noticed if it ends the loop within 10,000 rounds.
 //! * The closure must do the same in each run, as long as it reads the same. What outlives a run and is not a type of
 //!   this crate, clocks and random numbers must not decide what a thread does. If they do and the search notices, it is
 //!   bounded and says where.
@@ -92,6 +95,9 @@ pub struct Explored {
     pub blocked: u64,
     /// How much of the executions the search has visited.
     pub extent: Extent,
+    /// Of an execution that was cut short because of [`Options::max_branches`]: the place with the most events, and how
+    /// many. Mostly a loop that waits, and does more than read.
+    pub busiest: Option<String>,
     /// The violation that ended the search. Its `interleaving` is the number of the run that shows it.
     pub finding: Option<Finding>,
     /// How long the search took.
@@ -118,7 +124,11 @@ impl fmt::Display for Explored {
             (_, Some(finding)) => {
                 write!(f, "{} after {executions}: {}\n{}", finding.kind, finding.message, finding.timeline)
             }
-            (Extent::BoundedBy(bound), None) => write!(f, "bounded by {bound}, {executions}"),
+            (Extent::BoundedBy(bound), None) => {
+                write!(f, "bounded by {bound}, {executions}")?;
+                let busiest = self.busiest.as_ref();
+                busiest.map_or(Ok(()), |place| write!(f, "; most events of an execution that was cut short: {place}"))
+            }
             _ => write!(f, "exhausted, {executions}, {}, {:.1?}", count(self.blocked, "blocked run"), self.elapsed),
         }
     }
@@ -148,6 +158,7 @@ pub fn explore(name: &str, options: &Options, program: impl Fn() + 'static) -> E
         executions: 0,
         blocked: 0,
         extent: Extent::Exhausted,
+        busiest: None,
         finding: None,
         elapsed: Duration::ZERO,
     };
@@ -180,6 +191,7 @@ pub fn explore(name: &str, options: &Options, program: impl Fn() + 'static) -> E
             }
             End::TooLong => {
                 too_long = true;
+                explored.busiest = runner.busiest();
                 None
             }
             End::Learnt => {

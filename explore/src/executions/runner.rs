@@ -9,6 +9,7 @@ use crate::std_types::{AtomicU64, Ordering};
 use corosensei::Yielder;
 use corosensei::stack::DefaultStack;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
@@ -359,6 +360,16 @@ impl Runner {
 
     pub(crate) fn graph(&mut self) -> &Graph {
         self.search.graph()
+    }
+
+    /// The place at which the run has made the most events, and how many.
+    pub(crate) fn busiest(&self) -> Option<String> {
+        let mut places: HashMap<&Location<'_>, usize> = HashMap::new();
+        for place in self.steps.iter().filter_map(|step| step.place) {
+            *places.entry(place).or_default() += 1;
+        }
+        let (place, times) = places.into_iter().max_by_key(|(place, times)| (*times, *place))?;
+        Some(format!("{}, {times}", crate::finding::at(place)))
     }
 
     pub(crate) fn steps(&self) -> &[Executed] {

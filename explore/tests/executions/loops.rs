@@ -187,6 +187,8 @@ fn a_loop_with_an_effect_is_bounded() {
         other.join();
     });
     assert!(matches!(explored.extent, Extent::BoundedBy(_)), "{explored}");
+    let text = explored.to_string();
+    assert!(text.contains("most events of an execution that was cut short: executions/loops.rs:"), "{text}");
 }
 
 #[test]

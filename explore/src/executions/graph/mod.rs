@@ -193,8 +193,8 @@ impl Graph {
         }
     }
 
-    /// Marks a read, the last event of its thread, as blocked. `since` is where the try begins. Returns false if another
-    /// execution has what this one would show.
+    /// Marks a read, the last event of its thread, as blocked. `since` is where the try begins. Returns false if
+    /// another execution has what this one would show.
     pub(crate) fn block(&mut self, read: EventId, since: u32) -> bool {
         let read = &mut self.threads[read.thread as usize][read.index as usize];
         (read.blocked, read.since) = (true, since);
