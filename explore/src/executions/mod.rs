@@ -44,8 +44,8 @@
 //! # What it cannot do
 //!
 //! * A loop that waits for another thread is found if it only reads, and comes back to the same read with the same
-//!   stack and registers. It is then one event, as `wait_while_eq` of the atomic types is. Other loops are executed: one
-//!   that has an effect, for example an exchange or a lock, and one that counts. An execution with more than
+//!   stack and registers. It is then one event, as `wait_while_eq` of the atomic types is. Other loops are executed:
+//!   one that has an effect, for example an exchange or a lock, and one that counts. An execution with more than
 //!   [`Options::max_branches`] events is cut short; the search is then bounded, and [`Explored::busiest`] is the place
 //!   of the loop. A counter on the heap is noticed if it ends the loop within 10,000 rounds.
 //! * The closure must do the same in each run, as long as it reads the same. What outlives a run and is not a type of
