@@ -1,7 +1,11 @@
 //! What the search finds, against numbers from the literature and against an oracle.
 
+mod consistent;
+mod explored;
 mod litmus;
+mod mixes;
 mod oracle;
+mod program;
 mod random;
 mod relation;
 
@@ -22,22 +26,8 @@ impl Variable {
         ask(Request::Read { tag: &*self.0, order, action })
     }
 
-    fn load(&self, order: Ordering) -> u64 {
-        self.read(Order::of(order), Action::Load)
-    }
-
     fn store(&self, value: u64, order: Ordering) {
         ask(Request::Write { tag: &*self.0, order: Order::of(order), value });
-    }
-
-    fn add(&self, operand: u64, order: Ordering) -> u64 {
-        self.read(Order::of(order), Action::Add { operand, mask: u64::MAX })
-    }
-
-    fn compare(&self, expected: u64, new: u64, order: Ordering) -> bool {
-        let success = Order::of(order);
-        let failure = Order { releases: false, ..success };
-        self.read(success, Action::Compare { expected, new, success, failure }) == expected
     }
 }
 
@@ -55,11 +45,11 @@ struct Counts {
 }
 
 /// Runs everything, also after a failure. `ended` is called after each run. After [`End::Learnt`] all begins again.
-fn count(program: impl Fn() + 'static, mut ended: impl FnMut(&End)) -> Counts {
+fn count(program: impl Fn() + 'static, mut ended: impl FnMut(&mut Runner, &End)) -> Counts {
     let mut counts = Counts::default();
     visit(program, 10_000, 64 * 1024, |runner| {
         let end = runner.run();
-        ended(&end);
+        ended(runner, &end);
         match end {
             End::Execution => counts.executions += 1,
             End::Deadlock(_) => counts.deadlocks += 1,
@@ -71,21 +61,4 @@ fn count(program: impl Fn() + 'static, mut ended: impl FnMut(&End)) -> Counts {
         true
     });
     counts
-}
-
-/// The number of executions of threads that are spawned one after another.
-fn executions(threads: &[fn(&[Variable])]) -> u64 {
-    let threads = threads.to_vec();
-    let counts = count(
-        move || {
-            let variables: Vec<Variable> = (0..4).map(|_| Variable::new(0)).collect();
-            for thread in &threads {
-                let (thread, variables) = (*thread, variables.clone());
-                ask(Request::Spawn(Entry(Box::new(move || thread(&variables)))));
-            }
-        },
-        |_| (),
-    );
-    assert_eq!(counts.failures, []);
-    counts.executions
 }
