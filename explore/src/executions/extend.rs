@@ -20,10 +20,8 @@ impl Runner {
             let threads = 0..self.fibers.len() as u32;
             let turn = |thread: u32| Some((self.turn(thread)?, self.names.rank(thread), thread));
             let Some((_, _, thread)) = threads.filter_map(turn).min() else { break };
-            match &mut self.fibers[thread as usize].request {
-                Request::Fail(failure) => return End::Failed(failure.clone()),
-                Request::Assume => return End::Assumed,
-                _ => {}
+            if let Request::Fail(failure) = &self.fibers[thread as usize].request {
+                return End::Failed(failure.clone());
             }
             if self.search.graph().size() >= self.most_events {
                 return End::TooLong;
@@ -38,6 +36,8 @@ impl Runner {
         }
         if self.fibers.iter().all(|fiber| fiber.ended) {
             End::Execution
+        } else if self.fibers.iter().any(|fiber| matches!(fiber.request, Request::Assume)) {
+            End::Assumed
         } else if self.stale() {
             End::Blocked
         } else {
@@ -55,8 +55,9 @@ impl Runner {
         const MIGHT_GO_ON: u8 = 3;
         let fiber = &self.fibers[thread as usize];
         let (tag, action) = match &fiber.request {
-            Request::None => return None,
-            Request::Fail(_) | Request::Assume => return Some(FAILS),
+            // The other threads go on: what they write may revisit what this thread has assumed to be otherwise.
+            Request::None | Request::Assume => return None,
+            Request::Fail(_) => return Some(FAILS),
             Request::Join(other) => return self.fibers[*other as usize].ended.then_some(GOES_ON),
             Request::Granted { location, behind } => {
                 let (location, behind) = (*location, *behind);
