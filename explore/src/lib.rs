@@ -91,6 +91,7 @@
 //! - It does not see the memory that Rust code accesses, except through loom's types.
 //!
 //! `docs/model.md` in latecall's sources lists the modelled functions, all limits, and for each which way it errs.
+//! `docs/explore.md` is about Rust code alone, which [`executions`] explores without loom.
 //!
 //! # Which part does what
 //!

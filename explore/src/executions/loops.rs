@@ -129,10 +129,12 @@ impl Fiber {
         let mut state = (0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f_u64);
         let top = self.top as *const u64;
         for word in 0..(self.base - self.top) / size_of::<u64>() {
-            // SAFETY: `add` and the read stay between the thread's stack pointer and the beginning of its stack, which
-            // is mapped; both are aligned for words. The thread does not run, so nothing writes there meanwhile.
-            // Volatile, because the compiler must not conclude anything from bytes that were never written.
-            let word = unsafe { top.add(word).read_volatile() };
+            // SAFETY: the word stays between the thread's stack pointer and the beginning of its stack.
+            let word = unsafe { top.add(word) };
+            // SAFETY: the stack is mapped there, and both ends are aligned for words. The thread does not run, so
+            // nothing writes there meanwhile. Volatile, because the compiler must not conclude anything from bytes that
+            // were never written.
+            let word = unsafe { word.read_volatile() };
             state.0 = (state.0 ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
             state.1 = (state.1.rotate_left(27) ^ word).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         }
@@ -231,21 +233,27 @@ impl Runner {
 pub(super) fn clear(stack: &mut DefaultStack) {
     const GAP: usize = 16 << 10;
     const GUARD: usize = 4 << 10;
+    /// Looked at together: this runs for each thread of each run.
+    const WORDS: usize = 16;
     let end = stack.limit().get() + GUARD;
-    let mut word = stack.base().get();
+    let mut block = stack.base().get();
     let mut zeros = 0;
-    while word > end && zeros < GAP {
-        word -= size_of::<u64>();
-        let at = word as *mut u64;
-        // SAFETY: the word is inside of the stack and not in its guard page, so it is mapped and aligned. No coroutine
-        // uses the stack.
-        unsafe {
-            if at.read_volatile() == 0 {
-                zeros += size_of::<u64>();
-            } else {
-                zeros = 0;
-                at.write_volatile(0);
-            }
+    while block >= end + size_of::<[u64; WORDS]>() && zeros < GAP {
+        block -= size_of::<[u64; WORDS]>();
+        let at = block as *mut u64;
+        let mut used = 0;
+        for word in 0..WORDS {
+            // SAFETY: the block is inside of the stack and not in its guard page, so it is mapped and aligned.
+            let at = unsafe { at.add(word) };
+            // SAFETY: the word is mapped and aligned, and no coroutine uses the stack. Volatile, because the bytes may
+            // never have been written.
+            used |= unsafe { at.read_volatile() };
+        }
+        zeros += size_of::<[u64; WORDS]>();
+        if used != 0 {
+            zeros = 0;
+            // SAFETY: the whole block is inside of the stack, which no coroutine uses.
+            unsafe { at.write_bytes(0, WORDS) };
         }
     }
 }

@@ -19,6 +19,8 @@
 //! explored.check();
 //! ```
 //!
+//! For readers who know loom, `docs/explore.md` in latecall's sources says what is different, and what a search costs.
+//!
 //! # What is explored
 //!
 //! An *execution* is a graph: which write each read reads from, in which order the writes to each location come, in
@@ -62,6 +64,7 @@ mod names;
 mod plain;
 mod runner;
 mod search;
+mod stacks;
 mod timeline;
 
 #[cfg(test)]
@@ -237,7 +240,9 @@ pub fn choose(count: u64) -> u64 {
     ask(Request::Choose { count })
 }
 
-/// Goes on only if `condition` holds: executions in which it does not are not counted, and not explored further.
+/// Goes on only if `condition` holds. Otherwise the thread stops, and the execution is not counted.
+///
+/// The other threads go on: what they store may make the condition hold in another execution.
 ///
 /// # Panics
 ///
@@ -253,4 +258,5 @@ pub fn assume(condition: bool) {
 fn visit(program: impl Fn() + 'static, most_events: usize, stack: usize, mut run: impl FnMut(&mut Runner) -> bool) {
     let mut runner = Box::new(Runner::new(Rc::new(program), most_events, stack));
     while run(&mut runner) && (runner.search.is_new() || runner.search.backtrack()) {}
+    runner.stacks.keep();
 }

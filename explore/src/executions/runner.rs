@@ -1,13 +1,13 @@
 //! Runs the program: along the graph as far as the graph goes, then extends the graph to a whole execution.
 
 use super::fiber::{Body, Entry, Failure, Fiber, Request, Tag};
-use super::graph::{Action, Event, EventId, Graph, Kind};
+use super::graph::{Action, Due, Event, EventId, Graph, Kind};
 use super::loops::{self, Loops};
 use super::names::Names;
 use super::search::Search;
+use super::stacks::Stacks;
 use crate::std_types::{AtomicU64, Ordering};
 use corosensei::Yielder;
-use corosensei::stack::DefaultStack;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
@@ -40,8 +40,7 @@ pub(crate) struct Runner {
     current: u32,
     /// Counts the runs of this process, so that tags of different searches are apart.
     pub(super) run: u64,
-    /// By thread, so that addresses on a stack are the same in each run.
-    stacks: Vec<Option<DefaultStack>>,
+    pub(super) stacks: Stacks,
     pub(super) names: Names,
     pub(super) loops: Loops,
     pub(super) failure: Option<Failure>,
@@ -125,7 +124,7 @@ impl Runner {
             fibers: Vec::new(),
             current: 0,
             run: 0,
-            stacks: Vec::new(),
+            stacks: Stacks::new(stack),
             names: Names::new(),
             loops: Loops::default(),
             failure: None,
@@ -181,7 +180,7 @@ impl Runner {
         self.follow();
         let end = self.extend();
         for (thread, fiber) in self.fibers.drain(..).enumerate() {
-            self.stacks[thread] = fiber.into_stack();
+            self.stacks.give(thread, fiber.into_stack());
         }
         if end == End::Learnt {
             self.search = Search::new();
@@ -191,24 +190,21 @@ impl Runner {
 
     fn start(&mut self, thread: u32, request: Request, body: Body) {
         let thread = thread as usize;
-        if self.stacks.len() <= thread {
-            self.stacks.resize_with(thread + 1, || None);
-        }
         while self.fibers.len() < thread {
             // A thread of another execution.
-            let mut absent =
-                Fiber::new(self.stacks[self.fibers.len()].take(), self.stack, Request::None, enter, Box::new(|| ()));
+            let stack = self.stacks.take(self.fibers.len());
+            let mut absent = Fiber::new(stack, self.stack, Request::None, enter, Box::new(|| ()));
             absent.ended = true;
             self.fibers.push(absent);
         }
-        let mut stack = self.stacks[thread].take();
+        let mut stack = self.stacks.take(thread);
         if let Some(stack) = stack.as_mut().filter(|_| !self.loops.is_empty()) {
             loops::clear(stack);
         }
         let fiber = Fiber::new(stack, self.stack, request, enter, body);
         if thread < self.fibers.len() {
             let absent = std::mem::replace(&mut self.fibers[thread], fiber);
-            self.stacks[thread] = absent.into_stack();
+            self.stacks.give(thread, absent.into_stack());
         } else {
             self.fibers.push(fiber);
         }
@@ -262,7 +258,7 @@ impl Runner {
     /// been executed yet.
     pub(super) fn execute(&mut self, thread: u32) -> bool {
         let index = self.fibers[thread as usize].executed;
-        let Some(event) = self.search.graph().thread(thread).get(index as usize).copied() else { return false };
+        let Some(event) = self.search.graph().thread(thread).get(index as usize).map(Event::due) else { return false };
         if !self.has_executed(event.from) || self.failure.is_some() {
             return false;
         }
@@ -329,7 +325,7 @@ impl Runner {
 
     /// What the read reads in this run; and says what its write writes. Values may be other ones than in earlier runs,
     /// for instance addresses, but the thread has to go on in the same way.
-    fn execute_read(&mut self, event: &Event, action: &Action) -> Option<u64> {
+    fn execute_read(&mut self, event: &Due, action: &Action) -> Option<u64> {
         let graph = self.search.graph();
         let value = graph.written(event.location, event.from);
         graph.set_value(event.id, value);

@@ -12,6 +12,8 @@ use super::graph::{Action, Event, EventId, Graph, Kind, Order};
 #[derive(Debug)]
 pub(crate) struct Search {
     frames: Vec<Frame>,
+    /// Frames whose memory can be used again.
+    spare: Vec<Frame>,
     pub(crate) revisits: u64,
 }
 
@@ -87,9 +89,15 @@ enum Way {
     },
 }
 
+impl Frame {
+    fn new() -> Self {
+        Self { graph: Graph::new(), choices: Vec::new() }
+    }
+}
+
 impl Search {
     pub(crate) fn new() -> Self {
-        Self { frames: vec![Frame { graph: Graph::new(), choices: Vec::new() }], revisits: 0 }
+        Self { frames: vec![Frame::new()], spare: Vec::new(), revisits: 0 }
     }
 
     /// Whether there was no run yet.
@@ -147,11 +155,13 @@ impl Search {
     pub(crate) fn backtrack(&mut self) -> bool {
         while let Some(frame) = self.frames.last_mut() {
             let Some(choice) = frame.choices.last_mut() else {
-                self.frames.pop();
+                self.spare.extend(self.frames.pop());
                 continue;
             };
             let Some(way) = choice.ways.pop() else {
-                frame.choices.pop();
+                if let Some(Choice { addition: Addition::Revisit { graph, .. }, .. }) = frame.choices.pop() {
+                    self.spare.push(Frame { graph: *graph, choices: Vec::new() });
+                }
                 continue;
             };
             // A revisit makes its graph itself.
@@ -200,12 +210,8 @@ impl Search {
     fn choose_place(&mut self, addition: Addition) -> bool {
         let graph = self.graph();
         let (write, source) = make_write(graph, &addition);
-        let location = graph.location(write.location);
-        let revisits = location.reads.iter().filter(|read| {
-            // Reads that lead to the write cannot read from it.
-            !graph.leads_to(**read, &write) && graph.is_maximal(graph.event(**read), &write)
-        });
-        let mut ways: Vec<Way> = revisits.map(|read| Way::Revisit { read: *read }).collect();
+        let revisits = graph.unrelated_reads(&write).filter(|read| graph.is_maximal(graph.event(*read), &write));
+        let mut ways: Vec<Way> = revisits.map(|read| Way::Revisit { read }).collect();
         let places = places(graph, &write, source).filter(|position| !graph.splits(write.location, *position));
         ways.extend(places.map(|position| Way::Behind { position }));
         self.choose(addition, ways)
@@ -216,9 +222,10 @@ impl Search {
     fn take(&mut self, way: Way) -> bool {
         let frame = self.frames.last_mut().expect("the frame of the choice");
         let graph = &mut frame.graph;
-        let addition = &mut frame.choices.last_mut().expect("the choice of the way").addition;
+        let Choice { addition, ways, .. } = frame.choices.last_mut().expect("the choice of the way");
+        let last = ways.is_empty();
         let rows = graph.rows();
-        match (way, &mut *addition) {
+        match (way, addition) {
             (Way::From { write, branch }, &mut Addition::Read { thread, location, order, action }) => {
                 let mut read = graph.next(thread, Kind::Read, order, location);
                 read.action = action;
@@ -251,7 +258,11 @@ impl Search {
                 false
             }
             (Way::Again { position, branch }, Addition::Revisit { graph: restricted, read, write }) => {
-                *graph = (**restricted).clone();
+                if last {
+                    std::mem::swap(graph, restricted);
+                } else {
+                    graph.clone_from(restricted);
+                }
                 let rows = graph.rows();
                 let (write, _) = make_write(graph, write);
                 let newest = position == graph.location(write.location).writes.len();
@@ -274,7 +285,8 @@ impl Search {
 
     /// Opens the frame of a revisit, with its ways.
     fn open(&mut self, read: &Event, write: &Event, addition: Addition) {
-        let mut graph = self.graph().restricted(read, write);
+        let mut graph = self.spare.pop().unwrap_or_else(Frame::new).graph;
+        self.graph().restrict(read, write, &mut graph);
         let again = again(&mut graph, read);
         let floor = graph.floor(&again);
         let (write, source) = make_write(&mut graph, &addition);
@@ -291,7 +303,9 @@ impl Search {
         let addition = Addition::Revisit { graph: Box::new(graph), read: *read, write: Box::new(addition) };
         // The graph is made by the way that is taken.
         let choice = Choice { size: 0, locations: 0, addition, ways };
-        self.frames.push(Frame { graph: Graph::new(), choices: vec![choice] });
+        let mut frame = self.spare.pop().unwrap_or_else(Frame::new);
+        frame.choices.push(choice);
+        self.frames.push(frame);
     }
 
     /// Adds the write of a read-modify-write whose read was just added.

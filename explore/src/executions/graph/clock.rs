@@ -44,6 +44,13 @@ impl Clocks {
         Self { width, numbers: vec![0; width] }
     }
 
+    /// Makes all clocks invalid, and rows `width` wide. The memory is used again.
+    pub(crate) fn clear(&mut self, width: usize) {
+        self.width = width;
+        self.numbers.clear();
+        self.numbers.resize(width, 0);
+    }
+
     /// How many rows there are, for [`Clocks::truncate`].
     pub(crate) fn rows(&self) -> usize {
         self.numbers.len() / self.width

@@ -221,6 +221,23 @@ pub(crate) struct Event {
     pub(crate) fenced: Clock,
 }
 
+/// What a run needs to know of an event to execute it. Small, as each event is executed in many runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) id: EventId,
+    pub(crate) kind: Kind,
+    pub(crate) blocked: bool,
+    pub(crate) branch: u16,
+    pub(crate) location: u32,
+    pub(crate) value: u64,
+    pub(crate) from: EventId,
+}
+
 impl Event {
+    pub(crate) fn due(&self) -> Due {
+        let Self { id, kind, blocked, branch, location, value, from, .. } = *self;
+        Due { id, kind, blocked, branch, location, value, from }
+    }
+
     pub(crate) const NOWHERE: u32 = u32::MAX;
 }

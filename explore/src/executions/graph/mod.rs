@@ -9,7 +9,7 @@ mod event;
 mod revisit;
 
 pub(crate) use clock::{Clock, Clocks};
-pub(crate) use event::{Action, Event, EventId, Kind, Order, Step, Test};
+pub(crate) use event::{Action, Due, Event, EventId, Kind, Order, Step, Test};
 
 /// An atomic variable, or an object of the runtime.
 #[derive(Debug, Clone, Default)]

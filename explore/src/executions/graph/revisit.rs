@@ -5,9 +5,21 @@
 //! one of them makes the revisit, the one whose lost events are *maximal*. So no graph is visited twice, and none is
 //! missed.
 
-use super::{Clocks, Event, EventId, Graph, Kind, Location};
+use super::{Event, EventId, Graph, Kind, Location};
 
 impl Graph {
+    /// The reads of the location of `write`, which is not in the graph yet, that may read from it: those that do not
+    /// lead to it.
+    pub(crate) fn unrelated_reads(&self, write: &Event) -> impl Iterator<Item = EventId> {
+        let reads = &self.location(write.location).reads;
+        let of = |first: EventId| &reads[reads.partition_point(|read| *read < first)..];
+        (0..self.threads.len() as u32).flat_map(move |thread| {
+            // Of each thread, the events that lead to the write come first.
+            let lead = EventId::new(thread, self.clocks.count(write.prefix, thread));
+            of(lead).iter().copied().take_while(move |read| read.thread == thread)
+        })
+    }
+
     /// Whether every event that a revisit of `read` by `write` takes away, the read included, was added maximally: at
     /// its location it read from, or was put behind, the newest write there was, no read had read from it, and the
     /// first alternative of each choice was taken. `write` is not in the graph yet.
@@ -44,44 +56,44 @@ impl Graph {
         !self.location(event.location).writes[position..].iter().any(|newer| earlier(*newer))
     }
 
-    /// The graph without what a revisit of `read` by `write` takes away.
-    pub(crate) fn restricted(&self, read: &Event, write: &Event) -> Graph {
-        let stays = |event: &Event| event.stamp < read.stamp || self.leads_to(event.id, write);
+    /// Makes `into` the graph without what a revisit of `read` by `write` takes away. Its memory is used again.
+    pub(crate) fn restrict(&self, read: &Event, write: &Event, into: &mut Graph) {
+        let Graph { threads, locations, added, clocks, next_stamp, sc, sc_fences } = into;
+        (*next_stamp, *sc, *sc_fences) = (self.next_stamp, 0, 0);
+        clocks.clear(self.clocks.width());
         let mut renumbered = vec![0; self.clocks.rows()];
-        let mut graph = Graph {
-            threads: Vec::with_capacity(self.threads.len()),
-            locations: Vec::with_capacity(self.locations.len()),
-            added: Vec::with_capacity(self.added.len()),
-            clocks: Clocks::new(self.clocks.width()),
-            next_stamp: self.next_stamp,
-            sc: 0,
-            sc_fences: 0,
-        };
-        for events in &self.threads {
-            let kept = events.iter().take_while(|event| stays(event)).map(|event| {
-                let mut event = *event;
+        threads.resize_with(self.threads.len(), Vec::new);
+        for (kept, events) in threads.iter_mut().zip(&self.threads) {
+            let stays = |event: &Event| event.stamp < read.stamp || self.leads_to(event.id, write);
+            kept.clear();
+            // What stays of a thread is its beginning: whatever comes before an event stays with it.
+            kept.extend_from_slice(&events[..events.partition_point(stays)]);
+            for event in kept {
                 for clock in event.clocks_mut() {
-                    *clock = graph.clocks.copy(&self.clocks, *clock, &mut renumbered);
+                    *clock = clocks.copy(&self.clocks, *clock, &mut renumbered);
                 }
-                graph.sc += usize::from(event.order.sc);
-                graph.sc_fences += usize::from(event.order.sc && event.kind == Kind::Fence);
-                event
-            });
-            graph.threads.push(kept.collect());
+                *sc += usize::from(event.order.sc);
+                *sc_fences += usize::from(event.order.sc && event.kind == Kind::Fence);
+            }
         }
-        let there = |id: &EventId| id.index < graph.threads[id.thread as usize].len() as u32;
-        let keep = |ids: &[EventId]| ids.iter().copied().filter(there).collect();
-        for location in &self.locations {
-            let Location { initial, writes, reads } = location;
-            graph.locations.push(Location { initial: *initial, writes: keep(writes), reads: keep(reads) });
+        let there = |id: &EventId| id.index < threads[id.thread as usize].len() as u32;
+        let keep = |ids: &[EventId], into: &mut Vec<EventId>| {
+            into.clear();
+            into.extend(ids.iter().copied().filter(there));
+        };
+        locations.resize_with(self.locations.len(), Location::default);
+        for (kept, location) in locations.iter_mut().zip(&self.locations) {
+            kept.initial = location.initial;
+            keep(&location.writes, &mut kept.writes);
+            keep(&location.reads, &mut kept.reads);
         }
         // Numbers of locations that no event has any more are given again, so that they do not grow with the search.
         let used = |it: &Location| !(it.writes.is_empty() && it.reads.is_empty());
-        let end = graph.locations.iter().rposition(used).map_or(0, |last| last + 1);
-        graph.locations.truncate(end.max(write.location as usize + 1));
+        let end = locations.iter().rposition(used).map_or(0, |last| last + 1);
+        locations.truncate(end.max(write.location as usize + 1));
         // The clocks of what stays are never given back, so how many rows there were before does not matter.
-        graph.added = self.added.iter().map(|(id, _)| (*id, 0)).filter(|(id, _)| there(id)).collect();
-        graph
+        added.clear();
+        added.extend(self.added.iter().map(|(id, _)| (*id, 0)).filter(|(id, _)| there(id)));
     }
 
     /// Puts `read` into the order of stamps. It was added last and has an earlier stamp.
