@@ -1,5 +1,8 @@
 //! Exploring Rust code: counts that are known, and findings of each kind.
 
+mod algorithms;
+mod families;
+mod locks;
 mod loops;
 mod memory;
 mod waits;
@@ -20,6 +23,15 @@ fn convicted(explored: &Explored, kind: FindingKind, message: &str) {
     let finding = explored.finding.as_ref().unwrap_or_else(|| panic!("{explored}"));
     assert_eq!((&explored.extent, finding.kind), (&Extent::Convicted, kind), "{explored}");
     assert!(finding.message.contains(message), "{explored}");
+}
+
+/// That example is compiled and run with the documentation of `executions`.
+#[test]
+fn the_example_of_the_page_is_that_of_the_documentation() {
+    let page = include_str!("../../../docs/explore.md");
+    let documentation = include_str!("../../src/executions/mod.rs").replace("//!", "").replace("\n ", "\n");
+    let example = page.split("```rust,ignore\n").nth(1).and_then(|it| it.split("```").next()).expect("an example");
+    assert!(example.contains("explored.check()") && documentation.contains(example), "{example}");
 }
 
 #[test]
@@ -129,6 +141,18 @@ fn choices_are_explored_and_assumptions_leave_executions_out() {
     });
     explored.check();
     assert_eq!((explored.executions, &*seen.borrow()), (3, &vec![0, 2, 4]));
+}
+
+#[test]
+fn an_assumption_that_fails_at_first_may_hold_with_a_later_store() {
+    let explored = all(|| {
+        let shared = Rc::new(AtomicU32::new(0));
+        let other = Rc::clone(&shared);
+        thread::spawn(move || assume(other.load(Ordering::Relaxed) == 1));
+        thread::spawn(move || shared.store(1, Ordering::Relaxed));
+    });
+    explored.check();
+    assert_eq!((explored.executions, explored.blocked), (1, 1));
 }
 
 #[test]
