@@ -8,6 +8,7 @@ macro_rules! pages {
         #[doc = $summary]
         ///
         /// [design.md]: crate::guide::design
+        /// [explore.md]: crate::guide::explore
         /// [gate.md]: crate::guide::gate
         /// [json.md]: crate::guide::json
         /// [limits.md]: crate::guide::limits
@@ -30,6 +31,7 @@ pages! {
     gate: "The gate: its table, exit codes and budgets.", "gate.md";
     json: "The JSON documents that the command writes.", "json.md";
     model: "C code under the explorer: how to put your own there, what is modelled, which way it errs.", "model.md";
+    explore: "Rust code under the explorer, for readers who know loom: what a search proves, and what it costs.", "explore.md";
     design: "Why the parts are as they are.", "design.md";
     scenarios: "What goes wrong with callbacks that C keeps, numbered, and the file that covers each.", "scenarios.md";
 }

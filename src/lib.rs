@@ -88,8 +88,8 @@
 //!
 //! The pages of `docs/` are in the [`guide`]: what [the registry promises](guide::registry), [what thunks
 //! promise](guide::thunk), [the limits of each part](guide::limits), [the language of programs](guide::program), [the
-//! gate](guide::gate) and [its JSON](guide::json), [C code under the explorer](guide::model), [the
-//! design](guide::design) and [the scenarios](guide::scenarios).
+//! gate](guide::gate) and [its JSON](guide::json), [C code under the explorer](guide::model), [Rust
+//! code under the explorer](guide::explore), [the design](guide::design) and [the scenarios](guide::scenarios).
 #![cfg_attr(
     feature = "harness",
     allow(
