@@ -106,8 +106,8 @@ const TELLING: &[(&str, u64, &str)] = &[
     ("an access before a fence", 7, "x=1s y=1r | y?a Fs z? | z=1s x?s"),
     ("a fence before a fence by a lock", 7, "x=1 Fs (m )m | (m )m Fs y? | y=1 Fs x?"),
     // The last write is revisited, and not the newest of its location: the cycle is closed by its read, or by itself.
-    ("a cycle by a read that is revisited", 9, "y=1s x?s | x=2s y?s | x=1"),
-    ("a cycle by a write that revisits", 9, "x? | x=2s y?s | y=1s x=1s"),
+    ("a cycle by a read that is revisited", 9, "x=2s y?s | y=1s x?s | x=1"),
+    ("a cycle by a write that revisits", 9, "x=2s y?s | x? | y=1s x=1s"),
     ("fences restore sequential consistency", 15, "x=1 | y=1 | x? Fs y? | y? Fs x?"),
 ];
 
